@@ -1,0 +1,317 @@
+"""What the parts of livemove agree on: start reading here.
+
+Model specification and weight shapes, pose frames, controls, health counters, the Engine protocol and the
+error tree. Plain data; imports numpy and the standard library only, and knows of no process, device or file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+HOP = 256
+"""Samples per hop. Channels, style and controls are constant inside a hop; generation is always whole hops."""
+
+FORMAT_VERSION = 1
+"""Version of the bundle format this code writes, and the newest it reads."""
+
+LANDMARKS = 33
+"""Landmarks per person in MediaPipe's pose topology."""
+
+MAX_PEOPLE = 4
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+# --- errors -------------------------------------------------------------------------------------------------
+
+
+class LivemoveError(Exception):
+    """Something the person at the keyboard can mend; the message says what is wrong and what to do."""
+
+
+class BundleError(LivemoveError):
+    """A model folder that cannot be trusted; the message names the file, the field and what was expected."""
+
+
+class CameraError(LivemoveError):
+    """A camera, video file or URL that gives no picture; the message names the source."""
+
+
+class PoseModelError(LivemoveError):
+    """The pose landmarker's file is missing, cannot be fetched or has the wrong sha256."""
+
+
+class MappingError(LivemoveError):
+    """A mapping.toml that does not fit; the message names the channel and the entry."""
+
+
+class EngineError(LivemoveError):
+    """An engine that is not available here or failed its golden vector."""
+
+
+class DeviceError(LivemoveError):
+    """An audio device that is unknown, or refuses the rate or block; the message names it."""
+
+
+class OutputError(LivemoveError):
+    """A file or folder that cannot be written."""
+
+
+# --- the model ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One named control input of a model, in natural units.
+
+    The engine normalises it to -1..1 over minimum..maximum before the network sees it; values outside are clipped.
+    rest is the value with nobody on stage.
+    """
+
+    name: str
+    unit: str
+    minimum: float
+    maximum: float
+    rest: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Running phase of a pitch channel, given to the network's input as sines and cosines.
+
+    channel: name of a channel in MIDI note numbers (69 = 440 Hz). harmonics: how many multiples of the phase.
+    The engine integrates it step by step in float64; it is part of its state. A source excitation, as in the neural
+    source-filter model (Wang, Takaki & Yamagishi 2019), at step rate.
+    """
+
+    channel: str
+    harmonics: int
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that fixes a WaveNet's arithmetic except the weights (van den Oord et al. 2016).
+
+    head "mulaw": one band, a softmax over `classes` mu-law levels. head "logistic": a mixture of `mixtures`
+    logistics per band. Each step consumes the step before it and emits `bands` samples.
+    """
+
+    name: str
+    sample_rate: int
+    bands: int
+    head: str
+    classes: int
+    mixtures: int
+    residual: int
+    skip: int
+    hidden: int
+    dilations: tuple[int, ...]
+    conditioning: int
+    channels: tuple[Channel, ...]
+    styles: tuple[str, ...]
+    phase: Phase | None
+    pqmf_taps: int
+    temperature: float
+
+    @property
+    def steps_per_hop(self) -> int:
+        return HOP // self.bands
+
+    @property
+    def step_rate(self) -> float:
+        """Network steps per second."""
+        return self.sample_rate / self.bands
+
+    @property
+    def layers(self) -> int:
+        return len(self.dilations)
+
+    @property
+    def receptive_field(self) -> int:
+        """In steps: the dilated stack plus the width-2 input convolution."""
+        return 2 + sum(self.dilations)
+
+    @property
+    def symbols(self) -> int:
+        """Rows of one input tap: one per band, or one per mu-law class (an embedding)."""
+        return self.classes if self.head == "mulaw" else self.bands
+
+    @property
+    def phase_width(self) -> int:
+        return 2 * self.phase.harmonics if self.phase else 0
+
+    @property
+    def parameters(self) -> int:
+        """Width of the distribution the head emits per step.
+
+        mulaw: [classes] logits. logistic: [bands, 3, mixtures] flattened: logits, means, log scales.
+        """
+        return self.classes if self.head == "mulaw" else self.bands * 3 * self.mixtures
+
+    @property
+    def noise_width(self) -> int:
+        """Uniform numbers per step. mulaw: 1. logistic: bands for the component, then bands for the value."""
+        return 1 if self.head == "mulaw" else 2 * self.bands
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.channels)
+
+
+def weight_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every tensor of a model. Matrices are [in, out]: y = x @ w + b.
+
+    conditioner   e = tanh(c @ conditioner.weight + conditioner.bias + style.embedding[style]); c in -1..1, once a hop
+    input         h = x[t-2] @ input.weight[0] + x[t-1] @ input.weight[1] + p[t] @ input.phase + input.bias
+    layer l       z = h[t-d] @ past[l] + h[t] @ now[l] + e @ condition[l] + bias[l];  g = tanh(z[:R]) * sigmoid(z[R:])
+                  s += g @ skip[l];  h += g @ residual[l] + residual_bias[l]   (the last layer has no residual)
+    head          y = relu(relu(s + skip.bias) @ head.weight_1 + head.bias_1) @ head.weight_2 + head.bias_2
+    bands.scale   logistic only: band signal = network value * scale, network values clipped to -1..1
+    """
+    n, r, s, a, e = spec.layers, spec.residual, spec.skip, spec.hidden, spec.conditioning
+    shapes: dict[str, tuple[int, ...]] = {
+        "conditioner.weight": (len(spec.channels), e),
+        "conditioner.bias": (e,),
+        "style.embedding": (max(len(spec.styles), 1), e),
+        "input.weight": (2, spec.symbols, r),
+        "input.bias": (r,),
+        "layers.past": (n, r, 2 * r),
+        "layers.now": (n, r, 2 * r),
+        "layers.condition": (n, e, 2 * r),
+        "layers.bias": (n, 2 * r),
+        "layers.residual": (n - 1, r, r),
+        "layers.residual_bias": (n - 1, r),
+        "layers.skip": (n, r, s),
+        "skip.bias": (s,),
+        "head.weight_1": (s, a),
+        "head.bias_1": (a,),
+        "head.weight_2": (a, spec.parameters),
+        "head.bias_2": (spec.parameters,),
+    }
+    if spec.phase:
+        shapes["input.phase"] = (spec.phase_width, r)
+    if spec.head == "logistic":
+        shapes["bands.scale"] = (spec.bands,)
+    return shapes
+
+
+Weights = dict[str, Float32]
+
+
+@dataclass
+class EngineState:
+    """All an engine remembers between hops, in one canonical order (oldest first), so that engines can hand over.
+
+    inputs   float32 [2, bands]: x[t-2], x[t-1] in network values (mulaw: the class index)
+    queues   float32 [sum(dilations), residual]: layer 0's last `d` layer inputs, then layer 1's ...
+    overlap  float32 [pqmf_taps // bands - 1, bands]: past network values the PQMF synthesis still needs (mulaw: [0, 1])
+    phase    float64 [1]: running phase in cycles, 0..1
+    """
+
+    inputs: Float32
+    queues: Float32
+    overlap: Float32
+    phase: Float64
+
+
+def initial_state(spec: ModelSpec) -> EngineState:
+    """The state after `reset()`: silence behind, phase 0."""
+    inputs = np.zeros((2, spec.bands), np.float32)
+    if spec.head == "mulaw":
+        inputs[:] = spec.classes // 2
+    overlap_steps = spec.pqmf_taps // spec.bands - 1 if spec.bands > 1 else 0
+    return EngineState(
+        inputs=inputs,
+        queues=np.zeros((sum(spec.dilations), spec.residual), np.float32),
+        overlap=np.zeros((overlap_steps, spec.bands), np.float32),
+        phase=np.zeros(1, np.float64),
+    )
+
+
+@dataclass
+class Trace:
+    """What an engine computed on the way, for parity tests: preallocated, filled by `generate` when given.
+
+    values      float32 [steps, bands]: the network values it sampled (mulaw: class index)
+    parameters  float32 [steps, spec.parameters]: the distribution it sampled them from
+    """
+
+    values: Float32
+    parameters: Float32
+
+    @staticmethod
+    def empty(spec: ModelSpec, hops: int) -> Trace:
+        steps = hops * spec.steps_per_hop
+        return Trace(np.empty((steps, spec.bands), np.float32), np.empty((steps, spec.parameters), np.float32))
+
+
+class Engine(Protocol):
+    """A streaming WaveNet generator: one of synthesis/{reference,native,onnx,cuda}.py."""
+
+    name: str
+    spec: ModelSpec
+
+    def reset(self) -> None:
+        """Back to `initial_state`."""
+
+    def generate(
+        self,
+        out: Float32,
+        channels: Float32,
+        noise: Float32,
+        *,
+        style: int = 0,
+        temperature: float = 1.0,
+        trace: Trace | None = None,
+    ) -> None:
+        """Fill out, float32 [hops * HOP] in -1..1 or a little beyond, with the next hops of audio.
+
+        channels float32 [hops, C] in natural units; noise float32 [hops * steps_per_hop, noise_width], uniform in 0..1,
+        drawn by the caller so that engines can be compared sample by sample. Arrays are C-contiguous.
+        """
+
+    def state(self) -> EngineState: ...
+
+    def set_state(self, state: EngineState) -> None: ...
+
+
+# --- the body -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PoseFrame:
+    """What the landmarker saw in one camera frame.
+
+    capture_s   when the frame reached us, on the clock of `exchange.now_s`
+    sequence    counts frames used, from 0
+    people      how many were found, 0..MAX_PEOPLE; the first is the one who plays
+    image       float32 [MAX_PEOPLE, 33, 3]: x, y in 0..1 of the picture (y down), z in the same scale
+    world       float32 [MAX_PEOPLE, 33, 3]: metres, hip-centred (y down)
+    visibility  float32 [MAX_PEOPLE, 33]: 0..1
+    """
+
+    capture_s: float = 0.0
+    sequence: int = -1
+    people: int = 0
+    image: Float32 = field(default_factory=lambda: np.zeros((MAX_PEOPLE, LANDMARKS, 3), np.float32))
+    world: Float32 = field(default_factory=lambda: np.zeros((MAX_PEOPLE, LANDMARKS, 3), np.float32))
+    visibility: Float32 = field(default_factory=lambda: np.zeros((MAX_PEOPLE, LANDMARKS), np.float32))
+
+
+# --- steering and health ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a performer can steer while playing. gain is linear; temperature scales the model's own; style is an index."""
+
+    gain: float = 1.0
+    temperature: float = 1.0
+    style: int = 0
+    mute: bool = False

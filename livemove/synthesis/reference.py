@@ -1,0 +1,112 @@
+"""The reference engine: one WaveNet step at a time in NumPy, as the papers write it. Slow; the oracle for all others.
+
+Le Paine et al. 2016 (fast generation with queues), van den Oord et al. 2016 (the network).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, Weights, initial_state
+from livemove.synthesis import conditioning, pqmf, sampling
+
+
+def sigmoid(x: Float32) -> Float32:
+    return 1 / (1 + np.exp(-x))
+
+
+class ReferenceEngine:
+    """Implements contracts.Engine; every line of `_step` is a line of `contracts.weight_shapes`."""
+
+    name = "reference"
+
+    def __init__(self, spec: ModelSpec, weights: Weights) -> None:
+        self.spec = spec
+        self.weights = {name: np.asarray(w, np.float32) for name, w in weights.items()}
+        self.reset()
+
+    def reset(self) -> None:
+        self.set_state(initial_state(self.spec))
+
+    def state(self) -> EngineState:
+        s = self._state
+        queues = np.concatenate(self._queues) if self._queues else s.queues
+        return EngineState(s.inputs.copy(), queues.copy(), s.overlap.copy(), s.phase.copy())
+
+    def set_state(self, state: EngineState) -> None:
+        self._state = EngineState(state.inputs.copy(), state.queues.copy(), state.overlap.copy(), state.phase.copy())
+        edges = np.cumsum((0, *self.spec.dilations))
+        self._queues = [state.queues[a:b].copy() for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+    def generate(
+        self,
+        out: Float32,
+        channels: Float32,
+        noise: Float32,
+        *,
+        style: int = 0,
+        temperature: float = 1.0,
+        trace: Trace | None = None,
+        forced: Float32 | None = None,
+    ) -> None:
+        """contracts.Engine.generate; forced [steps, bands]: network values to continue from instead of the drawn ones."""
+        spec, steps = self.spec, self.spec.steps_per_hop
+        for hop in range(len(channels)):
+            embedded = conditioning.embed(spec, self.weights, channels[hop], style)
+            phases = self._phases(channels[hop])
+            values = np.empty((steps, spec.bands), np.float32)
+            for step in range(steps):
+                at = hop * steps + step
+                parameters = self._step(embedded, phases[step])
+                values[step] = sampling.sample(spec, parameters, noise[at], temperature)
+                if trace:
+                    trace.parameters[at] = parameters
+                    trace.values[at] = values[step]
+                if forced is not None:
+                    values[step] = forced[at]
+                self._state.inputs[0] = self._state.inputs[1]
+                self._state.inputs[1] = values[step]
+            out[hop * HOP : (hop + 1) * HOP] = self._audio(values)
+
+    def _phases(self, channels: Float32) -> Float32:
+        spec, steps = self.spec, self.spec.steps_per_hop
+        if spec.phase is None:
+            return np.zeros((steps, 0), np.float32)
+        hz = conditioning.pitch_hz(spec, channels)
+        cycles = conditioning.advance_phase(spec, float(self._state.phase[0]), float(hz), steps)
+        self._state.phase[0] = cycles[-1] % 1.0
+        return conditioning.phase_features(spec, np.full(steps, hz), cycles)
+
+    def _step(self, embedded: Float32, phase: Float32) -> Float32:
+        """Distribution parameters [spec.parameters] of the next step; advances the queues."""
+        spec, w, r = self.spec, self.weights, self.spec.residual
+        h = w["input.bias"].copy()
+        for tap in range(2):
+            x, weight = self._state.inputs[tap], w["input.weight"][tap]
+            h += weight[int(x[0])] if spec.head == "mulaw" else x @ weight
+        if spec.phase:
+            h += phase @ w["input.phase"]
+        skip = w["skip.bias"].copy()
+        for layer in range(spec.layers):
+            past, self._queues[layer] = self._queues[layer][0], np.concatenate([self._queues[layer][1:], h[None]])
+            z = past @ w["layers.past"][layer] + h @ w["layers.now"][layer]
+            z += embedded @ w["layers.condition"][layer] + w["layers.bias"][layer]
+            g = np.tanh(z[:r]) * sigmoid(z[r:])
+            skip += g @ w["layers.skip"][layer]
+            if layer < spec.layers - 1:
+                h = h + g @ w["layers.residual"][layer] + w["layers.residual_bias"][layer]
+        hidden = np.maximum(np.maximum(skip, 0) @ w["head.weight_1"] + w["head.bias_1"], 0)
+        return hidden @ w["head.weight_2"] + w["head.bias_2"]
+
+    def _audio(self, values: Float32) -> Float32:
+        """One hop of audio from its network values [steps, bands]."""
+        spec = self.spec
+        if spec.head == "mulaw":
+            return sampling.mulaw_decode(values[:, 0], spec.classes)
+        if spec.bands == 1:
+            return values[:, 0] * self.weights["bands.scale"]
+        scale = self.weights["bands.scale"]
+        overlap = self._state.overlap
+        audio = pqmf.synthesis(overlap * scale, values * scale, spec.bands, spec.pqmf_taps)
+        self._state.overlap = np.concatenate([overlap, values])[-len(overlap) :]
+        return audio

@@ -438,10 +438,10 @@ def save_bundle(
         style=np.int64(golden.style),
         temperature=np.float64(golden.temperature),
     )
+    with np.errstate(over="ignore"):  # too large for float16 becomes infinite, which loading back refuses by name
+        halves = {name: np.ascontiguousarray(w, np.float32).astype(np.float16) for name, w in sorted(weights.items())}
     content = {
-        WEIGHTS: write_safetensors(
-            {name: np.ascontiguousarray(w, np.float32).astype(np.float16) for name, w in sorted(weights.items())}
-        ),
+        WEIGHTS: write_safetensors(halves),
         GOLDEN: golden_file.getvalue(),
         MAPPING: mapping_text.encode(),
         DESCRIPTION: model_md.encode(),
@@ -467,6 +467,8 @@ def save_bundle(
             (draft / name).write_bytes(data)
         load_bundle(draft)
         _replace_folder(draft, target)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(draft), str(target))) from error
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
     finally:

@@ -1,0 +1,494 @@
+"""What the processes share: one segment of shared memory, seen through typed views.
+
+In and out: pose frames, controls, audio hops, counters and heartbeats; every method says which process may call it.
+Knows nothing of cameras, models, devices or windows; numpy and the native extension only.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+import sys
+from collections.abc import Callable
+from multiprocessing import resource_tracker, shared_memory
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove import contracts
+from livemove.contracts import Controls, Float32, LivemoveError, PoseFrame
+from livemove.native import _realtime
+from livemove.native._realtime import BIN_MS, RING_CAPACITY, now_s
+
+__all__ = ["BIN_MS", "RING_CAPACITY", "ROLES", "Life", "Segment", "State", "now_s", "percentile_ms"]
+
+ROLES = ("capture", "synthesis", "playback", "monitor")
+"""The children, in the order of their records."""
+
+Record = dict[str, npt.NDArray[Any]]
+"""Field name -> view of shared memory, [1] or [count]. An aligned 8-byte store is one store: never seen half-written."""
+
+
+class State(enum.IntEnum):
+    """Where a child is in its life. FINISHED: there is nothing more to do (a film ended); FAILED: Life.error says why."""
+
+    NONE = 0
+    STARTING = 1
+    RUNNING = 2
+    FINISHED = 3
+    FAILED = 4
+
+
+def percentile_ms(histogram: npt.NDArray[np.uint64], quantile: float) -> float | None:
+    """The quantile (0..1) of a histogram of BIN_MS bins, in ms: the upper edge of its bin. None if nothing was counted."""
+    total = int(histogram.sum())
+    if not total:
+        return None
+    index = int(np.searchsorted(np.cumsum(histogram), np.ceil(quantile * total)))
+    return (index + 1) * BIN_MS
+
+
+class Life:
+    """One child's heartbeat, state and last words. Written by that child; `clear` by the supervisor between two of them."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    # --- the child
+
+    def starting(self, pid: int) -> None:
+        self._record["pid"][0] = pid
+        self._record["state"][0] = State.STARTING
+        self.heartbeat()
+
+    def running(self, label: str) -> None:
+        """label names what it runs on: the engine, the device, the camera. At most 127 bytes are kept."""
+        self._put("label", label)
+        self.heartbeat()
+        self._record["state"][0] = State.RUNNING
+
+    def heartbeat(self) -> None:
+        """A few times a second at least, from the loop that does the work."""
+        self._record["heartbeat_s"][0] = now_s()
+
+    def finished(self) -> None:
+        self._record["state"][0] = State.FINISHED
+
+    def failed(self, error: LivemoveError) -> None:
+        self._put("error", type(error).__name__)
+        self._put("message", str(error))
+        self._record["state"][0] = State.FAILED
+
+    # --- the supervisor
+
+    def clear(self) -> None:
+        for field in self._record.values():
+            field[...] = 0
+
+    # --- anyone
+
+    @property
+    def state(self) -> State:
+        return State(int(self._record["state"][0]))
+
+    @property
+    def pid(self) -> int:
+        return int(self._record["pid"][0])
+
+    @property
+    def label(self) -> str:
+        return self._get("label")
+
+    @property
+    def heartbeat_s(self) -> float:
+        return float(self._record["heartbeat_s"][0])
+
+    @property
+    def error(self) -> LivemoveError | None:
+        """What `failed` was given, as the same class, once state is FAILED."""
+        if self.state is not State.FAILED:
+            return None
+        kind = cast("type[LivemoveError]", getattr(contracts, self._get("error"), LivemoveError))
+        return kind(self._get("message"))
+
+    def _put(self, name: str, text: str) -> None:
+        field = self._record[name]
+        room = field.dtype.itemsize - 1
+        field[0] = text.encode()[:room]
+
+    def _get(self, name: str) -> str:
+        return bytes(self._record[name][0]).decode(errors="ignore")
+
+
+class PoseMailbox:
+    """The newest pose. One writer (capture); a reader never waits for it."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.PoseMailbox(memory)
+        self._bytes = np.zeros(_realtime.POSE_BYTES, np.uint8)
+        people = contracts.MAX_PEOPLE
+        points = contracts.LANDMARKS
+        place = {"image": (people, points, 3), "world": (people, points, 3), "visibility": (people, points)}
+        self._arrays: dict[str, Float32] = {}
+        offset = 24
+        for name, shape in place.items():
+            size = 4 * int(np.prod(shape))
+            self._arrays[name] = self._bytes[offset : offset + size].view(np.float32).reshape(shape)
+            offset += size
+        if offset != _realtime.POSE_BYTES:
+            raise ValueError("PoseFrame in contracts.py and PosePayload in realtime.hpp differ")
+        self._capture_s = self._bytes[:8].view(np.float64)
+        self._numbers = self._bytes[8:24].view(np.int64)
+        self._seen = 0
+
+    def write(self, frame: PoseFrame) -> None:
+        """Capture only."""
+        self._capture_s[0] = frame.capture_s
+        self._numbers[0] = frame.sequence
+        self._numbers[1] = frame.people
+        self._arrays["image"][...] = frame.image
+        self._arrays["world"][...] = frame.world
+        self._arrays["visibility"][...] = frame.visibility
+        self._native.write(self._bytes)
+
+    def read(self, frame: PoseFrame) -> bool:
+        """Any process but capture: fill frame in place if there is a newer pose than at the last call; False if not."""
+        sequence = self._native.read(self._bytes)
+        if sequence in (0, self._seen):
+            return False
+        self._seen = sequence
+        frame.capture_s = float(self._capture_s[0])
+        frame.sequence = int(self._numbers[0])
+        frame.people = int(self._numbers[1])
+        frame.image[...] = self._arrays["image"]
+        frame.world[...] = self._arrays["world"]
+        frame.visibility[...] = self._arrays["visibility"]
+        return True
+
+
+class ControlsMailbox:
+    """What the performer has set. One writer at a time: the process that runs the controls, else the supervisor."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.ControlsMailbox(memory)
+        self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
+        self._numbers = self._bytes[:16].view(np.float64)
+        self._choices = self._bytes[16:].view(np.int64)
+        self._last = Controls()
+
+    def write(self, controls: Controls) -> None:
+        self._numbers[:] = controls.gain, controls.temperature
+        self._choices[:] = controls.style, int(controls.mute)
+        self._native.write(self._bytes)
+
+    def read(self) -> Controls:
+        """Any process: the newest controls; the previous ones while a write is under way."""
+        if self._native.read(self._bytes):
+            gain, temperature = self._numbers.tolist()
+            style, mute = self._choices.tolist()
+            self._last = Controls(gain, temperature, style, bool(mute))
+        return self._last
+
+
+class CaptureTelemetry:
+    """What the camera and the landmarker do. Written by capture only; read by anyone.
+
+    frames_seen: frames the camera gave. frames_used: those the landmarker looked at. poses: those with somebody in them.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def frame_seen(self, count: int = 1) -> None:
+        self._record["frames_seen"][0] += np.uint64(count)
+
+    def frame_used(self, pose_ms: float, people: int) -> None:
+        """One frame went through the landmarker in pose_ms."""
+        r = self._record
+        r["frames_used"][0] += np.uint64(1)
+        r["poses"][0] += np.uint64(people > 0)
+        r["people"][0] = people
+        r["last_pose_ms"][0] = pose_ms
+        r["pose_ms"][min(int(pose_ms / BIN_MS), len(r["pose_ms"]) - 1)] += np.uint64(1)
+        now = now_s()
+        if r["first_used_s"][0] == 0.0:
+            r["first_used_s"][0] = now
+        r["last_used_s"][0] = now
+
+    @property
+    def frames_seen(self) -> int:
+        return int(self._record["frames_seen"][0])
+
+    @property
+    def frames_used(self) -> int:
+        return int(self._record["frames_used"][0])
+
+    @property
+    def poses(self) -> int:
+        return int(self._record["poses"][0])
+
+    @property
+    def people(self) -> int:
+        return int(self._record["people"][0])
+
+    @property
+    def pose_ms(self) -> float:
+        """The last one."""
+        return float(self._record["last_pose_ms"][0])
+
+    @property
+    def pose_ms_histogram(self) -> npt.NDArray[np.uint64]:
+        return self._record["pose_ms"].copy()
+
+    @property
+    def used_between_s(self) -> tuple[float, float]:
+        """When the first and the last frame had gone through the landmarker."""
+        return float(self._record["first_used_s"][0]), float(self._record["last_used_s"][0])
+
+
+class SynthesisTelemetry:
+    """What the engine does. Written by synthesis only; read by anyone."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def hop(self, busy_s: float, samples: int, channels: Float32) -> None:
+        """One hop of `samples` model-rate samples took busy_s; channels float32 [C <= 32], as the engine got them."""
+        r = self._record
+        r["hops"][0] += np.uint64(1)
+        r["audio_samples"][0] += np.uint64(samples)
+        r["busy_s"][0] += busy_s
+        count = min(len(channels), len(r["channels"]))
+        r["channel_count"][0] = count
+        r["channels"][:count] = channels[:count]
+
+    @property
+    def hops(self) -> int:
+        return int(self._record["hops"][0])
+
+    @property
+    def audio_samples(self) -> int:
+        return int(self._record["audio_samples"][0])
+
+    @property
+    def busy_s(self) -> float:
+        return float(self._record["busy_s"][0])
+
+    @property
+    def channels(self) -> npt.NDArray[np.float64]:
+        """float64 [C]: the last hop's."""
+        return self._record["channels"][: int(self._record["channel_count"][0])].copy()
+
+
+class PlaybackTelemetry:
+    """What the callback counts. Written by the callback only; read by anyone. Survives a restart of playback."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def _count(self, name: str) -> int:
+        return int(self._record[name][0])
+
+    def _number(self, name: str) -> float:
+        return float(self._record[name][0])
+
+    @property
+    def heartbeat_s(self) -> float:
+        return self._number("heartbeat_s")
+
+    @property
+    def callbacks(self) -> int:
+        return self._count("callbacks")
+
+    @property
+    def late_callbacks(self) -> int:
+        return self._count("late_callbacks")
+
+    @property
+    def portaudio_underflows(self) -> int:
+        return self._count("portaudio_underflows")
+
+    @property
+    def ring_starvations(self) -> int:
+        """Episodes: the ring ran dry while playing."""
+        return self._count("ring_starvations")
+
+    @property
+    def ring_starvations_settled(self) -> int:
+        """Those later than one second after playing began."""
+        return self._count("ring_starvations_settled")
+
+    @property
+    def starved_samples(self) -> int:
+        """Device samples without material, fades included."""
+        return self._count("starved_samples")
+
+    @property
+    def limiter_hits(self) -> int:
+        """Samples above -1 dBFS."""
+        return self._count("limiter_hits")
+
+    @property
+    def nonfinite_samples(self) -> int:
+        return self._count("nonfinite_samples")
+
+    @property
+    def peak(self) -> float:
+        return self._number("peak")
+
+    @property
+    def rms(self) -> float:
+        return self._number("rms")
+
+    @property
+    def first_sound_s(self) -> float:
+        """DAC time of the first sample above -80 dBFS; 0 while there was none."""
+        return self._number("first_sound_s")
+
+    @property
+    def output_latency_s(self) -> float:
+        return self._number("output_latency_s")
+
+    @property
+    def latency_max_ms(self) -> float:
+        return self._number("latency_max_ms")
+
+    @property
+    def latency_histogram(self) -> npt.NDArray[np.uint64]:
+        """uint64 [4096] counts of BIN_MS bins: motion-to-sound latency of every hop played."""
+        return self._record["latency_ms"].copy()
+
+
+class AudioRing:
+    """Samples on their way to the device, float32 mono at the device's rate. Producer: synthesis. Consumer: the callback.
+
+    When it runs dry the callback fades out, counts a starvation, and starts again once the fill reaches `target`.
+    """
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.Ring(memory)
+
+    def write(self, samples: Float32) -> bool:
+        """Producer only: all of samples float32 [n], or, when there is no room, nothing and False."""
+        return self._native.write(samples)
+
+    def mark(self, first_sample: int, capture_s: float) -> None:
+        """Producer only, before the hop it describes: sample first_sample, counted like `written`, begins a hop made from
+        the pose captured at capture_s (NaN: no pose)."""
+        self._native.mark(first_sample, capture_s)
+
+    def set_target(self, samples: int) -> None:
+        """Producer only: the fill it keeps."""
+        self._native.target = samples
+
+    def wait_below(self, samples: int, timeout_s: float) -> bool:
+        """Producer only: sleep, without the GIL, until the fill is below samples; False if that took too long."""
+        return self._native.wait_below(samples, timeout_s)
+
+    @property
+    def written(self) -> int:
+        """Samples written since the segment was made."""
+        return self._native.written
+
+    @property
+    def fill(self) -> int:
+        """Samples not yet played. Anyone."""
+        return self._native.fill
+
+    @property
+    def target(self) -> int:
+        return self._native.target
+
+
+class Tap:
+    """What was really played, float32 mono at the device's rate; the callback never waits for its readers. Anyone."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.Tap(memory)
+
+    @property
+    def written(self) -> int:
+        return self._native.written
+
+    def read(self, start: int, out: Float32) -> bool:
+        """Fill out float32 [n] with samples start.. (start + n <= written); False: some were overwritten, out is no use."""
+        return self._native.read(start, out)
+
+
+class Segment:
+    """The shared memory of one session and its views. Made by the supervisor, attached by every child."""
+
+    def __init__(self, memory: shared_memory.SharedMemory) -> None:
+        self._shared = memory
+        self.name = memory.name
+        self.bytes = np.frombuffer(memory.buf, np.uint8)
+        """uint8 [SIZE]: for the native extension only."""
+        layout = _realtime.layout()
+
+        def record(fields: Any) -> Record:
+            views: Record = {}
+            for name, kind, count, offset in cast("list[tuple[str, str, int, int]]", fields):
+                dtype = np.dtype(f"S{count}") if kind == "S" else np.dtype(f"<{kind}")
+                views[name] = np.frombuffer(memory.buf, dtype, 1 if kind == "S" else count, offset)
+            return views
+
+        self.lives = {role: Life(record(fields)) for role, fields in zip(ROLES, layout["lives"], strict=True)}
+        self._supervisor = record(layout["supervisor"])
+        self.pose = PoseMailbox(self.bytes)
+        self.controls = ControlsMailbox(self.bytes)
+        self.ring = AudioRing(self.bytes)
+        self.tap = Tap(self.bytes)
+        self.capture = CaptureTelemetry(record(layout["capture"]))
+        self.synthesis = SynthesisTelemetry(record(layout["synthesis"]))
+        self.playback = PlaybackTelemetry(record(layout["playback"]))
+
+    @staticmethod
+    def create() -> Segment:
+        """Supervisor only."""
+        memory = shared_memory.SharedMemory(f"livemove-{secrets.token_hex(4)}", create=True, size=_realtime.SIZE)
+        _realtime.initialise(np.frombuffer(memory.buf, np.uint8))
+        return Segment(memory)
+
+    @staticmethod
+    def attach(name: str) -> Segment:
+        """Children. The segment stays the supervisor's: a child that ends must not unlink it."""
+        if sys.version_info >= (3, 13):
+            return Segment(shared_memory.SharedMemory(name, track=False))
+        # Before 3.13 attaching registers the segment with the resource tracker, as if we had made it.
+        register: Callable[[str, str], None] = resource_tracker.register
+        resource_tracker.register = lambda name, rtype: None
+        try:
+            return Segment(shared_memory.SharedMemory(name))
+        finally:
+            resource_tracker.register = register
+
+    def close(self) -> None:
+        """Drop every view and the mapping; nothing of this segment may be used afterwards. Any process."""
+        for name in tuple(vars(self)):
+            if name not in ("_shared", "name"):
+                delattr(self, name)
+        self._shared.close()
+
+    def unlink(self) -> None:
+        """Supervisor only, at the very end."""
+        self._shared.unlink()
+
+    # --- what the supervisor tells everybody
+
+    def request_stop(self) -> None:
+        """Supervisor only: everybody finishes; playback fades out first."""
+        self._supervisor["stop"][0] = 1
+
+    @property
+    def stop_requested(self) -> bool:
+        return bool(self._supervisor["stop"][0])
+
+    def set_device_rate(self, rate: float) -> None:
+        """Playback only, before the state becomes RUNNING: samples per second the ring is read at."""
+        self._supervisor["device_rate"][0] = rate
+
+    @property
+    def device_rate(self) -> float:
+        """0 until playback has opened its device."""
+        return float(self._supervisor["device_rate"][0])

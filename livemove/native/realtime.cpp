@@ -1,0 +1,244 @@
+// Python's door to realtime.hpp: the shared memory's layout, mailboxes, ring, tap, and the callback's address.
+// In: the segment's bytes as a numpy array. Nothing here runs per sample; what does is in realtime.hpp.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "realtime.hpp"
+
+namespace nb = nanobind;
+using namespace livemove;
+
+namespace {
+
+using Memory = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Samples = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Room = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Keeps the numpy array, and with it the mapping, alive as long as anything native points into it.
+struct Attached {
+    Memory memory;
+    Shared* shared;
+
+    explicit Attached(Memory array) : memory(std::move(array)), shared(reinterpret_cast<Shared*>(memory.data())) {
+        if (memory.size() < sizeof(Shared)) throw nb::value_error("shared memory is smaller than the layout");
+        if (reinterpret_cast<uintptr_t>(shared) % alignof(Shared)) throw nb::value_error("shared memory is not aligned");
+        if (shared->magic.load(std::memory_order_acquire) != kMagic)
+            throw nb::value_error("shared memory was made by another version of livemove");
+    }
+};
+
+template <auto Member>
+struct MailboxView : Attached {
+    using Attached::Attached;
+
+    void write(const Bytes& payload) {
+        auto& box = shared->*Member;
+        if (payload.size() != box.kBytes) throw nb::value_error("payload has the wrong size");
+        box.write(payload.data());
+    }
+
+    uint64_t read(const Memory& payload) const {
+        const auto& box = shared->*Member;
+        if (payload.size() != box.kBytes) throw nb::value_error("payload has the wrong size");
+        return box.read(payload.data(), 64);
+    }
+};
+using PoseMailbox = MailboxView<&Shared::pose>;
+using ControlsMailbox = MailboxView<&Shared::controls>;
+
+struct RingView : Attached {
+    using Attached::Attached;
+
+    bool wait_below(uint64_t samples, double timeout_s) const {
+        // Polled: the callback must not make the system call that would wake us. 0.5 ms is a twentieth of a 512-frame block.
+        nb::gil_scoped_release release;
+        const double end_s = now_s() + timeout_s;
+        while (shared->ring.fill() >= samples) {
+            if (now_s() >= end_s) return false;
+            std::this_thread::sleep_for(std::chrono::microseconds(500));
+        }
+        return true;
+    }
+};
+
+struct TapView : Attached {
+    using Attached::Attached;
+
+    bool read(uint64_t start, const Room& out) const {
+        const Tap& tap = shared->tap;
+        const uint64_t n = out.size();
+        if (start + n > tap.written.load(std::memory_order_acquire)) throw nb::value_error("not played yet");
+        for (uint64_t i = 0; i < n; ++i) out.data()[i] = tap.samples[(start + i) & (Tap::kCapacity - 1)];
+        std::atomic_thread_fence(std::memory_order_acquire);
+        // One block of slack: the callback writes samples before it publishes them.
+        return tap.written.load(std::memory_order_relaxed) + 8192 <= start + Tap::kCapacity;
+    }
+};
+
+struct OutputView : Attached {
+    std::unique_ptr<Output> output = std::make_unique<Output>();
+
+    OutputView(Memory array, double rate, uint32_t channels, double latency_s) : Attached(std::move(array)) {
+        output->prepare(shared, rate, channels, latency_s);
+    }
+
+    nb::object render(uint64_t frames, double delay_s, unsigned long flags) {
+        auto* data = new float[frames * output->channels];
+        nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<float*>(p); });
+        const StreamTime time{0.0, 1.0, 1.0 + delay_s};
+        output_callback(nullptr, data, static_cast<unsigned long>(frames), &time, flags, output.get());
+        return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, {frames, output->channels}, owner));
+    }
+};
+
+template <class Record>
+struct Fields {
+    nb::list list;
+    size_t base;
+
+    template <class T>
+    Fields& add(const char* name, const T Record::* member) {
+        alignas(Record) static unsigned char somewhere[sizeof(Record)];
+        const auto* record = reinterpret_cast<const Record*>(somewhere);
+        const size_t offset = reinterpret_cast<const unsigned char*>(&(record->*member)) - somewhere;
+        const char* format;
+        size_t count = 1;
+        using Item = std::remove_extent_t<T>;
+        if constexpr (std::is_array_v<T>) count = std::extent_v<T>;
+        if constexpr (std::is_same_v<Item, Count>) format = "u8";
+        else if constexpr (std::is_same_v<Item, Number>) format = "f8";
+        else format = "S";
+        list.append(nb::make_tuple(name, format, count, base + offset));
+        return *this;
+    }
+};
+
+template <class Record>
+Fields<Record> fields(size_t base) {
+    return {nb::list(), base};
+}
+
+nb::dict layout() {
+    nb::dict d;
+    d["supervisor"] = fields<Supervisor>(offsetof(Shared, supervisor))
+                          .add("started_s", &Supervisor::started_s)
+                          .add("device_rate", &Supervisor::device_rate)
+                          .add("block", &Supervisor::block)
+                          .add("stop", &Supervisor::stop)
+                          .list;
+    nb::list lives;
+    for (size_t i = 0; i < 4; ++i)
+        lives.append(fields<Life>(offsetof(Shared, lives) + i * sizeof(Life))
+                         .add("heartbeat_s", &Life::heartbeat_s)
+                         .add("pid", &Life::pid)
+                         .add("state", &Life::state)
+                         .add("label", &Life::label)
+                         .add("error", &Life::error)
+                         .add("message", &Life::message)
+                         .list);
+    d["lives"] = lives;
+    d["capture"] = fields<Capture>(offsetof(Shared, capture))
+                       .add("frames_seen", &Capture::frames_seen)
+                       .add("frames_used", &Capture::frames_used)
+                       .add("poses", &Capture::poses)
+                       .add("people", &Capture::people)
+                       .add("first_used_s", &Capture::first_used_s)
+                       .add("last_used_s", &Capture::last_used_s)
+                       .add("last_pose_ms", &Capture::last_pose_ms)
+                       .add("pose_ms", &Capture::pose_ms)
+                       .list;
+    d["synthesis"] = fields<Synthesis>(offsetof(Shared, synthesis))
+                         .add("hops", &Synthesis::hops)
+                         .add("audio_samples", &Synthesis::audio_samples)
+                         .add("busy_s", &Synthesis::busy_s)
+                         .add("channel_count", &Synthesis::channel_count)
+                         .add("channels", &Synthesis::channels)
+                         .list;
+    d["playback"] = fields<Playback>(offsetof(Shared, playback))
+                        .add("heartbeat_s", &Playback::heartbeat_s)
+                        .add("callbacks", &Playback::callbacks)
+                        .add("late_callbacks", &Playback::late_callbacks)
+                        .add("portaudio_underflows", &Playback::portaudio_underflows)
+                        .add("ring_starvations", &Playback::ring_starvations)
+                        .add("ring_starvations_settled", &Playback::ring_starvations_settled)
+                        .add("starved_samples", &Playback::starved_samples)
+                        .add("limiter_hits", &Playback::limiter_hits)
+                        .add("nonfinite_samples", &Playback::nonfinite_samples)
+                        .add("peak", &Playback::peak)
+                        .add("rms", &Playback::rms)
+                        .add("playing_since_s", &Playback::playing_since_s)
+                        .add("first_sound_s", &Playback::first_sound_s)
+                        .add("output_latency_s", &Playback::output_latency_s)
+                        .add("latencies", &Playback::latencies)
+                        .add("latency_max_ms", &Playback::latency_max_ms)
+                        .add("latency_last_ms", &Playback::latency_last_ms)
+                        .add("latency_ms", &Playback::latency_ms)
+                        .list;
+    return d;
+}
+
+void initialise(const Memory& memory) {
+    if (memory.size() < sizeof(Shared)) throw nb::value_error("shared memory is smaller than the layout");
+    auto* shared = reinterpret_cast<Shared*>(memory.data());
+    std::memset(memory.data(), 0, sizeof(Shared));
+    const ControlsPayload controls{1.0, 1.0, 0, 0};
+    shared->controls.write(&controls);
+    shared->magic.store(kMagic, std::memory_order_release);
+}
+
+}  // namespace
+
+NB_MODULE(_realtime, m) {
+    m.doc() = "Shared memory between the processes, and the PortAudio callback. Used through livemove.exchange and playback.";
+    m.attr("SIZE") = sizeof(Shared);
+    m.attr("RING_CAPACITY") = Ring::kCapacity;
+    m.attr("TAP_CAPACITY") = Tap::kCapacity;
+    m.attr("BIN_MS") = kBinMs;
+    m.attr("POSE_BYTES") = sizeof(PosePayload);
+    m.attr("CONTROLS_BYTES") = sizeof(ControlsPayload);
+    m.def("now_s", &now_s);
+    m.def("layout", &layout);
+    m.def("initialise", &initialise, nb::arg("memory"));
+
+    nb::class_<PoseMailbox>(m, "PoseMailbox")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("write", &PoseMailbox::write, nb::arg("payload"))
+        .def("read", &PoseMailbox::read, nb::arg("payload"));
+    nb::class_<ControlsMailbox>(m, "ControlsMailbox")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("write", &ControlsMailbox::write, nb::arg("payload"))
+        .def("read", &ControlsMailbox::read, nb::arg("payload"));
+
+    nb::class_<RingView>(m, "Ring")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("write", [](RingView& v, const Samples& s) { return v.shared->ring.write(s.data(), s.size()); }, nb::arg("samples"))
+        .def("mark", [](RingView& v, uint64_t first, double s) { return v.shared->ring.mark(first, s); },
+             nb::arg("first_sample"), nb::arg("capture_s"))
+        .def("wait_below", &RingView::wait_below, nb::arg("samples"), nb::arg("timeout_s"))
+        .def_prop_ro("fill", [](const RingView& v) { return v.shared->ring.fill(); })
+        .def_prop_ro("written", [](const RingView& v) { return v.shared->ring.written.load(std::memory_order_acquire); })
+        .def_prop_rw(
+            "target", [](const RingView& v) { return v.shared->ring.target.load(std::memory_order_relaxed); },
+            [](RingView& v, uint64_t n) { v.shared->ring.target.store(n, std::memory_order_relaxed); });
+
+    nb::class_<TapView>(m, "Tap")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("read", &TapView::read, nb::arg("start"), nb::arg("out"))
+        .def_prop_ro("written", [](const TapView& v) { return v.shared->tap.written.load(std::memory_order_acquire); });
+
+    nb::class_<OutputView>(m, "Output")
+        .def(nb::init<Memory, double, uint32_t, double>(), nb::arg("memory"), nb::arg("rate"), nb::arg("channels"),
+             nb::arg("latency_s"))
+        .def_prop_ro("callback_address", [](const OutputView&) { return reinterpret_cast<uintptr_t>(&output_callback); })
+        .def_prop_ro("userdata_address", [](const OutputView& v) { return reinterpret_cast<uintptr_t>(v.output.get()); })
+        .def("stop", [](OutputView& v) { v.output->stopping.store(true); })
+        .def_prop_ro("faded", [](const OutputView& v) { return v.output->faded.load(std::memory_order_acquire); })
+        .def("render", &OutputView::render, nb::arg("frames"), nb::arg("delay_s") = 0.0, nb::arg("flags") = 0);
+}

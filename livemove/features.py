@@ -1,0 +1,454 @@
+"""PoseFrame -> named body features: what the dancer does, independent of who dances, where, and how far away.
+
+Pose frames go in as they arrive, float32 [len(FEATURES)] come out, at a frame's time or at any later hop's time. The
+same code runs live, in `render` and in training: causal, time only from the arguments, no clock, no model.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.contracts import Float32, Float64, PoseFrame
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named number about the body: its range, and its value with nobody on stage (standing, arms hanging)."""
+
+    name: str
+    doc: str
+    minimum: float
+    maximum: float
+    rest: float
+
+
+# Left and right are the performer's own. "Reach" is the arm's own length, so -1..1 spans what this arm can do.
+_TABLE: tuple[tuple[Feature, tuple[str, ...]], ...] = (
+    (Feature("presence", "1 somebody is in view, 0 nobody", 0, 1, 0), ("person",)),
+    (Feature("left_hand_height", "-1 hanging, 0 shoulder level, 1 straight up", -1, 1, -1), ("left_arm",)),
+    (Feature("right_hand_height", "-1 hanging, 0 shoulder level, 1 straight up", -1, 1, -1), ("right_arm",)),
+    (Feature("left_hand_side", "-1 across the body, 0 below the shoulder, 1 stretched out", -1, 1, 0), ("left_arm",)),
+    (Feature("right_hand_side", "-1 across the body, 0 below the shoulder, 1 stretched out", -1, 1, 0), ("right_arm",)),
+    (Feature("left_hand_forward", "-1 behind, 0 beside, 1 stretched out in front", -1, 1, 0), ("left_arm",)),
+    (Feature("right_hand_forward", "-1 behind, 0 beside, 1 stretched out in front", -1, 1, 0), ("right_arm",)),
+    (Feature("hand_distance", "0 hands together, 1 both arms spread", 0, 1, 0.25), ("left_arm", "right_arm")),
+    (Feature("left_elbow", "0 folded, 1 straight", 0, 1, 1), ("left_arm",)),
+    (Feature("right_elbow", "0 folded, 1 straight", 0, 1, 1), ("right_arm",)),
+    (Feature("left_hand_speed", "0 still, 1 as fast as a hand is thrown", 0, 1, 0), ("left_arm",)),
+    (Feature("right_hand_speed", "0 still, 1 as fast as a hand is thrown", 0, 1, 0), ("right_arm",)),
+    (Feature("symmetry", "1 hands mirror each other, 0 one is up and one is down", 0, 1, 1), ("left_arm", "right_arm")),
+    (Feature("left_knee", "0 folded, 1 straight", 0, 1, 1), ("left_leg",)),
+    (Feature("right_knee", "0 folded, 1 straight", 0, 1, 1), ("right_leg",)),
+    (Feature("left_foot_height", "0 not above the other foot, 1 at the hip", 0, 1, 0), ("left_leg", "right_leg")),
+    (Feature("right_foot_height", "0 not above the other foot, 1 at the hip", 0, 1, 0), ("left_leg", "right_leg")),
+    (Feature("foot_distance", "0 feet together, 1 a wide stride", 0, 1, 0.2), ("left_leg", "right_leg")),
+    (Feature("left_foot_speed", "0 still, 1 a fast kick", 0, 1, 0), ("left_leg",)),
+    (Feature("right_foot_speed", "0 still, 1 a fast kick", 0, 1, 0), ("right_leg",)),
+    (Feature("arm_energy", "speed of both arms, gathered over about half a second", 0, 1, 0), ("person",)),
+    (Feature("leg_energy", "speed of both legs, gathered over about half a second", 0, 1, 0), ("person",)),
+    (Feature("energy", "speed of the whole body, gathered over about half a second", 0, 1, 0), ("person",)),
+    (Feature("openness", "0 curled up, 1 hands and feet far from the body", 0, 1, 0.4), ("left_arm", "right_arm")),
+    (Feature("lean_side", "trunk to the own left -1 right, 0 upright, 1 left", -1, 1, 0), ("shoulders", "hips")),
+    (Feature("lean_forward", "trunk -1 back, 0 upright, 1 forward", -1, 1, 0), ("shoulders", "hips")),
+    (Feature("crouch", "0 standing, 1 sitting on the heels", 0, 1, 0), ("left_leg", "right_leg", "hips")),
+    (Feature("jump", "0 on the ground, 1 both feet half a trunk above it", 0, 1, 0), ("left_leg", "right_leg")),
+    (Feature("turn", "-1 profile to the own right, 0 on the camera's axis, 1 left", -1, 1, 0), ("shoulders",)),
+    (Feature("facing", "1 towards the camera, 0 in profile, -1 away", -1, 1, 1), ("shoulders",)),
+    (Feature("twist", "shoulders against hips, -1 to the own right, 1 left", -1, 1, 0), ("shoulders", "hips")),
+    (Feature("head_tilt", "-1 to the own right shoulder, 0 upright, 1 left", -1, 1, 0), ("head",)),
+    (Feature("travel", "across the picture, -1 and 1 a fast run (1 towards the picture's right, unmirrored)", -1, 1, 0),
+     ("hips",)),
+)  # fmt: skip
+
+TABLE: tuple[Feature, ...] = tuple(feature for feature, _ in _TABLE)
+"""Every feature with its meaning, range and rest value, in the order of the vectors."""
+
+FEATURES: tuple[str, ...] = tuple(feature.name for feature in TABLE)
+REST: Float32 = np.array([feature.rest for feature in TABLE], np.float32)
+"""float32 [F]: what the features are with nobody on stage."""
+REST.setflags(write=False)
+
+_MINIMUM = np.array([feature.minimum for feature in TABLE], np.float64)
+_MAXIMUM = np.array([feature.maximum for feature in TABLE], np.float64)
+
+# Joints kept of MediaPipe's 33, as rows of a filtered [14, 3] body; each belongs to a group that is seen or not as one.
+_JOINTS = np.array([7, 8, 11, 12, 23, 24, 13, 15, 14, 16, 25, 27, 26, 28])
+_GROUPS = ("person", "head", "shoulders", "hips", "left_arm", "right_arm", "left_leg", "right_leg")
+_JOINT_GROUP = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7])
+_GROUP_START = np.array([0, 2, 4, 6, 8, 10, 12])  # first row of each group after "person": rows are in group order
+_NEEDS: npt.NDArray[np.bool_] = np.array([[group in needed for group in _GROUPS] for _, needed in _TABLE])
+_MOVES: npt.NDArray[np.bool_] = np.array(  # where extrapolation makes sense: positions and angles
+    [not ("speed" in f.name or "energy" in f.name or f.name in ("presence", "travel")) for f in TABLE]
+)
+
+_HAND_SPEED = 9.0  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured
+_FOOT_SPEED = 7.0
+_TRAVEL_SPEED = 3.0
+_ARM_ENERGY = 4.0
+_LEG_ENERGY = 3.0
+_GATHER_S = 0.5
+
+
+# --- smoothing ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OneEuroSpec:
+    """Cut-offs of a One-Euro filter. minimum_hz: at rest; beta: added per unit/s of speed; speed_hz: for the speed."""
+
+    minimum_hz: float
+    beta: float
+    speed_hz: float
+
+
+@dataclass
+class OneEuroState:
+    """The filter's memory, filled with the first value and speed 0: float64 arrays of one shape."""
+
+    value: Float64
+    speed: Float64
+
+
+def one_euro(x: Float64, dt_s: Float64 | float, state: OneEuroState, spec: OneEuroSpec) -> Float64:
+    """Smooth x, any shape, after the last value; the cut-off rises with speed (Casiez, Roussel & Vogel 2012).
+
+    dt_s, a number or of x's shape, is the real time since the previous value, not the nominal frame period: webcams
+    jitter by 10 ms and more, and a nominal period turns that jitter into false speed.
+    """
+    follow = _follow(spec.speed_hz, dt_s)
+    state.speed = state.speed + follow * ((x - state.value) / dt_s - state.speed)
+    follow = _follow(spec.minimum_hz + spec.beta * np.abs(state.speed), dt_s)
+    state.value = state.value + follow * (x - state.value)
+    return state.value
+
+
+def _follow(cutoff_hz: Float64 | float, dt_s: Float64 | float) -> Float64 | float:
+    """Weight of the new value in a one-pole low-pass of that cut-off, both of any shape."""
+    turns = 2 * math.pi * cutoff_hz * dt_s
+    return turns / (1 + turns)
+
+
+# --- the stream ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How features are smoothed and what happens when a limb or the whole person goes out of sight.
+
+    visible       a landmark counts as seen at this visibility
+    hold_s        a limb out of sight keeps its last features for this long ...
+    ease_s        ... then eases to rest over this long; back in sight it returns over return_s
+    look_ahead_s  0..0.08: how far beyond the newest pose a hop may extrapolate towards its own time; 0 is off
+    body          One-Euro filter of joint positions in torso lengths. MediaPipe's VIDEO mode has smoothed already, so
+                  this one is light: on the clips measured it adds 4-10 ms of delay to a moving hand
+    """
+
+    visible: float = 0.5
+    hold_s: float = 0.4
+    ease_s: float = 0.6
+    return_s: float = 0.12
+    look_ahead_s: float = 0.0
+    body: OneEuroSpec = OneEuroSpec(minimum_hz=2.5, beta=5.0, speed_hz=4.0)
+
+
+class FeatureStream:
+    """Features of the first person in a stream of pose frames.
+
+    `update` takes each new pose frame, `at` gives the value for a hop at any later time: it holds, extrapolates (if
+    asked) and eases to rest when nobody is seen or no frame comes any more.
+    """
+
+    def __init__(self, spec: FeatureSpec = FeatureSpec()) -> None:
+        self.spec = spec
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to before the first frame: at rest."""
+        joints, groups = len(_JOINTS), len(_GROUPS)
+        self._time_s: float | None = None
+        self._body = OneEuroState(np.zeros((joints, 3)), np.zeros((joints, 3)))
+        self._joint_s = np.full(joints, -math.inf)  # when each joint was last filtered; -inf: never
+        self._torso = 0.0  # metres, slow
+        self._reach = 0.0  # torso lengths, slow
+        self._ground = _Ground()
+        self._energy = [0.0, 0.0]
+        self._raw: Float64 = REST.astype(np.float64)
+        self._slope = np.zeros(len(FEATURES))
+        self._miss = np.zeros((2, len(FEATURES)))  # recent errors: extrapolated, held
+        self._weight = np.zeros(groups)
+        self._seen_s = np.full(groups, -math.inf)
+
+    def update(self, frame: PoseFrame) -> Float32:
+        """Take a new frame; float32 [F] at its capture time. A frame no newer than the last one changes nothing."""
+        now_s = frame.capture_s
+        if self._time_s is not None and now_s <= self._time_s:
+            return self.at(self._time_s)
+        dt_s = 0.04 if self._time_s is None else now_s - self._time_s
+        if self._time_s is not None:
+            self._weight = self._weights(now_s)
+        self._time_s = now_s
+        self._energy = [_ease(energy, 0.0, dt_s, _GATHER_S) for energy in self._energy]
+        if frame.people > 0 and np.isfinite(frame.world[0]).all() and np.isfinite(frame.image[0]).all():
+            self._see(frame, now_s, dt_s)
+        else:
+            self._slope[:] = 0.0
+            self._ground = _Ground()
+        return self.at(now_s)
+
+    def at(self, now_s: float) -> Float32:
+        """float32 [F] for a hop at now_s; never looks at anything newer than the frames given so far."""
+        if self._time_s is None:
+            return REST.copy()
+        weight = self._weights(max(now_s, self._time_s))
+        weight = weight * weight * (3 - 2 * weight)
+        value = self._raw
+        if self.spec.look_ahead_s > 0:
+            ahead_s = min(max(now_s - self._time_s, 0.0), self.spec.look_ahead_s)
+            value = _within_range(value + ahead_s * self._slope * self._trust())
+        blend = np.where(_NEEDS, weight, 1.0).min(axis=1)
+        return (REST + blend * (value - REST)).astype(np.float32)
+
+    def _weights(self, now_s: float) -> Float64:
+        """float64 [groups], 0 at rest .. 1 as seen: grows until the hold is over, then falls; linear, so it ends."""
+        spec = self.spec
+        assert self._time_s is not None
+        held_until = self._seen_s + spec.hold_s
+        rising = np.maximum(np.minimum(now_s, held_until) - self._time_s, 0.0) / spec.return_s
+        falling = np.maximum(now_s - np.maximum(held_until, self._time_s), 0.0) / spec.ease_s
+        return np.maximum(np.minimum(self._weight + rising, 1.0) - falling, 0.0)
+
+    def _trust(self) -> Float64:
+        """float64 [F], 0..1: how much better extrapolation did lately than holding; 0 where it overshoots."""
+        extrapolated, held = self._miss
+        return np.maximum(1.0 - extrapolated / (held + 1e-4), 0.0) * _MOVES
+
+    def _see(self, frame: PoseFrame, now_s: float, dt_s: float) -> None:
+        """A person is in view: filter the body, then take the features from it."""
+        world = frame.world[0, _JOINTS].astype(np.float64)
+        hips = 0.5 * (world[4] + world[5])
+        torso = math.dist(0.5 * (world[2] + world[3]), hips)
+        if torso < 1e-6:
+            return
+        self._torso = torso if self._torso == 0.0 else _ease(self._torso, torso, dt_s, 1.0)
+
+        seen = np.minimum.reduceat(frame.visibility[0, _JOINTS], _GROUP_START) >= self.spec.visible
+        lost = self._weight <= 0.0  # gone for so long that its features are at rest: do not glide from the old place
+        self._seen_s[0] = now_s
+        self._seen_s[1:][seen] = now_s
+
+        fresh = seen[_JOINT_GROUP - 1]
+        restart = fresh & (lost[_JOINT_GROUP] | np.isinf(self._joint_s))
+        body = (world - hips) / self._torso
+        self._filter_body(body, fresh, restart, now_s)
+        picture = frame.image[0, _JOINTS, :2].astype(np.float64)
+        across, above_ground = self._ground.track(picture, world[:, :2], self._torso, dt_s, self.spec.body)
+        value = self._geometry(dt_s, across, above_ground)
+
+        change = value - self._raw
+        if lost[0]:  # a new entrance: no history to extrapolate from
+            self._slope[:] = 0.0
+            self._miss[:] = 0.0
+        else:
+            keep = math.exp(-dt_s / 0.25)
+            reach = min(dt_s, max(self.spec.look_ahead_s, 1e-3))
+            guess = np.stack([change - self._slope * reach, change])
+            self._miss = keep * self._miss + (1 - keep) * np.abs(guess)
+            follow = _follow(self.spec.body.speed_hz, dt_s)
+            self._slope = self._slope + follow * (change / dt_s - self._slope)
+            self._slope[change * self._slope < 0.0] = 0.0  # turning back: the old direction would overshoot
+        self._raw = value
+
+    def _filter_body(
+        self, body: Float64, fresh: npt.NDArray[np.bool_], restart: npt.NDArray[np.bool_], now_s: float
+    ) -> None:
+        """One-Euro on the joints in sight; the others keep their last place, without speed."""
+        state = self._body
+        state.value[restart] = body[restart]
+        state.speed[restart] = 0.0
+        hidden = ~fresh
+        kept = state.value[hidden]
+        dt_s = np.where(restart | hidden, 1.0, now_s - self._joint_s)[:, None]
+        one_euro(body, dt_s, state, self.spec.body)
+        state.value[hidden] = kept
+        state.speed[hidden] = 0.0
+        self._joint_s[fresh] = now_s
+
+    def _geometry(self, dt_s: float, across: float, above_ground: float) -> Float64:
+        """float64 [F]: every feature from the filtered body, in plain floats: for three-vectors numpy is slower."""
+        left_ear, right_ear, left_shoulder, right_shoulder, left_hip, right_hip, *limbs = self._body.value.tolist()
+        left_elbow, left_hand, right_elbow, right_hand, left_knee, left_foot, right_knee, right_foot = limbs
+        speed: list[float] = np.sqrt((self._body.speed * self._body.speed).sum(axis=1)).tolist()
+
+        # Axes of the shoulders in the horizontal plane (x right in the picture, y down, z away from the camera).
+        x, z = _heading(left_shoulder, right_shoulder)  # towards the performer's own left
+        hip_x, hip_z = _heading(left_hip, right_hip)
+        left = (x, 0.0, z)
+        forward = (z, 0.0, -x)
+
+        arm = 0.5 * (  # mean length of the two
+            math.dist(left_shoulder, left_elbow)
+            + math.dist(left_elbow, left_hand)
+            + math.dist(right_shoulder, right_elbow)
+            + math.dist(right_elbow, right_hand)
+        )
+        # An arm pointing at the camera is measured short, never long: follow the longest, forget slowly.
+        self._reach = (
+            max(arm, 0.8) if self._reach == 0.0 else _ease(self._reach, arm, dt_s, 0.3 if arm > self._reach else 30)
+        )
+        reach = self._reach
+        left_arm, right_arm = _minus(left_hand, left_shoulder), _minus(right_hand, right_shoulder)
+        left_height, right_height = -left_arm[1] / reach, -right_arm[1] / reach
+
+        left_leg = math.dist(left_hip, left_knee) + math.dist(left_knee, left_foot)
+        right_leg = math.dist(right_hip, right_knee) + math.dist(right_knee, right_foot)
+        leg = max(0.5 * (left_leg + right_leg), 1e-6)
+        standing = max((left_foot[1] - left_hip[1]), (right_foot[1] - right_hip[1])) / leg
+        trunk = [a + b - c - d for a, b, c, d in zip(left_shoulder, right_shoulder, left_hip, right_hip, strict=True)]
+        trunk_length = max(math.hypot(*trunk), 1e-6)
+
+        arms = (speed[6] + speed[7] + speed[8] + speed[9]) / (4 * _ARM_ENERGY)
+        legs = (speed[10] + speed[11] + speed[12] + speed[13]) / (4 * _LEG_ENERGY)
+        gathered = 1 - math.exp(-dt_s / _GATHER_S)
+        self._energy = [self._energy[0] + gathered * min(arms, 2.0), self._energy[1] + gathered * min(legs, 2.0)]
+
+        ends = (
+            left_ear,
+            right_ear,
+            left_elbow,
+            left_hand,
+            right_elbow,
+            right_hand,
+            left_knee,
+            left_foot,
+            right_knee,
+            right_foot,
+        )
+        sides = [_dot(end, left) for end in ends]
+        depths = [_dot(end, forward) for end in ends]
+        heights = [end[1] for end in ends]
+        width = max(max(sides) - min(sides), max(depths) - min(depths))
+        height = max(heights) - min(heights)
+
+        values = (
+            1.0,  # presence
+            left_height,
+            right_height,
+            _dot(left_arm, left) / reach,
+            -_dot(right_arm, left) / reach,
+            _dot(left_arm, forward) / reach,
+            _dot(right_arm, forward) / reach,
+            math.dist(left_hand, right_hand) / (2 * reach + math.dist(left_shoulder, right_shoulder)),
+            (_angle(left_shoulder, left_elbow, left_hand) - 0.6) / 2.3,  # 35 degrees folded, 165 straight
+            (_angle(right_shoulder, right_elbow, right_hand) - 0.6) / 2.3,
+            speed[7] / _HAND_SPEED,
+            speed[9] / _HAND_SPEED,
+            1.0 - 0.5 * abs(left_height - right_height),
+            (_angle(left_hip, left_knee, left_foot) - 0.8) / 2.1,  # 45 degrees folded, 165 straight
+            (_angle(right_hip, right_knee, right_foot) - 0.8) / 2.1,
+            (right_foot[1] - left_foot[1]) / leg,
+            (left_foot[1] - right_foot[1]) / leg,
+            math.dist(left_foot, right_foot) / (1.2 * leg),
+            speed[11] / _FOOT_SPEED,
+            speed[13] / _FOOT_SPEED,
+            self._energy[0],
+            self._energy[1],
+            0.5 * (self._energy[0] + self._energy[1]),
+            0.5 * _unit(width, 0.8, 2.7) + 0.5 * _unit(height, 1.2, 3.8),  # openness, extents in torso lengths
+            _dot(trunk, left) / trunk_length / 0.7,  # 45 degrees reads as 1
+            _dot(trunk, forward) / trunk_length / 0.7,
+            (0.95 - standing) / 0.65,  # crouch: hips over feet, in leg lengths
+            (above_ground - 0.06) / 0.5,  # jump
+            z,  # turn
+            x,  # facing
+            (z * hip_x - x * hip_z) / 0.7,  # twist
+            (left_ear[1] - right_ear[1]) / max(math.dist(left_ear, right_ear), 1e-6) / 0.6,  # head_tilt
+            across / _TRAVEL_SPEED,
+        )
+        return _within_range(np.array(values))
+
+
+def _within_range(value: Float64) -> Float64:
+    return np.minimum(np.maximum(value, _MINIMUM), _MAXIMUM)  # np.clip costs ten times as much on so few numbers
+
+
+class _Ground:
+    """Where the body stands in the picture, in torso lengths: speed across it, height of the feet over the ground.
+
+    The picture's scale is fitted from the body itself (weak perspective: picture = scale * world + place), with its
+    sign, so that a mirrored picture reads the same; places are summed from steps, so where one stands drops out.
+    """
+
+    def __init__(self) -> None:
+        self.last: Float64 | None = None  # hip x, lowest foot y in the picture
+        self.scale = np.zeros(2)  # picture units per metre along x, y, slow
+        self.place = np.zeros(2)  # torso lengths since the person came in
+        self.filtered = OneEuroState(np.zeros(2), np.zeros(2))
+        self.ground = 0.0
+
+    def track(
+        self, picture: Float64, world: Float64, torso: float, dt_s: float, spec: OneEuroSpec
+    ) -> tuple[float, float]:
+        """(speed across in torso lengths per second, feet above the ground in torso lengths).
+
+        picture, world float64 [14, 2]: the joints in picture units and in metres. torso in metres.
+        """
+        from_middle = world - world.mean(axis=0)
+        power = (from_middle * from_middle).sum(axis=0)
+        if (power < 1e-6).any():
+            return 0.0, 0.0
+        scale = (from_middle * (picture - picture.mean(axis=0))).sum(axis=0) / power
+        last = self.last
+        self.last = np.array([0.5 * (picture[4, 0] + picture[5, 0]), max(picture[11, 1], picture[13, 1])])
+        if last is None:
+            self.scale = scale
+            return 0.0, 0.0
+        self.scale = self.scale + (scale - self.scale) * (1 - math.exp(-dt_s / 1.0))
+        unit = self.scale * torso
+        if (np.abs(unit) < 1e-6).any():
+            return 0.0, 0.0
+        self.place = self.place + (self.last - last) / unit
+        foot = float(one_euro(self.place, dt_s, self.filtered, spec)[1])
+        # The ground is where the lower foot comes down (y points down); walking away lifts it slowly, a jump is short.
+        self.ground = _ease(self.ground, foot, dt_s, 0.15 if foot > self.ground else 3.0)
+        return float(self.filtered.speed[0]), self.ground - foot
+
+
+Point = Sequence[float]
+
+
+def _heading(left: Point, right: Point) -> tuple[float, float]:
+    """Unit vector from right to left in the horizontal plane: (x, z)."""
+    x, z = left[0] - right[0], left[2] - right[2]
+    length = math.hypot(x, z)
+    return (x / length, z / length) if length > 1e-6 else (1.0, 0.0)
+
+
+def _minus(a: Point, b: Point) -> tuple[float, float, float]:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+def _dot(a: Point, b: Point) -> float:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _angle(a: Point, joint: Point, b: Point) -> float:
+    """Inner angle at a joint in radians: pi is straight."""
+    u, v = _minus(a, joint), _minus(b, joint)
+    lengths = math.hypot(*u) * math.hypot(*v)
+    return math.acos(min(max(_dot(u, v) / lengths, -1.0), 1.0)) if lengths > 1e-9 else math.pi
+
+
+def _unit(x: float, low: float, high: float) -> float:
+    return min(max((x - low) / (high - low), 0.0), 1.0)
+
+
+def _ease(old: float, new: float, dt_s: float, time_constant_s: float) -> float:
+    return new + (old - new) * math.exp(-dt_s / time_constant_s)

@@ -1,0 +1,284 @@
+"""mapping.toml: which source plays which channel of a model, over which range, along which curve, in which scale.
+
+Source values (body features; later MIDI and OSC, by name) come in once a hop, channels in the model's natural units go
+out. It knows names and numbers only: not where a source comes from, nor what a model does with a channel.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import difflib
+import math
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, cast
+
+import numpy as np
+
+from livemove.contracts import Channel, Float32, MappingError, ModelSpec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
+
+CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
+"""Named exponents; any other positive number may stand in their place."""
+
+SCALES: dict[str, tuple[int, ...]] = {
+    "chromatic": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+    "major": (0, 2, 4, 5, 7, 9, 11),
+    "minor": (0, 2, 3, 5, 7, 8, 10),
+    "harmonic_minor": (0, 2, 3, 5, 7, 8, 11),
+    "dorian": (0, 2, 3, 5, 7, 9, 10),
+    "pentatonic": (0, 2, 4, 7, 9),
+    "minor_pentatonic": (0, 3, 5, 7, 10),
+    "blues": (0, 3, 5, 6, 7, 10),
+    "whole_tone": (0, 2, 4, 6, 8, 10),
+}
+"""Semitones above the root, within an octave."""
+
+_NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ENTRIES = ("source", "in", "out", "curve", "smoothing_s", "scale", "root", "snap")
+
+
+@dataclass(frozen=True)
+class Route:
+    """How one channel is played.
+
+    source       index of the source
+    take, give   the source's range, low to high (high < low turns it round) -> the channel's; clipped at both ends
+    curve        exponent on the way: 2 opens slowly, 0.5 opens fast
+    smoothing_s  time constant of a one-pole low-pass
+    notes        for pitch: the scale's notes as MIDI numbers, ascending; empty: no scale
+    snap         0 free, like a theremin; towards 1 the pitch rests on the scale's notes and hurries between them
+    eased        fades to the channel's rest value as the performer leaves (body features; not MIDI or OSC)
+    """
+
+    source: int
+    take: tuple[float, float]
+    give: tuple[float, float]
+    curve: float = 1.0
+    smoothing_s: float = 0.0
+    notes: tuple[float, ...] = ()
+    snap: float = 0.0
+    eased: bool = False
+
+
+class Mapping:
+    """Sources to channels, one step a hop. `routes` are in the order of the model's channels."""
+
+    def __init__(self, channels: tuple[Channel, ...], routes: tuple[Route, ...], presence: int | None) -> None:
+        """presence: index of the source that is 1 with somebody in view and 0 with nobody, if there is one."""
+        self.channels = channels
+        self.routes = routes
+        self._presence = presence
+        self._source = np.array([route.source for route in routes], np.intp)
+        self._take = np.array([route.take[0] for route in routes])
+        self._take_span = np.array([route.take[1] - route.take[0] for route in routes])
+        self._give = np.array([route.give[0] for route in routes])
+        self._give_span = np.array([route.give[1] - route.give[0] for route in routes])
+        self._curve = np.array([route.curve for route in routes])
+        self._smoothing_s = np.maximum([route.smoothing_s for route in routes], 1e-9)
+        self._eased = np.array([route.eased and presence is not None for route in routes])
+        self._rest = np.array([channel.rest for channel in channels])
+        self._in_scale = [(i, np.array(r.notes), r.snap) for i, r in enumerate(routes) if r.notes and r.snap > 0]
+        self.reset()
+
+    def reset(self) -> None:
+        """Every channel at rest."""
+        self._value = self._rest.copy()
+
+    def step(self, sources: Float32, dt_s: float) -> Float32:
+        """float32 [C], natural units, after dt_s seconds with these sources, float32 [F].
+
+        A source that is not a finite number leaves its channel where it is.
+        """
+        place = (sources[self._source] - self._take) / self._take_span
+        place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
+        goal = self._give + place * self._give_span
+        for i, notes, snap in self._in_scale:
+            goal[i] = _into_scale(float(goal[i]), notes, snap)
+        if self._presence is not None:
+            goal = np.where(self._eased, self._rest + float(sources[self._presence]) * (goal - self._rest), goal)
+        goal = np.where(np.isfinite(goal), goal, self._value)
+        self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
+        return self._value.astype(np.float32)
+
+
+def load_mapping(path_or_text: Path | str, spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
+    """Read a mapping for that model, from a file or (a string of several lines) from its text.
+
+    sources: names, in the order of the vectors given to `step`. Raises MappingError: one line naming the file, the
+    channel and the entry.
+    """
+    if isinstance(path_or_text, str) and "\n" in path_or_text:
+        where, text = "mapping", path_or_text
+    else:
+        where = str(path_or_text)
+        try:
+            text = Path(path_or_text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise MappingError(f"{where}: cannot read the mapping: {_reason(error)}") from error
+    try:
+        document = cast("dict[str, object]", tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise MappingError(f"{where}: not valid TOML: {error}") from error
+    return _Reader(where, spec, sources).mapping(document)
+
+
+def identity_mapping(spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
+    """For end-to-end models: every channel is the source of the same name. Raises MappingError if one is not."""
+    routes: list[Route] = []
+    for channel in spec.channels:
+        if channel.name not in sources:
+            raise MappingError(
+                f"model {spec.name}: channel {channel.name!r} is no body feature, so the model needs a mapping.toml"
+            )
+        span = (channel.minimum, channel.maximum)
+        routes.append(Route(sources.index(channel.name), span, span))
+    return Mapping(spec.channels, tuple(routes), presence=None)
+
+
+class _Reader:
+    """Checks a parsed mapping.toml entry by entry; every complaint names file, channel and entry."""
+
+    def __init__(self, where: str, spec: ModelSpec, sources: tuple[str, ...]) -> None:
+        self.where = where
+        self.spec = spec
+        self.sources = sources
+
+    def mapping(self, document: dict[str, object]) -> Mapping:
+        for key in document:
+            if key != "channels":
+                self.fail("", f"unknown table [{key}]; channels stand under [channels.NAME]")
+        tables = _table(document.get("channels"))
+        if tables is None:
+            self.fail("", "no [channels.NAME] tables")
+        names = self.spec.channel_names
+        for name in tables:
+            if name not in names:
+                self.fail(name, f"model {self.spec.name} has no such channel{_near(name, names)}")
+        routes: list[Route] = []
+        for channel in self.spec.channels:
+            table = _table(tables.get(channel.name))
+            if table is None:
+                self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
+            routes.append(self.route(channel, table))
+        presence = self.sources.index("presence") if "presence" in self.sources else None
+        return Mapping(self.spec.channels, tuple(routes), presence)
+
+    def route(self, channel: Channel, table: dict[str, object]) -> Route:
+        name = channel.name
+        for entry in table:
+            if entry not in _ENTRIES:
+                self.fail(name, f"unknown entry {entry!r}{_near(entry, _ENTRIES)}")
+        source = table.get("source")
+        if not isinstance(source, str):
+            self.fail(name, 'source: expected a name, as in source = "right_hand_height"')
+        if source not in self.sources:
+            self.fail(name, f"source: unknown source {source!r}{_near(source, self.sources)}")
+        give = self.pair(name, "out", table.get("out", [channel.minimum, channel.maximum]))
+        if min(give) < channel.minimum or max(give) > channel.maximum:
+            self.fail(
+                name,
+                f"out: {list(give)} leaves the model's range {channel.minimum:g}..{channel.maximum:g} {channel.unit}",
+            )
+        take = self.pair(name, "in", table.get("in"))
+        if take[0] == take[1]:
+            self.fail(name, f"in: {list(take)} is an empty range")
+        curve = table.get("curve", "linear")
+        if isinstance(curve, str):
+            if curve not in CURVES:
+                self.fail(name, f"curve: unknown curve {curve!r}{_near(curve, CURVES)}")
+            curve = CURVES[curve]
+        return Route(
+            source=self.sources.index(source),
+            take=take,
+            give=give,
+            curve=self.number(name, "curve", curve, 0.05, 20.0),
+            smoothing_s=self.number(name, "smoothing_s", table.get("smoothing_s", 0.0), 0.0, 10.0),
+            notes=self.notes(channel, table),
+            snap=self.number(name, "snap", table.get("snap", 0.0), 0.0, 1.0),
+            eased="." not in source and source != "presence",
+        )
+
+    def notes(self, channel: Channel, table: dict[str, object]) -> tuple[float, ...]:
+        """The scale over the channel's range and an octave beyond, so that every pitch lies between two notes."""
+        scale = table.get("scale")
+        if scale is None:
+            for entry in ("root", "snap"):
+                if entry in table:
+                    self.fail(channel.name, f"{entry}: needs a scale beside it{_choice(SCALES)}")
+            return ()
+        if isinstance(scale, str):
+            if scale not in SCALES:
+                self.fail(channel.name, f"scale: unknown scale {scale!r}{_near(scale, SCALES)}")
+            steps: Iterable[float] = SCALES[scale]
+        elif isinstance(scale, list) and scale:
+            degrees = cast("list[object]", scale)
+            steps = [self.number(channel.name, "scale", degree, 0.0, 11.99) for degree in degrees]
+        else:
+            self.fail(channel.name, "scale: expected a name or a list of semitones")
+        root = self.root(channel.name, table.get("root", "C"))
+        octaves = range(math.floor(channel.minimum / 12) - 2, math.ceil(channel.maximum / 12) + 2)
+        return tuple(sorted({root + 12 * octave + step for octave in octaves for step in steps}))
+
+    def root(self, name: str, root: object) -> float:
+        if not isinstance(root, str):
+            return self.number(name, "root", root, 0.0, 127.0)
+        accidentals = {"": 0, "#": 1, "b": -1}
+        if root[:1] not in _NOTES or root[1:] not in accidentals:
+            self.fail(name, f'root: unknown note {root!r}; write it as "A", "F#" or "Bb", or as a MIDI number')
+        return float(_NOTES[root[0]] + accidentals[root[1:]])
+
+    def pair(self, name: str, entry: str, value: object) -> tuple[float, float]:
+        values = cast("list[object]", value) if isinstance(value, list) else []
+        if len(values) != 2:
+            self.fail(name, f"{entry}: expected two numbers, as in {entry} = [0.0, 1.0]")
+        low, high = (self.number(name, entry, end, -1e9, 1e9) for end in values)
+        return low, high
+
+    def number(self, name: str, entry: str, value: object, low: float, high: float) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self.fail(name, f"{entry}: {value!r} is not a number")
+        if not low <= value <= high:  # also catches nan
+            self.fail(name, f"{entry}: {value} is outside {low:g}..{high:g}")
+        return float(value)
+
+    def fail(self, channel: str, problem: str) -> NoReturn:
+        place = f"{self.where}: channel {channel!r}: " if channel else f"{self.where}: "
+        raise MappingError(place + problem)
+
+
+def _into_scale(pitch: float, notes: np.ndarray, snap: float) -> float:
+    """Pull a pitch towards the notes of a scale; continuous and rising for every snap < 1, so a glide stays a glide."""
+    above = min(max(int(np.searchsorted(notes, pitch, side="right")), 1), len(notes) - 1)
+    low, high = float(notes[above - 1]), float(notes[above])
+    part = min(max((pitch - low) / (high - low), 0.0), 1.0)
+    if snap >= 1.0:
+        return high if part >= 0.5 else low
+    steep = 1.0 / (1.0 - snap)
+    up, down = part**steep, (1.0 - part) ** steep
+    return low + (high - low) * up / (up + down)
+
+
+def _table(value: object) -> dict[str, object] | None:
+    return cast("dict[str, object]", value) if isinstance(value, dict) else None
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(matches)}?" if matches else _choice(known)
+
+
+def _choice(known: Iterable[str]) -> str:
+    return f"; there are: {', '.join(known)}"
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

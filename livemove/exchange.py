@@ -212,8 +212,8 @@ class CaptureTelemetry:
         r["last_pose_ms"][0] = pose_ms
         r["pose_ms"][min(int(pose_ms / BIN_MS), len(r["pose_ms"]) - 1)] += np.uint64(1)
         now = now_s()
-        if r["first_used_s"][0] == 0.0:
-            r["first_used_s"][0] = now
+        if people > 0 and r["first_pose_s"][0] == 0.0:
+            r["first_pose_s"][0] = now
         r["last_used_s"][0] = now
 
     @property
@@ -242,9 +242,10 @@ class CaptureTelemetry:
         return self._record["pose_ms"].copy()
 
     @property
-    def used_between_s(self) -> tuple[float, float]:
-        """When the first and the last frame had gone through the landmarker."""
-        return float(self._record["first_used_s"][0]), float(self._record["last_used_s"][0])
+    def pose_fps(self) -> float | None:
+        """Poses per second since the first one; None before the second."""
+        elapsed_s = float(self._record["last_used_s"][0] - self._record["first_pose_s"][0])
+        return (self.poses - 1) / elapsed_s if self.poses > 1 and elapsed_s > 0 else None
 
 
 class SynthesisTelemetry:

@@ -149,7 +149,7 @@ nb::dict layout() {
                        .add("frames_used", &Capture::frames_used)
                        .add("poses", &Capture::poses)
                        .add("people", &Capture::people)
-                       .add("first_used_s", &Capture::first_used_s)
+                       .add("first_pose_s", &Capture::first_pose_s)
                        .add("last_used_s", &Capture::last_used_s)
                        .add("last_pose_ms", &Capture::last_pose_ms)
                        .add("pose_ms", &Capture::pose_ms)
@@ -238,6 +238,9 @@ NB_MODULE(_realtime, m) {
              nb::arg("latency_s"))
         .def_prop_ro("callback_address", [](const OutputView&) { return reinterpret_cast<uintptr_t>(&output_callback); })
         .def_prop_ro("userdata_address", [](const OutputView& v) { return reinterpret_cast<uintptr_t>(v.output.get()); })
+        .def_prop_rw(
+            "latency_s", [](const OutputView& v) { return v.output->fallback_latency_s; },
+            [](OutputView& v, double s) { v.output->fallback_latency_s = s; })
         .def("stop", [](OutputView& v) { v.output->stopping.store(true); })
         .def_prop_ro("faded", [](const OutputView& v) { return v.output->faded.load(std::memory_order_acquire); })
         .def("render", &OutputView::render, nb::arg("frames"), nb::arg("delay_s") = 0.0, nb::arg("flags") = 0);

@@ -171,7 +171,7 @@ struct Capture {  // capture only
     Count frames_used;
     Count poses;
     Count people;
-    Number first_used_s;
+    Number first_pose_s;
     Number last_used_s;
     Number last_pose_ms;
     Count pose_ms[kBins];
@@ -206,7 +206,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c00;  // changes with the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c01;  // raised with every change of the layout
 
 struct Shared {
     Count magic;

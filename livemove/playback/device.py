@@ -1,0 +1,132 @@
+"""Sound cards: list them, find one by index or part of a name, open a stream on the native callback.
+
+In: what the person typed. Out: Device records, an open PortAudio stream. Knows nothing of models, poses or processes.
+"""
+
+# sounddevice has no type information, and the route for C callbacks is its documented base class for library authors.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import sounddevice
+
+from livemove.contracts import DeviceError
+from livemove.native._realtime import Output
+
+NO_DEVICE = "no sound card found: connect one or start a sound server, or write to a file with --output take.wav"
+
+
+@dataclass(frozen=True)
+class Device:
+    """An output device as PortAudio names it. default: the one that plays when none is asked for."""
+
+    index: int
+    name: str
+    host: str
+    channels: int
+    rate: float
+    latency_s: float
+    default: bool
+
+
+def list_devices() -> list[Device]:
+    """Every device that can play, in PortAudio's order. Empty on a machine without any."""
+    try:
+        hosts = cast("list[dict[str, Any]]", sounddevice.query_hostapis())
+        entries = cast("list[dict[str, Any]]", sounddevice.query_devices())
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio cannot list the sound cards: {error}") from error
+    chosen = _default_index(hosts)
+    return [
+        Device(
+            index=index,
+            name=str(entry["name"]),
+            host=str(hosts[entry["hostapi"]]["name"]),
+            channels=int(entry["max_output_channels"]),
+            rate=float(entry["default_samplerate"]),
+            latency_s=float(entry["default_low_output_latency"]),
+            default=index == chosen,
+        )
+        for index, entry in enumerate(entries)
+        if entry["max_output_channels"] > 0
+    ]
+
+
+def find_device(text: str | None) -> Device:
+    """The device with this index, or with this text in its name or host; None: the default one.
+
+    Raises DeviceError when there is none, or when the text fits several and none of them exactly.
+    """
+    devices = list_devices()
+    if not devices:
+        raise DeviceError(NO_DEVICE)
+    if text is None:
+        return next((device for device in devices if device.default), devices[0])
+    if text.lstrip("-").isdigit():
+        found = [device for device in devices if device.index == int(text)]
+    else:
+        wanted = text.casefold()
+        found = [d for d in devices if wanted in f"{d.name} ({d.host})".casefold()]
+        exact = [d for d in devices if wanted == d.name.casefold()]
+        found = exact or found
+    if not found:
+        raise DeviceError(f"no sound card matches {text!r}: `livemove devices` lists them")
+    if len(found) > 1:
+        names = ", ".join(f"{d.index} {d.name} ({d.host})" for d in found[:4])
+        raise DeviceError(f"several sound cards match {text!r}: {names}; give the number")
+    return found[0]
+
+
+def open_stream(device: Device, output: Output, rate: float, channels: int, block: int) -> sounddevice._StreamBase:
+    """A stream, not yet started, that calls output's C callback. Raises DeviceError when the device refuses."""
+    ffi = sounddevice._ffi
+    try:
+        stream = sounddevice._StreamBase(
+            kind="output",
+            samplerate=rate,
+            blocksize=block,
+            device=device.index,
+            channels=channels,
+            dtype="float32",
+            latency="low",
+            clip_off=True,  # the limiter has seen to it
+            dither_off=True,
+            callback=ffi.cast("PaStreamCallback *", output.callback_address),
+            userdata=ffi.cast("void *", output.userdata_address),
+            wrap_callback=None,
+        )
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise DeviceError(_refusal(device, rate, block, error)) from error
+    output.latency_s = float(cast("float", stream.latency))
+    return stream
+
+
+def accepts(device: Device, rate: float, channels: int) -> bool:
+    try:
+        sounddevice.check_output_settings(device.index, channels, "float32", samplerate=rate)
+    except (sounddevice.PortAudioError, ValueError):
+        return False
+    return True
+
+
+def _refusal(device: Device, rate: float, block: int, error: Exception) -> str:
+    name = f"{device.name} ({device.host})"
+    if "sample rate" in str(error).lower():
+        return f"{name} refuses {rate:.0f} samples per second: try --samplerate {device.rate:.0f}"
+    reason = str(error.args[0]) if error.args else type(error).__name__
+    return f"{name} cannot be opened with blocks of {block}: {reason}; try another --device or --block"
+
+
+def _default_index(hosts: list[dict[str, Any]]) -> int:
+    """JACK's default when its server runs (whoever starts one means it), else PortAudio's."""
+    for host in hosts:
+        if "JACK" in str(host["name"]) and host["default_output_device"] >= 0:
+            return int(host["default_output_device"])
+    index = int(sounddevice.default.device[1])
+    if index >= 0:
+        return index
+    return next((int(h["default_output_device"]) for h in hosts if h["default_output_device"] >= 0), -1)

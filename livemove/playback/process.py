@@ -1,0 +1,103 @@
+"""The playback process: keeps a stream on the native callback alive, or, without a device, plays to the clock.
+
+In: the ring, through the callback. Out: sound, and the tap that a recorder reads. Never runs per sample itself, and
+never waits for a stream that hangs: then it exits hard, and the supervisor starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from livemove.contracts import DeviceError
+from livemove.exchange import Segment, now_s
+from livemove.native._realtime import Output
+
+SILENT_STREAM_S = 1.0
+"""A stream whose callback is not called for so long is dead. Sound servers come back within less, or not at all."""
+
+
+@dataclass(frozen=True)
+class PlaybackConfig:
+    """device: None for the default one. rate: None for the model's, or the device's own if it refuses that.
+
+    play False: no device, the clock alone (a recorder listens). fallback: do so too if there is no device at all.
+    """
+
+    model_rate: int
+    device: str | None = None
+    block: int = 512
+    rate: int | None = None
+    play: bool = True
+    fallback: bool = False
+
+
+def run(segment: Segment, config: PlaybackConfig) -> None:
+    """Play until the supervisor asks to stop, then fade out. Raises DeviceError; may end the process itself."""
+    if not config.play:
+        play_to_clock(segment, config.rate or config.model_rate, config.block)
+        return
+    # Imported here: it starts PortAudio, which a session without a device must not need.
+    from livemove.playback import device as devices
+
+    if config.fallback and config.device is None and not devices.list_devices():
+        play_to_clock(segment, config.rate or config.model_rate, config.block)
+        return
+    device = devices.find_device(config.device)
+    channels = min(device.channels, 2)
+    rate = float(config.rate or config.model_rate)
+    if config.rate is None and not devices.accepts(device, rate, channels):
+        rate = device.rate
+    output = Output(segment.bytes, rate, channels, device.latency_s)
+    stream = devices.open_stream(device, output, rate, channels, config.block)
+    segment.set_device_rate(rate)
+    opened_s = now_s()
+    stream.start()
+    life = segment.lives["playback"]
+    life.running(f"{device.name} ({device.host})")
+    while not segment.stop_requested:
+        life.heartbeat()
+        if now_s() - max(segment.playback.heartbeat_s, opened_s) > SILENT_STREAM_S:
+            life.failed(DeviceError(f"{device.name} ({device.host}) stopped taking sound"))
+            os._exit(1)  # close() of a stream whose server died can hang for minutes
+        time.sleep(0.02)
+    output.stop()
+    _wait_for_fade(output)
+    time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the card
+    life.finished()
+    _leave(stream.close)
+
+
+def play_to_clock(segment: Segment, rate: float, block: int) -> None:
+    """The very same callback, called when a device of this rate and block would: for recording without one."""
+    output = Output(segment.bytes, rate, 1, 0.0)
+    segment.set_device_rate(rate)
+    life = segment.lives["playback"]
+    life.running("no device")
+    due_s = now_s()
+    while not output.faded:
+        if segment.stop_requested:
+            output.stop()
+        output.render(block)
+        life.heartbeat()
+        due_s += block / rate
+        time.sleep(max(0.0, due_s - now_s()))
+    life.finished()
+
+
+def _wait_for_fade(output: Output) -> None:
+    """At most a third of a second: a dead stream never fades."""
+    deadline_s = now_s() + 0.35
+    while not output.faded and now_s() < deadline_s:
+        time.sleep(0.005)
+
+
+def _leave(close: Callable[[], None]) -> None:
+    """Close the stream if it lets us within half a second, and end the process either way."""
+    closing = threading.Thread(target=close, daemon=True)
+    closing.start()
+    closing.join(0.5)
+    os._exit(0)

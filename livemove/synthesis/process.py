@@ -1,0 +1,149 @@
+"""The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
+
+In: the pose and controls mailboxes. Out: audio hops, each marked with the pose it was made from. Knows nothing of
+cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out of it.
+"""
+
+# soxr has no type information; numpy's stubs need a newer Python than 3.10.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soxr
+
+from livemove.bundle import load_bundle
+from livemove.contracts import HOP, Engine, Float32, ModelSpec, PoseFrame
+from livemove.exchange import AudioRing, Segment, now_s
+from livemove.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.mapping import load_mapping
+from livemove.synthesis import make_engine
+
+STALE_POSE_S = 1.0
+"""A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """What synthesis needs to know; block is the device's, in frames."""
+
+    model: Path
+    engine: str = "auto"
+    mapping: Path | None = None
+    lookahead_s: float = 0.0
+    seed: int = 0
+    block: int = 512
+
+
+class HopWriter:
+    """Hops at the model's rate -> the ring at the device's rate, each with its mark. The ring's one producer."""
+
+    def __init__(self, ring: AudioRing, model_rate: int, device_rate: float) -> None:
+        self._ring = ring
+        self._ratio = device_rate / model_rate
+        self._first = ring.written
+        self._hops = 0
+        self._resampler = None
+        if device_rate != model_rate:
+            # LQ: 5 ms less delay than HQ at 48 kHz, and its images lie below the 16-bit floor.
+            self._resampler = soxr.ResampleStream(model_rate, device_rate, 1, dtype="float32", quality="LQ")
+
+    def write(self, hop: Float32, capture_s: float) -> None:
+        self._ring.mark(self._first + round(self._hops * HOP * self._ratio), capture_s)
+        self._hops += 1
+        self._ring.write(hop if self._resampler is None else self._resampler.resample_chunk(hop))
+
+
+class Depth:
+    """How full the ring is kept, in device samples: one block, what the callback takes at once, plus spare hops.
+
+    A starvation adds a hop; each quiet half minute takes one away again, down to the least.
+    """
+
+    def __init__(self, block: int, hop: int, spare: int = 2) -> None:
+        self._block, self._hop = block, hop
+        self._least = 1
+        self._most = max(8, math.ceil(0.15 * 48000 / hop))
+        self._spare = spare
+        self._starvations = 0
+        self._calm_since_s = 0.0
+
+    @property
+    def samples(self) -> int:
+        return self._block + self._spare * self._hop
+
+    def adapt(self, starvations: int, now: float) -> None:
+        if starvations != self._starvations:
+            self._starvations = starvations
+            self._calm_since_s = now
+            self._spare = min(self._spare + 1, self._most)
+
+
+def run(segment: Segment, config: SynthesisConfig) -> None:
+    """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
+    life = segment.lives["synthesis"]
+    bundle = load_bundle(config.model)
+    spec = bundle.spec
+    mapping = load_mapping(config.mapping or bundle.mapping_path, spec, FEATURES)
+    life.heartbeat()
+    engine = make_engine(config.engine, bundle)
+    random = np.random.Generator(np.random.SFC64(config.seed))
+    _warm_up(engine, spec, random)
+    life.heartbeat()
+    while segment.device_rate == 0.0:  # playback opens its device at the same time
+        if segment.stop_requested:
+            return
+        life.heartbeat()
+        time.sleep(0.002)
+
+    rate = segment.device_rate
+    writer = HopWriter(segment.ring, spec.sample_rate, rate)
+    depth = Depth(config.block, math.ceil(HOP * rate / spec.sample_rate))
+    stream = FeatureStream(FeatureSpec(look_ahead_s=config.lookahead_s))
+    hop_s = HOP / spec.sample_rate
+    frame = PoseFrame()
+    seen_s = math.nan
+    out = np.zeros(HOP, np.float32)
+    noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
+    channels = np.zeros((1, len(spec.channels)), np.float32)
+
+    life.running(engine.name)
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
+    while not segment.stop_requested:
+        life.heartbeat()
+        now = now_s()
+        depth.adapt(segment.playback.ring_starvations, now)
+        segment.ring.set_target(depth.samples)
+        if not segment.ring.wait_below(depth.samples, 0.1):
+            continue
+        began_s = now_s()
+        if segment.pose.read(frame):
+            stream.update(frame)
+            seen_s = frame.capture_s
+        if began_s - seen_s > STALE_POSE_S:
+            seen_s = math.nan
+        controls = segment.controls.read()
+        channels[0] = mapping.step(stream.at(began_s), hop_s)
+        random.random(out=noise, dtype=np.float32)
+        style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
+        engine.generate(out, channels, noise, style=style, temperature=controls.temperature)
+        writer.write(out, seen_s)
+        segment.synthesis.hop(now_s() - began_s, HOP, channels[0])
+
+
+def _warm_up(engine: Engine, spec: ModelSpec, random: np.random.Generator) -> None:
+    """First calls are slow (pages, caches, lazy kernels): make them before anybody listens."""
+    hops = 8
+    rest = np.array([[channel.rest for channel in spec.channels]] * hops, np.float32)
+    noise = random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
+    engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
+    engine.reset()

@@ -43,7 +43,7 @@ SCALES: dict[str, tuple[int, ...]] = {
 """Semitones above the root, within an octave."""
 
 _NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-_ENTRIES = ("source", "in", "out", "curve", "smoothing_s", "scale", "root", "snap")
+_ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
 
 @dataclass(frozen=True)
@@ -182,15 +182,15 @@ class _Reader:
             self.fail(name, 'source: expected a name, as in source = "right_hand_height"')
         if source not in self.sources:
             self.fail(name, f"source: unknown source {source!r}{_near(source, self.sources)}")
-        give = self.pair(name, "out", table.get("out", [channel.minimum, channel.maximum]))
+        give = self.pair(name, "to", table.get("to", [channel.minimum, channel.maximum]))
         if min(give) < channel.minimum or max(give) > channel.maximum:
             self.fail(
                 name,
-                f"out: {list(give)} leaves the model's range {channel.minimum:g}..{channel.maximum:g} {channel.unit}",
+                f"to: {list(give)} leaves the model's range {channel.minimum:g}..{channel.maximum:g} {channel.unit}",
             )
-        take = self.pair(name, "in", table.get("in"))
+        take = self.pair(name, "from", table.get("from"))
         if take[0] == take[1]:
-            self.fail(name, f"in: {list(take)} is an empty range")
+            self.fail(name, f"from: {list(take)} is an empty range")
         curve = table.get("curve", "linear")
         if isinstance(curve, str):
             if curve not in CURVES:

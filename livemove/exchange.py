@@ -6,6 +6,7 @@ Knows nothing of cameras, models, devices or windows; numpy and the native exten
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import secrets
 import sys
@@ -84,7 +85,7 @@ class Life:
 
     def clear(self) -> None:
         for field in self._record.values():
-            field[...] = 0
+            field[...] = np.zeros(1, field.dtype)
 
     # --- anyone
 
@@ -417,10 +418,18 @@ class Tap:
         return self._native.read(start, out)
 
 
+class _Mapping(shared_memory.SharedMemory):
+    """Memory that views may outlive, in a traceback for instance: then the mapping goes with the process."""
+
+    def close(self) -> None:
+        with contextlib.suppress(BufferError):
+            super().close()
+
+
 class Segment:
     """The shared memory of one session and its views. Made by the supervisor, attached by every child."""
 
-    def __init__(self, memory: shared_memory.SharedMemory) -> None:
+    def __init__(self, memory: _Mapping) -> None:
         self._shared = memory
         self.name = memory.name
         self.bytes = np.frombuffer(memory.buf, np.uint8)
@@ -447,7 +456,7 @@ class Segment:
     @staticmethod
     def create() -> Segment:
         """Supervisor only."""
-        memory = shared_memory.SharedMemory(f"livemove-{secrets.token_hex(4)}", create=True, size=_realtime.SIZE)
+        memory = _Mapping(f"livemove-{secrets.token_hex(4)}", create=True, size=_realtime.SIZE)
         _realtime.initialise(np.frombuffer(memory.buf, np.uint8))
         return Segment(memory)
 
@@ -455,12 +464,12 @@ class Segment:
     def attach(name: str) -> Segment:
         """Children. The segment stays the supervisor's: a child that ends must not unlink it."""
         if sys.version_info >= (3, 13):
-            return Segment(shared_memory.SharedMemory(name, track=False))
+            return Segment(_Mapping(name, track=False))
         # Before 3.13 attaching registers the segment with the resource tracker, as if we had made it.
         register: Callable[[str, str], None] = resource_tracker.register
         resource_tracker.register = lambda name, rtype: None
         try:
-            return Segment(shared_memory.SharedMemory(name))
+            return Segment(_Mapping(name))
         finally:
             resource_tracker.register = register
 

@@ -6,10 +6,32 @@ Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the child
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from livemove.bundle import Bundle, load_bundle
+from livemove.capture.config import CaptureConfig
+from livemove.contracts import Controls, LivemoveError
+from livemove.exchange import Life, Segment, State, now_s, percentile_ms
+from livemove.playback.config import PlaybackConfig
+from livemove.playback.recorder import Recorder, check_writable
+from livemove.synthesis.config import SynthesisConfig
+
 
 
 @dataclass(frozen=True)
@@ -112,9 +134,423 @@ class Report(TypedDict):
     first_sound_s: float | None
 
 
+STATUS_S = 0.2
+START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0}
+HANG_S = 3.0
+"""A running child without a heartbeat for so long is killed and started again."""
+
+MODULES = {
+    "capture": "livemove.capture.process",
+    "synthesis": "livemove.synthesis.process",
+    "playback": "livemove.playback.process",
+}
+"""Where each child's `run(segment, config)` is. Imported in the child: the supervisor need not carry what it carries."""
+
+
 def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> Report:
     """Play until the duration ends, the film ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
 
-    Raises the LivemoveError a child met at start-up (bad bundle, camera, device ...), as the same class and message.
+    duration_s counts from when everything runs. Raises the LivemoveError a child met at start-up (bad bundle, camera,
+    device ...), as the same class and message.
     """
-    raise NotImplementedError("the processes land in the next commits")
+    started_s = process_start_s() if config.started_s is None else config.started_s
+    bundle = load_bundle(config.model)
+    if config.output is not None:
+        check_writable(config.output)
+    segment = Segment.create()
+    try:
+        segment.controls.write(Controls(config.gain, config.temperature, config.style))
+        with _stop_signals() as interrupted, _Log() as log:
+            return _play(_Session(config, bundle, segment, log, started_s, interrupted, on_status))
+    finally:
+        segment.close()
+        segment.unlink()
+
+
+def _play(session: _Session) -> Report:
+    """Its own frame, so that nothing looks into the shared memory any more when that is closed."""
+    try:
+        session.play()
+    finally:
+        session.end()
+    return session.report()
+
+
+def process_start_s() -> float:
+    """When this process started, on the clock of `now_s`; where the system does not tell, when this module was loaded."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
+        since_boot_s = float(Path("/proc/uptime").read_text().split()[0])
+        return now_s() - (since_boot_s - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return _LOADED_S
+
+
+_LOADED_S = now_s()
+
+
+class _Session:
+    """The children of one run and what is known about them."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        bundle: Bundle,
+        segment: Segment,
+        log: _Log,
+        started_s: float,
+        interrupted: threading.Event,
+        on_status: Callable[[Status], None],
+    ) -> None:
+        self.config = config
+        self.bundle = bundle
+        self.segment = segment
+        self.log = log
+        self.started_s = started_s
+        self.interrupted = interrupted
+        self.on_status = on_status
+        self.playing_s: float | None = None
+        self.ended_s: float | None = None
+        self.phase = "starting"
+        self.notices: deque[str] = deque()
+        self.recent: deque[tuple[float, int, Any]] = deque()
+        self.engine = ""
+        self.recorder = Recorder(segment, config.output) if config.output else None
+        capture = CaptureConfig(
+            camera=config.camera,
+            loop=config.loop,
+            mirror=config.mirror,
+            pose=config.pose,
+            pose_model=config.pose_model,
+        )
+        synthesis = SynthesisConfig(
+            model=config.model,
+            engine=config.engine,
+            mapping=config.mapping,
+            lookahead_s=config.lookahead_s,
+            seed=config.seed,
+            block=config.block,
+        )
+        playback = PlaybackConfig(
+            model_rate=bundle.spec.sample_rate,
+            device=config.device,
+            block=config.block,
+            rate=config.samplerate,
+            play=config.play,
+            fallback=config.output is not None,
+        )
+        configs = {"capture": capture, "synthesis": synthesis, "playback": playback}
+        self.children = {role: _Child(role, segment, each, log) for role, each in configs.items()}
+        if config.monitor:
+            self.notices.append("the monitor window is not built yet: playing without it")
+
+    def play(self) -> None:
+        """From the first child's start until it is time to stop."""
+        for child in self.children.values():
+            child.start()
+        status_due_s = now_s()
+        while not self.interrupted.is_set():
+            wait([c.process.sentinel for c in self.children.values() if c.process], timeout=0.02)
+            for child in self.children.values():
+                notice = child.watch()
+                if notice:
+                    self.notices.append(notice)
+            now = now_s()
+            if self.playing_s is None and all(c.life.state >= State.RUNNING for c in self.children.values()):
+                self._everything_runs(now)
+            if now >= status_due_s:
+                self._tell()
+                status_due_s = now + STATUS_S
+            if self.playing_s is None:
+                continue
+            if self.config.duration_s is not None and now - self.playing_s >= self.config.duration_s:
+                return
+            if self.children["capture"].life.state is State.FINISHED:
+                return
+
+    def _everything_runs(self, now: float) -> None:
+        self.playing_s = now
+        self.phase = "playing"
+        self.engine = self.segment.lives["synthesis"].label
+        rate = self.segment.device_rate
+        if self.recorder:
+            self.recorder.start(rate)
+        # A restarted playback must take the rate that synthesis and recorder already use.
+        playback = self.children["playback"]
+        playback.config = replace(playback.config, rate=round(rate))
+
+    def end(self) -> None:
+        """Fade out, join everybody, kill who does not end. Also after an error at start-up."""
+        self.ended_s = now_s()
+        self.phase = "stopping"
+        self.segment.request_stop()
+        self._tell()
+        deadline_s = self.ended_s + 2.0
+        for child in self.children.values():
+            child.join(deadline_s)
+        if self.recorder:
+            self.recorder.stop()
+
+    def _tell(self) -> None:
+        self.on_status(self._status())
+
+    def _status(self) -> Status:
+        segment = self.segment
+        now = now_s()
+        histogram = segment.playback.latency_histogram
+        poses = segment.capture.poses
+        self.recent.append((now, poses, histogram))
+        while len(self.recent) > 2 and now - self.recent[0][0] > 2.0:
+            self.recent.popleft()
+        then, poses_then, histogram_then = self.recent[0]
+        lately = histogram - histogram_then
+        rate = segment.device_rate or self.bundle.spec.sample_rate
+        names = self.bundle.spec.channel_names
+        return Status(
+            phase=self.phase,
+            seconds=0.0 if self.playing_s is None else now - self.playing_s,
+            engine=segment.lives["synthesis"].label or None,
+            device=segment.lives["playback"].label or None,
+            people=segment.capture.people,
+            pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
+            pose_ms=segment.capture.pose_ms if poses else None,
+            latency_p50_ms=percentile_ms(lately, 0.5),
+            latency_p95_ms=percentile_ms(lately, 0.95),
+            ring_fill_ms=1e3 * segment.ring.fill / rate,
+            ring_target_ms=1e3 * segment.ring.target / rate,
+            ring_starvations=segment.playback.ring_starvations,
+            late_callbacks=segment.playback.late_callbacks,
+            portaudio_underflows=segment.playback.portaudio_underflows,
+            limiter_hits=segment.playback.limiter_hits,
+            nonfinite_samples=segment.playback.nonfinite_samples,
+            peak=segment.playback.peak,
+            rms=segment.playback.rms,
+            channels=dict(zip(names, segment.synthesis.channels.tolist(), strict=False)),
+            restarts=self._restarts(),
+            notice=self.notices.popleft() if self.notices else None,
+        )
+
+    def _restarts(self) -> dict[str, int]:
+        return {**{role: child.restarts for role, child in self.children.items()}, "monitor": 0}
+
+    def report(self) -> Report:
+        capture, synthesis, playback = self.segment.capture, self.segment.synthesis, self.segment.playback
+        pose_ms, latency = capture.pose_ms_histogram, playback.latency_histogram
+        busy_s = synthesis.busy_s
+        first_sound_s = playback.first_sound_s
+        assert self.ended_s is not None
+        return Report(
+            engine=self.engine,
+            model=self.bundle.spec.name,
+            seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
+            sample_rate=round(self.segment.device_rate),
+            block=self.config.block,
+            frames_seen=capture.frames_seen,
+            poses=capture.poses,
+            pose_fps=capture.pose_fps,
+            pose_ms={"p50": percentile_ms(pose_ms, 0.5), "p95": percentile_ms(pose_ms, 0.95)},
+            hops=synthesis.hops,
+            generate_realtime=synthesis.audio_samples / self.bundle.spec.sample_rate / busy_s if busy_s else None,
+            ring_starvations=playback.ring_starvations,
+            late_callbacks=playback.late_callbacks,
+            portaudio_underflows=playback.portaudio_underflows,
+            nonfinite_samples=playback.nonfinite_samples,
+            limiter_hits=playback.limiter_hits,
+            restarts=self._restarts(),
+            motion_to_sound_ms={
+                "p50": percentile_ms(latency, 0.5),
+                "p95": percentile_ms(latency, 0.95),
+                "max": playback.latency_max_ms if latency.any() else None,
+            },
+            first_sound_s=first_sound_s - self.started_s if first_sound_s else None,
+        )
+
+
+class _Child:
+    """One child process, and the rule for starting it again.
+
+    Before it has run once, its error is the session's error. Afterwards, on stage, it is started again however it
+    ended: at once, then after growing pauses while it keeps failing.
+    """
+
+    def __init__(self, role: str, segment: Segment, config: Any, log: _Log) -> None:
+        self.role = role
+        self.config = config
+        self.life: Life = segment.lives[role]
+        self.restarts = 0
+        self.process: BaseProcess | None = None
+        self._segment = segment
+        self._log = log
+        self._started_s = 0.0
+        self._has_run = False
+        self._pause_s = 0.0
+        self._retry_s = 0.0
+
+    def start(self) -> None:
+        self.life.clear()
+        self._started_s = now_s()
+        context = multiprocessing.get_context("spawn")
+        self.process = context.Process(
+            target=_child_main,
+            args=(self.role, MODULES[self.role], self._segment.name, self.config, str(self._log.path)),
+            name=f"livemove-{self.role}",
+            daemon=True,
+        )
+        with _signals_held(), _without_main():
+            self.process.start()
+
+    def watch(self) -> str | None:
+        """Look after it once; a notice if it was started again. Raises its error if it never ran."""
+        now = now_s()
+        state = self.life.state
+        if state is State.RUNNING:
+            self._has_run = True
+        if state is State.FINISHED and self._has_run:
+            return None
+        if self.process is None:
+            if now >= self._retry_s:
+                self.restarts += 1
+                self.start()
+            return None
+        reason = self._trouble(state, now)
+        if reason is None:
+            if state is State.RUNNING and now - self._started_s > 10.0:
+                self._pause_s = 0.0
+            return None
+        self._kill()
+        error = self.life.error
+        if not self._has_run:
+            raise error or LivemoveError(f"the {self.role} process {reason}: {self._log.keep()}")
+        self._retry_s = now + self._pause_s
+        self._pause_s = min(max(2 * self._pause_s, 0.25), 2.0)
+        return f"{self.role} {reason}{f' ({error})' if error else ''}: starting it again"
+
+    def _trouble(self, state: State, now: float) -> str | None:
+        assert self.process is not None
+        if state is State.FAILED:
+            return "failed"
+        if not self.process.is_alive():
+            return f"died (exit code {self.process.exitcode})"
+        if state is State.RUNNING and now - self.life.heartbeat_s > HANG_S:
+            return f"hung for {HANG_S:.0f} s"
+        if state < State.RUNNING and now - self._started_s > START_LIMIT_S[self.role]:
+            return f"did not start within {START_LIMIT_S[self.role]:.0f} s"
+        return None
+
+    def _kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.join(5.0)
+            self.process = None
+
+    def join(self, deadline_s: float) -> None:
+        """Wait for its own end until the deadline, then end it."""
+        if self.process is not None:
+            self.process.join(max(0.0, deadline_s - now_s()))
+            self._kill()
+
+
+def _child_main(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:
+    """Where every child begins: ears shut to signals (the supervisor decides), words to the log, then its own work."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    segment = Segment.attach(segment_name)
+    life = segment.lives[role]
+    life.starting(os.getpid())
+    threading.Thread(target=_end_with_parent, args=(segment,), name="parent watch", daemon=True).start()
+    try:
+        importlib.import_module(module).run(segment, config)
+        if life.state is not State.FAILED:
+            life.finished()
+        code = 0
+    except LivemoveError as error:
+        life.failed(error)
+        code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # No interpreter shutdown: libraries with threads of their own (PortAudio, MediaPipe) can hang or abort in it.
+    os._exit(code)
+
+
+def _end_with_parent(segment: Segment) -> None:
+    """A supervisor that was killed cannot say stop: say it for it, leave time for the fade, and go."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    segment.request_stop()
+    time.sleep(1.0)
+    os._exit(1)
+
+
+class _Log:
+    """Where the children's stdout and stderr go: a temporary file, thrown away unless something went wrong."""
+
+    def __init__(self) -> None:
+        handle, name = tempfile.mkstemp(prefix="livemove-", suffix=".log")
+        os.close(handle)
+        self.path = Path(name)
+        self._kept = False
+
+    def keep(self) -> str:
+        """The last line written, and where to read the rest."""
+        self._kept = True
+        lines = [line for line in self.path.read_text(errors="replace").splitlines() if line.strip()]
+        return f"{lines[-1].strip() if lines else 'no message'} (all of it: {self.path})"
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._kept:
+            self.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """SIGINT and SIGTERM set the event instead of raising; a second one of them kills the old way."""
+    event = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _: object) -> None:
+        event.set()
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """A child inherits the mask: Ctrl-C reaches the whole terminal group, and must not end a child that just starts."""
+    if sys.platform == "win32":
+        yield
+        return
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Spawned children import the parent's main module again; ours need nothing of it, and it costs each of them time."""
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)

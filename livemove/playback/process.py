@@ -10,29 +10,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from livemove.contracts import DeviceError
 from livemove.exchange import Segment, now_s
 from livemove.native._realtime import Output
+from livemove.playback.config import PlaybackConfig
 
 SILENT_STREAM_S = 1.0
 """A stream whose callback is not called for so long is dead. Sound servers come back within less, or not at all."""
-
-
-@dataclass(frozen=True)
-class PlaybackConfig:
-    """device: None for the default one. rate: None for the model's, or the device's own if it refuses that.
-
-    play False: no device, the clock alone (a recorder listens). fallback: do so too if there is no device at all.
-    """
-
-    model_rate: int
-    device: str | None = None
-    block: int = 512
-    rate: int | None = None
-    play: bool = True
-    fallback: bool = False
 
 
 def run(segment: Segment, config: PlaybackConfig) -> None:

@@ -13,8 +13,6 @@ from __future__ import annotations
 import gc
 import math
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import soxr
@@ -25,21 +23,10 @@ from livemove.exchange import AudioRing, Segment, now_s
 from livemove.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.mapping import load_mapping
 from livemove.synthesis import make_engine
+from livemove.synthesis.config import SynthesisConfig
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
-
-
-@dataclass(frozen=True)
-class SynthesisConfig:
-    """What synthesis needs to know; block is the device's, in frames."""
-
-    model: Path
-    engine: str = "auto"
-    mapping: Path | None = None
-    lookahead_s: float = 0.0
-    seed: int = 0
-    block: int = 512
 
 
 class HopWriter:

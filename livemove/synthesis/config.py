@@ -1,0 +1,18 @@
+"""What a synthesis run is told: plain, picklable, importable without an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """What synthesis needs to know; block is the device's, in frames."""
+
+    model: Path
+    engine: str = "auto"
+    mapping: Path | None = None
+    lookahead_s: float = 0.0
+    seed: int = 0
+    block: int = 512

@@ -1,0 +1,145 @@
+"""Measure a model: `python training/evaluate.py --model models/theremin --json`.
+
+Plays held-out control tracks through the bundle's own engine, freely sampled as on stage, and measures what came out.
+The same measures of the sound it was trained on stand beside them as "ceiling": what the tracker and the fit can see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track as progress
+from rich.table import Table
+
+if __package__ in (None, ""):
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from livemove.synthesis.engines import make_engine
+
+from livemove.bundle import load_bundle
+from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec
+from livemove.synthesis import pqmf
+from training import metrics, procedural
+
+REST_S = 0.1
+"""Loudness must have been 0 for this long before a hop counts as rest."""
+
+
+def play(engine: Engine, track: Float32, temperature: float, seed: int) -> Float32:
+    """Audio [hops * HOP] of a control track [hops, C] from a fresh engine."""
+    spec = engine.spec
+    noise = np.random.default_rng(seed).random((len(track) * spec.steps_per_hop, spec.noise_width), np.float32)
+    out = np.empty(len(track) * HOP, np.float32)
+    engine.reset()
+    engine.generate(out, np.ascontiguousarray(track), noise, temperature=temperature)
+    return out
+
+
+def held_out_tracks(count: int, seconds: float) -> list[Float32]:
+    """Control tracks no training run has seen."""
+    hops = round(seconds * procedural.HOP_RATE)
+    return [procedural.controls(np.random.default_rng((procedural.HELD_OUT_SEED, 1, i)), hops) for i in range(count)]
+
+
+def onsets(count: int = 12, rest_hops: int = 40, hops: int = 100) -> list[Float32]:
+    """Tracks that rest and then sound at once, at pitches over the whole range: for the response time."""
+    tracks = []
+    for i in range(count):
+        note = np.zeros((hops, 3), np.float32)
+        note[:, 0] = 58 + 22 * i / (count - 1)
+        note[rest_hops:, 1] = 0.8
+        note[:, 2] = 0.5
+        tracks.append(note)
+    return tracks
+
+
+def resting(track: Float32) -> np.ndarray:
+    """Hops [bool] in which loudness has been 0 for REST_S."""
+    wait = round(REST_S * procedural.HOP_RATE)
+    sounding = np.convolve(track[:, 1] > 0, np.ones(wait + 1))[: len(track)] > 0
+    sounding[:wait] = True
+    return ~sounding
+
+
+def measure(tracks: list[Float32], sounds: list[Float32], rate: int, delay: int) -> dict[str, float]:
+    """Pitch, noise, loudness and rest figures of sounds made from control tracks."""
+    cents = np.concatenate([metrics.cents(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
+    hnr = np.concatenate([metrics.harmonic_to_noise_db(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
+    levels = np.concatenate([metrics.level(s, delay, len(t)) for t, s in zip(tracks, sounds, strict=True)])
+    asked = np.concatenate([t[:, 1] for t in tracks])
+    rest = np.concatenate([resting(t) for t in tracks])
+    return {
+        "pitch_cents_median": float(np.median(cents)),
+        "pitch_cents_p90": float(np.percentile(cents, 90)),
+        "hnr_db": float(np.median(hnr)),
+        "hnr_db_p10": float(np.percentile(hnr, 10)),
+        "loudness_correlation": float(np.corrcoef(levels, asked**2)[0, 1]),
+        "rest_dbfs": metrics.dbfs(float(np.sqrt((levels[rest] ** 2).mean()))) if rest.any() else float("nan"),
+    }
+
+
+def evaluate(engine: Engine, temperature: float, count: int, seconds: float, quiet: bool = False) -> dict[str, Any]:
+    """All figures of a pitched model as a plain dict."""
+    spec: ModelSpec = engine.spec
+    delay = pqmf.delay(spec.bands, spec.pqmf_taps) if spec.bands > 1 else 0
+    tracks = held_out_tracks(count, seconds)
+    tracks.append(np.zeros((round(4 * procedural.HOP_RATE), 3), np.float32) + np.float32([69, 0, 0.5]))
+    sounds = [
+        play(engine, t, temperature, seed)
+        for seed, t in enumerate(progress(tracks, "playing", console=Console(stderr=True), disable=quiet))
+    ]
+    truth = [procedural.tone(t, 0.0) for t in tracks]
+    starts = onsets()
+    rests = int(np.flatnonzero(starts[0][:, 1])[0])
+    rises = [
+        metrics.rise_ms(play(engine, t, temperature, i), spec.sample_rate, rests * HOP, (rests + 20) * HOP)
+        for i, t in enumerate(starts)
+    ]
+    return {
+        "model": spec.name,
+        "engine": engine.name,
+        "temperature": temperature,
+        "seconds": sum(len(s) for s in sounds) / spec.sample_rate,
+        **measure(tracks, sounds, spec.sample_rate, delay),
+        "response_ms": float(np.median(rises)),
+        "ceiling": measure(tracks, truth, spec.sample_rate, 0),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--model", default="models/theremin", help="bundle: a folder or the name of an installed model")
+    parser.add_argument("--engine", default="auto", help="auto, native, onnx or reference")
+    parser.add_argument("--temperature", type=float, default=None, help="of the sampling; the model's own if not given")
+    parser.add_argument("--tracks", type=int, default=16, help="held-out control tracks")
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of a track")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    args = parser.parse_args(argv)
+    try:
+        bundle = load_bundle(args.model)
+        engine = make_engine(args.engine, bundle)
+    except LivemoveError as error:
+        print(error, file=sys.stderr)
+        return 2
+    temperature = bundle.spec.temperature if args.temperature is None else args.temperature
+    result = evaluate(engine, temperature, args.tracks, args.seconds, quiet=args.json)
+    if args.json:
+        print(json.dumps(result, indent=1))
+        return 0
+    table = Table("figure", "model", "ceiling", title=f"{result['model']} on {result['engine']}")
+    for name, value in result.items():
+        if isinstance(value, float):
+            ceiling = result["ceiling"].get(name)
+            table.add_row(name, f"{value:.2f}", "" if ceiling is None else f"{ceiling:.2f}")
+    Console().print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

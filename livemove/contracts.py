@@ -309,7 +309,7 @@ class PoseFrame:
 
 @dataclass(frozen=True)
 class Controls:
-    """What a performer can steer while playing. gain is linear; temperature scales the model's own; style is an index."""
+    """What a performer can steer while playing: linear gain, factor on the model's temperature, style index, mute."""
 
     gain: float = 1.0
     temperature: float = 1.0

@@ -5,6 +5,8 @@ Le Paine et al. 2016 (fast generation with queues), van den Oord et al. 2016 (th
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, Weights, initial_state
@@ -36,7 +38,7 @@ class ReferenceEngine:
     def set_state(self, state: EngineState) -> None:
         self._state = EngineState(state.inputs.copy(), state.queues.copy(), state.overlap.copy(), state.phase.copy())
         edges = np.cumsum((0, *self.spec.dilations))
-        self._queues = [state.queues[a:b].copy() for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self._queues = [state.queues[a:b].copy() for a, b in pairwise(edges)]
 
     def generate(
         self,
@@ -49,7 +51,7 @@ class ReferenceEngine:
         trace: Trace | None = None,
         forced: Float32 | None = None,
     ) -> None:
-        """contracts.Engine.generate; forced [steps, bands]: network values to continue from instead of the drawn ones."""
+        """contracts.Engine.generate; forced [steps, bands]: values to continue from instead of the drawn ones."""
         spec, steps = self.spec, self.spec.steps_per_hop
         for hop in range(len(channels)):
             embedded = conditioning.embed(spec, self.weights, channels[hop], style)

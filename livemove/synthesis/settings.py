@@ -26,7 +26,7 @@ def stage(name: str = "stage", channels: tuple[Channel, ...] = (PITCH, LOUDNESS,
     return ModelSpec(
         name=name, sample_rate=48000, bands=16, head="logistic", classes=0, mixtures=2, residual=64, skip=128,
         hidden=128, dilations=tuple(2**i for i in range(9)) * 2, conditioning=32, channels=channels, styles=(),
-        phase=Phase("pitch", 16) if pitched else None, pqmf_taps=160, temperature=0.5,
+        phase=Phase("pitch", 24) if pitched else None, pqmf_taps=160, temperature=0.5,
     )  # fmt: skip
 
 

@@ -1,0 +1,523 @@
+"""The command line: livemove perform | render | devices | models | bench | doctor.
+
+In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
+The only file that prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from livemove import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from livemove.render import Progress
+    from livemove.session import Report, Status
+
+PLAIN_STATUS_S = 5.0
+"""How often perform says where it is when nobody watches a terminal."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Mendable(click.ClickException):
+    """A LivemoveError as click reports it: one line, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"livemove: {' '.join(self.format_message().split())}", err=True)
+
+
+class _Group(click.Group):
+    """Turns LivemoveErrors into one line, and Ctrl-C into exit code 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from livemove.contracts import LivemoveError
+
+            if isinstance(error, LivemoveError):
+                raise _Mendable(str(error)) from error
+            raise
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="livemove")
+def main() -> None:
+    """Play music with your body: a camera sees you move, a neural network turns it into sound while you do.
+
+    \b
+    livemove perform                              stand in front of the webcam and play
+    livemove perform --camera demo                hear it without a camera
+    livemove render clip.mp4 -o clip-played.mp4   let a film play the instrument
+    livemove doctor                               what works on this machine, what does not
+    """
+
+
+# --- options that several commands share --------------------------------------------------------------------
+
+
+def _instrument_options(command: Command) -> Command:
+    """Options about what plays: the same in perform and render."""
+    options = [
+        click.option("--model", "-m", default="theremin", show_default=True, metavar="NAME|DIR",
+                     help="The instrument: a name from `livemove models`, or a folder."),
+        click.option("--engine", type=click.Choice(["auto", "native", "onnx", "reference", "cuda"]), default="auto",
+                     show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
+        click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
+                     help="MediaPipe's pose model: full sees more exactly, lite is faster."),
+        click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Pose model file (.task) to use instead of the one fetched at first use."),
+        click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Your own mapping.toml: which part of the body plays what."),
+        click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
+        click.option("--temperature", type=click.FloatRange(0.0, 4.0), default=1.0, show_default=True,
+                     help="Above 1 wilder, below 1 calmer; a factor on the model's own."),
+        click.option("--gain", type=click.FloatRange(0.0, 10.0), default=1.0, show_default=True,
+                     help="Loudness, as a factor."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                     help="Same seed, same random choices of the network."),
+        click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Write what happened as JSON ('-': to standard output)."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _style_index(style: str | None, model: Path) -> int:
+    """A style by name or number, checked against the model's own."""
+    if style is None:
+        return 0
+    from livemove.bundle import load_bundle
+
+    names = load_bundle(model).spec.styles
+    if style in names:
+        return names.index(style)
+    if style.isdecimal() and int(style) < max(len(names), 1):
+        return int(style)
+    raise click.BadParameter(f"the model's styles are: {', '.join(names) or 'none'}", param_hint="--style")
+
+
+def _check_report(report: Path | None) -> None:
+    """Find out before the show, not after it, that the report cannot be written."""
+    if report is not None and str(report) != "-":
+        _write_text(report, "")
+
+
+def _write_report(report: Path | None, content: Any) -> None:
+    text = json.dumps(content, indent=1)
+    if report is None:
+        return
+    if str(report) == "-":
+        click.echo(text)
+    else:
+        _write_text(report, text + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        from livemove.contracts import OutputError
+
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _console() -> Console:
+    """For what is worth seeing but not the result: standard error.
+
+    On a descriptor of its own: the pose model's library is noisy, and while it is hushed, so is descriptor 2.
+    """
+    from rich.console import Console
+
+    return Console(file=os.fdopen(os.dup(2), "w", encoding="utf-8"), highlight=False)
+
+
+# --- perform ------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option(
+    "--camera",
+    "-c",
+    default="0",
+    show_default=True,
+    metavar="N|FILE|URL|demo",
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, or a dancer we made up.",
+)
+@click.option("--loop", is_flag=True, help="Start a video file again at its end.")
+@click.option("--mirror", is_flag=True, help="Show the picture as a mirror does.")
+@click.option("--device", "-d", metavar="N|NAME", help="Sound card: number or part of its name (`livemove devices`).")
+@click.option(
+    "--block",
+    type=click.IntRange(32, 8192),
+    default=512,
+    show_default=True,
+    help="Frames the sound card asks for at once: fewer is quicker, more is safer.",
+)
+@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the sound card, if not the model's.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE.wav",
+    help="Record what is played; needs no sound card.",
+)
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
+@click.option(
+    "--look-ahead",
+    type=click.FloatRange(0, 80),
+    default=0,
+    show_default=True,
+    metavar="MS",
+    help="Guess where the body will be, to feel quicker.",
+)
+@click.option("--monitor/--no-monitor", default=True, help="The window with picture and sound.")
+@_instrument_options
+def perform(
+    camera: str, loop: bool, mirror: bool, device: str | None, block: int, samplerate: int | None,
+    output: Path | None, duration: float | None, look_ahead: float, monitor: bool, model: str, engine: str,
+    pose: str, pose_model: Path | None, mapping: Path | None, style: str | None, temperature: float, gain: float,
+    seed: int, report: Path | None,
+) -> None:  # fmt: skip
+    """Play live: camera, pose, network, sound card. Ctrl-C ends it.
+
+    Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
+    the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
+
+    \b
+    livemove perform                                     webcam and default sound card
+    livemove perform --camera demo                       no camera: a dancer we made up
+    livemove perform --camera demo -o take.wav           no sound card either: into a file
+    livemove perform --camera dance.mp4 --loop           a film plays
+    livemove perform --device "USB" --block 256          a certain sound card, quicker
+    livemove perform --mapping my.toml                   your own mapping
+    livemove perform --duration 30 --report r.json       half a minute, measured
+    """
+    from livemove.bundle import find_bundle
+    from livemove.session import SessionConfig, run_session
+
+    _check_report(report)
+    folder = find_bundle(model)
+    config = SessionConfig(
+        model=folder,
+        camera=camera,
+        loop=loop,
+        mirror=mirror,
+        pose=pose,
+        pose_model=pose_model,
+        engine=engine,
+        mapping=mapping,
+        lookahead_s=look_ahead / 1000,
+        style=_style_index(style, folder),
+        temperature=temperature,
+        gain=gain,
+        seed=seed,
+        device=device,
+        block=block,
+        samplerate=samplerate,
+        output=output,
+        duration_s=duration,
+        monitor=monitor,
+    )
+    console = _console()
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
+
+            def show(status: Status) -> None:
+                if status.notice:
+                    live.console.print(status.notice)
+                live.update(Text.from_markup(_status_line(status, folder.name)))
+
+            result = run_session(config, show)
+    else:
+        result = run_session(config, _plain_status(folder.name))
+    _write_report(report, result)
+    for line in _farewell(result, output):
+        click.echo(line, err=True)
+
+
+def _plain_status(model: str) -> Callable[[Status], None]:
+    """For logs and pipes: notices at once, the status line every few seconds, without colours."""
+    last_s = -math.inf
+
+    def show(status: Status) -> None:
+        nonlocal last_s
+        if status.notice:
+            click.echo(status.notice, err=True)
+        if status.phase == "playing" and status.seconds - last_s >= PLAIN_STATUS_S:
+            from rich.text import Text
+
+            last_s = status.seconds
+            click.echo(Text.from_markup(_status_line(status, model)).plain, err=True)
+
+    return show
+
+
+def _number(value: float | None, form: str = ".0f") -> str:
+    return "–" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _status_line(status: Status, model: str) -> str:
+    """One line of rich markup; what needs the player's eye is coloured."""
+    if status.phase == "starting":
+        return f"[bold]{model}[/] starting … {status.seconds:.1f} s"
+    trouble = sum(status.restarts.values())
+    return "  ".join(
+        (
+            f"[bold]{model}[/] {status.engine or '–'}",
+            f"{status.seconds:.0f} s",
+            _meter(status.rms, status.peak),
+            f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
+            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
+            f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
+            _alarm("starved", status.ring_starvations),
+            _alarm("late", status.late_callbacks),
+            _alarm("restarts", trouble),
+        )
+    )
+
+
+def _alarm(name: str, count: int) -> str:
+    return f"[red]{name} {count}[/]" if count else f"{name} 0"
+
+
+def _meter(rms: float, peak: float) -> str:
+    """Level as a bar from -60 to 0 dBFS; red when the limiter is at work."""
+    db = 20 * math.log10(max(rms, 1e-6))
+    filled = round(min(max((db + 60) / 60, 0.0), 1.0) * 10)
+    bar = "▮" * filled + "▯" * (10 - filled)
+    return f"[red]{bar}[/]" if peak > 0.9 else f"[green]{bar}[/]"
+
+
+def _farewell(report: Report, output: Path | None) -> list[str]:
+    """What happened, in a line or two."""
+    latency, pose = report["motion_to_sound_ms"], report["pose_ms"]
+    lines = [
+        f"played {report['seconds']:.1f} s with {report['engine']}: motion to sound {_number(latency['p50'])} ms "
+        f"(95 %: {_number(latency['p95'])} ms), pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
+        f"starvations {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
+    ]
+    if output is not None:
+        lines.append(f"written: {output}")
+    return lines
+
+
+# --- render -------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE.wav|FILE.mp4",
+    help="WAV: the sound. mp4: the clip with the sound under its picture.",
+)
+@click.option(
+    "--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Only the clip's first seconds."
+)
+@_instrument_options
+def render(
+    clip: Path, output: Path, duration: float | None, model: str, engine: str, pose: str, pose_model: Path | None,
+    mapping: Path | None, style: str | None, temperature: float, gain: float, seed: int, report: Path | None,
+) -> None:  # fmt: skip
+    """Let the dancer in CLIP play the instrument; as fast as the machine can, the same file for the same seed.
+
+    \b
+    livemove render dance.mp4 -o dance-played.mp4        the film with its new sound
+    livemove render dance.mp4 -o dance.wav --pose lite   the sound alone, quicker
+    livemove render dance.mp4 -o b.wav --seed 2          another take
+    """
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    from livemove.bundle import find_bundle
+    from livemove.render import RenderConfig
+    from livemove.render import render as render_clip
+
+    _check_report(report)
+    folder = find_bundle(model)
+    config = RenderConfig(
+        clip=clip,
+        output=output,
+        model=folder,
+        engine=engine,
+        mapping=mapping,
+        pose=pose,
+        pose_model=pose_model,
+        style=_style_index(style, folder),
+        temperature=temperature,
+        gain=gain,
+        seed=seed,
+        duration_s=duration,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=_console(), transient=True) as bar:
+        task = bar.add_task("sound")
+
+        def show(progress: Progress) -> None:
+            bar.update(task, description=progress.stage, completed=progress.done_s, total=progress.total_s)
+
+        result = render_clip(config, show)
+    _write_report(report, result)
+    found = result["poses"] / max(result["frames"], 1)
+    click.echo(
+        f"{output}: {result['seconds']:.1f} s in {result['wall_s']:.1f} s ({result['realtime']:.1f} times real time), "
+        f"somebody in view in {100 * found:.0f} % of {result['frames']} frames",
+        err=True,
+    )
+
+
+# --- looking around -----------------------------------------------------------------------------------------
+
+
+def _json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")(command)
+
+
+def _print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=1))
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column.endswith(">") else "left")
+        table.columns[-1].header = column.rstrip(">")
+    return table
+
+
+def _print_table(table: Table) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200  # a pipe has no width; do not cut names
+    console.print(table)
+
+
+@main.command()
+@_json_option
+def devices(as_json: bool) -> None:
+    """List sound cards, for `livemove perform --device N` or `--device "part of its name"`.
+
+    \b
+    livemove devices
+    livemove devices --json
+    """
+    from dataclasses import asdict
+
+    from livemove.playback.device import NO_DEVICE, list_devices
+
+    found = list_devices()
+    if as_json:
+        _print_json([asdict(device) for device in found])
+        return
+    if not found:
+        raise _Mendable(NO_DEVICE)
+    table = _table("", "N>", "sound card", "host", "channels>", "rate>", "latency>")
+    for d in found:
+        table.add_row(
+            "*" if d.default else "",
+            str(d.index),
+            d.name,
+            d.host,
+            str(d.channels),
+            f"{d.rate:.0f}",
+            f"{1e3 * d.latency_s:.0f} ms",
+        )
+    _print_table(table)
+
+
+@main.command()
+@click.argument("name", required=False)
+@_json_option
+def models(name: str | None, as_json: bool) -> None:
+    """List the instruments, or describe the one called NAME (or in folder NAME).
+
+    \b
+    livemove models
+    livemove models theremin
+    livemove models --json
+    """
+    from livemove.bundle import list_bundles, load_bundle
+
+    if name is not None and not as_json:
+        bundle = load_bundle(name)
+        click.echo(bundle.description_path.read_text(encoding="utf-8").rstrip())
+        click.echo(f"\nfolder: {bundle.path}")
+        for c in bundle.spec.channels:
+            click.echo(f"channel {c.name}: {c.minimum:g} to {c.maximum:g} {c.unit}, at rest {c.rest:g}")
+        return
+    rows = [_model_row(path) for path in ([load_bundle(name).path] if name is not None else list_bundles())]
+    if as_json:
+        _print_json(rows)
+        return
+    table = _table("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder")
+    for row in rows:
+        if row["error"]:
+            table.add_row(row["name"], "", "", "", f"[red]{row['error']}[/]", "", row["folder"])
+        else:
+            table.add_row(
+                row["name"],
+                str(row["sample_rate"]),
+                str(row["bands"]),
+                f"{row['parameters']:,}",
+                ", ".join(row["channels"]),
+                ", ".join(row["styles"]),
+                row["folder"],
+            )
+    _print_table(table)
+
+
+def _model_row(path: Path) -> dict[str, Any]:
+    from livemove.bundle import load_bundle
+    from livemove.contracts import BundleError
+
+    try:
+        bundle = load_bundle(path)
+    except BundleError as error:
+        return {"name": path.name, "folder": str(path), "error": str(error)}
+    spec = bundle.spec
+    return {
+        "name": path.name,
+        "folder": str(path),
+        "error": None,
+        "sample_rate": spec.sample_rate,
+        "bands": spec.bands,
+        "head": spec.head,
+        "parameters": sum(w.size for w in bundle.weights.values()),
+        "receptive_field_s": spec.receptive_field / spec.step_rate,
+        "channels": list(spec.channel_names),
+        "styles": list(spec.styles),
+        "onnx": bundle.onnx_path is not None,
+    }
+
+
+if __name__ == "__main__":
+    main(prog_name="livemove")

@@ -1,0 +1,284 @@
+"""The instrument offline: the landmarks of every frame of a clip, in order, through the same chain into a file.
+
+In: a RenderConfig. Out: WAV, or mp4 with the sound under the picture, and a RenderReport. Pose runs in its own thread
+beside synthesis. Must not know devices, sessions or the terminal.
+"""
+
+# soundfile has no types; numpy's stubs need a newer Python than 3.10.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import soundfile as sf
+
+from livemove import film
+from livemove.bundle import Bundle, load_bundle
+from livemove.capture.landmarker import Landmarker
+from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
+from livemove.exchange import Segment
+from livemove.features import FEATURES, FeatureStream
+from livemove.mapping import Mapping, load_mapping
+from livemove.native._realtime import Output
+from livemove.synthesis import make_engine
+
+SUFFIXES = (".wav", ".mp4")
+BATCH_HOPS = 16
+POSE_QUEUE = 64
+"""Frames that pose may be ahead of synthesis; neither waits for the other's jitter."""
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """What a run of `livemove render` does; one field per command line option."""
+
+    clip: Path
+    output: Path
+    model: Path
+    engine: str = "auto"
+    mapping: Path | None = None
+    pose: str = "full"
+    pose_model: Path | None = None
+    style: int = 0
+    temperature: float = 1.0
+    gain: float = 1.0
+    seed: int = 0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is. stage is "sound" or "picture"; of the whole clip, done_s seconds of total_s are finished."""
+
+    stage: str
+    done_s: float
+    total_s: float
+
+
+class RenderReport(TypedDict):
+    """What `render --report FILE` writes."""
+
+    engine: str
+    model: str
+    clip: str
+    output: str
+    seconds: float
+    sample_rate: int
+    frames: int
+    poses: int
+    pose_ms_mean: float
+    generate_realtime: float
+    limiter_hits: int
+    nonfinite_samples: int
+    wall_s: float
+    realtime: float
+
+
+@dataclass
+class _Take:
+    """What the pose thread found, counted for the report."""
+
+    frames: int = 0
+    poses: int = 0
+    pose_s: float = 0.0
+    end_s: float = 0.0
+
+
+def check_output(path: Path) -> None:
+    """Raise OutputError unless a file of a known kind can be made there."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise OutputError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{path}: cannot be written: no folder {folder}")
+    if path.is_dir() or not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise OutputError(f"{path}: cannot be written: permission denied or a folder; choose another --output")
+
+
+def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> RenderReport:
+    """Render the clip to config.output, which appears whole or not at all. Raises LivemoveError.
+
+    The same clip, model, options and seed give the same file, byte for byte.
+    """
+    began_s = time.perf_counter()
+    check_output(config.output)
+    clip = film.probe(config.clip)
+    total_s = min(clip.seconds, config.duration_s or clip.seconds)
+    bundle = load_bundle(config.model)
+    mapping = load_mapping(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+    engine = make_engine(config.engine, bundle)
+    take = _Take()
+    busy_s = 0.0
+    with tempfile.TemporaryDirectory(prefix=".livemove-", dir=config.output.absolute().parent) as folder:
+        sound = Path(folder) / "sound.wav"
+        with (
+            contextlib.closing(_poses(config, 1 / clip.fps, take)) as poses,
+            sf.SoundFile(sound, "w", samplerate=bundle.spec.sample_rate, channels=1, subtype="PCM_24") as wave,
+            _Finish(bundle.spec.sample_rate, config.gain) as finish,
+        ):
+            player = _Player(config, bundle, engine, mapping)
+            for pose, until_s in poses:
+                started_s = time.perf_counter()
+                for audio in player.play(pose, until_s):
+                    busy_s += time.perf_counter() - started_s
+                    wave.write(finish.add(audio))
+                    started_s = time.perf_counter()
+                on_progress(Progress("sound", min(until_s, total_s), total_s))
+            samples = round(take.end_s * bundle.spec.sample_rate)
+            wave.write(finish.end(samples - wave.frames))
+            limiter_hits, nonfinite = finish.counts()
+        result = sound
+        if config.output.suffix.lower() == ".mp4":
+            on_progress(Progress("picture", 0.0, total_s))
+            result = Path(folder) / "film.mp4"
+            film.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("picture", s, total_s)))
+        os.replace(result, config.output)
+    wall_s = time.perf_counter() - began_s
+    return RenderReport(
+        engine=engine.name,
+        model=bundle.spec.name,
+        clip=str(config.clip),
+        output=str(config.output),
+        seconds=take.end_s,
+        sample_rate=bundle.spec.sample_rate,
+        frames=take.frames,
+        poses=take.poses,
+        pose_ms_mean=1e3 * take.pose_s / max(take.frames, 1),
+        generate_realtime=take.end_s / max(busy_s, 1e-9),
+        limiter_hits=limiter_hits,
+        nonfinite_samples=nonfinite,
+        wall_s=wall_s,
+        realtime=take.end_s / wall_s,
+    )
+
+
+# --- the chain ----------------------------------------------------------------------------------------------
+
+
+class _Player:
+    """Features, mapping and engine on the clip's own clock: a hop is made from the frame on screen when it begins."""
+
+    def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
+        self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
+        self.stream = FeatureStream()
+        self.random = np.random.Generator(np.random.SFC64(config.seed))
+        self.style = config.style
+        self.temperature = bundle.spec.temperature * config.temperature
+        self.hops = 0
+
+    def play(self, pose: PoseFrame, until_s: float) -> Iterator[Float32]:
+        """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
+        spec, hop_s = self.spec, HOP / self.spec.sample_rate
+        self.stream.update(pose)
+        while self.hops * hop_s < until_s:
+            hops = min(BATCH_HOPS, math.ceil(until_s / hop_s - self.hops))
+            times = (self.hops + np.arange(hops)) * hop_s
+            channels = np.stack([self.mapping.step(self.stream.at(float(t)), hop_s) for t in times])
+            noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
+            out = np.zeros(hops * HOP, np.float32)
+            self.engine.generate(out, channels, noise, style=self.style, temperature=self.temperature)
+            self.hops += hops
+            yield out
+
+
+class _Finish:
+    """What playback does to every sample (gain, fades, DC block, limiter), by the same native code, with no device."""
+
+    def __init__(self, rate: int, gain: float) -> None:
+        self._segment = Segment.create()
+        self._segment.controls.write(Controls(gain=gain))
+        self._segment.ring.set_target(0)
+        self._output: Output | None = Output(self._segment.bytes, rate, 1, 0.0)
+        self._fade = math.ceil(0.011 * rate)
+
+    def __enter__(self) -> _Finish:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._output = None  # it points into the segment
+        self._segment.close()
+        self._segment.unlink()
+
+    def _render(self, frames: int) -> Float32:
+        assert self._output is not None
+        return self._output.render(frames)[:, 0] if frames > 0 else np.zeros(0, np.float32)
+
+    def add(self, audio: Float32) -> Float32:
+        """Finished samples, all but the last few, which are kept for the fade at the end."""
+        self._segment.ring.write(audio)
+        return self._render(self._segment.ring.fill - self._fade - HOP)
+
+    def end(self, samples: int) -> Float32:
+        """The last samples, faded out."""
+        assert self._output is not None
+        fade = min(samples, self._fade)
+        body = self._render(samples - fade)
+        self._output.stop()
+        return np.concatenate([body, self._render(fade)])
+
+    def counts(self) -> tuple[int, int]:
+        """(limiter hits, non-finite samples)."""
+        return self._segment.playback.limiter_hits, self._segment.playback.nonfinite_samples
+
+
+# --- poses --------------------------------------------------------------------------------------------------
+
+
+def _poses(config: RenderConfig, frame_s: float, take: _Take) -> Generator[tuple[PoseFrame, float]]:
+    """(pose, until when it is the newest) of every frame; pose estimation runs ahead in a thread."""
+    found: queue.Queue[PoseFrame | BaseException | None] = queue.Queue(POSE_QUEUE)
+    stop = threading.Event()
+
+    def put(item: PoseFrame | BaseException | None) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                found.put(item, timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            with Landmarker(config.pose, config.pose_model) as landmarker:
+                for time_s, picture in film.frames(config.clip):
+                    if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
+                        break
+                    began_s = time.perf_counter()
+                    pose = landmarker.find(picture, time_s)
+                    take.pose_s += time.perf_counter() - began_s
+                    put(pose)
+            put(None)
+        except BaseException as error:  # whatever it is, it is raised again where the file is written
+            put(error)
+
+    thread = threading.Thread(target=work, name="pose", daemon=True)
+    thread.start()
+    try:
+        pose = None
+        while (item := found.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            if pose is not None:
+                yield pose, item.capture_s
+            pose = item
+            take.frames += 1
+            take.poses += item.people > 0
+        if pose is not None:
+            take.end_s = pose.capture_s + frame_s
+            if config.duration_s is not None:
+                take.end_s = min(take.end_s, config.duration_s)
+            yield pose, take.end_s
+    finally:
+        stop.set()
+        thread.join()

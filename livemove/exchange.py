@@ -353,6 +353,11 @@ class PlaybackTelemetry:
         return self._number("output_latency_s")
 
     @property
+    def margin_s(self) -> float:
+        """How long the newest hop of the last block had waited in the ring; 0 after a starvation."""
+        return self._number("margin_s")
+
+    @property
     def latency_max_ms(self) -> float:
         return self._number("latency_max_ms")
 
@@ -380,13 +385,16 @@ class AudioRing:
         the pose captured at capture_s (NaN: no pose)."""
         self._native.mark(first_sample, capture_s)
 
-    def set_target(self, samples: int) -> None:
-        """Producer only: the fill it keeps."""
-        self._native.target = samples
+    def set_pace(self, rate: float, block: int) -> None:
+        """Producer only, once: the consumer takes `block` samples at a time, `rate` a second."""
+        self._native.set_pace(rate, block)
 
-    def wait_below(self, samples: int, timeout_s: float) -> bool:
-        """Producer only: sleep, without the GIL, until the fill is below samples; False if that took too long."""
-        return self._native.wait_below(samples, timeout_s)
+    def wait_due(self, lead_s: float, timeout_s: float) -> bool:
+        """Producer only: sleep, without the GIL, until a hop is due; False if timeout_s passed first.
+
+        Due: the ring holds less than the callbacks of the next lead_s seconds will take.
+        """
+        return self._native.wait_due(lead_s, timeout_s)
 
     @property
     def written(self) -> int:
@@ -400,6 +408,7 @@ class AudioRing:
 
     @property
     def target(self) -> int:
+        """The fill at which the callback begins to play, samples. Anyone."""
         return self._native.target
 
 

@@ -7,13 +7,15 @@ import time
 import numpy as np
 
 from livemove.contracts import HOP, PoseFrame
-from livemove.exchange import Segment, now_s
+from livemove.exchange import Segment, State, now_s
+from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.pace import Lead, ask_for_real_time
 
 TONE_HZ = 441.0
 TONE_LEVEL = 0.5
 
 
-def run(segment: Segment, config: object) -> None:
+def run(segment: Segment, config: SynthesisConfig) -> None:
     life = segment.lives["synthesis"]
     while not segment.device_rate and not segment.stop_requested:
         time.sleep(0.002)
@@ -21,11 +23,15 @@ def run(segment: Segment, config: object) -> None:
     frame = PoseFrame(capture_s=np.nan)
     channels = np.array([1.0, 2.0, 3.0], np.float32)
     sample = 0
-    segment.ring.set_target(4 * HOP)
+    lead = Lead(HOP / segment.device_rate)
+    segment.ring.set_pace(segment.device_rate, config.block)
     life.running("sine")
-    while not segment.stop_requested:
+    ask_for_real_time()
+    while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
         life.heartbeat()
-        if not segment.ring.wait_below(4 * HOP, 0.1):
+        played = segment.playback
+        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, now_s())
+        if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()
         segment.pose.read(frame)

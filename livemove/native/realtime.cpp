@@ -54,17 +54,23 @@ using PoseMailbox = MailboxView<&Shared::pose>;
 using ControlsMailbox = MailboxView<&Shared::controls>;
 
 struct RingView : Attached {
+    Pacer pacer{48000.0, 512};
+
     using Attached::Attached;
 
-    bool wait_below(uint64_t samples, double timeout_s) const {
+    void set_pace(double rate, uint64_t block) { pacer = Pacer(rate, block); }
+
+    bool wait_due(double lead_s, double timeout_s) {
         // Polled: the callback must not make the system call that would wake us. 0.5 ms is a twentieth of a 512-frame block.
         nb::gil_scoped_release release;
+        shared->ring.target.store(static_cast<uint64_t>(pacer.start_level(lead_s)), std::memory_order_relaxed);
         const double end_s = now_s() + timeout_s;
-        while (shared->ring.fill() >= samples) {
-            if (now_s() >= end_s) return false;
+        while (true) {
+            const double now = now_s();
+            if (shared->ring.fill() < pacer.demand(shared->playback, now, lead_s)) return true;
+            if (now >= end_s) return false;
             std::this_thread::sleep_for(std::chrono::microseconds(500));
         }
-        return true;
     }
 };
 
@@ -176,6 +182,7 @@ nb::dict layout() {
                         .add("playing_since_s", &Playback::playing_since_s)
                         .add("first_sound_s", &Playback::first_sound_s)
                         .add("output_latency_s", &Playback::output_latency_s)
+                        .add("margin_s", &Playback::margin_s)
                         .add("latencies", &Playback::latencies)
                         .add("latency_max_ms", &Playback::latency_max_ms)
                         .add("latency_last_ms", &Playback::latency_last_ms)
@@ -221,12 +228,11 @@ NB_MODULE(_realtime, m) {
         .def("write", [](RingView& v, const Samples& s) { return v.shared->ring.write(s.data(), s.size()); }, nb::arg("samples"))
         .def("mark", [](RingView& v, uint64_t first, double s) { return v.shared->ring.mark(first, s); },
              nb::arg("first_sample"), nb::arg("capture_s"))
-        .def("wait_below", &RingView::wait_below, nb::arg("samples"), nb::arg("timeout_s"))
+        .def("set_pace", &RingView::set_pace, nb::arg("rate"), nb::arg("block"))
+        .def("wait_due", &RingView::wait_due, nb::arg("lead_s"), nb::arg("timeout_s"))
         .def_prop_ro("fill", [](const RingView& v) { return v.shared->ring.fill(); })
         .def_prop_ro("written", [](const RingView& v) { return v.shared->ring.written.load(std::memory_order_acquire); })
-        .def_prop_rw(
-            "target", [](const RingView& v) { return v.shared->ring.target.load(std::memory_order_relaxed); },
-            [](RingView& v, uint64_t n) { v.shared->ring.target.store(n, std::memory_order_relaxed); });
+        .def_prop_ro("target", [](const RingView& v) { return v.shared->ring.target.load(std::memory_order_relaxed); });
 
     nb::class_<TapView>(m, "Tap")
         .def(nb::init<Memory>(), nb::arg("memory"))

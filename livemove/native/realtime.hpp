@@ -95,6 +95,7 @@ struct ControlsPayload {
 struct Mark {
     uint64_t first_sample;
     double capture_s;  // NaN: no pose (rest)
+    double made_s;     // when it went into the ring
 };
 
 struct Ring {
@@ -116,7 +117,7 @@ struct Ring {
     bool mark(uint64_t first_sample, double capture_s) {  // producer, before the samples it describes
         const uint64_t w = marks_written.load(std::memory_order_relaxed);
         if (w - marks_read.load(std::memory_order_acquire) >= kMarks) return false;
-        marks[w & (kMarks - 1)] = {first_sample, capture_s};
+        marks[w & (kMarks - 1)] = {first_sample, capture_s, now_s()};
         marks_written.store(w + 1, std::memory_order_release);
         return true;
     }
@@ -200,13 +201,14 @@ struct Playback {  // the callback only
     Number playing_since_s;  // DAC time of the first sample that came from the ring
     Number first_sound_s;    // DAC time of the first sample above -80 dBFS
     Number output_latency_s;
+    Number margin_s;         // how long the newest hop of the last block had been waiting; 0 after a starvation
     Count latencies;
     Number latency_max_ms;
     Number latency_last_ms;
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c01;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c02;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
@@ -219,6 +221,34 @@ struct Shared {
     alignas(64) Mailbox<sizeof(ControlsPayload) / 8> controls;
     alignas(64) Ring ring;
     alignas(64) Tap tap;
+};
+
+// When the next hop is due: as late as can be, for every millisecond in the ring is a millisecond between motion and sound.
+// Private to the producer. Callbacks come on a grid of one block; one that is late does not move the grid (the next will
+// be on time again), one that is early does.
+struct Pacer {
+    double period_s, block;
+    double grid_s = 0.0;   // the last callback's place on the grid
+    uint64_t callbacks = 0;
+
+    Pacer(double rate, uint64_t block_frames) : period_s(block_frames / rate), block(static_cast<double>(block_frames)) {}
+
+    // Samples the ring should hold at `now`: all that callbacks before now + lead_s will take.
+    uint64_t demand(const Playback& p, double now, double lead_s) {
+        const uint64_t count = p.callbacks.load(std::memory_order_relaxed);
+        if (count != callbacks) {
+            const double at = p.heartbeat_s.load(std::memory_order_relaxed);
+            const double expected = grid_s + period_s * static_cast<double>(count - callbacks);
+            const double late = at - expected;
+            grid_s = late < 0.0 || late > 4.0 * period_s ? at : expected + 0.02 * late;
+            callbacks = count;
+        }
+        const double most = start_level(lead_s) / block + 2.0;
+        return static_cast<uint64_t>(std::fmin(std::fmax(std::floor((now + lead_s - grid_s) / period_s), 0.0), most) * block);
+    }
+
+    // The fill that is reached if nobody takes anything.
+    double start_level(double lead_s) const { return (std::floor(lead_s / period_s) + 1.0) * block; }
 };
 
 // --- the callback -----------------------------------------------------------------------------------------------------
@@ -362,7 +392,7 @@ struct Output {
         last_block_s = static_cast<double>(frames) / rate;
     }
 
-    void note_latencies(uint64_t first, uint64_t end, double dac_s) {
+    void note_latencies(uint64_t first, uint64_t end, double now, double dac_s) {
         Ring& ring = shared->ring;
         Playback& p = shared->playback;
         const uint64_t written = ring.marks_written.load(std::memory_order_acquire);
@@ -370,6 +400,7 @@ struct Output {
         for (; at < written; ++at) {
             const Mark& mark = ring.marks[at & (Ring::kMarks - 1)];
             if (mark.first_sample >= end) break;
+            set(p.margin_s, starving ? 0.0 : now - mark.made_s);
             if (mark.first_sample < first || !(mark.capture_s == mark.capture_s)) continue;
             const double ms = 1e3 * (dac_s + static_cast<double>(mark.first_sample - first) / rate - mark.capture_s);
             const double bin = ms / kBinMs;
@@ -429,7 +460,7 @@ struct Output {
             for (uint32_t c = 0; c < channels; ++c) *out++ = y;
         }
         shared->tap.written.store(tap_at + frames, std::memory_order_release);
-        note_latencies(first, read, dac_s);
+        note_latencies(first, read, now, dac_s);
         ring.read.store(read, std::memory_order_release);
         if (hits) add(p.limiter_hits, hits);
         if (stop && state == State::silent) faded.store(true, std::memory_order_release);

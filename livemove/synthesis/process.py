@@ -19,11 +19,12 @@ import soxr
 
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Engine, Float32, ModelSpec, PoseFrame
-from livemove.exchange import AudioRing, Segment, now_s
+from livemove.exchange import AudioRing, Segment, State, now_s
 from livemove.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.mapping import load_mapping
 from livemove.synthesis import make_engine
 from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.pace import Lead, ask_for_real_time
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
@@ -48,31 +49,6 @@ class HopWriter:
         self._ring.write(hop if self._resampler is None else self._resampler.resample_chunk(hop))
 
 
-class Depth:
-    """How full the ring is kept, in device samples: one block, what the callback takes at once, plus spare hops.
-
-    A starvation adds a hop; each quiet half minute takes one away again, down to the least.
-    """
-
-    def __init__(self, block: int, hop: int, spare: int = 2) -> None:
-        self._block, self._hop = block, hop
-        self._least = 1
-        self._most = max(8, math.ceil(0.15 * 48000 / hop))
-        self._spare = spare
-        self._starvations = 0
-        self._calm_since_s = 0.0
-
-    @property
-    def samples(self) -> int:
-        return self._block + self._spare * self._hop
-
-    def adapt(self, starvations: int, now: float) -> None:
-        if starvations != self._starvations:
-            self._starvations = starvations
-            self._calm_since_s = now
-            self._spare = min(self._spare + 1, self._most)
-
-
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
     life = segment.lives["synthesis"]
@@ -92,9 +68,10 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
 
     rate = segment.device_rate
     writer = HopWriter(segment.ring, spec.sample_rate, rate)
-    depth = Depth(config.block, math.ceil(HOP * rate / spec.sample_rate))
     stream = FeatureStream(FeatureSpec(look_ahead_s=config.lookahead_s))
     hop_s = HOP / spec.sample_rate
+    lead = Lead(hop_s)
+    segment.ring.set_pace(rate, config.block)
     frame = PoseFrame()
     seen_s = math.nan
     out = np.zeros(HOP, np.float32)
@@ -102,15 +79,15 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     channels = np.zeros((1, len(spec.channels)), np.float32)
 
     life.running(engine.name)
+    ask_for_real_time()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
-    while not segment.stop_requested:
+    while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
         life.heartbeat()
-        now = now_s()
-        depth.adapt(segment.playback.ring_starvations, now)
-        segment.ring.set_target(depth.samples)
-        if not segment.ring.wait_below(depth.samples, 0.1):
+        played = segment.playback
+        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, now_s())
+        if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()
         if segment.pose.read(frame):

@@ -1,0 +1,66 @@
+"""How far ahead of the callback synthesis works: the one knob between latency and starvation, turned by measurement.
+
+In: what the callback counted. Out: seconds of lead. Knows no ring, no engine and no clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections import deque
+
+
+def ask_for_real_time() -> None:
+    """Let this thread run before ordinary ones where the system allows it, so that the lead can be short.
+
+    Below the sound server (JACK: 70) and above everything that has no deadline. Not allowed is no harm: the lead grows.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))
+
+
+class Lead:
+    """How long before the callback its hops are begun: as short as this machine allowed over the last half minute.
+
+    Every block tells its margin, the time its newest hop had waited. A lead shorter by margin - MARGIN_S would just
+    have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop.
+    """
+
+    MARGIN_S = 0.003
+    START_S = 0.025
+    LEAST_S = 0.003
+    MOST_S = 0.15
+    WINDOWS = 30
+
+    def __init__(self, hop_s: float) -> None:
+        self.seconds = self.START_S
+        self._hop_s = hop_s
+        self._longest = deque([self.START_S], maxlen=self.WINDOWS)
+        self._since_s: float | None = None
+        self._callbacks = 0
+        self._starvations = 0
+
+    def adapt(self, callbacks: int, starvations: int, margin_s: float, now: float) -> None:
+        """Once a hop; callbacks and starvations as counted so far, margin_s of the last block."""
+        if callbacks == self._callbacks:
+            return
+        self._callbacks = callbacks
+        if self._since_s is None:  # the first block of all says nothing
+            self._since_s = now
+            self._starvations = starvations
+            return
+        enough_s = self.seconds - margin_s + self.MARGIN_S
+        if starvations != self._starvations:
+            self._starvations = starvations
+            enough_s = self.seconds + self._hop_s
+        enough_s = min(max(enough_s, self.LEAST_S), self.MOST_S)
+        if now - self._since_s > 1.0:
+            self._since_s = now
+            if len(self._longest) == 1 and self._longest[0] == self.START_S:
+                self._longest.clear()  # the guess of the beginning has done its work
+            self._longest.append(enough_s)
+        else:
+            self._longest[-1] = max(self._longest[-1], enough_s)
+        self.seconds = max(self._longest)

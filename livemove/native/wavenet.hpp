@@ -1,0 +1,101 @@
+// The plan of one WaveNet generator: plain pointers and sizes shared by the packer (wavenet.cpp) and the kernels.
+// In: nothing. Out: the Plan that the packer fills once and the kernels run every step; the table of instruction sets.
+// Included by translation units built with different machine flags: plain data and static functions only, so that the
+// linker can never keep an AVX-512 copy of an inline function for a machine that lacks it.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace livemove {
+
+// Steps whose past taps are computed together: weights of a layer with dilation d are read once for min(d, kBatch) steps.
+// Every hop of every spec (256 / bands steps, bands <= 16) is a whole number of batches.
+constexpr int kBatch = 16;
+
+struct Layer {
+    const void* past;         // packed for batches of `batch` rows
+    const void* now;          // packed [R -> 2R]
+    const void* condition;    // packed [E -> 2R]
+    const float* bias;        // [2R]
+    const void* residual;     // packed [R -> R]; null in the last layer
+    const float* residual_bias;
+    const void* skip;         // packed [R -> S]: halves, or int8 when the plan says so
+    const float* skip_scale;  // [S], int8 only
+    float* ring;              // [mask + 1][R] inputs of this layer, a power of two of them
+    float* base;              // [2R] this hop's condition and bias
+    float* ahead;             // [batch][2R] past taps, condition and bias of the steps of the running batch
+    uint64_t mask;
+    int dilation;
+    int batch;
+};
+
+struct Plan {
+    int mulaw, bands, mixtures, parameters, parameters_padded;
+    int residual, skip, hidden, conditioning, layers, steps, phase_width, int8_skip;
+    Layer* layer;
+    const void* input[2];       // packed [symbols -> R]; mulaw: rows of an embedding
+    const void* input_phase;    // packed [phase_width -> R]
+    const float* input_bias;    // [R]
+    const float* skip_bias;     // [S]
+    const void* head_1;         // packed [S -> A]
+    const float* head_bias_1;   // [A]
+    const void* head_2;         // packed [A -> parameters_padded]; logistic columns reordered to [3, mixtures, bands]
+    const float* head_bias_2;   // [parameters_padded]
+    // scratch, written every step or hop
+    float* embedded;            // [E] conditioner's output of this hop
+    float* phase;               // [steps][phase_width] sines and cosines of this hop
+    float* start;               // [steps][R] bias and phase part of the layer-0 input
+    float* draw;                // [steps][bands padded] logit of the noise (logistic)
+    float* gated;               // [2][R] gate outputs of this layer and the one before
+    int16_t* gated_16;          // [2][R] the same as int16, when skip is int8
+    float* z;                   // [2R]
+    float* sum;                 // [S] skip sum
+    float* dense;               // [max(S, A)] positive activations, compacted
+    int32_t* where;             // [max(S, A)] their indices
+    float* middle;              // [A]
+    float* distribution;        // [parameters_padded + slack] head output
+    float* work;                // [max(classes, mixtures * padded bands) + slack] for sampling
+    float* values;              // [steps][bands] network values of this hop
+    // state
+    float* inputs;              // [2][bands]: x[t-2], x[t-1]
+    uint64_t step;              // steps since the state was set; a multiple of `steps` at hop borders
+};
+
+struct Isa {
+    const char* name;
+    int lanes;       // floats per vector
+    int max_tile;    // most accumulators of a matrix-vector tile
+    int gemm_tile;   // accumulators of a batched tile
+    int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
+    // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when not
+    // null, parameters [steps][plan.parameters].
+    void (*hop)(Plan& plan, const float* noise, float temperature, float* parameters);
+    // PQMF synthesis of a hop, see wavenet_kernels.hpp.
+    void (*synthesis)(const float* stack, const float* filters, int rows, int steps, int bands, float* audio);
+    // The elementary functions on their own, so that their error bounds can be tested. which: exp, log, gate (pairs).
+    void (*evaluate)(int which, const float* x, float* y, int count);
+};
+
+extern const Isa kPortable;
+#ifdef LIVEMOVE_X86
+extern const Isa kAvx2;
+extern const Isa kAvx512;
+extern const Isa kAvx512Vnni;
+#endif
+
+// Width of the next tile of a matrix-vector product, in vectors; packer and kernels walk the columns with the same rule.
+static inline int next_tile(int vectors_left, int max_tile) {
+    int tile = max_tile;
+    while (tile > vectors_left) tile /= 2;
+    return tile;
+}
+
+// Widest tile of the batched product of `rows` steps.
+static inline int batch_tile(int rows, int gemm_tile, int max_tile) {
+    const int tile = gemm_tile / (rows < 8 ? rows : 8);
+    return tile < 1 ? 1 : tile > max_tile ? max_tile : tile;
+}
+
+static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
+
+}  // namespace livemove

@@ -1,0 +1,493 @@
+// The network's hot path: one hop of WaveNet steps. HOT: runs per sample; allocates, locks, logs and calls nothing.
+// In: a Plan. Out: plan.values, plan.distribution. Included once by each wavenet_<isa>.cpp after it has defined the
+// vector type V, Half and their operations in an anonymous namespace; knows neither Python nor how weights were packed.
+//
+// Matrix-vector products run down the rows of a tile of columns: one broadcast input times T vectors of weights into T
+// accumulators, so there is no horizontal sum and the weights stream through once, in the order they lie in memory.
+
+namespace livemove {
+namespace {
+
+// --- elementary functions ------------------------------------------------------------------------------------------
+
+// exp(x), x clamped to -87..87; relative error below 2e-7 (Cody-Waite reduction, degree-6 polynomial).
+inline V v_exp(V x) {
+    x = v_min(v_max(x, v_set(-87.0f)), v_set(87.0f));
+    const V n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    V r = v_fma(n, v_set(-0.693359375f), x);
+    r = v_fma(n, v_set(2.12194440e-4f), r);
+    V p = v_set(1.9875691500e-4f);
+    p = v_fma(p, r, v_set(1.3981999507e-3f));
+    p = v_fma(p, r, v_set(8.3334519073e-3f));
+    p = v_fma(p, r, v_set(4.1665795894e-2f));
+    p = v_fma(p, r, v_set(1.6666665459e-1f));
+    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    p = v_fma(p, v_mul(r, r), v_add(r, v_set(1.0f)));
+    return v_scale(p, n);
+}
+
+// Natural logarithm of a positive normal number; absolute error below 2e-7 * max(1, |log x|) (Cephes).
+inline V v_log(V x) {
+    V e;
+    V m = v_split(x, &e);  // x = m * 2^e, m in sqrt(1/2)..sqrt(2)
+    m = v_sub(m, v_set(1.0f));
+    const V square = v_mul(m, m);
+    V p = v_set(7.0376836292e-2f);
+    p = v_fma(p, m, v_set(-1.1514610310e-1f));
+    p = v_fma(p, m, v_set(1.1676998740e-1f));
+    p = v_fma(p, m, v_set(-1.2420140846e-1f));
+    p = v_fma(p, m, v_set(1.4249322787e-1f));
+    p = v_fma(p, m, v_set(-1.6668057665e-1f));
+    p = v_fma(p, m, v_set(2.0000714765e-1f));
+    p = v_fma(p, m, v_set(-2.4999993993e-1f));
+    p = v_fma(p, m, v_set(3.3333331174e-1f));
+    V y = v_mul(v_mul(p, m), square);
+    y = v_fma(e, v_set(-2.12194440e-4f), y);
+    y = v_fma(square, v_set(-0.5f), y);
+    return v_fma(e, v_set(0.693359375f), v_add(m, y));
+}
+
+// tanh(a) * sigmoid(b) with one division; absolute error below 4e-7.
+inline V v_gate(V a, V b) {
+    const V ea = v_exp(v_mul(v_min(v_max(a, v_set(-10.0f)), v_set(10.0f)), v_set(-2.0f)));
+    const V eb = v_exp(v_sub(v_set(0.0f), v_min(v_max(b, v_set(-30.0f)), v_set(30.0f))));
+    const V one = v_set(1.0f);
+    return v_div(v_sub(one, ea), v_mul(v_add(one, ea), v_add(one, eb)));
+}
+
+// --- products ------------------------------------------------------------------------------------------------------
+
+// y = init (+ init_2) + x @ w for T vectors of columns. U rows at a time into separate sums where T alone cannot hide
+// the latency of the multiply-adds.
+template <int T>
+LM_INLINE void tile_product(const Half* LM_RESTRICT w, const float* LM_RESTRICT x, int rows, const float* init,
+                            const float* init_2, float* y) {
+    constexpr int U = T >= 8 ? 1 : 8 / T;
+    V sum[U][T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        sum[0][i] = v_load(init + i * LANES);
+        if (init_2) sum[0][i] = v_add(sum[0][i], v_load(init_2 + i * LANES));
+    }
+    LM_UNROLL
+    for (int u = 1; u < U; ++u) {
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) sum[u][i] = v_set(0.0f);
+    }
+    int row = 0;
+    for (; row + U <= rows; row += U) {
+        LM_UNROLL
+        for (int u = 0; u < U; ++u) {
+            const V broadcast = v_set(x[row + u]);
+            LM_UNROLL
+            for (int i = 0; i < T; ++i) sum[u][i] = v_fma(broadcast, v_half(w + i * LANES), sum[u][i]);
+            w += T * LANES;
+        }
+    }
+    for (; row < rows; ++row, w += T * LANES) {
+        const V broadcast = v_set(x[row]);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) sum[0][i] = v_fma(broadcast, v_half(w + i * LANES), sum[0][i]);
+    }
+    LM_UNROLL
+    for (int u = 1; u < U; ++u) {
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) sum[0][i] = v_add(sum[0][i], sum[u][i]);
+    }
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) v_store(y + i * LANES, sum[0][i]);
+}
+
+inline void product(const void* packed, const float* x, int rows, int columns, const float* init, const float* init_2,
+                    float* y) {
+    const Half* w = static_cast<const Half*>(packed);
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, MAX_TILE);
+        switch (tile) {
+#if LM_MAX_TILE >= 16
+            case 16: tile_product<16>(w, x, rows, init, init_2, y); break;
+#endif
+            case 8: tile_product<8>(w, x, rows, init, init_2, y); break;
+            case 4: tile_product<4>(w, x, rows, init, init_2, y); break;
+            case 2: tile_product<2>(w, x, rows, init, init_2, y); break;
+            default: tile_product<1>(w, x, rows, init, init_2, y); break;
+        }
+        left -= tile;
+        w += static_cast<size_t>(tile) * LANES * rows;
+        init += tile * LANES;
+        if (init_2) init_2 += tile * LANES;
+        y += tile * LANES;
+    }
+}
+
+// The same for `count` inputs of which only those at rows where[] are not zero: a rectifier leaves about half, and the
+// weights of the others need not be read at all.
+template <int T>
+LM_INLINE void tile_product_sparse(const Half* LM_RESTRICT w, const float* LM_RESTRICT x,
+                                   const int32_t* LM_RESTRICT where, int count, const float* init, float* y) {
+    V sum[T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) sum[i] = v_load(init + i * LANES);
+    for (int k = 0; k < count; ++k) {
+        const V broadcast = v_set(x[k]);
+        const Half* row = w + static_cast<size_t>(where[k]) * (T * LANES);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) sum[i] = v_fma(broadcast, v_half(row + i * LANES), sum[i]);
+    }
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) v_store(y + i * LANES, sum[i]);
+}
+
+inline void product_sparse(const void* packed, const float* x, const int32_t* where, int count, int rows, int columns,
+                           const float* init, float* y) {
+    const Half* w = static_cast<const Half*>(packed);
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, MAX_TILE);
+        switch (tile) {
+#if LM_MAX_TILE >= 16
+            case 16: tile_product_sparse<16>(w, x, where, count, init, y); break;
+#endif
+            case 8: tile_product_sparse<8>(w, x, where, count, init, y); break;
+            case 4: tile_product_sparse<4>(w, x, where, count, init, y); break;
+            case 2: tile_product_sparse<2>(w, x, where, count, init, y); break;
+            default: tile_product_sparse<1>(w, x, where, count, init, y); break;
+        }
+        left -= tile;
+        w += static_cast<size_t>(tile) * LANES * rows;
+        init += tile * LANES;
+        y += tile * LANES;
+    }
+}
+
+LM_INLINE V v_weight(const Half* w) { return v_half(w); }
+#if LM_HALF_IS_STORAGE
+LM_INLINE V v_weight(const float* w) { return v_load(w); }
+#endif
+
+// y[m] = init + x[m] @ w for M steps and T vectors of columns: each weight is read and widened once for M steps.
+template <int M, int T, class Weight>
+LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, int rows, const float* init, float* y,
+                          int stride) {
+    V sum[M][T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        const V start = v_load(init + i * LANES);
+        LM_UNROLL
+        for (int m = 0; m < M; ++m) sum[m][i] = start;
+    }
+    const float* source[M];
+    LM_UNROLL
+    for (int m = 0; m < M; ++m) source[m] = x[m];
+    for (int row = 0; row < rows; ++row, w += T * LANES) {
+        V weight[T];
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) weight[i] = v_weight(w + i * LANES);
+        LM_UNROLL
+        for (int m = 0; m < M; ++m) {
+            const V broadcast = v_set(source[m][row]);
+            LM_UNROLL
+            for (int i = 0; i < T; ++i) sum[m][i] = v_fma(broadcast, weight[i], sum[m][i]);
+        }
+    }
+    LM_UNROLL
+    for (int m = 0; m < M; ++m) {
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) v_store(y + static_cast<size_t>(m) * stride + i * LANES, sum[m][i]);
+    }
+}
+
+template <int M>
+inline void batch_rows(const Half* w, const float* const* x, int rows, int columns, int widest, const float* init,
+                       float* y) {
+    const int stride = columns;
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, widest);
+        switch (tile) {
+#if LM_GEMM_TILE >= 16
+            case 16: if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, init, y, stride); break;
+#endif
+            case 8: if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, init, y, stride); break;
+            case 4: if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, init, y, stride); break;
+            case 2: if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, init, y, stride); break;
+            default: tile_batch<M, 1>(w, x, rows, init, y, stride); break;
+        }
+        left -= tile;
+        w += static_cast<size_t>(tile) * LANES * rows;
+        init += tile * LANES;
+        y += tile * LANES;
+    }
+}
+
+// The past taps of a layer for its next `batch` steps, known now because the layer looks `dilation` >= batch steps back.
+inline void past_taps(const Plan& plan, const Layer& layer) {
+    const int r = plan.residual, widest = batch_tile(layer.batch, GEMM_TILE, MAX_TILE);
+    const Half* w = static_cast<const Half*>(layer.past);
+    const uint64_t first = plan.step - static_cast<uint64_t>(layer.dilation);
+    for (int done = 0; done < layer.batch; done += 8) {
+        const float* x[8];
+        const int rows = layer.batch < 8 ? layer.batch : 8;
+        for (int m = 0; m < rows; ++m) x[m] = layer.ring + ((first + done + m) & layer.mask) * r;
+        float* y = layer.ahead + static_cast<size_t>(done) * 2 * r;
+        switch (rows) {
+            case 8: batch_rows<8>(w, x, r, 2 * r, widest, layer.base, y); break;
+            case 4: batch_rows<4>(w, x, r, 2 * r, widest, layer.base, y); break;
+            case 2: batch_rows<2>(w, x, r, 2 * r, widest, layer.base, y); break;
+            default: batch_rows<1>(w, x, r, 2 * r, widest, layer.base, y); break;
+        }
+    }
+}
+
+// sum += scale * (x @ w) with int8 weights and int16 inputs, exact in int32: the same on every machine.
+// w lies as [tile][pair of rows][column][2]. Up to 512 rows cannot overflow: 127 * 32767 * 512 < 2^31.
+template <int T>
+LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows,
+                         const float* LM_RESTRICT scale, float* LM_RESTRICT sum) {
+    VI total[T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) total[i] = vi_zero();
+    for (int row = 0; row < rows; row += 2, w += 2 * T * LANES) {
+        const VI pair = vi_pair(x + row);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) total[i] = vi_dot(total[i], pair, w + 2 * i * LANES);
+    }
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        float* to = sum + i * LANES;
+        v_store(to, v_fma(v_load(scale + i * LANES), vi_float(total[i]), v_load(to)));
+    }
+}
+
+inline void product_int8(const int8_t* w, const int16_t* x, int rows, int columns, const float* scale, float* sum) {
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, MAX_TILE);
+        switch (tile) {
+#if LM_MAX_TILE >= 16
+            case 16: tile_int8<16>(w, x, rows, scale, sum); break;
+#endif
+            case 8: tile_int8<8>(w, x, rows, scale, sum); break;
+            case 4: tile_int8<4>(w, x, rows, scale, sum); break;
+            case 2: tile_int8<2>(w, x, rows, scale, sum); break;
+            default: tile_int8<1>(w, x, rows, scale, sum); break;
+        }
+        left -= tile;
+        w += static_cast<size_t>(tile) * LANES * rows;
+        scale += tile * LANES;
+        sum += tile * LANES;
+    }
+}
+
+// --- one step ------------------------------------------------------------------------------------------------------
+
+// Indices and values of the positive entries of x: relu for the sparse products.
+inline int positive(const float* x, int count, float* value, int32_t* where) {
+    int n = 0;
+    for (int i = 0; i < count; i += LANES) n += v_positive(x + i, i, value + n, where + n);
+    return n;
+}
+
+inline void add_skip(const Plan& plan, const Layer& layer, int side) {
+    if (plan.int8_skip) {
+        product_int8(static_cast<const int8_t*>(layer.skip), plan.gated_16 + side * plan.residual, plan.residual,
+                     plan.skip, layer.skip_scale, plan.sum);
+    } else {
+        product(layer.skip, plan.gated + side * plan.residual, plan.residual, plan.skip, plan.sum, nullptr, plan.sum);
+    }
+}
+
+// The input convolution: layer 0's input of this step into its ring.
+inline float* first_input(const Plan& plan, int at) {
+    const int r = plan.residual;
+    float* h = plan.layer[0].ring + (plan.step & plan.layer[0].mask) * r;
+    const float* start = plan.start + static_cast<size_t>(at) * r;
+    if (plan.mulaw) {
+        const Half* a = static_cast<const Half*>(plan.input[0]) + static_cast<size_t>(plan.inputs[0]) * r;
+        const Half* b = static_cast<const Half*>(plan.input[1]) + static_cast<size_t>(plan.inputs[1]) * r;
+        for (int i = 0; i < r; i += LANES) {
+            v_store(h + i, v_add(v_load(start + i), v_add(v_half(a + i), v_half(b + i))));
+        }
+    } else {
+        product(plan.input[0], plan.inputs, plan.bands, r, start, nullptr, h);
+        product(plan.input[1], plan.inputs + plan.bands, plan.bands, r, h, nullptr, h);
+    }
+    return h;
+}
+
+// All of one step up to the distribution. The skip product of a layer stands after the gate of the next one: it does not
+// depend on it, so its multiply-adds fill the latency of the exponentials.
+inline void network_step(const Plan& plan, int at) {
+    const int r = plan.residual;
+    for (int l = 0; l < plan.layers; ++l) {
+        if (plan.step % static_cast<uint64_t>(plan.layer[l].batch) == 0) past_taps(plan, plan.layer[l]);
+    }
+    const float* h = first_input(plan, at);
+    for (int i = 0; i < plan.skip; i += LANES) v_store(plan.sum + i, v_load(plan.skip_bias + i));
+    for (int l = 0; l < plan.layers; ++l) {
+        const Layer& layer = plan.layer[l];
+        const int side = l & 1;
+        const float* ahead = layer.ahead + (plan.step % static_cast<uint64_t>(layer.batch)) * 2 * r;
+        product(layer.now, h, r, 2 * r, ahead, nullptr, plan.z);
+        float* g = plan.gated + side * r;
+        for (int i = 0; i < r; i += LANES) v_store(g + i, v_gate(v_load(plan.z + i), v_load(plan.z + r + i)));
+        if (plan.int8_skip) {
+            for (int i = 0; i < r; i += LANES) v_store_int16(plan.gated_16 + side * r + i, v_load(g + i));
+        }
+        if (l > 0) add_skip(plan, plan.layer[l - 1], side ^ 1);
+        if (layer.residual) {
+            const Layer& next = plan.layer[l + 1];
+            float* to = next.ring + (plan.step & next.mask) * r;
+            product(layer.residual, g, r, r, h, layer.residual_bias, to);
+            h = to;
+        }
+    }
+    add_skip(plan, plan.layer[plan.layers - 1], (plan.layers - 1) & 1);
+    int n = positive(plan.sum, plan.skip, plan.dense, plan.where);
+    product_sparse(plan.head_1, plan.dense, plan.where, n, plan.skip, plan.hidden, plan.head_bias_1, plan.middle);
+    n = positive(plan.middle, plan.hidden, plan.dense, plan.where);
+    product_sparse(plan.head_2, plan.dense, plan.where, n, plan.hidden, plan.parameters_padded, plan.head_bias_2,
+                   plan.distribution);
+}
+
+// --- sampling ------------------------------------------------------------------------------------------------------
+
+// First class whose cumulative probability exceeds u: whole vectors first, then inside one.
+inline float sample_mulaw(const Plan& plan, float u, float temperature) {
+    const int classes = plan.parameters, whole = padded(classes, LANES);
+    float* logits = plan.distribution;
+    for (int i = classes; i < whole; ++i) logits[i] = -1e30f;
+    V top = v_load(logits);
+    for (int i = LANES; i < whole; i += LANES) top = v_max(top, v_load(logits + i));
+    float lane[LANES];
+    v_store_unaligned(lane, top);
+    float largest = lane[0];
+    for (int i = 1; i < LANES; ++i) largest = lane[i] > largest ? lane[i] : largest;
+    const V inverse = v_set(1.0f / temperature), offset = v_set(largest);
+    float* mass = plan.work + whole;  // [vectors]
+    float total = 0.0f;
+    for (int i = 0, k = 0; i < whole; i += LANES, ++k) {
+        const V e = v_exp(v_mul(v_sub(v_load(logits + i), offset), inverse));
+        v_store(plan.work + i, e);
+        mass[k] = v_sum(e);
+        total += mass[k];
+    }
+    const float target = u * total;
+    float cumulative = 0.0f;
+    int k = 0;
+    while (k < whole / LANES - 1 && cumulative + mass[k] <= target) cumulative += mass[k++];
+    int chosen = k * LANES;
+    const int end = chosen + LANES < classes ? chosen + LANES : classes;
+    while (chosen < end) {
+        cumulative += plan.work[chosen];
+        if (cumulative > target) break;
+        ++chosen;
+    }
+    return static_cast<float>(chosen < classes - 1 ? chosen : classes - 1);
+}
+
+// Mixture of logistics, one vector of bands at a time; distribution is [3, mixtures, bands] here.
+inline void sample_logistic(const Plan& plan, const float* noise, const float* draw, float temperature, float* value) {
+    const int bands = plan.bands, mixtures = plan.mixtures, plane = mixtures * bands;
+    const V inverse = v_set(1.0f / temperature), scale = v_set(temperature);
+    for (int band = 0; band < bands; band += LANES) {
+        const float* logits = plan.distribution + band;
+        const float *means = logits + plane, *log_scales = means + plane;
+        V top = v_load_unaligned(logits);
+        for (int m = 1; m < mixtures; ++m) top = v_max(top, v_load_unaligned(logits + m * bands));
+        V total = v_set(0.0f);
+        for (int m = 0; m < mixtures; ++m) {
+            const V e = v_exp(v_mul(v_sub(v_load_unaligned(logits + m * bands), top), inverse));
+            total = v_add(total, e);
+            v_store(plan.work + m * LANES, total);
+        }
+        float uniform[LANES];
+        for (int i = 0; i < LANES; ++i) uniform[i] = band + i < bands ? noise[band + i] : 0.0f;
+        const V target = v_mul(v_load_unaligned(uniform), total);
+        V mean = v_load_unaligned(means), log_scale = v_load_unaligned(log_scales);
+        for (int m = 1; m < mixtures; ++m) {  // component m where the mass before it does not reach the target
+            const V before = v_load(plan.work + (m - 1) * LANES);
+            mean = v_select_le(before, target, v_load_unaligned(means + m * bands), mean);
+            log_scale = v_select_le(before, target, v_load_unaligned(log_scales + m * bands), log_scale);
+        }
+        const V spread = v_mul(v_exp(v_max(log_scale, v_set(-7.0f))), scale);
+        V x = v_fma(spread, v_load_unaligned(draw + band), mean);
+        x = v_min(v_max(x, v_set(-1.0f)), v_set(1.0f));
+        float result[LANES];
+        v_store_unaligned(result, x);
+        for (int i = 0; i < LANES && band + i < bands; ++i) value[band + i] = result[i];
+    }
+}
+
+// --- one hop -------------------------------------------------------------------------------------------------------
+
+void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
+    const int r = plan.residual, bands = plan.bands, width = plan.mulaw ? 1 : 2 * bands, slot = padded(bands, 16);
+    for (int l = 0; l < plan.layers; ++l) {
+        const Layer& layer = plan.layer[l];
+        product(layer.condition, plan.embedded, plan.conditioning, 2 * r, layer.bias, nullptr, layer.base);
+    }
+    for (int at = 0; at < plan.steps; ++at) {
+        product(plan.input_phase, plan.phase + static_cast<size_t>(at) * plan.phase_width, plan.phase_width, r,
+                plan.input_bias, nullptr, plan.start + static_cast<size_t>(at) * r);
+    }
+    if (!plan.mulaw) {
+        for (int at = 0; at < plan.steps; ++at) {
+            float* draw = plan.draw + static_cast<size_t>(at) * slot;
+            for (int i = 0; i < slot; ++i) draw[i] = i < bands ? noise[at * width + bands + i] : 0.5f;
+            for (int i = 0; i < slot; i += LANES) {
+                const V u = v_min(v_max(v_load(draw + i), v_set(1e-5f)), v_set(1.0f - 1e-5f));
+                v_store(draw + i, v_sub(v_log(u), v_log(v_sub(v_set(1.0f), u))));
+            }
+        }
+    }
+    for (int at = 0; at < plan.steps; ++at, ++plan.step) {
+        network_step(plan, at);
+        float* value = plan.values + static_cast<size_t>(at) * bands;
+        if (plan.mulaw) {
+            if (parameters) {
+                for (int i = 0; i < plan.parameters; ++i) parameters[at * plan.parameters + i] = plan.distribution[i];
+            }
+            value[0] = sample_mulaw(plan, noise[at], temperature);
+        } else {
+            if (parameters) {
+                float* to = parameters + static_cast<size_t>(at) * plan.parameters;
+                for (int band = 0; band < bands; ++band) {
+                    for (int k = 0; k < 3 * plan.mixtures; ++k) *to++ = plan.distribution[k * bands + band];
+                }
+            }
+            sample_logistic(plan, noise + static_cast<size_t>(at) * width,
+                            plan.draw + static_cast<size_t>(at) * slot, temperature, value);
+        }
+        for (int i = 0; i < bands; ++i) {
+            plan.inputs[i] = plan.inputs[bands + i];
+            plan.inputs[bands + i] = value[i];
+        }
+    }
+}
+
+// PQMF synthesis: audio [steps][bands] of stack [steps + overlap][bands], the overlap before the values. filters is
+// [vectors of bands][rows = (overlap + 1) * bands][LANES], oldest step first, so that a step reads one contiguous run of the stack.
+void synthesis(const float* stack, const float* filters, int rows, int steps, int bands, float* audio) {
+    alignas(64) float start[LANES] = {}, block[8 * LANES];
+    for (int at = 0; at < steps; at += 8) {
+        const float* x[8];
+        for (int m = 0; m < 8; ++m) x[m] = stack + static_cast<size_t>(at + m) * bands;
+        for (int band = 0; band < bands; band += LANES) {
+            tile_batch<8, 1>(filters + static_cast<size_t>(band) * rows, x, rows, start, block, LANES);
+            const int width = bands - band < LANES ? bands - band : LANES;
+            for (int m = 0; m < 8; ++m) {
+                for (int i = 0; i < width; ++i) audio[(at + m) * bands + band + i] = block[m * LANES + i];
+            }
+        }
+    }
+}
+
+// count is a multiple of LANES; gate reads a from x[0..count) and b from x[count..2 count).
+void evaluate(int which, const float* x, float* y, int count) {
+    for (int i = 0; i < count; i += LANES) {
+        const V v = v_load_unaligned(x + i);
+        const V result = which == 0 ? v_exp(v) : which == 1 ? v_log(v) : v_gate(v, v_load_unaligned(x + count + i));
+        v_store_unaligned(y + i, result);
+    }
+}
+
+}  // namespace
+}  // namespace livemove

@@ -1,0 +1,32 @@
+"""What a capture run is told: plain, picklable, importable anywhere without cv2 or mediapipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CaptureConfig:
+    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, or "demo": a dancer made of landmarks.
+
+    loop        a video file starts again at its end
+    pose        "full" or "lite": which of MediaPipe's pose models
+    pose_model  its file; None: the cached or fetched one (see posemodel.py)
+    mirror      picture x is published mirrored, for a monitor that is a mirror; left stays the performer's left
+    """
+
+    camera: str = "0"
+    loop: bool = False
+    pose: str = "full"
+    pose_model: Path | None = None
+    mirror: bool = False
+
+    @property
+    def kind(self) -> str:
+        """ "demo", "index", "url" or "file"."""
+        if self.camera == "demo":
+            return "demo"
+        if self.camera.isdecimal():
+            return "index"
+        return "url" if "://" in self.camera else "file"

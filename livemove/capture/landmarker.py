@@ -1,0 +1,134 @@
+"""MediaPipe's PoseLandmarker as livemove uses it: one picture and its time in, one PoseFrame out.
+
+Loads mediapipe when the first landmarker is made, without what it drags along. Knows no camera, clock or process.
+"""
+
+# mediapipe is untyped; numpy's stubs need a newer Python than 3.10.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.capture.posemodel import find_pose_model
+from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
+
+Picture = npt.NDArray[np.uint8]
+
+
+class Landmarker:
+    """PoseLandmarker in VIDEO mode, one person, on the CPU. A context manager; use it from one thread.
+
+    kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
+    what comes out; which hand is left is not, and neither is world. Raises PoseModelError.
+    """
+
+    def __init__(self, kind: str = "full", path: Path | None = None, mirror: bool = False) -> None:
+        model = find_pose_model(kind, path)
+        mediapipe = load_mediapipe()
+        tasks = mediapipe.tasks
+        self._mediapipe = mediapipe
+        self._mirror = mirror
+        self._sequence = 0
+        self._last_ms = -1
+        self._found = False
+        options = tasks.vision.PoseLandmarkerOptions(
+            # As bytes: what was verified is what is loaded, and no path has to survive the way into C.
+            base_options=tasks.BaseOptions(model_asset_buffer=model.read_bytes()),
+            running_mode=tasks.vision.RunningMode.VIDEO,
+            num_poses=1,
+        )
+        with _quiet():
+            try:
+                self._landmarker = tasks.vision.PoseLandmarker.create_from_options(options)
+            except (RuntimeError, ValueError) as error:
+                raise PoseModelError(f"{model}: MediaPipe cannot load this pose model: {error}") from error
+
+    def __enter__(self) -> Landmarker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with _quiet():
+            self._landmarker.close()
+
+    def find(self, picture: Picture, capture_s: float) -> PoseFrame:
+        """The pose in picture, uint8 RGB [height, width, 3], seen at capture_s (any clock, in seconds).
+
+        Pictures come in order: MediaPipe tracks from one to the next and wants rising timestamps, which two pictures
+        within a millisecond, or a film that starts again, would not give by themselves.
+        """
+        self._last_ms = max(self._last_ms + 1, round(capture_s * 1e3))
+        # mediapipe reads rows without gaps, whatever the strides say; decoders pad them.
+        image = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(picture))
+        # It goes on to say what it thinks until it has seen its first person.
+        with contextlib.nullcontext() if self._found else _quiet():
+            result = self._landmarker.detect_for_video(image, self._last_ms)
+        frame = PoseFrame(capture_s=capture_s, sequence=self._sequence)
+        self._sequence += 1
+        frame.people = min(len(result.pose_landmarks), MAX_PEOPLE)
+        for person in range(frame.people):
+            seen, metres = result.pose_landmarks[person], result.pose_world_landmarks[person]
+            frame.image[person] = [(mark.x, mark.y, mark.z) for mark in seen]
+            frame.world[person] = [(mark.x, mark.y, mark.z) for mark in metres]
+            frame.visibility[person] = [mark.visibility for mark in seen]
+            if self._mirror:
+                frame.image[person, :, 0] = 1.0 - frame.image[person, :, 0]
+        self._found = self._found or frame.people > 0
+        return frame
+
+
+def load_mediapipe() -> Any:
+    """The module mediapipe, imported in 0.35 s and 60 MB instead of 1.1 s and 117 MB.
+
+    The difference is matplotlib, for plots that nobody makes here, and sounddevice, which starts PortAudio: a JACK
+    server that dies later would take this process along. Both are kept out while mediapipe loads, and only then.
+    """
+    if "mediapipe" not in sys.modules:
+        placeholder = ModuleType("matplotlib")
+        placeholder.pyplot = ModuleType("matplotlib.pyplot")  # pyright: ignore[reportAttributeAccessIssue]
+        stand_ins = {"matplotlib": placeholder, "matplotlib.pyplot": placeholder.pyplot, "sounddevice": None}
+        stand_ins = {name: module for name, module in stand_ins.items() if name not in sys.modules}
+        sys.modules.update(
+            cast("dict[str, ModuleType]", stand_ins)
+        )  # None makes an import fail, which mediapipe allows for
+        try:
+            importlib.import_module("mediapipe")
+        finally:
+            for name in stand_ins:
+                del sys.modules[name]
+    return sys.modules["mediapipe"]
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """Nothing reaches standard error: MediaPipe's C++ writes a dozen lines there before anybody can set a log level.
+
+    It is the file descriptor of the whole process that is turned away, for as short as possible: while the landmarker
+    is made, until it has seen its first person, and while it closes.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

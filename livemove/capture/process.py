@@ -1,0 +1,106 @@
+"""The capture process: newest picture -> landmarks -> mailbox; the demo dancer stands in for camera and landmarker.
+
+`follow` is the loop itself, on callbacks; `run` ties it to the shared memory of a session. Knows nothing of features.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from livemove.capture import demo
+from livemove.capture.config import CaptureConfig
+from livemove.capture.landmarker import Landmarker
+from livemove.capture.sources import Feed, open_feed
+from livemove.contracts import PoseFrame
+from livemove.exchange import Segment, now_s
+
+LOOK_S = 0.1
+"""How long to wait for a picture before looking whether to stop."""
+
+
+class Tally(Protocol):
+    """Who counts; `exchange.CaptureTelemetry` is one."""
+
+    def frame_seen(self, count: int = 1) -> None:
+        """So many more pictures came from the source."""
+
+    def frame_used(self, pose_ms: float, people: int) -> None:
+        """One went through the landmarker."""
+
+
+def run(segment: Segment, config: CaptureConfig) -> None:
+    """Until the supervisor asks to stop or a film ends. Raises CameraError, PoseModelError at the start."""
+    life = segment.lives["capture"]
+    state = {"running": False}
+
+    def publish(frame: PoseFrame) -> None:
+        segment.pose.write(frame)
+        if not state["running"]:
+            state["running"] = True
+            life.running(config.camera)
+
+    def stop() -> bool:
+        life.heartbeat()
+        return segment.stop_requested
+
+    follow(config, publish, stop, segment.capture, now_s)
+
+
+def follow(
+    config: CaptureConfig,
+    publish: Callable[[PoseFrame], None],
+    stop: Callable[[], bool],
+    tally: Tally,
+    now: Callable[[], float],
+) -> Feed | None:
+    """Publish the pose in the newest picture, again and again, until stop() or the end of a film.
+
+    stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`. A source
+    lost on the way leaves a silence, not an error: the features ease to rest until it is back. Returns the feed, with
+    its counts of losses and returns (None for the demo). Raises CameraError, PoseModelError before the first picture.
+    """
+    if config.kind == "demo":
+        _follow_demo(config, publish, stop, tally, now)
+        return None
+    feed = open_feed(config, now)  # its thread opens the camera while mediapipe loads here
+    try:
+        with Landmarker(config.pose, config.pose_model, config.mirror) as landmarker:
+            counted = 0
+            while not stop():
+                shot = feed.take(LOOK_S)
+                seen = feed.seen
+                tally.frame_seen(seen - counted)
+                counted = seen
+                if shot is None:
+                    if feed.over:
+                        break
+                    feed.check_silence()
+                    continue
+                began_s = now()
+                frame = landmarker.find(shot.picture, shot.capture_s)
+                publish(frame)
+                tally.frame_used((now() - began_s) * 1e3, frame.people)
+    finally:
+        feed.close()
+    return feed
+
+
+def _follow_demo(
+    config: CaptureConfig,
+    publish: Callable[[PoseFrame], None],
+    stop: Callable[[], bool],
+    tally: Tally,
+    now: Callable[[], float],
+) -> None:
+    start_s, sequence = now(), 0
+    while not stop():
+        tally.frame_seen()
+        began_s = now()
+        frame = demo.pose_at(began_s - start_s, sequence, config.mirror)
+        frame.capture_s = began_s
+        publish(frame)
+        tally.frame_used((now() - began_s) * 1e3, frame.people)
+        sequence += 1
+        time.sleep(max(start_s + sequence / demo.FPS - now(), 0.0))

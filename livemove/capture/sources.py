@@ -1,0 +1,295 @@
+"""Where pictures come from: a camera, a URL or a film, each drained by a thread that keeps only the newest picture.
+
+In: a CaptureConfig and a clock. Out: uint8 RGB pictures with the time they reached us. Knows no pose and no process.
+"""
+
+# cv2's types are partial; numpy's stubs need a newer Python than 3.10.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove import film
+from livemove.capture.config import CaptureConfig
+from livemove.contracts import CameraError
+
+Picture = npt.NDArray[np.uint8]
+Clock = Callable[[], float]
+
+URL_S = 1.6
+"""A URL that gives nothing for so long has stalled."""
+CAMERA_S = 10.0
+"""A camera may take this long for its first picture: some ask for permission first."""
+FROZEN_S = 1.0
+"""A camera that gives the same picture to the bit for so long is frozen: a real one has noise."""
+RETRY_S = (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture, uint8 RGB [height, width, 3], and when it reached us on the clock of the feed."""
+
+    picture: Picture
+    capture_s: float
+
+
+class Feed:
+    """Room for one picture between the thread that gets them and the thread that looks at them.
+
+    Counted by the source: pictures seen, how often it was lost and came back, pictures thrown away as frozen.
+    """
+
+    def __init__(self, config: CaptureConfig, now: Clock) -> None:
+        self.config = config
+        self.now = now
+        self.seen = 0
+        self.lost = 0
+        self.returned = 0
+        self.frozen = 0
+        self.stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._shot: Shot | None = None
+        self._ended = False
+        self._error: CameraError | None = None
+        self._opening_s: float | None = None
+
+    # --- the source's thread
+
+    def opening(self) -> None:
+        """From here on the source itself is waited for, not the loading of libraries."""
+        self._opening_s = self.now()
+
+    def put(self, picture: Picture, capture_s: float) -> None:
+        with self._changed:
+            self.seen += 1
+            self._shot = Shot(picture, capture_s)
+            self._changed.notify()
+
+    def end(self, error: CameraError | None = None) -> None:
+        """No more pictures; error: there never were any."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify()
+
+    # --- the landmarker's thread
+
+    def take(self, timeout_s: float) -> Shot | None:
+        """The newest picture not yet taken, waited for no longer than timeout_s. Raises what `end` was given."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._shot is not None or self._ended, timeout_s)
+            if self._error is not None:
+                raise self._error
+            shot, self._shot = self._shot, None
+            return shot
+
+    def check_silence(self) -> None:
+        """Raise CameraError if the source has had its time and has given no picture yet."""
+        limit_s = URL_S + 0.2 if self.config.kind == "url" else CAMERA_S
+        if self.seen == 0 and self._opening_s is not None and self.now() - self._opening_s > limit_s:
+            raise silent(self.config)
+
+    @property
+    def over(self) -> bool:
+        """The source has ended and its last picture was taken."""
+        with self._changed:
+            return self._ended and self._shot is None
+
+    def close(self) -> None:
+        """Let the thread go. It is not waited for: it may sit in a driver that never returns."""
+        self.stopping.set()
+
+
+def open_feed(config: CaptureConfig, now: Clock) -> Feed:
+    """Start the thread of a camera, URL or film. A source that gives no picture ends its feed with a CameraError."""
+    feed = Feed(config, now)
+    work = _play_film if config.kind == "file" else _drain_camera
+    threading.Thread(target=work, args=(feed,), name="camera", daemon=True).start()
+    return feed
+
+
+def silent(config: CaptureConfig) -> CameraError:
+    """What to say about a source that opens but gives no picture in time."""
+    if config.kind == "url":
+        return CameraError(
+            f"camera {config.camera}: gave no picture within {URL_S:g} s; check the address and the network"
+        )
+    return CameraError(
+        f"camera {config.camera}: gave no picture within {CAMERA_S:g} s; another program may be using it, or the "
+        "system withholds it: allow camera access, or play without one: --camera demo"
+    )
+
+
+# --- films --------------------------------------------------------------------------------------------------
+
+
+def _play_film(feed: Feed) -> None:
+    """Give each picture at its own time, from the moment the film is open, like a camera that will not wait."""
+    path, loop = Path(feed.config.camera), feed.config.loop
+    start_s: float | None = None
+    try:
+        frame_s = 1.0 / film.probe(path).fps
+        while not feed.stopping.is_set():
+            last_s = 0.0
+            try:
+                for time_s, picture in film.frames(path):
+                    start_s = feed.now() if start_s is None else start_s
+                    if feed.stopping.wait(max(start_s + time_s - feed.now(), 0.0)):
+                        return
+                    feed.put(picture, feed.now())
+                    last_s = time_s
+            except CameraError:
+                if start_s is None:
+                    raise
+                feed.lost += 1  # damaged on the way: what came before it was good, so it ends (or loops) there
+            if not loop or start_s is None:
+                break
+            start_s += last_s + frame_s
+        feed.end()
+    except CameraError as error:
+        feed.end(error)
+
+
+# --- cameras and URLs ---------------------------------------------------------------------------------------
+
+
+def _drain_camera(feed: Feed) -> None:
+    """Read as fast as the camera gives; when it is lost or frozen, open it again, for as long as it takes."""
+    capture = _open_capture(feed)
+    if capture is None:
+        feed.end(_no_camera(feed.config))
+        return
+    attempt = 0
+    while not feed.stopping.is_set():
+        if capture is not None:
+            before = feed.seen
+            _read_until_lost(feed, capture)
+            capture.release()
+            if feed.stopping.is_set():
+                return
+            feed.lost += 1
+            attempt = 0 if feed.seen > before else attempt
+        if feed.stopping.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)]):
+            return
+        attempt += 1
+        capture = _open_capture(feed)
+        feed.returned += capture is not None
+
+
+def _read_until_lost(feed: Feed, capture: Any) -> None:
+    """Until it fails to read, or freezes for so long that opening it again is worth a try."""
+    import cv2
+
+    print_of_last, changed_s = 0, feed.now()
+    while not feed.stopping.is_set():
+        good, picture = capture.read()
+        now_s = feed.now()
+        if not good or picture is None:
+            return
+        fingerprint = zlib.crc32(picture[::8].tobytes())
+        if fingerprint != print_of_last:
+            print_of_last, changed_s = fingerprint, now_s
+        elif now_s - changed_s > FROZEN_S:
+            feed.frozen += 1
+            if now_s - changed_s > 5 * FROZEN_S:
+                return
+            continue
+        feed.put(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now_s)
+
+
+def _open_capture(feed: Feed) -> Any:
+    """cv2.VideoCapture, opened, or None."""
+    for name, value in {
+        "OPENCV_LOG_LEVEL": "OFF",
+        "OPENCV_FFMPEG_LOGLEVEL": "-8",
+        "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS": "0",  # with them, Windows takes half a minute to open a webcam
+    }.items():
+        os.environ.setdefault(name, value)
+    import cv2
+
+    config = feed.config
+    feed.opening()
+    if config.kind == "index":
+        capture = cv2.VideoCapture(int(config.camera))
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, 640)  # the landmarker looks at 256 x 256 of it
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, 480)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+    else:
+        limit_ms = int(URL_S * 1e3)
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
+        capture = cv2.VideoCapture(config.camera, cv2.CAP_FFMPEG, limits)
+    return capture if capture.isOpened() else None
+
+
+def _no_camera(config: CaptureConfig) -> CameraError:
+    if config.kind == "url":
+        return CameraError(f"camera {config.camera}: cannot be opened; check the address and the network")
+    return CameraError(
+        f"camera {config.camera}: there is no such camera, or another program is using it; give another index, a video "
+        "file or a URL, or play without one: --camera demo"
+    )
+
+
+# --- a look before anything is started ----------------------------------------------------------------------
+
+
+def check_source(config: CaptureConfig) -> None:
+    """Raise CameraError if the source certainly gives no picture; quick, and without cv2 or mediapipe.
+
+    What passes may still fail: whether a camera works is known only by opening it, which capture does once.
+    """
+    if config.kind == "file":
+        film.probe(Path(config.camera))
+    elif config.kind == "url":
+        _check_url(config)
+    elif config.kind == "index" and os.path.isdir("/sys/class") and not os.path.exists(f"/dev/video{config.camera}"):
+        raise _no_camera(config)
+
+
+def _check_url(config: CaptureConfig) -> None:
+    """http: the first bytes of the body must come; others: the port must be open."""
+    url = config.camera
+    deadline_s = time.monotonic() + URL_S
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise CameraError(f"camera {url}: not a valid address: {error}") from error
+    if not host:
+        raise CameraError(f"camera {url}: not a valid address: it names no host")
+    if parts.scheme not in ("http", "https", "rtsp", "rtsps", "rtmp", "tcp", "udp"):
+        raise CameraError(
+            f"camera {url}: unknown kind of address {parts.scheme}://; http, https and rtsp are understood"
+        )
+    try:
+        if parts.scheme in ("http", "https"):
+            with urllib.request.urlopen(url, timeout=URL_S) as answer:
+                left_s = deadline_s - time.monotonic()
+                answer.fp.raw._sock.settimeout(max(left_s, 0.1))
+                if not answer.read1(1):
+                    raise CameraError(f"camera {url}: the server sends nothing")
+        elif parts.scheme != "udp":
+            socket.create_connection((host, port or 554), timeout=URL_S).close()
+    except urllib.error.HTTPError as error:
+        raise CameraError(f"camera {url}: the server answers {error.code} {error.reason}") from error
+    except TimeoutError as error:
+        raise silent(config) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        if isinstance(reason, TimeoutError):
+            raise silent(config) from error
+        raise CameraError(f"camera {url}: cannot be opened: {getattr(reason, 'strerror', None) or reason}") from error

@@ -4,6 +4,9 @@ In and out: pose frames, controls, audio hops, counters and heartbeats; every me
 Knows nothing of cameras, models, devices or windows; numpy and the native extension only.
 """
 
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import contextlib
@@ -28,11 +31,11 @@ ROLES = ("capture", "synthesis", "playback", "monitor")
 """The children, in the order of their records."""
 
 Record = dict[str, npt.NDArray[Any]]
-"""Field name -> view of shared memory, [1] or [count]. An aligned 8-byte store is one store: never seen half-written."""
+"""Field name -> view of shared memory, [1] or [count]. An aligned 8-byte store is one store: never half-written."""
 
 
 class State(enum.IntEnum):
-    """Where a child is in its life. FINISHED: there is nothing more to do (a film ended); FAILED: Life.error says why."""
+    """Where a child is in its life. FINISHED: there is nothing more to do (a film ended); FAILED: see Life.error."""
 
     NONE = 0
     STARTING = 1
@@ -42,16 +45,16 @@ class State(enum.IntEnum):
 
 
 def percentile_ms(histogram: npt.NDArray[np.uint64], quantile: float) -> float | None:
-    """The quantile (0..1) of a histogram of BIN_MS bins, in ms: the upper edge of its bin. None if nothing was counted."""
+    """The quantile (0..1) of a histogram of BIN_MS bins, in ms: upper edge of its bin; None if nothing was counted."""
     total = int(histogram.sum())
     if not total:
         return None
-    index = int(np.searchsorted(np.cumsum(histogram), np.ceil(quantile * total)))
+    index = int(np.searchsorted(np.cumsum(histogram), max(1.0, np.ceil(quantile * total))))
     return (index + 1) * BIN_MS
 
 
 class Life:
-    """One child's heartbeat, state and last words. Written by that child; `clear` by the supervisor between two of them."""
+    """One child's heartbeat, state and last words. Written by that child; `clear` by the supervisor before it starts."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -195,7 +198,8 @@ class ControlsMailbox:
 class CaptureTelemetry:
     """What the camera and the landmarker do. Written by capture only; read by anyone.
 
-    frames_seen: frames the camera gave. frames_used: those the landmarker looked at. poses: those with somebody in them.
+    frames_seen: frames the camera gave. frames_used: those the landmarker looked at. poses: those with
+    somebody in them.
     """
 
     def __init__(self, record: Record) -> None:
@@ -368,7 +372,7 @@ class PlaybackTelemetry:
 
 
 class AudioRing:
-    """Samples on their way to the device, float32 mono at the device's rate. Producer: synthesis. Consumer: the callback.
+    """Samples on their way out, float32 mono at the device's rate. Producer: synthesis. Consumer: the callback.
 
     When it runs dry the callback fades out, counts a starvation, and starts again once the fill reaches `target`.
     """
@@ -381,8 +385,10 @@ class AudioRing:
         return self._native.write(samples)
 
     def mark(self, first_sample: int, capture_s: float) -> None:
-        """Producer only, before the hop it describes: sample first_sample, counted like `written`, begins a hop made from
-        the pose captured at capture_s (NaN: no pose)."""
+        """Producer only, before the hop it describes.
+
+        Sample first_sample, counted like `written`, begins a hop made from the pose captured at capture_s (NaN: none).
+        """
         self._native.mark(first_sample, capture_s)
 
     def set_pace(self, rate: float, block: int) -> None:
@@ -423,16 +429,24 @@ class Tap:
         return self._native.written
 
     def read(self, start: int, out: Float32) -> bool:
-        """Fill out float32 [n] with samples start.. (start + n <= written); False: some were overwritten, out is no use."""
+        """Fill out float32 [n] with samples start.. (start + n <= written); False: some were lost, out is no use."""
         return self._native.read(start, out)
 
 
 class _Mapping(shared_memory.SharedMemory):
     """Memory that views may outlive, in a traceback for instance: then the mapping goes with the process."""
 
+    def view(self, dtype: npt.DTypeLike = np.uint8, count: int = -1, offset: int = 0) -> npt.NDArray[Any]:
+        assert self.buf is not None
+        return np.frombuffer(self.buf, dtype, count, offset)
+
     def close(self) -> None:
         with contextlib.suppress(BufferError):
             super().close()
+
+
+def _do_not_register(name: str, rtype: str) -> None:
+    """In place of resource_tracker.register while a child attaches."""
 
 
 class Segment:
@@ -441,7 +455,7 @@ class Segment:
     def __init__(self, memory: _Mapping) -> None:
         self._shared = memory
         self.name = memory.name
-        self.bytes = np.frombuffer(memory.buf, np.uint8)
+        self.bytes = memory.view()
         """uint8 [SIZE]: for the native extension only."""
         layout = _realtime.layout()
 
@@ -449,7 +463,7 @@ class Segment:
             views: Record = {}
             for name, kind, count, offset in cast("list[tuple[str, str, int, int]]", fields):
                 dtype = np.dtype(f"S{count}") if kind == "S" else np.dtype(f"<{kind}")
-                views[name] = np.frombuffer(memory.buf, dtype, 1 if kind == "S" else count, offset)
+                views[name] = memory.view(dtype, 1 if kind == "S" else count, offset)
             return views
 
         self.lives = {role: Life(record(fields)) for role, fields in zip(ROLES, layout["lives"], strict=True)}
@@ -466,7 +480,7 @@ class Segment:
     def create() -> Segment:
         """Supervisor only."""
         memory = _Mapping(f"livemove-{secrets.token_hex(4)}", create=True, size=_realtime.SIZE)
-        _realtime.initialise(np.frombuffer(memory.buf, np.uint8))
+        _realtime.initialise(memory.view())
         return Segment(memory)
 
     @staticmethod
@@ -476,7 +490,7 @@ class Segment:
             return Segment(_Mapping(name, track=False))
         # Before 3.13 attaching registers the segment with the resource tracker, as if we had made it.
         register: Callable[[str, str], None] = resource_tracker.register
-        resource_tracker.register = lambda name, rtype: None
+        resource_tracker.register = _do_not_register
         try:
             return Segment(_Mapping(name))
         finally:

@@ -4,6 +4,9 @@ In: a SessionConfig. Out: Status a few times a second while it plays, and a Repo
 Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the children. Prints nothing.
 """
 
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import contextlib
@@ -17,7 +20,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -31,7 +34,6 @@ from livemove.exchange import Life, Segment, State, now_s, percentile_ms
 from livemove.playback.config import PlaybackConfig
 from livemove.playback.recorder import Recorder, check_writable
 from livemove.synthesis.config import SynthesisConfig
-
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ MODULES = {
     "synthesis": "livemove.synthesis.process",
     "playback": "livemove.playback.process",
 }
-"""Where each child's `run(segment, config)` is. Imported in the child: the supervisor need not carry what it carries."""
+"""Where each child's `run(segment, config)` is. Imported in the child alone: the supervisor stays small."""
 
 
 def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> Report:
@@ -177,7 +179,7 @@ def _play(session: _Session) -> Report:
 
 
 def process_start_s() -> float:
-    """When this process started, on the clock of `now_s`; where the system does not tell, when this module was loaded."""
+    """When this process started, on the clock of `now_s`; where the system does not tell, when we were loaded."""
     try:
         fields = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
         since_boot_s = float(Path("/proc/uptime").read_text().split()[0])
@@ -513,14 +515,14 @@ class _Log:
 
 
 @contextlib.contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def _stop_signals() -> Generator[threading.Event]:
     """SIGINT and SIGTERM set the event instead of raising; a second one of them kills the old way."""
     event = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def stop(number: int, _: object) -> None:
         event.set()
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     for number in before:
         signal.signal(number, stop)
@@ -532,7 +534,7 @@ def _stop_signals() -> Iterator[threading.Event]:
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[None]:
+def _signals_held() -> Generator[None]:
     """A child inherits the mask: Ctrl-C reaches the whole terminal group, and must not end a child that just starts."""
     if sys.platform == "win32":
         yield
@@ -545,8 +547,8 @@ def _signals_held() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Spawned children import the parent's main module again; ours need nothing of it, and it costs each of them time."""
+def _without_main() -> Generator[None]:
+    """Spawned children import the parent's main module again; ours need nothing of it, and it costs time."""
     main = sys.modules["__main__"]
     hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
     main.__spec__ = None

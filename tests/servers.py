@@ -37,11 +37,27 @@ class Jack:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = ["jackd", "-n", self.name, "-R", "-P", "70", "-d", "dummy", "-r", str(self.rate), "-p", str(self.period)]
+        command = [
+            "jackd",
+            "-n",
+            self.name,
+            "-R",
+            "-P",
+            "70",
+            "-d",
+            "dummy",
+            "-r",
+            str(self.rate),
+            "-p",
+            str(self.period),
+        ]
         with (self._folder / "jackd.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         subprocess.run(
-            ["jack_wait", "-s", self.name, "-w", "-t", "10"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["jack_wait", "-s", self.name, "-w", "-t", "10"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
 
     def kill(self) -> None:

@@ -10,7 +10,7 @@ In: what the person typed. Out: Device records, an open PortAudio stream. Knows 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import sounddevice
 
@@ -18,6 +18,17 @@ from livemove.contracts import DeviceError
 from livemove.native._realtime import Output
 
 NO_DEVICE = "no sound card found: connect one or start a sound server, or write to a file with --output take.wav"
+
+
+class Stream(Protocol):
+    """An open PortAudio stream, as far as we use it."""
+
+    latency: float
+
+    def start(self) -> None: ...
+
+    def close(self) -> None:
+        """May hang for minutes when the sound server has died."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +92,11 @@ def find_device(text: str | None) -> Device:
     return found[0]
 
 
-def open_stream(device: Device, output: Output, rate: float, channels: int, block: int) -> sounddevice._StreamBase:
+def open_stream(device: Device, output: Output, rate: float, channels: int, block: int) -> Stream:
     """A stream, not yet started, that calls output's C callback. Raises DeviceError when the device refuses."""
     ffi = sounddevice._ffi
     try:
-        stream = sounddevice._StreamBase(
+        opened = sounddevice._StreamBase(
             kind="output",
             samplerate=rate,
             blocksize=block,
@@ -101,7 +112,8 @@ def open_stream(device: Device, output: Output, rate: float, channels: int, bloc
         )
     except (sounddevice.PortAudioError, ValueError) as error:
         raise DeviceError(_refusal(device, rate, block, error)) from error
-    output.latency_s = float(cast("float", stream.latency))
+    stream = cast("Stream", opened)
+    output.latency_s = stream.latency
     return stream
 
 

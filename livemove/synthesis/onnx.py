@@ -1,0 +1,205 @@
+"""The onnx engine: generator.onnx in ONNX Runtime, one unrolled chunk of steps per run, state bound in place.
+
+Channels and noise in, audio out; runs wherever onnxruntime does. The only file that imports onnxruntime. Knows nothing
+of weights: they are in the graph that training/onnx_graph.py wrote.
+"""
+
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from livemove.contracts import FORMAT_VERSION, HOP, EngineError, EngineState, Float32, ModelSpec, Trace, initial_state
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+
+WARM_UP_HOPS = 4
+"""The first runs allocate and fault pages in: a hop then takes several times its usual time."""
+
+
+def available_providers() -> list[str]:
+    """Names from PROVIDERS that this onnxruntime offers."""
+    offered = ort.get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider in offered]
+
+
+class OnnxEngine:
+    """Implements contracts.Engine. One thread; two sets of state buffers take turns as input and output: no copies."""
+
+    name = "onnx"
+
+    def __init__(self, spec: ModelSpec, model: Path | bytes, provider: str = "cpu") -> None:
+        """model: path of a generator.onnx, or its content. Raises EngineError if it or the provider cannot be used."""
+        self.spec = spec
+        self.provider = provider
+        source = "generator.onnx" if isinstance(model, bytes) else str(model)
+        self._session = _session(model, source, provider)
+        self._steps = _steps_per_run(self._session, spec, source)
+        self._device = "cuda" if provider == "cuda" else "cpu"
+
+        start = initial_state(spec)
+        state: dict[str, Any] = {"inputs": start.inputs, "queues": start.queues}
+        if spec.bands > 1:
+            state["overlap"] = start.overlap
+        if spec.phase:
+            state["phase"] = start.phase
+        self._states = [{name: self._value(array) for name, array in state.items()} for _ in range(2)]
+        self._now = 0
+        self._inputs = {
+            "channels": self._value(np.array([c.rest for c in spec.channels], np.float32)),
+            "style": self._value(np.array(0, np.int64)),
+            "temperature": self._value(np.array(spec.temperature, np.float32)),
+            "noise": self._value(np.zeros((self._steps, spec.noise_width), np.float32)),
+        }
+        self._outputs = {
+            "audio": np.empty(self._steps * spec.bands, np.float32),
+            "values": np.empty((self._steps, spec.bands), np.float32),
+            "parameters": np.empty((self._steps, spec.parameters), np.float32),
+        }
+        self._bindings = [self._session.io_binding() for _ in range(2)]
+        for now in range(2):
+            self._bind_inputs(now)
+            self._bind_outputs(now)
+        self._warm_up()
+
+    def reset(self) -> None:
+        self.set_state(initial_state(self.spec))
+
+    def state(self) -> EngineState:
+        state, start = self._states[self._now], initial_state(self.spec)
+        return EngineState(
+            inputs=np.array(state["inputs"].numpy()),
+            queues=np.array(state["queues"].numpy()),
+            overlap=np.array(state["overlap"].numpy()) if "overlap" in state else start.overlap,
+            phase=np.array(state["phase"].numpy()) if "phase" in state else start.phase,
+        )
+
+    def set_state(self, state: EngineState) -> None:
+        for name, value in self._states[self._now].items():
+            value.update_inplace(np.ascontiguousarray(getattr(state, name)))
+
+    def generate(
+        self,
+        out: Float32,
+        channels: Float32,
+        noise: Float32,
+        *,
+        style: int = 0,
+        temperature: float = 1.0,
+        trace: Trace | None = None,
+    ) -> None:
+        steps, bands = self._steps, self.spec.bands
+        self._inputs["style"].update_inplace(np.array(style, np.int64))
+        self._inputs["temperature"].update_inplace(np.array(temperature, np.float32))
+        for hop in range(len(channels)):
+            self._inputs["channels"].update_inplace(channels[hop])
+            for at in range(hop * self.spec.steps_per_hop, (hop + 1) * self.spec.steps_per_hop, steps):
+                self._inputs["noise"].update_inplace(noise[at : at + steps])
+                self._run()
+                out[at * bands : (at + steps) * bands] = self._outputs["audio"]
+                if trace:
+                    trace.values[at : at + steps] = self._outputs["values"]
+                    trace.parameters[at : at + steps] = self._outputs["parameters"]
+
+    def _run(self) -> None:
+        if self.provider != "cpu":
+            # onnxruntime moves an input to where its first node runs when it is bound, not when it is used
+            self._bind_inputs(self._now)
+        self._session.run_with_iobinding(self._bindings[self._now])
+        self._now = 1 - self._now
+
+    def _value(self, array: Any) -> Any:
+        return ort.OrtValue.ortvalue_from_numpy(array.copy(), self._device, 0)
+
+    def _bind_inputs(self, now: int) -> None:
+        for name, value in {**self._inputs, **self._states[now]}.items():
+            self._bindings[now].bind_ortvalue_input(name, value)
+
+    def _bind_outputs(self, now: int) -> None:
+        for name, array in self._outputs.items():
+            self._bindings[now].bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        for name, value in self._states[1 - now].items():
+            self._bindings[now].bind_ortvalue_output(f"{name}_out", value)
+
+    def _warm_up(self) -> None:
+        rest = np.tile(np.array([c.rest for c in self.spec.channels], np.float32), (WARM_UP_HOPS, 1))
+        noise = np.full((WARM_UP_HOPS * self.spec.steps_per_hop, self.spec.noise_width), 0.5, np.float32)
+        self.generate(np.empty(WARM_UP_HOPS * HOP, np.float32), rest, noise, temperature=self.spec.temperature)
+        self.reset()
+
+
+def _session(model: Path | bytes, source: str, provider: str) -> ort.InferenceSession:
+    if provider not in PROVIDERS:
+        raise EngineError(f"onnx: no provider called {provider!r}; there are {', '.join(PROVIDERS)}")
+    if provider not in available_providers():
+        here = ", ".join(available_providers())
+        raise EngineError(
+            f"onnx: this onnxruntime {ort.__version__} has no {provider} provider, only {here}; "
+            "install the onnxruntime build that has it, or use --provider cpu"
+        )
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if provider == "cpu":
+        # The steps share their weights. Prepacking would give every one of the unrolled nodes a copy of its own, and a
+        # working set of tens of megabytes instead of two; not reusing buffers saves the release of each one.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+        options.enable_mem_reuse = False
+    if provider == "directml":
+        options.enable_mem_pattern = False  # DirectML refuses memory patterns
+    try:
+        session = ort.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=list({PROVIDERS[provider]: 0, PROVIDERS["cpu"]: 0}),
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        first_line = str(error).strip().splitlines()[0]
+        raise EngineError(
+            f"{source}: onnxruntime {ort.__version__} cannot load it ({first_line}); export it again"
+        ) from error
+    if PROVIDERS[provider] not in session.get_providers():
+        raise EngineError(
+            f"onnx: the {provider} provider did not start (driver or library missing); use --provider cpu"
+        )
+    return session
+
+
+def _steps_per_run(session: ort.InferenceSession, spec: ModelSpec, source: str) -> int:
+    """Steps per run by the graph's own metadata, once it is sure that the graph was made for this spec."""
+    entry = session.get_modelmeta().custom_metadata_map.get("livemove")
+    if entry is None:
+        raise EngineError(f"{source}: not written by training/export.py (no livemove metadata); export it again")
+    about = json.loads(entry)
+    if about["format"] > FORMAT_VERSION:
+        raise EngineError(
+            f"{source}: format {about['format']} is newer than this livemove reads ({FORMAT_VERSION}); update livemove"
+        )
+    steps = int(about["steps"])
+    expected = {
+        "channels": [len(spec.channels)],
+        "noise": [steps, spec.noise_width],
+        "inputs": [2, spec.bands],
+        "queues": [sum(spec.dilations), spec.residual],
+    }
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    for name, shape in expected.items():
+        if shapes.get(name) != shape:
+            raise EngineError(
+                f"{source}: input {name} is {shapes.get(name)}, model.json says {shape}; export both again"
+            )
+    return steps

@@ -202,31 +202,36 @@ class _Reader:
             give=give,
             curve=self.number(name, "curve", curve, 0.05, 20.0),
             smoothing_s=self.number(name, "smoothing_s", table.get("smoothing_s", 0.0), 0.0, 10.0),
-            notes=self.notes(channel, table),
+            notes=self.notes(name, table, give),
             snap=self.number(name, "snap", table.get("snap", 0.0), 0.0, 1.0),
             eased="." not in source and source != "presence",
         )
 
-    def notes(self, channel: Channel, table: dict[str, object]) -> tuple[float, ...]:
-        """The scale over the channel's range and an octave beyond, so that every pitch lies between two notes."""
+    def notes(self, name: str, table: dict[str, object], give: tuple[float, float]) -> tuple[float, ...]:
+        """The notes of the scale within the channel's range as played."""
         scale = table.get("scale")
         if scale is None:
             for entry in ("root", "snap"):
                 if entry in table:
-                    self.fail(channel.name, f"{entry}: needs a scale beside it{_choice(SCALES)}")
+                    self.fail(name, f"{entry}: needs a scale beside it{_choice(SCALES)}")
             return ()
         if isinstance(scale, str):
             if scale not in SCALES:
-                self.fail(channel.name, f"scale: unknown scale {scale!r}{_near(scale, SCALES)}")
+                self.fail(name, f"scale: unknown scale {scale!r}{_near(scale, SCALES)}")
             steps: Iterable[float] = SCALES[scale]
         elif isinstance(scale, list) and scale:
             degrees = cast("list[object]", scale)
-            steps = [self.number(channel.name, "scale", degree, 0.0, 11.99) for degree in degrees]
+            steps = [self.number(name, "scale", degree, 0.0, 11.99) for degree in degrees]
         else:
-            self.fail(channel.name, "scale: expected a name or a list of semitones")
-        root = self.root(channel.name, table.get("root", "C"))
-        octaves = range(math.floor(channel.minimum / 12) - 2, math.ceil(channel.maximum / 12) + 2)
-        return tuple(sorted({root + 12 * octave + step for octave in octaves for step in steps}))
+            self.fail(name, "scale: expected a name or a list of semitones")
+        root = self.root(name, table.get("root", "C"))
+        low, high = min(give), max(give)
+        octaves = range(math.floor((low - root) / 12) - 1, math.ceil((high - root) / 12) + 1)
+        every = {root + 12 * octave + step for octave in octaves for step in steps}
+        notes = tuple(sorted(note for note in every if low <= note <= high))
+        if len(notes) < 2:
+            self.fail(name, f"scale: fewer than two of its notes lie in {low:g}..{high:g}")
+        return notes
 
     def root(self, name: str, root: object) -> float:
         if not isinstance(root, str):
@@ -256,7 +261,10 @@ class _Reader:
 
 
 def _into_scale(pitch: float, notes: np.ndarray, snap: float) -> float:
-    """Pull a pitch towards the notes of a scale; continuous and rising for every snap < 1, so a glide stays a glide."""
+    """Pull a pitch towards the notes of a scale, from the lowest to the highest given.
+
+    Continuous and never falling for snap < 1, so a glide stays a glide.
+    """
     above = min(max(int(np.searchsorted(notes, pitch, side="right")), 1), len(notes) - 1)
     low, high = float(notes[above - 1]), float(notes[above])
     part = min(max((pitch - low) / (high - low), 0.0), 1.0)

@@ -311,32 +311,37 @@ private:
 
     const void* pack(const float* w, int rows, int columns) { return pack_matrix(w, rows, columns, isa_.max_tile); }
 
-    // w [rows, columns] as int8, [tile][pair of rows][column][2], and the scale of each column.
-    const void* pack_int8(const float* w, int rows, int columns, const float** scales) {
+    // w [rows, columns] as int8 in tiles, [int8_rows rows] together for each column; the scale of each column, and what
+    // inputs shifted by 32768 add to it.
+    void pack_int8(const float* w, int rows, int columns, Layer& layer) {
         float* scale = arena_.take<float>(columns);
+        int32_t* offset = arena_.take<int32_t>(columns);
         int8_t* packed = arena_.take<int8_t>(static_cast<size_t>(rows) * columns);
-        std::vector<float> step(columns);
+        const auto at = [&](int row, int column) { return w[static_cast<size_t>(row) * columns + column]; };
+        std::vector<float> unit(columns);
         for (int c = 0; c < columns; ++c) {
             float largest = 0.0f;
-            for (int row = 0; row < rows; ++row) largest = std::max(largest, std::fabs(w[static_cast<size_t>(row) * columns + c]));
-            step[c] = largest > 0.0f ? largest / 127.0f : 1.0f;
-            scale[c] = step[c] / 32767.0f;  // the inputs are gate outputs in -1..1 as int16
+            for (int row = 0; row < rows; ++row) largest = std::max(largest, std::fabs(at(row, c)));
+            unit[c] = largest > 0.0f ? largest / 127.0f : 1.0f;
+            scale[c] = unit[c] / 32767.0f;  // the inputs are gate outputs in -1..1 as 16-bit fixed point
         }
-        size_t at = 0;
+        int8_t* to = packed;
         for (int column = 0, left = columns / isa_.lanes; left > 0;) {
-            const int tile = next_tile(left, isa_.max_tile);
-            for (int row = 0; row < rows; row += 2) {
+            const int tile = next_tile(left, isa_.int8_tile);
+            for (int row = 0; row < rows; row += isa_.int8_rows) {
                 for (int c = column; c < column + tile * isa_.lanes; ++c) {
-                    for (int k = 0; k < 2; ++k, ++at) {
-                        packed[at] = static_cast<int8_t>(std::lrint(w[static_cast<size_t>(row + k) * columns + c] / step[c]));
+                    for (int k = row; k < row + isa_.int8_rows; ++k) {
+                        *to = static_cast<int8_t>(std::lrint(at(k, c) / unit[c]));
+                        offset[c] += 32768 * *to++;
                     }
                 }
             }
             left -= tile;
             column += tile * isa_.lanes;
         }
-        *scales = scale;
-        return packed;
+        layer.skip = packed;
+        layer.skip_scale = scale;
+        layer.skip_offset = offset;
     }
 
     void pack(const nb::dict& tensors, bool int8) {
@@ -353,8 +358,13 @@ private:
             Layer& layer = layers_[l];
             layer.now = pack(now.data() + l * r * 2 * r, ri, 2 * ri);
             layer.skip_scale = nullptr;
+            layer.skip_offset = nullptr;
             const float* w = skip.data() + l * r * s;
-            layer.skip = int8 ? pack_int8(w, ri, si, &layer.skip_scale) : pack(w, ri, si);
+            if (int8) {
+                pack_int8(w, ri, si, layer);
+            } else {
+                layer.skip = pack(w, ri, si);
+            }
             layer.residual = nullptr;
             layer.residual_bias = nullptr;
             if (l < layers - 1) {

@@ -20,7 +20,8 @@ struct Layer {
     const void* residual;     // packed [R -> R]; null in the last layer
     const float* residual_bias;
     const void* skip;         // packed [R -> S]: halves, or int8 when the plan says so
-    const float* skip_scale;  // [S], int8 only
+    const float* skip_scale;    // [S], int8 only
+    const int32_t* skip_offset; // [S], int8 only
     float* ring;              // [mask + 1][R] inputs of this layer, a power of two of them
     float* base;              // [2R] this hop's condition and bias
     float* ahead;             // [batch][2R] past taps, condition and bias of the steps of the running batch
@@ -47,7 +48,7 @@ struct Plan {
     float* start;               // [steps][R] bias and phase part of the layer-0 input
     float* draw;                // [steps][bands padded] logit of the noise (logistic)
     float* gated;               // [2][R] gate outputs of this layer and the one before
-    int16_t* gated_16;          // [2][R] the same as int16, when skip is int8
+    int16_t* gated_16;          // [2][R] the same as 16-bit fixed point, when skip is int8
     float* z;                   // [2R]
     float* sum;                 // [S] skip sum
     float* dense;               // [max(S, A)] positive activations, compacted
@@ -66,6 +67,8 @@ struct Isa {
     int lanes;       // floats per vector
     int max_tile;    // most accumulators of a matrix-vector tile
     int gemm_tile;   // accumulators of a batched tile
+    int int8_tile;   // accumulators of an int8 tile
+    int int8_rows;   // rows of int8 weights that lie together, 2 or 4
     int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
     // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when not
     // null, parameters [steps][plan.parameters].

@@ -8,11 +8,12 @@
 #define LM_MAX_TILE 8
 #define LM_HALF_IS_STORAGE 1
 #define LM_GEMM_TILE 8
+#define LM_INT8_ROWS 2
 
 namespace livemove {
 namespace {
 
-constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE;
+constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT8_TILE = 8;
 using V = __m256;
 using VI = __m256i;
 using Half = uint16_t;
@@ -66,10 +67,10 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
     return n;
 }
 
-LM_INLINE void v_store_int16(int16_t* p, V x) {
+LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
     const __m256i scaled = _mm256_cvtps_epi32(_mm256_mul_ps(x, _mm256_set1_ps(32767.0f)));
     const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(scaled, scaled), 0x08);
-    _mm_store_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+    _mm_store_si128(reinterpret_cast<__m128i*>(row + index), _mm256_castsi256_si128(packed));
 }
 
 LM_INLINE VI vi_zero() { return _mm256_setzero_si256(); }
@@ -86,5 +87,5 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
 #include "wavenet_kernels.hpp"
 
 namespace livemove {
-extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, 2, hop, synthesis, evaluate};
+extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT8_TILE, LM_INT8_ROWS, 2, hop, synthesis, evaluate};
 }  // namespace livemove

@@ -237,11 +237,38 @@ inline void past_taps(const Plan& plan, const Layer& layer) {
     }
 }
 
-// sum += scale * (x @ w) with int8 weights and int16 inputs, exact in int32: the same on every machine.
-// w lies as [tile][pair of rows][column][2]. Up to 512 rows cannot overflow: 127 * 32767 * 512 < 2^31.
+// sum += scale * (x @ w) with int8 weights and inputs in -1..1 as 16-bit fixed point, exact in int32: every machine gets
+// the same integers. Up to 512 rows cannot overflow: 127 * 32767 * 512 < 2^31.
+#if LM_INT8_ROWS == 4
+// w lies as [tile][four rows][column][4]; x + 32768 is split into two unsigned digits, bytes [rows] high then [rows] low,
+// because the dot product takes unsigned times signed bytes; offset is what the 32768 added.
+template <int T>
+LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT scale,
+                         const int32_t* LM_RESTRICT offset, float* LM_RESTRICT sum) {
+    const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
+    VI total[T], fine[T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) total[i] = fine[i] = vi_zero();
+    for (int row = 0; row < rows; row += 4, w += 4 * T * LANES) {
+        const VI h = vi_broadcast(high + row), l = vi_broadcast(low + row);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) {
+            const VI weight = vi_load(w + 4 * i * LANES);
+            total[i] = vi_dot(total[i], h, weight);
+            fine[i] = vi_dot(fine[i], l, weight);
+        }
+    }
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        const VI exact = vi_sub(vi_add(vi_shift_8(total[i]), fine[i]), vi_load(offset + i * LANES));
+        v_store(sum + i * LANES, v_fma(v_load(scale + i * LANES), vi_float(exact), v_load(sum + i * LANES)));
+    }
+}
+#else
+// w lies as [tile][pair of rows][column][2].
 template <int T>
 LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows,
-                         const float* LM_RESTRICT scale, float* LM_RESTRICT sum) {
+                         const float* LM_RESTRICT scale, const int32_t*, float* LM_RESTRICT sum) {
     VI total[T];
     LM_UNROLL
     for (int i = 0; i < T; ++i) total[i] = vi_zero();
@@ -252,26 +279,25 @@ LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* LM_RESTRICT
     }
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        float* to = sum + i * LANES;
-        v_store(to, v_fma(v_load(scale + i * LANES), vi_float(total[i]), v_load(to)));
+        v_store(sum + i * LANES, v_fma(v_load(scale + i * LANES), vi_float(total[i]), v_load(sum + i * LANES)));
     }
 }
-
-inline void product_int8(const int8_t* w, const int16_t* x, int rows, int columns, const float* scale, float* sum) {
-    for (int left = columns / LANES; left > 0;) {
-        const int tile = next_tile(left, MAX_TILE);
-        switch (tile) {
-#if LM_MAX_TILE >= 16
-            case 16: tile_int8<16>(w, x, rows, scale, sum); break;
 #endif
-            case 8: tile_int8<8>(w, x, rows, scale, sum); break;
-            case 4: tile_int8<4>(w, x, rows, scale, sum); break;
-            case 2: tile_int8<2>(w, x, rows, scale, sum); break;
-            default: tile_int8<1>(w, x, rows, scale, sum); break;
+
+inline void product_int8(const int8_t* w, const int16_t* x, int rows, int columns, const float* scale,
+                         const int32_t* offset, float* sum) {
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, INT8_TILE);
+        switch (tile) {
+            case 8: tile_int8<8>(w, x, rows, scale, offset, sum); break;
+            case 4: tile_int8<4>(w, x, rows, scale, offset, sum); break;
+            case 2: tile_int8<2>(w, x, rows, scale, offset, sum); break;
+            default: tile_int8<1>(w, x, rows, scale, offset, sum); break;
         }
         left -= tile;
         w += static_cast<size_t>(tile) * LANES * rows;
         scale += tile * LANES;
+        offset += tile * LANES;
         sum += tile * LANES;
     }
 }
@@ -288,7 +314,7 @@ inline int positive(const float* x, int count, float* value, int32_t* where) {
 inline void add_skip(const Plan& plan, const Layer& layer, int side) {
     if (plan.int8_skip) {
         product_int8(static_cast<const int8_t*>(layer.skip), plan.gated_16 + side * plan.residual, plan.residual,
-                     plan.skip, layer.skip_scale, plan.sum);
+                     plan.skip, layer.skip_scale, layer.skip_offset, plan.sum);
     } else {
         product(layer.skip, plan.gated + side * plan.residual, plan.residual, plan.skip, plan.sum, nullptr, plan.sum);
     }
@@ -329,7 +355,7 @@ inline void network_step(const Plan& plan, int at) {
         float* g = plan.gated + side * r;
         for (int i = 0; i < r; i += LANES) v_store(g + i, v_gate(v_load(plan.z + i), v_load(plan.z + r + i)));
         if (plan.int8_skip) {
-            for (int i = 0; i < r; i += LANES) v_store_int16(plan.gated_16 + side * r + i, v_load(g + i));
+            for (int i = 0; i < r; i += LANES) v_store_fixed(plan.gated_16 + side * r, i, r, v_load(g + i));
         }
         if (l > 0) add_skip(plan, plan.layer[l - 1], side ^ 1);
         if (layer.residual) {

@@ -8,11 +8,12 @@
 
 #define LM_MAX_TILE 8
 #define LM_GEMM_TILE 8
+#define LM_INT8_ROWS 2
 
 namespace livemove {
 namespace {
 
-constexpr int LANES = 4, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE;
+constexpr int LANES = 4, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT8_TILE = 8;
 
 #if defined(__GNUC__) || defined(__clang__)
 typedef float V __attribute__((vector_size(16)));
@@ -120,8 +121,8 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
     return n;
 }
 
-LM_INLINE void v_store_int16(int16_t* p, V x) {
-    for (int i = 0; i < LANES; ++i) p[i] = static_cast<int16_t>(lrintf(x[i] * 32767.0f));
+LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
+    for (int i = 0; i < LANES; ++i) row[index + i] = static_cast<int16_t>(lrintf(x[i] * 32767.0f));
 }
 
 LM_INLINE VI vi_zero() {
@@ -150,5 +151,6 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
 #include "wavenet_kernels.hpp"
 
 namespace livemove {
-extern const Isa kPortable = {"portable", LANES, MAX_TILE, GEMM_TILE, static_cast<int>(sizeof(Half)), hop, synthesis, evaluate};
+extern const Isa kPortable = {"portable", LANES, MAX_TILE, GEMM_TILE, INT8_TILE, LM_INT8_ROWS,
+                              static_cast<int>(sizeof(Half)), hop, synthesis, evaluate};
 }  // namespace livemove

@@ -1,21 +1,28 @@
 """Stands in for livemove.capture.process: a pose thirty times a second, 20 ms old when it arrives. No camera, no model.
 
-A session finds it through its table of modules (see `doubles` in test_session.py).
+A session finds it through its table of modules (see `doubles` in test_session.py). The camera's name says what it does:
+"0" lasts, "film" ends after a second, "missing" is an error of the user, "broken" one of ours.
 """
 
 from __future__ import annotations
 
 import time
 
-from livemove.contracts import PoseFrame
+from livemove.capture.config import CaptureConfig
+from livemove.contracts import CameraError, PoseFrame
 from livemove.exchange import Segment, now_s
 
 
-def run(segment: Segment, config: object) -> None:
+def run(segment: Segment, config: CaptureConfig) -> None:
     life = segment.lives["capture"]
+    if config.camera == "missing":
+        raise CameraError("no camera called missing: try --camera demo")
+    if config.camera == "broken":
+        raise ZeroDivisionError("a mistake of ours")
+    ends_s = now_s() + 1.0
     life.running("double")
     frame = PoseFrame(people=1)
-    while not segment.stop_requested:
+    while not segment.stop_requested and not (config.camera == "film" and now_s() > ends_s):
         frame.sequence += 1
         frame.capture_s = now_s() - 0.020
         segment.capture.frame_seen()

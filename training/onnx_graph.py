@@ -23,8 +23,8 @@ IR_VERSION = 8
 """What onnxruntime 1.18 and everything after it reads."""
 
 UNROLL = 16
-"""Steps per run. 8 to 16 are fastest (training/LOG.md): fewer waste the batching of past taps and copy the queues more
-often, more outgrow the caches with ONNX Runtime's own bookkeeping, which costs several cache lines per node."""
+"""Steps per run, at most. 8 and 32 are no faster: shorter chunks copy the queues more often and batch fewer past taps,
+longer ones outgrow the caches with ONNX Runtime's own bookkeeping, several cache lines per node."""
 
 CONCATENATE_UP_TO = 2
 """Layers of at most this dilation multiply [past | now] in one Gemm; wider ones batch the past taps of d steps."""
@@ -237,7 +237,6 @@ def _mulaw_head(
     # cumulative probability - u, with the last class made certain: the first class above 0 is the one drawn
     certain = np.concatenate([np.zeros(classes - 1), [2.0]])[None]
     thresholds = g.rows(g.one("Sub", g.constant(certain), "noise"), steps)
-    triangle = np.triu(np.ones((classes, classes)))
     bias = g.constant(w["input.bias"])
     first = g.one("Cast", "inputs", to=TensorProto.INT64)
     before, last = (g.shaped(x, 1) for x in g.rows(first, 2))
@@ -253,7 +252,8 @@ def _mulaw_head(
         hidden = g.one("Relu", g.dense(stack.step(h), w["head.weight_1"], g.constant(w["head.bias_1"][None])))
         parameters.append(g.dense(hidden, w["head.weight_2"], g.constant(w["head.bias_2"][None])))
         probability = g.one("Softmax", g.one("Mul", parameters[-1], inverse))
-        above = g.one("HardSigmoid", g.dense(probability, triangle, thresholds[t]), alpha=STEP, beta=0.0)
+        cumulative = g.one("CumSum", probability, g.constant(1, np.int64))
+        above = g.one("HardSigmoid", g.one("Add", cumulative, thresholds[t]), alpha=STEP, beta=0.0)
         before, last = last, g.one("ArgMax", above, axis=1, keepdims=0)
         drawn.append(last)
     g.stack(parameters, name="parameters")

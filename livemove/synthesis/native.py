@@ -1,7 +1,7 @@
 """The native engine: contracts.Engine on the C++ generator `livemove.native._wavenet`.
 
-In: a spec, its weights, channels and noise. Out: audio, trace, state. Checks what people can get wrong and says it in one
-line; the arithmetic, the state and every step of the loop are below Python. Knows no bundle, process or device.
+In: a spec, its weights, channels and noise. Out: audio, trace, state. Checks what people can get wrong and says it in
+one line; the arithmetic, the state and every step of the loop are below Python. Knows no bundle, process or device.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ else:
     _why = ""
 
 PRECISIONS = ("fp16", "int8")
-"""fp16: every matrix in binary16. int8: the skip matrices in int8 with one scale per column and layer, the rest binary16."""
+"""fp16: every matrix in binary16. int8: skip matrices in int8, one scale per column and layer; the rest binary16."""
 
 LARGEST_HALF = 65504.0
 

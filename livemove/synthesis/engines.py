@@ -1,0 +1,117 @@
+"""From the name of an engine to one that plays a bundle, proven on the bundle's golden vector before anyone hears it.
+
+In: a name and a checked Bundle. Out: an engine in its initial state and the reason it was taken; or one EngineError.
+Imports an engine only when it is asked for, so that nobody waits for a runtime that is not used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from livemove.bundle import Bundle
+from livemove.contracts import HOP, Engine, EngineError
+
+GOLDEN_SNR_DB = 40.0
+"""Least ratio of the golden audio to an engine's deviation from it. Correct float32 engines differ by rounding only and
+reach 80 dB and more; a wrong one reaches 0."""
+
+ENOUGH_REALTIME = 2.0
+"""`auto` stops looking at this many seconds of audio per second: trying the next engine would cost start-up time."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine ready to play and, for the person at the keyboard, why this one."""
+
+    engine: Engine
+    why: str
+    realtime: float
+
+
+def engine_names() -> tuple[str, ...]:
+    """What `make_engine` takes."""
+    return ("auto", *_ENGINES)
+
+
+def make_engine(name: str, bundle: Bundle) -> Engine:
+    """The engine called name, or the fastest for "auto". Raises EngineError if it is missing or untrue to the model."""
+    return choose_engine(name, bundle).engine
+
+
+def choose_engine(name: str, bundle: Bundle) -> EngineChoice:
+    """As `make_engine`, with the reason and the speed measured on the golden vector."""
+    if name == "auto":
+        return _fastest(bundle)
+    if name not in _ENGINES:
+        raise EngineError(f"no engine called {name}; choose one of {', '.join(engine_names())}")
+    engine = _ENGINES[name](bundle)
+    realtime = _proven(engine, bundle)
+    return EngineChoice(engine, f"{name}: chosen by name, {realtime:.1f}x real time", realtime)
+
+
+def _fastest(bundle: Bundle) -> EngineChoice:
+    refused: list[str] = []
+    best: EngineChoice | None = None
+    for name, make in _ENGINES.items():
+        try:
+            engine = make(bundle)
+            realtime = _proven(engine, bundle)
+        except EngineError as error:
+            refused.append(str(error))
+            continue
+        if best is None or realtime > best.realtime:
+            best = EngineChoice(engine, f"{name}: {realtime:.1f}x real time, golden vector passed", realtime)
+        if best.realtime >= ENOUGH_REALTIME:
+            break
+    if best is None:
+        raise EngineError(f"no engine can play {bundle.spec.name}: " + "; ".join(refused))
+    return EngineChoice(best.engine, "; ".join([best.why, *refused]), best.realtime)
+
+
+def _proven(engine: Engine, bundle: Bundle) -> float:
+    """Speed of the engine in multiples of real time; EngineError if it does not reproduce the golden vector."""
+    golden, hops = bundle.golden, len(bundle.golden.channels)
+    out = np.zeros(hops * HOP, np.float32)
+    engine.reset()
+    started = time.perf_counter()
+    engine.generate(out, golden.channels, golden.noise, style=golden.style, temperature=golden.temperature)
+    elapsed = time.perf_counter() - started
+    engine.reset()
+    error = np.sum(np.square(out.astype(np.float64) - golden.audio))
+    limit = np.sum(np.square(golden.audio.astype(np.float64))) * 10 ** (-GOLDEN_SNR_DB / 10)
+    if not error <= max(limit, len(out) * 1e-10):  # a silent take: 100 dB below full scale; NaN fails
+        raise EngineError(
+            f"engine {engine.name} does not reproduce the golden vector of {bundle.path}; use another one"
+        )
+    return hops * HOP / bundle.spec.sample_rate / elapsed
+
+
+def _native(bundle: Bundle) -> Engine:
+    from livemove.synthesis.native import NativeEngine
+
+    return NativeEngine(bundle.spec, bundle.weights)
+
+
+def _onnx(bundle: Bundle) -> Engine:
+    if bundle.onnx_path is None:
+        raise EngineError(f"engine onnx: {bundle.path} has no generator.onnx; export the model again or use native")
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise EngineError("engine onnx: onnxruntime is not installed; `pip install onnxruntime` or use native")
+    from livemove.synthesis.onnx import OnnxEngine
+
+    return OnnxEngine(bundle.spec, bundle.onnx_path)
+
+
+def _reference(bundle: Bundle) -> Engine:
+    from livemove.synthesis.reference import ReferenceEngine
+
+    return ReferenceEngine(bundle.spec, bundle.weights)
+
+
+_ENGINES: dict[str, Callable[[Bundle], Engine]] = {"native": _native, "onnx": _onnx, "reference": _reference}
+"""In the order `auto` tries them: fastest first."""

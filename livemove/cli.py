@@ -11,21 +11,26 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from livemove import __version__
+from livemove import __version__, wording
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
+    from livemove.bench import Model
     from livemove.render import Progress
-    from livemove.session import Report, Status
+    from livemove.session import Status
 
 PLAIN_STATUS_S = 5.0
 """How often perform says where it is when nobody watches a terminal."""
+
+ENGINES = ("auto", "native", "onnx", "reference")
+"""What `synthesis.engine_names()` gives, known here without loading any."""
+
+BENCH_ENGINES = ("native", "native-int8", "onnx", "reference")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,7 +82,7 @@ def _instrument_options(command: Command) -> Command:
     options = [
         click.option("--model", "-m", default="theremin", show_default=True, metavar="NAME|DIR",
                      help="The instrument: a name from `livemove models`, or a folder."),
-        click.option("--engine", type=click.Choice(["auto", "native", "onnx", "reference", "cuda"]), default="auto",
+        click.option("--engine", type=click.Choice(ENGINES), default="auto",
                      show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
         click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
                      help="MediaPipe's pose model: full sees more exactly, lite is faster."),
@@ -112,6 +117,25 @@ def _style_index(style: str | None, model: Path) -> int:
     if style.isdecimal() and int(style) < max(len(names), 1):
         return int(style)
     raise click.BadParameter(f"the model's styles are: {', '.join(names) or 'none'}", param_hint="--style")
+
+
+def _have_pose_model(camera: str, kind: str, path: Path | None) -> None:
+    """Fetch the pose model where one can see it come, if it is needed and not there yet."""
+    from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
+
+    if camera == "demo" or path is not None or (cache_folder() / MODELS[kind].file).exists():
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.progress import Progress as ProgressBar
+
+    from livemove.capture.config import CaptureConfig
+    from livemove.capture.sources import check_source
+
+    check_source(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with ProgressBar(*columns, console=_console(), transient=True) as bar:
+        task = bar.add_task(f"pose model ({kind}), once", total=None)
+        find_pose_model(kind, None, lambda done, total: bar.update(task, completed=done, total=total or None))
 
 
 def _check_report(report: Path | None) -> None:
@@ -191,11 +215,8 @@ def _console() -> Console:
 @click.option("--monitor/--no-monitor", default=True, help="The window with picture and sound.")
 @_instrument_options
 def perform(
-    camera: str, loop: bool, mirror: bool, device: str | None, block: int, samplerate: int | None,
-    output: Path | None, duration: float | None, look_ahead: float, monitor: bool, model: str, engine: str,
-    pose: str, pose_model: Path | None, mapping: Path | None, style: str | None, temperature: float, gain: float,
-    seed: int, report: Path | None,
-) -> None:  # fmt: skip
+    report: Path | None, model: str, style: str | None, duration: float | None, look_ahead: float, **options: Any
+) -> None:
     """Play live: camera, pose, network, sound card. Ctrl-C ends it.
 
     Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
@@ -217,25 +238,12 @@ def perform(
     folder = find_bundle(model)
     config = SessionConfig(
         model=folder,
-        camera=camera,
-        loop=loop,
-        mirror=mirror,
-        pose=pose,
-        pose_model=pose_model,
-        engine=engine,
-        mapping=mapping,
-        lookahead_s=look_ahead / 1000,
         style=_style_index(style, folder),
-        temperature=temperature,
-        gain=gain,
-        seed=seed,
-        device=device,
-        block=block,
-        samplerate=samplerate,
-        output=output,
+        lookahead_s=look_ahead / 1000,
         duration_s=duration,
-        monitor=monitor,
+        **options,
     )
+    _have_pose_model(config.camera, config.pose, config.pose_model)
     console = _console()
     if console.is_terminal:
         from rich.live import Live
@@ -246,13 +254,13 @@ def perform(
             def show(status: Status) -> None:
                 if status.notice:
                     live.console.print(status.notice)
-                live.update(Text.from_markup(_status_line(status, folder.name)))
+                live.update(Text.from_markup(wording.status_line(status, folder.name)))
 
             result = run_session(config, show)
     else:
         result = run_session(config, _plain_status(folder.name))
     _write_report(report, result)
-    for line in _farewell(result, output):
+    for line in wording.farewell(result, config.output):
         click.echo(line, err=True)
 
 
@@ -268,59 +276,9 @@ def _plain_status(model: str) -> Callable[[Status], None]:
             from rich.text import Text
 
             last_s = status.seconds
-            click.echo(Text.from_markup(_status_line(status, model)).plain, err=True)
+            click.echo(Text.from_markup(wording.status_line(status, model)).plain, err=True)
 
     return show
-
-
-def _number(value: float | None, form: str = ".0f") -> str:
-    return "–" if value is None or not math.isfinite(value) else format(value, form)
-
-
-def _status_line(status: Status, model: str) -> str:
-    """One line of rich markup; what needs the player's eye is coloured."""
-    if status.phase == "starting":
-        return f"[bold]{model}[/] starting … {status.seconds:.1f} s"
-    trouble = sum(status.restarts.values())
-    return "  ".join(
-        (
-            f"[bold]{model}[/] {status.engine or '–'}",
-            f"{status.seconds:.0f} s",
-            _meter(status.rms, status.peak),
-            f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
-            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
-            f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
-            _alarm("starved", status.ring_starvations),
-            _alarm("late", status.late_callbacks),
-            _alarm("restarts", trouble),
-        )
-    )
-
-
-def _alarm(name: str, count: int) -> str:
-    return f"[red]{name} {count}[/]" if count else f"{name} 0"
-
-
-def _meter(rms: float, peak: float) -> str:
-    """Level as a bar from -60 to 0 dBFS; red when the limiter is at work."""
-    db = 20 * math.log10(max(rms, 1e-6))
-    filled = round(min(max((db + 60) / 60, 0.0), 1.0) * 10)
-    bar = "▮" * filled + "▯" * (10 - filled)
-    return f"[red]{bar}[/]" if peak > 0.9 else f"[green]{bar}[/]"
-
-
-def _farewell(report: Report, output: Path | None) -> list[str]:
-    """What happened, in a line or two."""
-    latency, pose = report["motion_to_sound_ms"], report["pose_ms"]
-    lines = [
-        f"played {report['seconds']:.1f} s with {report['engine']}, "
-        f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
-        f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
-        f"starvations {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
-    ]
-    if output is not None:
-        lines.append(f"written: {output}")
-    return lines
 
 
 # --- render -------------------------------------------------------------------------------------------------
@@ -340,10 +298,7 @@ def _farewell(report: Report, output: Path | None) -> list[str]:
     "--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Only the clip's first seconds."
 )
 @_instrument_options
-def render(
-    clip: Path, output: Path, duration: float | None, model: str, engine: str, pose: str, pose_model: Path | None,
-    mapping: Path | None, style: str | None, temperature: float, gain: float, seed: int, report: Path | None,
-) -> None:  # fmt: skip
+def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:
     """Let the dancer in CLIP play the instrument; as fast as the machine can, the same file for the same seed.
 
     \b
@@ -360,20 +315,8 @@ def render(
 
     _check_report(report)
     folder = find_bundle(model)
-    config = RenderConfig(
-        clip=clip,
-        output=output,
-        model=folder,
-        engine=engine,
-        mapping=mapping,
-        pose=pose,
-        pose_model=pose_model,
-        style=_style_index(style, folder),
-        temperature=temperature,
-        gain=gain,
-        seed=seed,
-        duration_s=duration,
-    )
+    config = RenderConfig(model=folder, style=_style_index(style, folder), duration_s=duration, **options)
+    _have_pose_model(str(config.clip), config.pose, config.pose_model)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=_console(), transient=True) as bar:
         task = bar.add_task("sound")
@@ -383,12 +326,7 @@ def render(
 
         result = render_clip(config, show)
     _write_report(report, result)
-    found = result["poses"] / max(result["frames"], 1)
-    click.echo(
-        f"{output}: {result['seconds']:.1f} s in {result['wall_s']:.1f} s ({result['realtime']:.1f} times real time), "
-        f"somebody in view in {100 * found:.0f} % of {result['frames']} frames",
-        err=True,
-    )
+    click.echo(wording.rendered(result), err=True)
 
 
 # --- looking around -----------------------------------------------------------------------------------------
@@ -402,23 +340,19 @@ def _print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=1))
 
 
-def _table(*columns: str) -> Table:
+def _print_table(content: wording.Rows) -> None:
     from rich import box
+    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column.endswith(">") else "left")
-        table.columns[-1].header = column.rstrip(">")
-    return table
-
-
-def _print_table(table: Table) -> None:
-    from rich.console import Console
-
+    for column in content.columns:
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in content.rows:
+        table.add_row(*row)
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 200  # a pipe has no width; do not cut names
+        console.width = 250  # a pipe has no width; do not break lines there
     console.print(table)
 
 
@@ -441,18 +375,7 @@ def devices(as_json: bool) -> None:
         return
     if not found:
         raise _Mendable(NO_DEVICE)
-    table = _table("", "N>", "sound card", "host", "channels>", "rate>", "latency>")
-    for d in found:
-        table.add_row(
-            "*" if d.default else "",
-            str(d.index),
-            d.name,
-            d.host,
-            str(d.channels),
-            f"{d.rate:.0f}",
-            f"{1e3 * d.latency_s:.0f} ms",
-        )
-    _print_table(table)
+    _print_table(wording.devices(found))
 
 
 @main.command()
@@ -479,21 +402,7 @@ def models(name: str | None, as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = _table("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder")
-    for row in rows:
-        if row["error"]:
-            table.add_row(row["name"], "", "", "", f"[red]{row['error']}[/]", "", row["folder"])
-        else:
-            table.add_row(
-                row["name"],
-                str(row["sample_rate"]),
-                str(row["bands"]),
-                f"{row['parameters']:,}",
-                ", ".join(row["channels"]),
-                ", ".join(row["styles"]),
-                row["folder"],
-            )
-    _print_table(table)
+    _print_table(wording.models(rows))
 
 
 def _model_row(path: Path) -> dict[str, Any]:
@@ -518,6 +427,93 @@ def _model_row(path: Path) -> dict[str, Any]:
         "styles": list(spec.styles),
         "onnx": bundle.onnx_path is not None,
     }
+
+
+# --- how fast? ----------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option(
+    "--model",
+    "-m",
+    "names",
+    multiple=True,
+    metavar="NAME|DIR",
+    help="Measure this model; without it, the family's two settings with random weights.",
+)
+@click.option(
+    "--engine",
+    "-e",
+    "engines",
+    multiple=True,
+    type=click.Choice(BENCH_ENGINES),
+    help="Only this engine; may be given several times.",
+)
+@click.option("--repeats", type=click.IntRange(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
+@_json_option
+def bench(names: tuple[str, ...], engines: tuple[str, ...], repeats: int, as_json: bool) -> None:  # fmt: skip
+    """Measure the engines on one thread, beside the matrix product (sgemm) of the same core.
+
+    \b
+    livemove bench
+    livemove bench --engine native --json
+    livemove bench --model theremin
+    """
+    from livemove.bench import run
+
+    with _console().status("measuring …"):
+        result = run(engines or BENCH_ENGINES, _bench_models(names), repeats)
+    if as_json:
+        _print_json(result)
+        return
+    _print_table(wording.bench(cast("list[dict[str, Any]]", result["results"])))
+    for row in cast("list[dict[str, Any]]", result["absent"]):
+        click.echo(f"{row['engine']} {row['setting']}: {row['why']}")
+    click.echo(f"sgemm {result['sgemm_gflops']:.1f} GFLOP/s on one core of {result['cpu']}")
+
+
+def _bench_models(names: tuple[str, ...]) -> list[Model]:
+    """The models asked for, or the settings; these borrow the graph of an installed model of the same size."""
+    from livemove.bench import SETTINGS, Model, random_models
+    from livemove.bundle import list_bundles, load_bundle
+    from livemove.contracts import weight_shapes
+
+    if names:
+        bundles = [load_bundle(name) for name in names]
+        return [Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
+    graphs: dict[str, Path] = {}
+    for bundle in map(load_bundle, list_bundles()):
+        for setting, make in SETTINGS.items():
+            if bundle.onnx_path and weight_shapes(bundle.spec) == weight_shapes(make()):
+                graphs[setting] = bundle.onnx_path
+    return random_models(graphs)
+
+
+# --- is it well? --------------------------------------------------------------------------------------------
+
+
+@main.command()
+@_json_option
+def doctor(as_json: bool) -> None:
+    """Examine this machine: Python, camera, pose model, sound cards, models, and how fast the engines are.
+
+    Exit code 0: livemove is whole, though the machine may lack a camera or a sound card. 1: something is broken.
+
+    \b
+    livemove doctor
+    livemove doctor --json
+    """
+    from dataclasses import asdict
+
+    from livemove.doctor import examine
+
+    with _console().status("examining …"):
+        found = list(examine())
+    if as_json:
+        _print_json([asdict(finding) for finding in found])
+    else:
+        _print_table(wording.findings(found))
+    click.get_current_context().exit(any(finding.state == "broken" for finding in found))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,134 @@
+"""What works on this machine and what does not: one Finding per part of the instrument, in the order of the signal.
+
+In: nothing but the machine. Out: findings, as they are made. A part that fails is a finding, not an error. Must not
+know the terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from livemove import __version__
+from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
+from livemove.contracts import BundleError, LivemoveError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """state "ok"; "missing": this machine lacks something, detail names the way on; "broken": livemove itself is."""
+
+    part: str
+    state: str
+    detail: str
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding, one by one; some take a second."""
+    yield _python()
+    yield _native()
+    yield _camera()
+    yield _pose_model()
+    yield from _sound_cards()
+    found = list_bundles()
+    if not found:
+        yield Finding("models", "broken", f"none in {', '.join(map(str, bundle_folders()))}: install livemove again")
+    for path in found:
+        yield from _model(path)
+
+
+def _python() -> Finding:
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return Finding("python", "ok", f"{platform.python_version()}, livemove {__version__} in {sys.prefix}, {system}")
+
+
+def _native() -> Finding:
+    from livemove.synthesis.native import instruction_sets
+
+    try:
+        return Finding("native engine", "ok", f"instruction sets here: {', '.join(instruction_sets())}")
+    except LivemoveError as error:
+        return Finding("native engine", "broken", str(error))
+
+
+def _camera() -> Finding:
+    from livemove.capture.config import CaptureConfig
+    from livemove.capture.sources import check_source, open_feed
+    from livemove.exchange import now_s
+
+    config = CaptureConfig(camera="0")
+    shot = None
+    try:
+        check_source(config)
+        began_s = now_s()
+        feed = open_feed(config, now_s)
+        try:
+            while shot is None:
+                shot = feed.take(0.2)
+                feed.check_silence()
+        finally:
+            feed.close()
+    except LivemoveError as error:
+        return Finding("camera", "missing", str(error))
+    height, width, _ = shot.picture.shape
+    return Finding("camera", "ok", f"camera 0 gives {width} x {height}, first picture after {now_s() - began_s:.1f} s")
+
+
+def _pose_model() -> Finding:
+    from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
+
+    cached = [kind for kind, model in MODELS.items() if (cache_folder() / model.file).exists()]
+    if not cached:
+        return Finding("pose model", "missing", f"not in {cache_folder()} yet: it is fetched at the first start")
+    try:
+        return Finding("pose model", "ok", ", ".join(str(find_pose_model(kind)) for kind in cached))
+    except LivemoveError as error:
+        return Finding("pose model", "broken", str(error))
+
+
+def _sound_cards() -> Iterator[Finding]:
+    try:
+        from livemove.playback.device import NO_DEVICE, list_devices
+
+        devices = list_devices()
+    except (OSError, LivemoveError) as error:  # OSError: the PortAudio library itself is not there
+        yield Finding("sound card", "missing", f"{error}: install PortAudio (Debian: libportaudio2), or use --output")
+        return
+    if not devices:
+        yield Finding("sound card", "missing", NO_DEVICE)
+    for device in devices:
+        if device.default:
+            detail = f"{device.name} ({device.host}), {device.rate:.0f} Hz, one of {len(devices)}"
+            yield Finding("sound card", "ok", detail)
+
+
+def _model(path: Path) -> Iterator[Finding]:
+    try:
+        bundle = load_bundle(path)
+    except BundleError as error:
+        yield Finding(f"model {path.name}", "broken", str(error))
+        return
+    channels = ", ".join(bundle.spec.channel_names)
+    yield Finding(f"model {path.name}", "ok", f"{channels}; {bundle.spec.sample_rate} Hz; {path}")
+    for engine in ("native", "onnx"):
+        if engine == "onnx" and bundle.onnx_path is None:
+            yield Finding(f"{path.name} on onnx", "missing", "the model was exported without generator.onnx")
+        else:
+            yield _engine(bundle, engine)
+
+
+def _engine(bundle: Bundle, name: str) -> Finding:
+    """Whether it reproduces the model's golden vector, and how fast it did."""
+    from livemove.synthesis import choose_engine
+
+    part = f"{bundle.path.name} on {name}"
+    try:
+        realtime = choose_engine(name, bundle).realtime
+    except LivemoveError as error:
+        return Finding(part, "broken", str(error))
+    detail = f"golden vector passed, {realtime:.1f} times real time"
+    return Finding(part, "ok", detail) if realtime > 1 else Finding(part, "missing", f"{detail}: too slow to play with")

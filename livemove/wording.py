@@ -1,0 +1,155 @@
+"""What the command line shows, as text: status, reports, findings in; lines and rows of rich markup out. Pure functions.
+
+Prints nothing and loads nothing: whatever it words, it knows by type only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from livemove.doctor import Finding
+    from livemove.playback.device import Device
+    from livemove.render import RenderReport
+    from livemove.session import Report, Status
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table. A column whose name ends in > is set to the right."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def _number(value: float | None, form: str = ".0f") -> str:
+    return "–" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _plain(text: str) -> str:
+    """Text in which rich finds no markup."""
+    return text.replace("[", "\\[")
+
+
+# --- perform ------------------------------------------------------------------------------------------------
+
+
+def status_line(status: Status, model: str) -> str:
+    """One line; what needs the player's eye is coloured."""
+    if status.phase == "starting":
+        return f"[bold]{model}[/] starting …"
+    return "  ".join(
+        (
+            f"[bold]{model}[/] {status.engine or '–'}",
+            f"{status.seconds:.0f} s",
+            meter(status.rms, status.peak),
+            f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
+            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
+            f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
+            _alarm("starved", status.ring_starvations),
+            _alarm("late", status.late_callbacks),
+            _alarm("restarts", sum(status.restarts.values())),
+        )
+    )
+
+
+def _alarm(name: str, count: int) -> str:
+    return f"[red]{name} {count}[/]" if count else f"{name} 0"
+
+
+def meter(rms: float, peak: float) -> str:
+    """Level as a bar from -60 to 0 dBFS; red when the limiter is at work."""
+    db = 20 * math.log10(max(rms, 1e-6))
+    filled = round(min(max((db + 60) / 60, 0.0), 1.0) * 10)
+    bar = "▮" * filled + "▯" * (10 - filled)
+    return f"[red]{bar}[/]" if peak > 0.9 else f"[green]{bar}[/]"
+
+
+def farewell(report: Report, output: Path | None) -> list[str]:
+    """What happened, in a line or two."""
+    latency, pose = report["motion_to_sound_ms"], report["pose_ms"]
+    lines = [
+        f"played {report['seconds']:.1f} s with {report['engine']}, "
+        f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
+        f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
+        f"starvations {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
+    ]
+    if output is not None:
+        lines.append(f"written: {output}")
+    return lines
+
+
+def rendered(report: RenderReport) -> str:
+    """What a render did, in a line."""
+    found = report["poses"] / max(report["frames"], 1)
+    return (
+        f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s ({report['realtime']:.1f} times "
+        f"real time), somebody in view in {100 * found:.0f} % of {report['frames']} frames"
+    )
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def devices(found: Sequence[Device]) -> Rows:
+    """Sound cards; * marks the one that plays when none is asked for."""
+    return Rows(
+        ("", "N>", "sound card", "host", "channels>", "rate>", "latency>"),
+        [
+            (
+                "*" if d.default else "",
+                str(d.index),
+                _plain(d.name),
+                d.host,
+                str(d.channels),
+                f"{d.rate:.0f}",
+                f"{1e3 * d.latency_s:.0f} ms",
+            )
+            for d in found
+        ],
+    )
+
+
+def models(found: Sequence[dict[str, Any]]) -> Rows:
+    """Models, with what is wrong with those that cannot be loaded."""
+    rows: list[tuple[str, ...]] = []
+    for m in found:
+        if m["error"]:
+            rows.append((m["name"], "", "", "", f"[red]{_plain(m['error'])}[/]", "", m["folder"]))
+            continue
+        size = f"{m['parameters']:,}"
+        names = ", ".join(m["channels"]), ", ".join(m["styles"])
+        rows.append((m["name"], str(m["sample_rate"]), str(m["bands"]), size, *names, m["folder"]))
+    return Rows(("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder"), rows)
+
+
+def bench(results: Sequence[dict[str, Any]]) -> Rows:
+    """Engines and their speeds."""
+    return Rows(
+        ("engine", "setting", "steps/s>", "samples/s>", "real time>", "GFLOP/s>", "of sgemm>", ""),
+        [
+            (
+                r["engine"],
+                r["setting"],
+                f"{r['steps_per_s']:,.0f}",
+                f"{r['samples_per_s']:,.0f}",
+                f"{r['realtime']:.2f}",
+                f"{r['gflops']:.1f}",
+                f"{r['fraction_of_sgemm']:.2f}",
+                r["detail"],
+            )
+            for r in results
+        ],
+    )
+
+
+_STATES = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
+
+
+def findings(found: Sequence[Finding]) -> Rows:
+    """What the doctor found."""
+    return Rows(("part", "", "found"), [(f.part, _STATES[f.state], _plain(f.detail)) for f in found])

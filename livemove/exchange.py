@@ -54,7 +54,7 @@ def percentile_ms(histogram: npt.NDArray[np.uint64], quantile: float) -> float |
 
 
 class Life:
-    """One child's heartbeat, state and last words. Written by that child; cleared by the supervisor before it starts."""
+    """One child's heartbeat, state and last words. Written by that child, cleared by the supervisor."""
 
     def __init__(self, record: Record) -> None:
         self._record = record

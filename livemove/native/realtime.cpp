@@ -61,7 +61,8 @@ struct RingView : Attached {
     void set_pace(double rate, uint64_t block) { pacer = Pacer(rate, block); }
 
     bool wait_due(double lead_s, double timeout_s) {
-        // Polled: the callback must not make the system call that would wake us. 0.5 ms is a twentieth of a 512-frame block.
+        // Polled, for a callback that comes early must not make the system call that would wake us; otherwise it is known
+        // when the next hop is due. 0.5 ms is a twentieth of a 512-frame block.
         nb::gil_scoped_release release;
         shared->ring.target.store(static_cast<uint64_t>(pacer.start_level(lead_s)), std::memory_order_relaxed);
         const double end_s = now_s() + timeout_s;
@@ -69,7 +70,8 @@ struct RingView : Attached {
             const double now = now_s();
             if (shared->ring.fill() < pacer.demand(shared->playback, now, lead_s)) return true;
             if (now >= end_s) return false;
-            std::this_thread::sleep_for(std::chrono::microseconds(500));
+            const double more_s = pacer.until_more_s(now, lead_s);
+            std::this_thread::sleep_for(std::chrono::duration<double>(more_s < 5e-4 ? more_s : 5e-4));
         }
     }
 };

@@ -247,6 +247,12 @@ struct Pacer {
         return static_cast<uint64_t>(std::fmin(std::fmax(std::floor((now + lead_s - grid_s) / period_s), 0.0), most) * block);
     }
 
+    // Seconds until the demand grows by itself.
+    double until_more_s(double now, double lead_s) const {
+        const double phase = (now + lead_s - grid_s) / period_s;
+        return (std::floor(phase) + 1.0 - phase) * period_s;
+    }
+
     // The fill that is reached if nobody takes anything.
     double start_level(double lead_s) const { return (std::floor(lead_s / period_s) + 1.0) * block; }
 };

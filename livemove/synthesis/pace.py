@@ -28,7 +28,7 @@ class Lead:
     have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop.
     """
 
-    MARGIN_S = 0.003
+    MARGIN_S = 0.002
     START_S = 0.025
     LEAST_S = 0.003
     MOST_S = 0.15
@@ -43,8 +43,9 @@ class Lead:
         self._starvations = 0
 
     def adapt(self, callbacks: int, starvations: int, margin_s: float, now: float) -> None:
-        """Once a hop; callbacks and starvations as counted so far, margin_s of the last block."""
-        if callbacks == self._callbacks:
+        """Once a hop; callbacks and starvations as counted so far, margin_s of the last block (0: it played none)."""
+        starved = starvations != self._starvations
+        if callbacks == self._callbacks or (margin_s == 0.0 and not starved):
             return
         self._callbacks = callbacks
         if self._since_s is None:  # the first block of all says nothing
@@ -52,7 +53,7 @@ class Lead:
             self._starvations = starvations
             return
         enough_s = self.seconds - margin_s + self.MARGIN_S
-        if starvations != self._starvations:
+        if starved:
             self._starvations = starvations
             enough_s = self.seconds + self._hop_s
         enough_s = min(max(enough_s, self.LEAST_S), self.MOST_S)

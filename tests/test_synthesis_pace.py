@@ -1,0 +1,69 @@
+"""The lead follows the machine: as short as it can be, longer at once when it must, and not forgetful."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from livemove.synthesis.pace import Lead
+
+HOP_S = 256 / 48000
+BLOCK_S = 512 / 48000
+
+
+def played(lead: Lead, cost_s: list[float], start: int = 0, starvations: int = 0) -> int:
+    """One block per entry: its hops take cost_s from when they are due. The starvations so far."""
+    for i, cost in enumerate(cost_s, start):
+        margin_s = lead.seconds - cost
+        if margin_s < 0:
+            starvations += 1
+            margin_s = 0.0
+        lead.adapt(i + 1, starvations, margin_s, 100.0 + i * BLOCK_S)
+    return starvations
+
+
+def blocks(seconds: float) -> int:
+    return round(seconds / BLOCK_S)
+
+
+def test_a_fast_machine_gets_a_short_lead() -> None:
+    lead = Lead(HOP_S)
+    assert played(lead, [0.002] * blocks(3)) == 0
+    assert abs(lead.seconds - (0.002 + Lead.MARGIN_S)) < 1e-9
+
+
+def test_jitter_is_given_room_before_it_starves() -> None:
+    """Slowness that grows slower than the margin never starves."""
+    lead = Lead(HOP_S)
+    costs = np.linspace(0.002, 0.03, blocks(20))
+    assert played(lead, costs.tolist()) == 0
+    assert lead.seconds >= 0.03
+
+
+def test_a_bad_moment_is_remembered_for_half_a_minute_and_then_forgotten() -> None:
+    lead = Lead(HOP_S)
+    good = [0.002] * blocks(25)
+    starved = played(lead, [0.002] * blocks(3))
+    starved = played(lead, [0.012], blocks(3), starved)
+    assert starved == 1
+    long = lead.seconds
+    assert long > 0.004 + HOP_S - 1e-9
+    played(lead, good, blocks(3) + 1, starved)
+    assert lead.seconds == long
+    played(lead, good, blocks(30), starved)
+    assert lead.seconds < long
+
+
+def test_nothing_played_is_nothing_learnt() -> None:
+    lead = Lead(HOP_S)
+    for i in range(1000):
+        lead.adapt(i, 0, 0.0, 100.0 + i * BLOCK_S)
+    assert lead.seconds == Lead.START_S
+
+
+def test_the_lead_has_bounds() -> None:
+    lead = Lead(HOP_S)
+    played(lead, [1.0] * blocks(5))
+    assert lead.seconds == Lead.MOST_S
+    lead = Lead(HOP_S)
+    played(lead, [0.0] * blocks(5))
+    assert lead.seconds == Lead.LEAST_S

@@ -1,0 +1,66 @@
+"""The synthesis process: from its loop's parts to a session with the real engine and the demo dancer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import random_bundle
+from test_session import perform
+
+from livemove.contracts import HOP
+from livemove.exchange import Segment
+from livemove.native._realtime import Output
+from livemove.synthesis import settings
+from livemove.synthesis.process import HopWriter
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    made = Segment.create()
+    yield made
+    made.close()
+    made.unlink()
+
+
+@pytest.mark.parametrize("rate", [44100.0, 48000.0, 96000.0])
+def test_hops_keep_their_pitch_and_place_at_any_device_rate(rate: float, segment: Segment) -> None:
+    """A sine through the writer is the same sine at the device's rate, and every hop's mark is where the hop begins."""
+    output = Output(segment.bytes, rate, 1, 0.0)
+    writer = HopWriter(segment.ring, 48000, rate)
+    x = (0.5 * np.sin(2 * np.pi * 1000 / 48000 * np.arange(200 * HOP))).astype(np.float32)
+    played = []
+    for hop in x.reshape(-1, HOP):
+        writer.write(hop, math.nan)
+        if segment.ring.fill >= 512:
+            played.append(output.render(512)[:, 0])
+    y = np.concatenate(played)
+    assert segment.playback.ring_starvations == 0
+    middle = y[len(y) // 2 :]
+    w = 2 * np.pi * 1000 / rate
+    assert np.abs(middle[2:] - 2 * np.cos(w) * middle[1:-1] + middle[:-2]).max() < 2e-4
+    assert abs(segment.ring.written - 200 * HOP * rate / 48000) < 0.01 * rate
+
+
+def test_a_dancer_without_camera_plays_a_network_without_sound_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes real, the whole size of the stage model; the weights are random, so it is noise."""
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "livemove-nobody")
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")
+    model = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    take = tmp_path / "take.wav"
+    report, seen = perform(model.path, camera="demo", output=take, duration_s=3.0)
+    assert report["engine"] == "native"
+    assert report["pose_fps"] is not None
+    assert report["pose_fps"] > 20
+    assert report["hops"] > 2.5 * 48000 / HOP
+    assert report["motion_to_sound_ms"]["p50"] is not None
+    assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 0}
+    assert set(seen[-1].channels) == {"pitch", "loudness", "brightness"}
+    x, _ = soundfile.read(take)
+    assert np.sqrt(np.mean(x[48000:] ** 2)) > 0.01

@@ -6,10 +6,11 @@ The only file that prints or exits. Whatever is heavy is imported by the command
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,7 +21,6 @@ from livemove import __version__, wording
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from livemove.bench import Model
     from livemove.render import Progress
     from livemove.session import Status
 
@@ -103,20 +103,6 @@ def _instrument_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def _style_index(style: str | None, model: Path) -> int:
-    """A style by name or number, checked against the model's own."""
-    if style is None:
-        return 0
-    from livemove.bundle import load_bundle
-
-    names = load_bundle(model).spec.styles
-    if style in names:
-        return names.index(style)
-    if style.isdecimal() and int(style) < max(len(names), 1):
-        return int(style)
-    raise click.BadParameter(f"the model's styles are: {', '.join(names) or 'none'}", param_hint="--style")
 
 
 def _have_pose_model(camera: str, kind: str, path: Path | None) -> None:
@@ -232,53 +218,64 @@ def perform(
     livemove perform --duration 30 --report r.json       half a minute, measured
     """
     from livemove.bundle import find_bundle
+    from livemove.catalogue import style_index
     from livemove.session import SessionConfig, run_session
 
     _check_report(report)
     folder = find_bundle(model)
     config = SessionConfig(
         model=folder,
-        style=_style_index(style, folder),
+        style=style_index(style, folder),
         lookahead_s=look_ahead / 1000,
         duration_s=duration,
         **options,
     )
     _have_pose_model(config.camera, config.pose, config.pose_model)
+    with _status_display(folder.name) as on_status:
+        result = run_session(config, on_status)
+    _write_report(report, result)
+    for line in wording.farewell(result, config.output):
+        click.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def _status_display(model: str) -> Generator[Callable[[Status], None]]:
+    """A live line on a terminal; elsewhere the same line every few seconds, without colours."""
     console = _console()
     if console.is_terminal:
         from rich.live import Live
         from rich.text import Text
 
         with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
-
-            def show(status: Status) -> None:
-                if status.notice:
-                    live.console.print(status.notice)
-                live.update(Text.from_markup(wording.status_line(status, folder.name)))
-
-            result = run_session(config, show)
-    else:
-        result = run_session(config, _plain_status(folder.name))
-    _write_report(report, result)
-    for line in wording.farewell(result, config.output):
-        click.echo(line, err=True)
-
-
-def _plain_status(model: str) -> Callable[[Status], None]:
-    """For logs and pipes: notices at once, the status line every few seconds, without colours."""
+            yield _teller(
+                lambda notice: live.console.print(notice, markup=False),
+                lambda status: live.update(Text.from_markup(wording.status_line(status, model))),
+            )
+        return
     last_s = -math.inf
 
     def show(status: Status) -> None:
         nonlocal last_s
-        if status.notice:
-            click.echo(status.notice, err=True)
         if status.phase == "playing" and status.seconds - last_s >= PLAIN_STATUS_S:
-            from rich.text import Text
-
             last_s = status.seconds
-            click.echo(Text.from_markup(wording.status_line(status, model)).plain, err=True)
+            console.print(wording.status_line(status, model), soft_wrap=True)
 
-    return show
+    yield _teller(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
+
+
+def _teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Callable[[Status], None]:
+    """Gives each notice to say, each status to show. Until it plays, notices wait: a start that fails has one line."""
+    waiting: list[str] = []
+
+    def tell(status: Status) -> None:
+        if status.notice:
+            waiting.append(status.notice)
+        if status.seconds > 0:
+            while waiting:
+                say(waiting.pop(0))
+        show(status)
+
+    return tell
 
 
 # --- render -------------------------------------------------------------------------------------------------
@@ -310,12 +307,13 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
+    from livemove.catalogue import style_index
     from livemove.render import RenderConfig
     from livemove.render import render as render_clip
 
     _check_report(report)
     folder = find_bundle(model)
-    config = RenderConfig(model=folder, style=_style_index(style, folder), duration_s=duration, **options)
+    config = RenderConfig(model=folder, style=style_index(style, folder), duration_s=duration, **options)
     _have_pose_model(str(config.clip), config.pose, config.pose_model)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=_console(), transient=True) as bar:
@@ -389,7 +387,8 @@ def models(name: str | None, as_json: bool) -> None:
     livemove models theremin
     livemove models --json
     """
-    from livemove.bundle import list_bundles, load_bundle
+    from livemove.bundle import find_bundle, list_bundles, load_bundle
+    from livemove.catalogue import describe
 
     if name is not None and not as_json:
         bundle = load_bundle(name)
@@ -398,35 +397,11 @@ def models(name: str | None, as_json: bool) -> None:
         for c in bundle.spec.channels:
             click.echo(f"channel {c.name}: {c.minimum:g} to {c.maximum:g} {c.unit}, at rest {c.rest:g}")
         return
-    rows = [_model_row(path) for path in ([load_bundle(name).path] if name is not None else list_bundles())]
+    rows = [describe(path) for path in ([find_bundle(name)] if name is not None else list_bundles())]
     if as_json:
         _print_json(rows)
         return
     _print_table(wording.models(rows))
-
-
-def _model_row(path: Path) -> dict[str, Any]:
-    from livemove.bundle import load_bundle
-    from livemove.contracts import BundleError
-
-    try:
-        bundle = load_bundle(path)
-    except BundleError as error:
-        return {"name": path.name, "folder": str(path), "error": str(error)}
-    spec = bundle.spec
-    return {
-        "name": path.name,
-        "folder": str(path),
-        "error": None,
-        "sample_rate": spec.sample_rate,
-        "bands": spec.bands,
-        "head": spec.head,
-        "parameters": sum(w.size for w in bundle.weights.values()),
-        "receptive_field_s": spec.receptive_field / spec.step_rate,
-        "channels": list(spec.channel_names),
-        "styles": list(spec.styles),
-        "onnx": bundle.onnx_path is not None,
-    }
 
 
 # --- how fast? ----------------------------------------------------------------------------------------------
@@ -460,9 +435,10 @@ def bench(names: tuple[str, ...], engines: tuple[str, ...], repeats: int, as_jso
     livemove bench --model theremin
     """
     from livemove.bench import run
+    from livemove.catalogue import models_to_measure
 
     with _console().status("measuring …"):
-        result = run(engines or BENCH_ENGINES, _bench_models(names), repeats)
+        result = run(engines or BENCH_ENGINES, models_to_measure(names), repeats)
     if as_json:
         _print_json(result)
         return
@@ -470,23 +446,6 @@ def bench(names: tuple[str, ...], engines: tuple[str, ...], repeats: int, as_jso
     for row in cast("list[dict[str, Any]]", result["absent"]):
         click.echo(f"{row['engine']} {row['setting']}: {row['why']}")
     click.echo(f"sgemm {result['sgemm_gflops']:.1f} GFLOP/s on one core of {result['cpu']}")
-
-
-def _bench_models(names: tuple[str, ...]) -> list[Model]:
-    """The models asked for, or the settings; these borrow the graph of an installed model of the same size."""
-    from livemove.bench import SETTINGS, Model, random_models
-    from livemove.bundle import list_bundles, load_bundle
-    from livemove.contracts import weight_shapes
-
-    if names:
-        bundles = [load_bundle(name) for name in names]
-        return [Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
-    graphs: dict[str, Path] = {}
-    for bundle in map(load_bundle, list_bundles()):
-        for setting, make in SETTINGS.items():
-            if bundle.onnx_path and weight_shapes(bundle.spec) == weight_shapes(make()):
-                graphs[setting] = bundle.onnx_path
-    return random_models(graphs)
 
 
 # --- is it well? --------------------------------------------------------------------------------------------

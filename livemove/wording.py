@@ -1,4 +1,4 @@
-"""What the command line shows, as text: status, reports, findings in; lines and rows of rich markup out. Pure functions.
+"""What the command line shows, as text: status, reports, findings in; lines and rows of markup out. Pure functions.
 
 Prints nothing and loads nothing: whatever it words, it knows by type only.
 """

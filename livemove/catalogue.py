@@ -1,0 +1,63 @@
+"""The models of this machine as the command line means them: described, with a style picked, gathered to be measured.
+
+In: names and paths as typed. Out: plain values, or a LivemoveError. Must not know the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from livemove import bench
+from livemove.bundle import list_bundles, load_bundle
+from livemove.contracts import BundleError, LivemoveError, weight_shapes
+
+
+def describe(path: Path) -> dict[str, object]:
+    """One model as `livemove models --json` lists it; of one that cannot be loaded, "error" says why."""
+    try:
+        bundle = load_bundle(path)
+    except BundleError as error:
+        return {"name": path.name, "folder": str(path), "error": str(error)}
+    spec = bundle.spec
+    return {
+        "name": path.name,
+        "folder": str(path),
+        "error": None,
+        "sample_rate": spec.sample_rate,
+        "bands": spec.bands,
+        "head": spec.head,
+        "parameters": sum(w.size for w in bundle.weights.values()),
+        "receptive_field_s": spec.receptive_field / spec.step_rate,
+        "channels": list(spec.channel_names),
+        "styles": list(spec.styles),
+        "onnx": bundle.onnx_path is not None,
+    }
+
+
+def style_index(style: str | None, model: Path) -> int:
+    """A style by name or number, None for the first. Raises LivemoveError that lists the model's styles."""
+    if style is None:
+        return 0
+    names = load_bundle(model).spec.styles
+    if style in names:
+        return names.index(style)
+    if style.isdecimal() and int(style) < max(len(names), 1):
+        return int(style)
+    raise LivemoveError(f"--style {style}: {model.name} has {', '.join(names) or 'no styles'}")
+
+
+def models_to_measure(names: Sequence[str]) -> list[bench.Model]:
+    """The models of these names; without any, the family's settings with random weights.
+
+    The settings borrow the graph of an installed model of their size: for speed, any weights will do.
+    """
+    if names:
+        bundles = [load_bundle(name) for name in names]
+        return [bench.Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
+    graphs: dict[str, Path] = {}
+    for bundle in map(load_bundle, list_bundles()):
+        for setting, make in bench.SETTINGS.items():
+            if bundle.onnx_path and weight_shapes(bundle.spec) == weight_shapes(make()):
+                graphs[setting] = bundle.onnx_path
+    return bench.random_models(graphs)

@@ -358,7 +358,7 @@ class PlaybackTelemetry:
 
     @property
     def margin_s(self) -> float:
-        """How long the newest hop of the last block had waited in the ring; 0 after a starvation."""
+        """How long the newest sample of the last block had been in the ring; 0 after a starvation."""
         return self._number("margin_s")
 
     @property

@@ -95,7 +95,12 @@ struct ControlsPayload {
 struct Mark {
     uint64_t first_sample;
     double capture_s;  // NaN: no pose (rest)
-    double made_s;     // when it went into the ring
+};
+
+// When samples went into the ring: all before end that no earlier stamp covers.
+struct Stamp {
+    uint64_t end;
+    double written_s;
 };
 
 struct Ring {
@@ -103,11 +108,14 @@ struct Ring {
     static constexpr uint64_t kMarks = 1u << 12;
     alignas(64) Count written;        // producer only
     Count marks_written;              // producer only
+    Count stamps_written;             // producer only
     Count target;                     // producer only: fill in samples it keeps, and the fill from which playing (re)starts
     alignas(64) Count read;           // consumer only
     Count marks_read;                 // consumer only
+    Count stamps_read;                // consumer only
     alignas(64) float samples[kCapacity];
     Mark marks[kMarks];
+    Stamp stamps[kMarks];
 
     uint64_t fill() const {  // anyone; exact for producer and consumer up to what the other just did
         const uint64_t r = read.load(std::memory_order_acquire), w = written.load(std::memory_order_acquire);
@@ -117,7 +125,7 @@ struct Ring {
     bool mark(uint64_t first_sample, double capture_s) {  // producer, before the samples it describes
         const uint64_t w = marks_written.load(std::memory_order_relaxed);
         if (w - marks_read.load(std::memory_order_acquire) >= kMarks) return false;
-        marks[w & (kMarks - 1)] = {first_sample, capture_s, now_s()};
+        marks[w & (kMarks - 1)] = {first_sample, capture_s};
         marks_written.store(w + 1, std::memory_order_release);
         return true;
     }
@@ -128,12 +136,18 @@ struct Ring {
         const uint64_t at = w & (kCapacity - 1), first = n < kCapacity - at ? n : kCapacity - at;
         std::memcpy(samples + at, data, first * sizeof(float));
         std::memcpy(samples, data + first, (n - first) * sizeof(float));
+        const uint64_t stamp = stamps_written.load(std::memory_order_relaxed);
+        if (n > 0 && stamp - stamps_read.load(std::memory_order_acquire) < kMarks) {
+            stamps[stamp & (kMarks - 1)] = {w + n, now_s()};
+            stamps_written.store(stamp + 1, std::memory_order_release);
+        }
         written.store(w + n, std::memory_order_release);
         return true;
     }
 
     void skip_to_newest() {  // consumer: a new playback process does not play what went stale while nobody listened
         marks_read.store(marks_written.load(std::memory_order_acquire), std::memory_order_release);
+        stamps_read.store(stamps_written.load(std::memory_order_acquire), std::memory_order_release);
         read.store(written.load(std::memory_order_acquire), std::memory_order_release);
     }
 };
@@ -201,14 +215,14 @@ struct Playback {  // the callback only
     Number playing_since_s;  // DAC time of the first sample that came from the ring
     Number first_sound_s;    // DAC time of the first sample above -80 dBFS
     Number output_latency_s;
-    Number margin_s;         // how long the newest hop of the last block had been waiting; 0 after a starvation
+    Number margin_s;         // how long the last block's newest sample had been in the ring; 0 after a starvation
     Count latencies;
     Number latency_max_ms;
     Number latency_last_ms;
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c02;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c03;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
@@ -398,7 +412,7 @@ struct Output {
         last_block_s = static_cast<double>(frames) / rate;
     }
 
-    void note_latencies(uint64_t first, uint64_t end, double now, double dac_s) {
+    void note_latencies(uint64_t first, uint64_t end, double dac_s) {
         Ring& ring = shared->ring;
         Playback& p = shared->playback;
         const uint64_t written = ring.marks_written.load(std::memory_order_acquire);
@@ -406,7 +420,6 @@ struct Output {
         for (; at < written; ++at) {
             const Mark& mark = ring.marks[at & (Ring::kMarks - 1)];
             if (mark.first_sample >= end) break;
-            set(p.margin_s, starving ? 0.0 : now - mark.made_s);
             if (mark.first_sample < first || !(mark.capture_s == mark.capture_s)) continue;
             const double ms = 1e3 * (dac_s + static_cast<double>(mark.first_sample - first) / rate - mark.capture_s);
             const double bin = ms / kBinMs;
@@ -416,6 +429,17 @@ struct Output {
             if (ms > p.latency_max_ms.load(std::memory_order_relaxed)) set(p.latency_max_ms, ms);
         }
         ring.marks_read.store(at, std::memory_order_release);
+    }
+
+    void note_margin(uint64_t end, double now) {
+        Ring& ring = shared->ring;
+        const uint64_t written = ring.stamps_written.load(std::memory_order_acquire);
+        uint64_t at = ring.stamps_read.load(std::memory_order_relaxed);
+        while (at < written && ring.stamps[at & (Ring::kMarks - 1)].end < end) ++at;  // played before the last sample was
+        if (starving) set(shared->playback.margin_s, 0.0);
+        else if (at < written && state == State::playing)
+            set(shared->playback.margin_s, now - ring.stamps[at & (Ring::kMarks - 1)].written_s);
+        ring.stamps_read.store(at, std::memory_order_release);
     }
 
     void render(float* out, uint64_t frames, const StreamTime* time, unsigned long flags) {
@@ -466,7 +490,8 @@ struct Output {
             for (uint32_t c = 0; c < channels; ++c) *out++ = y;
         }
         shared->tap.written.store(tap_at + frames, std::memory_order_release);
-        note_latencies(first, read, now, dac_s);
+        note_latencies(first, read, dac_s);
+        note_margin(read, now);
         ring.read.store(read, std::memory_order_release);
         if (hits) add(p.limiter_hits, hits);
         if (stop && state == State::silent) faded.store(true, std::memory_order_release);

@@ -24,7 +24,7 @@ def ask_for_real_time() -> None:
 class Lead:
     """How long before the callback its hops are begun: as short as this machine allowed over the last half minute.
 
-    Every block tells its margin, the time its newest hop had waited. A lead shorter by margin - MARGIN_S would just
+    Every block tells its margin, the time its newest sample had waited. A lead shorter by margin - MARGIN_S would just
     have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop.
     """
 

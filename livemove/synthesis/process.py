@@ -40,7 +40,8 @@ class HopWriter:
         self._hops = 0
         self._resampler = None
         if device_rate != model_rate:
-            # LQ: 5 ms less delay than HQ at 48 kHz, and its images lie below the 16-bit floor.
+            # soxr gives its output in lumps. LQ's hold it back 5 ms on average, 10 at most (HQ: 11 and 19), and what it
+            # adds to a 15 kHz sine at 44.1 kHz lies 113 dB down (HQ: the same).
             self._resampler = soxr.ResampleStream(model_rate, device_rate, 1, dtype="float32", quality="LQ")
 
     def write(self, hop: Float32, capture_s: float) -> None:

@@ -60,6 +60,15 @@ class Training(pl.LightningModule):
         self.model = WaveNet(spec)
         self.model.weight("bands.scale").copy_(torch.from_numpy(band_scale(spec, args.seed)))
 
+    def start_from(self, checkpoint: Path) -> None:
+        """Take over a checkpoint's weights as the optimiser left them (not their average), its band scales too."""
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        if saved["spec"] != self.model.spec:
+            sys.exit(f"{checkpoint}: holds another network ({saved['spec'].name}); --pretrained needs the same spec")
+        prefix = "model."
+        state = saved.get("current_model_state", saved["state_dict"])
+        self.model.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
+
     def loss(self, batch: dict[str, Tensor], noise: float) -> Tensor:
         """Mean nats per value; every clip's inputs are noised by its own share of `noise` (standard deviation)."""
         spec = self.model.spec
@@ -106,6 +115,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--input_noise", type=float, default=0.05, help="noise on teacher-forced inputs, annealed to 0")
     parser.add_argument("--seed", type=int, default=1, help="of weights and clips")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
+    parser.add_argument("--checkpoint_every", type=int, default=250, help="steps between checkpoints and validations")
+    parser.add_argument("--pretrained", type=Path, default=None, help="start from this checkpoint's weights")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/last.ckpt")
     return parser.parse_args(argv)
 
@@ -130,18 +141,29 @@ def main(argv: list[str] | None = None) -> None:
         gradient_clip_val=args.gradient_clipping,
         logger=TensorBoardLogger(args.out, name="log", version=""),
         log_every_n_steps=10,
-        val_check_interval=250,
+        val_check_interval=args.checkpoint_every,
         check_val_every_n_epoch=None,
         callbacks=[
             EMAWeightAveraging(decay=0.998),
-            ModelCheckpoint(args.out, filename="{step}", save_last=True, every_n_train_steps=250, save_top_k=1),
+            ModelCheckpoint(
+                args.out,
+                "{step}",
+                monitor="step",
+                mode="max",
+                save_top_k=3,
+                save_last=True,
+                every_n_train_steps=args.checkpoint_every,
+            ),
             LearningRateMonitor("step"),
             RichProgressBar(refresh_rate=10) if sys.stderr.isatty() else pl.callbacks.TQDMProgressBar(refresh_rate=50),
         ],
     )
     training = DataLoader(Clips(spec, hops, args.seed, first), batch_size=args.batch_size)
     held_out = DataLoader(Clips(spec, hops, procedural.HELD_OUT_SEED, count=16), batch_size=args.batch_size)
-    trainer.fit(Training(spec, args), training, held_out, ckpt_path=last if args.resume else None)
+    module = Training(spec, args)
+    if args.pretrained:
+        module.start_from(args.pretrained)
+    trainer.fit(module, training, held_out, ckpt_path=last if args.resume else None)
     print(f"trained {trainer.global_step} steps; checkpoint: {last}")
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError
@@ -31,7 +32,7 @@ def begin(role: str, module: str, segment_name: str, config: Any, log_path: str)
     segment = Segment.attach(segment_name)
     life = segment.lives[role]
     life.starting(os.getpid())
-    threading.Thread(target=_end_with_parent, args=(segment,), name="parent watch", daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(segment, log_path), name="parent watch", daemon=True).start()
     try:
         importlib.import_module(module).run(segment, config)
         if life.state is not State.FAILED:
@@ -49,11 +50,12 @@ def begin(role: str, module: str, segment_name: str, config: Any, log_path: str)
     os._exit(code)
 
 
-def _end_with_parent(segment: Segment) -> None:
-    """A supervisor that was killed cannot say stop: say it for it, leave time for the fade, and go."""
+def _end_with_parent(segment: Segment, log_path: str) -> None:
+    """A supervisor that was killed cannot say stop or tidy up: do it for it, leave time for the fade, and go."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
     segment.request_stop()
     time.sleep(1.0)
+    Path(log_path).unlink(missing_ok=True)
     os._exit(1)

@@ -139,6 +139,9 @@ START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0}
 HANG_S = 3.0
 """A running child without a heartbeat for so long is killed and started again."""
 
+RUNS = (State.RUNNING, State.FINISHED)
+"""A short film may be over before we look."""
+
 MODULES = {
     "capture": "livemove.capture.process",
     "synthesis": "livemove.synthesis.process",
@@ -255,8 +258,10 @@ class _Session:
                 notice = child.watch()
                 if notice:
                     self.notices.append(notice)
+            if self.recorder and (trouble := self.recorder.trouble()):
+                self.notices.append(trouble)
             now = now_s()
-            if self.playing_s is None and all(c.life.state >= State.RUNNING for c in self.children.values()):
+            if self.playing_s is None and all(c.life.state in RUNS for c in self.children.values()):
                 self._everything_runs(now)
             if now >= status_due_s:
                 self._tell()
@@ -403,9 +408,9 @@ class _Child:
         """Look after it once; a notice if it was started again. Raises its error if it never ran."""
         now = now_s()
         state = self.life.state
-        if state is State.RUNNING:
+        if state in RUNS:
             self._has_run = True
-        if state is State.FINISHED and self._has_run:
+        if state is State.FINISHED:
             return None
         if self.process is None:
             if now >= self._retry_s:
@@ -417,13 +422,15 @@ class _Child:
             if state is State.RUNNING and now - self._started_s > 10.0:
                 self._pause_s = 0.0
             return None
+        crashed = self.process.exitcode == 1
         self._kill()
         error = self.life.error
         if not self._has_run:
             raise error or LivemoveError(f"the {self.role} process {reason}: {self._log.keep()}")
+        why = error or (self._log.keep() if crashed else None)
         self._retry_s = now + self._pause_s
         self._pause_s = min(max(2 * self._pause_s, 0.25), 2.0)
-        return f"{self.role} {reason}{f' ({error})' if error else ''}: starting it again"
+        return f"{self.role} {reason}{f' ({why})' if why else ''}: starting it again"
 
     def _trouble(self, state: State, now: float) -> str | None:
         assert self.process is not None
@@ -444,9 +451,10 @@ class _Child:
             self.process = None
 
     def join(self, deadline_s: float) -> None:
-        """Wait for its own end until the deadline, then end it."""
+        """Wait for its own end until the deadline, then end it; at once if it does not sound yet."""
         if self.process is not None:
-            self.process.join(max(0.0, deadline_s - now_s()))
+            if self.life.state in RUNS:
+                self.process.join(max(0.0, deadline_s - now_s()))
             self._kill()
 
 

@@ -123,7 +123,7 @@ def test_what_jack_hears_has_no_gap_and_nothing_above_one(
 
     # What is written is what was played.
     taken, rate = soundfile.read(take, dtype="float32")
-    assert abs(len(taken) / rate - report["seconds"]) < 1.0
+    assert abs(len(taken) / rate - report["seconds"]) < 0.3
     assert breaks(steady(taken, rate), rate) <= counted(report)
     assert abs(taken[-1]) < 1e-3
 
@@ -149,7 +149,7 @@ def test_a_take_needs_no_sound_card(model: Path, tmp_path: Path) -> None:
     report, _ = perform(model, duration_s=2.0, output=take)
     x, rate = soundfile.read(take, dtype="float32")
     assert rate == 48000
-    assert abs(len(x) / rate - 2.0) < 0.6
+    assert abs(len(x) / rate - report["seconds"]) < 0.3
     assert breaks(steady(x, rate), rate) <= counted(report)
 
 

@@ -10,6 +10,7 @@ In: the tap. Out: a 24-bit mono WAV. Runs as a thread of the supervisor, so that
 from __future__ import annotations
 
 import threading
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,11 @@ def check_writable(path: Path) -> None:
 
 
 class Recorder:
-    """Appends everything the tap carries to path from `start` to `stop`. lost: samples overwritten before we came."""
+    """Writes everything the tap carries to path, from `start` to `stop`. Used by the supervisor."""
 
     def __init__(self, segment: Segment, path: Path) -> None:
         self.path = path
-        self.lost = 0
-        self.error: str | None = None
+        self._troubles: deque[str] = deque()
         self._tap: Tap = segment.tap
         self._stop = threading.Event()
         self._at = 0
@@ -49,11 +49,12 @@ class Recorder:
         self._thread: threading.Thread | None = None
 
     def start(self, rate: float) -> None:
-        """Supervisor, once the device's rate is known. Raises OutputError."""
+        """From now on, at the device's rate. Raises OutputError."""
         try:
             file = soundfile.SoundFile(str(self.path), "w", samplerate=round(rate), channels=1, subtype="PCM_24")
         except (OSError, soundfile.LibsndfileError) as error:
             raise OutputError(f"{self.path} cannot be written: {error}; choose another --output") from error
+        self._at = self._tap.written
         self._thread = threading.Thread(target=self._run, args=(file,), name="recorder", daemon=True)
         self._thread.start()
 
@@ -64,6 +65,10 @@ class Recorder:
             self._thread.join()
             self._thread = None
 
+    def trouble(self) -> str | None:
+        """A line for the person about something that went wrong since the last call."""
+        return self._troubles.popleft() if self._troubles else None
+
     def _run(self, file: soundfile.SoundFile) -> None:
         try:
             with file:
@@ -71,14 +76,14 @@ class Recorder:
                     self._drain(file)
                 self._drain(file)
         except (OSError, soundfile.LibsndfileError) as error:
-            self.error = f"{self.path} is no longer written: {error}"
+            self._troubles.append(f"{self.path} is no longer written: {error}")
 
     def _drain(self, file: soundfile.SoundFile) -> None:
-        """Everything played so far. What was overwritten becomes silence of the same length, and is counted."""
+        """Everything played so far. What was overwritten before we came becomes silence of the same length."""
         while (waiting := self._tap.written - self._at) > 0:
             chunk = self._chunk[: min(waiting, CHUNK)]
             if not self._tap.read(self._at, chunk):
                 chunk[:] = 0.0
-                self.lost += len(chunk)
+                self._troubles.append(f"{self.path} has a hole of {len(chunk)} samples: the disk was too slow")
             file.write(chunk)
             self._at += len(chunk)

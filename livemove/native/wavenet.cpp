@@ -254,8 +254,8 @@ private:
     static size_t bound(const Sizes& n, const std::vector<int>& dilations) {
         const size_t r = n.residual, s = n.skip, a = n.hidden, e = n.conditioning, layers = dilations.size();
         const size_t symbols = n.mulaw ? n.classes : n.bands, out = (n.mulaw ? n.classes : 3 * n.mixtures * n.bands) + 64;
-        size_t floats = layers * (2 * r * (2 * r + e + 4 + kBatch) + r * (r + s + 1) + 2 * s);
-        floats += 2 * symbols * r + s * a + a * out + 8 * (s + a + out + r + e);
+        size_t floats = layers * (2 * r * (2 * r + e + 7 + kBatch) + r * (r + s + 4) + 2 * s);
+        floats += 2 * symbols * r + s * a + a * out + 8 * (s + a + out + r + e) + 2 * a * (s / kGroup + 1);
         floats += 2 * static_cast<size_t>(n.channels) * (e + 2) + std::max(n.styles, 1) * e + 2 * n.harmonics * r;
         floats += (kHop / n.bands) * (2 * n.harmonics + r + 16 + n.bands) + 20 * static_cast<size_t>(n.taps);
         floats += 16 * static_cast<size_t>(n.taps + n.bands) + 2 * static_cast<size_t>(n.classes);
@@ -311,40 +311,107 @@ private:
 
     const void* pack(const float* w, int rows, int columns) { return pack_matrix(w, rows, columns, isa_.max_tile); }
 
-    // w [rows, columns] as int8 in tiles, [int8_rows rows] together for each column; the scale of each column, and what
-    // inputs shifted by 32768 add to it.
-    void pack_int8(const float* w, int rows, int columns, Layer& layer) {
-        float* scale = arena_.take<float>(columns);
-        int32_t* offset = arena_.take<int32_t>(columns);
-        int8_t* packed = arena_.take<int8_t>(static_cast<size_t>(rows) * columns);
-        const auto at = [&](int row, int column) { return w[static_cast<size_t>(row) * columns + column]; };
-        std::vector<float> unit(columns);
+    // w [rows, columns] / unit, rounded, with one unit per column that lets the largest entry be `most` and the magnitudes
+    // sum to no more than `sum` (rounding may add 1/2 per row).
+    std::vector<int> quantise(const float* w, int rows, int columns, double most, double sum, const float** units) {
+        float* unit = arena_.take<float>(columns);
+        std::vector<int> whole(static_cast<size_t>(rows) * columns);
         for (int c = 0; c < columns; ++c) {
-            float largest = 0.0f;
-            for (int row = 0; row < rows; ++row) largest = std::max(largest, std::fabs(at(row, c)));
-            unit[c] = largest > 0.0f ? largest / 127.0f : 1.0f;
-            scale[c] = unit[c] / 32767.0f;  // the inputs are gate outputs in -1..1 as 16-bit fixed point
+            double largest = 0.0, total = 0.0;
+            for (int row = 0; row < rows; ++row) {
+                const double magnitude = std::fabs(w[static_cast<size_t>(row) * columns + c]);
+                largest = std::max(largest, magnitude);
+                total += magnitude;
+            }
+            const double fits = std::max(largest / most, total / (sum - rows));
+            unit[c] = static_cast<float>(fits > 0.0 ? fits : 1.0);
+            for (int row = 0; row < rows; ++row) {
+                const size_t at = static_cast<size_t>(row) * columns + c;
+                whole[at] = static_cast<int>(std::min(std::max(std::rint(static_cast<double>(w[at]) / unit[c]), -most), most));
+            }
         }
-        int8_t* to = packed;
-        for (int column = 0, left = columns / isa_.lanes; left > 0;) {
-            const int tile = next_tile(left, isa_.int8_tile);
-            for (int row = 0; row < rows; row += isa_.int8_rows) {
+        *units = unit;
+        return whole;
+    }
+
+    // The columns of a matrix tile by tile: visit(first column, vectors).
+    template <class Visit>
+    void tiles(int columns, Visit visit) const {
+        for (int column = 0; column < columns;) {
+            const int tile = next_tile((columns - column) / isa_.lanes, isa_.int_tile);
+            visit(column, tile);
+            column += tile * isa_.lanes;
+        }
+    }
+
+    Fixed pack_int8(const float* w, int rows, int columns) {
+        Fixed fixed{};
+        const std::vector<int> whole = quantise(w, rows, columns, 127.0, 1e9, &fixed.unit);
+        int8_t* to = arena_.take<int8_t>(whole.size());
+        int32_t* offset = arena_.take<int32_t>(columns);
+        fixed.weights = to;
+        fixed.offset = offset;
+        const int group = isa_.digits ? 4 : 2;
+        tiles(columns, [&](int column, int tile) {
+            for (int row = 0; row < rows; row += group) {
                 for (int c = column; c < column + tile * isa_.lanes; ++c) {
-                    for (int k = row; k < row + isa_.int8_rows; ++k) {
-                        *to = static_cast<int8_t>(std::lrint(at(k, c) / unit[c]));
-                        offset[c] += 32768 * *to++;
+                    for (int k = row; k < row + group; ++k) {
+                        const int v = whole[static_cast<size_t>(k) * columns + c];
+                        *to++ = static_cast<int8_t>(v);
+                        offset[c] += 32768 * v;
                     }
                 }
             }
-            left -= tile;
-            column += tile * isa_.lanes;
-        }
-        layer.skip = packed;
-        layer.skip_scale = scale;
-        layer.skip_offset = offset;
+        });
+        return fixed;
     }
 
-    void pack(const nb::dict& tensors, bool int8) {
+    Fixed pack_int12(const float* w, int rows, int columns) {
+        Fixed fixed{};
+        const std::vector<int> whole = quantise(w, rows, columns, 2047.0, 65535.0, &fixed.unit);
+        const auto at = [&](int row, int column) { return whole[static_cast<size_t>(row) * columns + column]; };
+        int32_t* offset = arena_.take<int32_t>(2 * static_cast<size_t>(columns));
+        fixed.offset = offset;
+        size_t bytes = 0;
+        tiles(columns, [&](int, int tile) { bytes += int12_bytes(tile, isa_.digits) * isa_.lanes * rows; });
+        if (!isa_.digits) {
+            int16_t* to = reinterpret_cast<int16_t*>(arena_.take<int8_t>(bytes));
+            fixed.weights = reinterpret_cast<const int8_t*>(to);
+            tiles(columns, [&](int column, int tile) {
+                for (int row = 0; row < rows; row += 2) {
+                    for (int c = column; c < column + tile * isa_.lanes; ++c) {
+                        for (int k = row; k < row + 2; ++k) *to++ = static_cast<int16_t>(at(k, c));
+                    }
+                }
+            });
+            return fixed;
+        }
+        int8_t* to = arena_.take<int8_t>(bytes);
+        fixed.weights = to;
+        const auto low = [](int v) { return v & 15; };
+        tiles(columns, [&](int column, int tile) {
+            const int width = tile * isa_.lanes, half = tile > 1 ? width / 2 : width;
+            for (int row = 0; row < rows; row += 4) {
+                for (int c = column; c < column + width; ++c) {
+                    for (int k = row; k < row + 4; ++k) {
+                        const int v = at(k, c);
+                        *to++ = static_cast<int8_t>((v - low(v)) / 16);
+                        offset[c] += 128 * ((v - low(v)) / 16);
+                        offset[columns + c] += (32768 - 128) * low(v);  // 128: mean of the digit left out
+                    }
+                }
+                for (int c = column; c < column + half; ++c) {  // second half of the tile's columns in the upper nibbles
+                    for (int k = row; k < row + 4; ++k) {
+                        const int upper = tile > 1 ? low(at(k, c + half)) : 0;
+                        *to++ = static_cast<int8_t>(low(at(k, c)) | upper << 4);
+                    }
+                }
+            }
+        });
+        return fixed;
+    }
+
+    void pack(const nb::dict& tensors, bool fixed) {
         const int layers = static_cast<int>(dilations_.size());
         const size_t r = n_.residual, s = n_.skip, a = n_.hidden, e = n_.conditioning;
         const int ri = n_.residual, si = n_.skip;
@@ -356,21 +423,18 @@ private:
         layers_.resize(layers);
         for (int l = 0; l < layers; ++l) {  // what every step reads, in the order it is read
             Layer& layer = layers_[l];
-            layer.now = pack(now.data() + l * r * 2 * r, ri, 2 * ri);
-            layer.skip_scale = nullptr;
-            layer.skip_offset = nullptr;
-            const float* w = skip.data() + l * r * s;
-            if (int8) {
-                pack_int8(w, ri, si, layer);
+            const float *now_l = now.data() + l * r * 2 * r, *skip_l = skip.data() + l * r * s;
+            const float* residual_l = l < layers - 1 ? residual.data() + l * r * r : nullptr;
+            if (fixed) {
+                layer.fixed_now = pack_int12(now_l, ri, 2 * ri);
+                layer.fixed_skip = pack_int8(skip_l, ri, si);
+                if (residual_l) layer.fixed_residual = pack_int12(residual_l, ri, ri);
             } else {
-                layer.skip = pack(w, ri, si);
+                layer.now = pack(now_l, ri, 2 * ri);
+                layer.skip = pack(skip_l, ri, si);
+                if (residual_l) layer.residual = pack(residual_l, ri, ri);
             }
-            layer.residual = nullptr;
-            layer.residual_bias = nullptr;
-            if (l < layers - 1) {
-                layer.residual = pack(residual.data() + l * r * r, ri, ri);
-                layer.residual_bias = copy(residual_bias.data() + l * r, r);
-            }
+            if (residual_l) layer.residual_bias = copy(residual_bias.data() + l * r, r);
         }
         Plan& p = plan_;
         p.mulaw = n_.mulaw;
@@ -381,9 +445,17 @@ private:
         p.residual = ri, p.skip = si, p.hidden = n_.hidden, p.conditioning = n_.conditioning, p.layers = layers;
         p.steps = kHop / n_.bands;
         p.phase_width = 2 * n_.harmonics;
-        p.int8_skip = int8;
+        p.fixed = fixed;
         p.skip_bias = copy(tensor(tensors, "skip.bias", s).data(), s);
-        p.head_1 = pack(tensor(tensors, "head.weight_1", s * a).data(), si, n_.hidden);
+        const In head_1 = tensor(tensors, "head.weight_1", s * a);
+        if (fixed) {
+            for (int row = 0; row < si; row += kGroup) {
+                head_1_.push_back(pack_int8(head_1.data() + row * a, std::min(kGroup, si - row), n_.hidden));
+            }
+            p.fixed_head_1 = head_1_.data();
+        } else {
+            p.head_1 = pack(head_1.data(), si, n_.hidden);
+        }
         p.head_bias_1 = copy(tensor(tensors, "head.bias_1", a).data(), a);
         std::vector<int> order(p.parameters);  // packed column -> column of the model
         for (int i = 0; i < p.parameters; ++i) {
@@ -442,7 +514,8 @@ private:
         p.start = arena_.take<float>(steps * r);
         p.draw = arena_.take<float>(steps * padded(n_.bands, 16) + 16);
         p.gated = arena_.take<float>(2 * r);
-        p.gated_16 = arena_.take<int16_t>(2 * r);
+        p.gated_fixed = arena_.take<int16_t>(2 * r);
+        p.input_fixed = arena_.take<int16_t>(std::max(n_.residual, kGroup));
         p.z = arena_.take<float>(2 * r);
         p.sum = arena_.take<float>(n_.skip);
         p.dense = arena_.take<float>(width);
@@ -546,6 +619,7 @@ private:
     std::vector<int> dilations_;
     Arena arena_;
     std::vector<Layer> layers_;
+    std::vector<Fixed> head_1_;
     Plan plan_{};
     const float *ranges_ = nullptr, *conditioner_ = nullptr, *conditioner_bias_ = nullptr, *styles_ = nullptr;
     const float *decode_ = nullptr, *scale_ = nullptr;

@@ -12,16 +12,28 @@ namespace livemove {
 // Every hop of every spec (256 / bands steps, bands <= 16) is a whole number of batches.
 constexpr int kBatch = 16;
 
+// Rows of the first head matrix that share their units in the fixed-point plan.
+constexpr int kGroup = 64;
+
+// A gate output or a scaled input of 1 is 32767 in fixed point.
+constexpr float kFixedStep = 1.0f / 32767.0f;
+
+// A matrix in int8 or 12 bits: integer = weight / unit of its column.
+struct Fixed {
+    const int8_t* weights;  // in the order the instruction set's products want
+    const float* unit;      // [columns]
+    const int32_t* offset;  // [columns], 12-bit [2][columns]: see wavenet_kernels.hpp
+};
+
 struct Layer {
     const void* past;         // packed for batches of `batch` rows
     const void* now;          // packed [R -> 2R]
     const void* condition;    // packed [E -> 2R]
     const float* bias;        // [2R]
-    const void* residual;     // packed [R -> R]; null in the last layer
+    const void* residual;     // packed [R -> R]; none in the last layer
     const float* residual_bias;
-    const void* skip;         // packed [R -> S]: halves, or int8 when the plan says so
-    const float* skip_scale;    // [S], int8 only
-    const int32_t* skip_offset; // [S], int8 only
+    const void* skip;         // packed [R -> S]
+    Fixed fixed_now, fixed_residual, fixed_skip;  // instead of now, residual and skip in the fixed-point plan
     float* ring;              // [mask + 1][R] inputs of this layer, a power of two of them
     float* base;              // [2R] this hop's condition and bias
     float* ahead;             // [batch][2R] past taps, condition and bias of the steps of the running batch
@@ -32,13 +44,15 @@ struct Layer {
 
 struct Plan {
     int mulaw, bands, mixtures, parameters, parameters_padded;
-    int residual, skip, hidden, conditioning, layers, steps, phase_width, int8_skip;
+    int residual, skip, hidden, conditioning, layers, steps, phase_width;
+    int fixed;                  // fixed-point: skip and head_1 in int8, now and residual in 12 bits; the rest as ever
     Layer* layer;
     const void* input[2];       // packed [symbols -> R]; mulaw: rows of an embedding
     const void* input_phase;    // packed [phase_width -> R]
     const float* input_bias;    // [R]
     const float* skip_bias;     // [S]
     const void* head_1;         // packed [S -> A]
+    const Fixed* fixed_head_1;  // [groups of kGroup rows], instead of head_1 in the fixed-point plan
     const float* head_bias_1;   // [A]
     const void* head_2;         // packed [A -> parameters_padded]; logistic columns reordered to [3, mixtures, bands]
     const float* head_bias_2;   // [parameters_padded]
@@ -48,7 +62,8 @@ struct Plan {
     float* start;               // [steps][R] bias and phase part of the layer-0 input
     float* draw;                // [steps][bands padded] logit of the noise (logistic)
     float* gated;               // [2][R] gate outputs of this layer and the one before
-    int16_t* gated_16;          // [2][R] the same as 16-bit fixed point, when skip is int8
+    int16_t* gated_fixed;       // [2][R] the same in fixed point
+    int16_t* input_fixed;       // [max(R, kGroup)] inputs in fixed point of their own range
     float* z;                   // [2R]
     float* sum;                 // [S] skip sum
     float* dense;               // [max(S, A)] positive activations, compacted
@@ -67,8 +82,8 @@ struct Isa {
     int lanes;       // floats per vector
     int max_tile;    // most accumulators of a matrix-vector tile
     int gemm_tile;   // accumulators of a batched tile
-    int int8_tile;   // accumulators of an int8 tile
-    int int8_rows;   // rows of int8 weights that lie together, 2 or 4
+    int int_tile;    // widest tile of the integer products
+    int digits;      // 1: integer products take bytes, four rows together; 0: int16, two rows together
     int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
     // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when not
     // null, parameters [steps][plan.parameters].
@@ -97,6 +112,11 @@ static inline int next_tile(int vectors_left, int max_tile) {
 static inline int batch_tile(int rows, int gemm_tile, int max_tile) {
     const int tile = gemm_tile / (rows < 8 ? rows : 8);
     return tile < 1 ? 1 : tile > max_tile ? max_tile : tile;
+}
+
+// Bytes of a 12-bit weight times columns / LANES of its tile; see wavenet_kernels.hpp for the order.
+static inline size_t int12_bytes(int tile, int digits) {
+    return digits ? static_cast<size_t>(tile) + (tile > 1 ? tile / 2 : 1) : 2 * static_cast<size_t>(tile);
 }
 
 static inline int padded(int n, int to) { return (n + to - 1) / to * to; }

@@ -8,12 +8,12 @@
 #define LM_MAX_TILE 8
 #define LM_HALF_IS_STORAGE 1
 #define LM_GEMM_TILE 8
-#define LM_INT8_ROWS 2
+#define LM_DIGITS 0
 
 namespace livemove {
 namespace {
 
-constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT8_TILE = 8;
+constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8, INT_SUMS = 8;
 using V = __m256;
 using VI = __m256i;
 using Half = uint16_t;
@@ -68,17 +68,27 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
 }
 
 LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
-    const __m256i scaled = _mm256_cvtps_epi32(_mm256_mul_ps(x, _mm256_set1_ps(32767.0f)));
-    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(scaled, scaled), 0x08);
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole, whole), 0x08);
     _mm_store_si128(reinterpret_cast<__m128i*>(row + index), _mm256_castsi256_si128(packed));
+}
+
+LM_INLINE float v_largest(V x) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
 
 LM_INLINE VI vi_zero() { return _mm256_setzero_si256(); }
 LM_INLINE VI vi_pair(const int16_t* p) { return _mm256_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
 LM_INLINE V vi_float(VI x) { return _mm256_cvtepi32_ps(x); }
 LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
     const VI wide = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(w)));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, wide));
+}
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, _mm256_load_si256(reinterpret_cast<const __m256i*>(w))));
 }
 
 }  // namespace
@@ -87,5 +97,5 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
 #include "wavenet_kernels.hpp"
 
 namespace livemove {
-extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT8_TILE, LM_INT8_ROWS, 2, hop, synthesis, evaluate};
+extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
 }  // namespace livemove

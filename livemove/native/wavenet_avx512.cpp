@@ -9,15 +9,15 @@
 #define LM_HALF_IS_STORAGE 1
 #define LM_GEMM_TILE 16
 #ifdef LIVEMOVE_VNNI
-#define LM_INT8_ROWS 4
+#define LM_DIGITS 1
 #else
-#define LM_INT8_ROWS 2
+#define LM_DIGITS 0
 #endif
 
 namespace livemove {
 namespace {
 
-constexpr int LANES = 16, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT8_TILE = 8;
+constexpr int LANES = 16, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8, INT_SUMS = 16;
 using V = __m512;
 using VI = __m512i;
 using Half = uint16_t;
@@ -64,23 +64,28 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
     return _mm_popcnt_u32(keep);
 }
 
-LM_INLINE __m512i v_fixed(V x) { return _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(32767.0f))); }
+LM_INLINE float v_largest(V x) { return _mm512_reduce_max_ps(x); }
 LM_INLINE VI vi_zero() { return _mm512_setzero_si512(); }
+LM_INLINE VI vi_load(const void* p) { return _mm512_load_si512(p); }
+LM_INLINE VI vi_add(VI a, VI b) { return _mm512_add_epi32(a, b); }
 LM_INLINE V vi_float(VI x) { return _mm512_cvtepi32_ps(x); }
 
-#ifdef LIVEMOVE_VNNI
+#if LM_DIGITS
 LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
-    const __m512i shifted = _mm512_add_epi32(v_fixed(x), _mm512_set1_epi32(32768));
+    const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(32768));
     uint8_t* bytes = reinterpret_cast<uint8_t*>(row) + index;
     _mm_store_si128(reinterpret_cast<__m128i*>(bytes), _mm512_cvtepi32_epi8(_mm512_srli_epi32(shifted, 8)));
     _mm_store_si128(reinterpret_cast<__m128i*>(bytes + rows), _mm512_cvtepi32_epi8(shifted));
 }
 
-LM_INLINE VI vi_load(const void* p) { return _mm512_load_si512(p); }
 LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
-LM_INLINE VI vi_add(VI a, VI b) { return _mm512_add_epi32(a, b); }
 LM_INLINE VI vi_sub(VI a, VI b) { return _mm512_sub_epi32(a, b); }
-LM_INLINE VI vi_shift_8(VI x) { return _mm512_slli_epi32(x, 8); }
+template <int N>
+LM_INLINE VI vi_shift(VI x) {
+    return _mm512_slli_epi32(x, N);
+}
+LM_INLINE VI vi_low_nibbles(VI x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+LM_INLINE VI vi_high_nibbles(VI x) { return vi_low_nibbles(_mm512_srli_epi16(x, 4)); }
 LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
 #if defined(__GNUC__) && !defined(__clang__)
     // GCC 12 copies every accumulator twice around the intrinsic, which halves the rate.
@@ -92,13 +97,16 @@ LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
 }
 #else
 LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(row + index), _mm512_cvtsepi32_epi16(v_fixed(x)));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(row + index), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
 }
 
 LM_INLINE VI vi_pair(const int16_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
 LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
     const VI wide = _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(w)));
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pair, wide));
+}
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(pair, vi_load(w)));
 }
 #endif
 
@@ -109,8 +117,8 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
 
 namespace livemove {
 #ifdef LIVEMOVE_VNNI
-extern const Isa kAvx512Vnni = {"avx512vnni", LANES, MAX_TILE, GEMM_TILE, INT8_TILE, LM_INT8_ROWS, 2, hop, synthesis, evaluate};
+extern const Isa kAvx512Vnni = {"avx512vnni", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
 #else
-extern const Isa kAvx512 = {"avx512", LANES, MAX_TILE, GEMM_TILE, INT8_TILE, LM_INT8_ROWS, 2, hop, synthesis, evaluate};
+extern const Isa kAvx512 = {"avx512", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
 #endif
 }  // namespace livemove

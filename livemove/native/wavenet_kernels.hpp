@@ -237,69 +237,177 @@ inline void past_taps(const Plan& plan, const Layer& layer) {
     }
 }
 
-// sum += scale * (x @ w) with int8 weights and inputs in -1..1 as 16-bit fixed point, exact in int32: every machine gets
-// the same integers. Up to 512 rows cannot overflow: 127 * 32767 * 512 < 2^31.
-#if LM_INT8_ROWS == 4
-// w lies as [tile][four rows][column][4]; x + 32768 is split into two unsigned digits, bytes [rows] high then [rows] low,
-// because the dot product takes unsigned times signed bytes; offset is what the 32768 added.
+// Fixed-point products. Inputs are 16-bit fixed point (32767 is 1 or the largest of them), weights int8 or 12-bit with
+// one unit per column. All sums are exact in int32 as long as a column has at most 512 rows (127 * 32767 * 512 < 2^31)
+// or, with 12 bits, magnitudes that sum to 65535, which the packer sees to.
+#if LM_DIGITS
+// Dot products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned digits of
+// x + 32768, bytes [rows] high then [rows] low. int8 weights lie as [tile][four rows][column][4]; 12-bit ones as their
+// signed upper eight bits like that, then their lower four, two columns to a byte. The offsets are what 32768 added.
 template <int T>
-LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT scale,
-                         const int32_t* LM_RESTRICT offset, float* LM_RESTRICT sum) {
+LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
+                         const int32_t* LM_RESTRICT offset, float scale, float* LM_RESTRICT sum) {
     const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
-    VI total[T], fine[T];
+    VI coarse[T], fine[T];
     LM_UNROLL
-    for (int i = 0; i < T; ++i) total[i] = fine[i] = vi_zero();
+    for (int i = 0; i < T; ++i) coarse[i] = fine[i] = vi_zero();
     for (int row = 0; row < rows; row += 4, w += 4 * T * LANES) {
         const VI h = vi_broadcast(high + row), l = vi_broadcast(low + row);
         LM_UNROLL
         for (int i = 0; i < T; ++i) {
             const VI weight = vi_load(w + 4 * i * LANES);
-            total[i] = vi_dot(total[i], h, weight);
+            coarse[i] = vi_dot(coarse[i], h, weight);
             fine[i] = vi_dot(fine[i], l, weight);
+        }
+    }
+    const V factor = v_set(scale);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        const VI exact = vi_sub(vi_add(vi_shift<8>(coarse[i]), fine[i]), vi_load(offset + i * LANES));
+        const V by = v_mul(factor, v_load(unit + i * LANES));
+        v_store(sum + i * LANES, v_fma(by, vi_float(exact), v_load(sum + i * LANES)));
+    }
+}
+
+// The lower digit of the input times the lower four bits of the weight is left out but for its mean: it is 1e-4 of the
+// rounding of the weights.
+template <int T>
+LM_INLINE void tile_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
+                          const int32_t* LM_RESTRICT offset, int columns, float scale, const float* init,
+                          const float* init_2, float* y) {
+    constexpr int PAIRS = T > 1 ? T / 2 : 1;
+    const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
+    VI coarse[T], middle[T], fine[T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) coarse[i] = middle[i] = fine[i] = vi_zero();
+    for (int row = 0; row < rows; row += 4, w += 4 * (T + PAIRS) * LANES) {
+        const VI h = vi_broadcast(high + row), l = vi_broadcast(low + row);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) {
+            const VI weight = vi_load(w + 4 * i * LANES);
+            coarse[i] = vi_dot(coarse[i], h, weight);
+            middle[i] = vi_dot(middle[i], l, weight);
+        }
+        LM_UNROLL
+        for (int i = 0; i < PAIRS; ++i) {
+            const VI nibbles = vi_load(w + 4 * (T + i) * LANES);
+            fine[i] = vi_dot(fine[i], h, vi_low_nibbles(nibbles));
+            if constexpr (T > 1) fine[PAIRS + i] = vi_dot(fine[PAIRS + i], h, vi_high_nibbles(nibbles));
+        }
+    }
+    const V factor = v_set(scale), step = v_set(4096.0f);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        const VI upper = vi_sub(coarse[i], vi_load(offset + i * LANES));
+        const VI lower = vi_add(vi_shift<4>(middle[i]), vi_shift<8>(fine[i]));
+        const VI rest = vi_sub(lower, vi_load(offset + columns + i * LANES));
+        const V exact = v_fma(step, vi_float(upper), vi_float(rest));
+        V start = v_load(init + i * LANES);
+        if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
+        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), exact, start));
+    }
+}
+#else
+// int8 weights lie as [tile][pair of rows][column][2]; 12-bit ones as int16 in the same order.
+template <int T, class Integer>
+LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows, VI (&total)[T]) {
+    constexpr int U = INT_SUMS / T;
+    VI sum[U][T];
+    LM_UNROLL
+    for (int u = 0; u < U; ++u) {
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) sum[u][i] = vi_zero();
+    }
+    for (int row = 0; row < rows; row += 2 * U) {
+        LM_UNROLL
+        for (int u = 0; u < U; ++u, w += 2 * T * LANES) {
+            const VI pair = vi_pair(x + row + 2 * u);
+            LM_UNROLL
+            for (int i = 0; i < T; ++i) sum[u][i] = vi_dot(sum[u][i], pair, w + 2 * i * LANES);
         }
     }
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        const VI exact = vi_sub(vi_add(vi_shift_8(total[i]), fine[i]), vi_load(offset + i * LANES));
-        v_store(sum + i * LANES, v_fma(v_load(scale + i * LANES), vi_float(exact), v_load(sum + i * LANES)));
+        total[i] = sum[0][i];
+        LM_UNROLL
+        for (int u = 1; u < U; ++u) total[i] = vi_add(total[i], sum[u][i]);
     }
 }
-#else
-// w lies as [tile][pair of rows][column][2].
+
 template <int T>
-LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows,
-                         const float* LM_RESTRICT scale, const int32_t*, float* LM_RESTRICT sum) {
+LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const int32_t*,
+                         float scale, float* LM_RESTRICT sum) {
     VI total[T];
-    LM_UNROLL
-    for (int i = 0; i < T; ++i) total[i] = vi_zero();
-    for (int row = 0; row < rows; row += 2, w += 2 * T * LANES) {
-        const VI pair = vi_pair(x + row);
-        LM_UNROLL
-        for (int i = 0; i < T; ++i) total[i] = vi_dot(total[i], pair, w + 2 * i * LANES);
-    }
+    sum_pairs<T>(w, x, rows, total);
+    const V factor = v_set(scale);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        v_store(sum + i * LANES, v_fma(v_load(scale + i * LANES), vi_float(total[i]), v_load(sum + i * LANES)));
+        const V by = v_mul(factor, v_load(unit + i * LANES));
+        v_store(sum + i * LANES, v_fma(by, vi_float(total[i]), v_load(sum + i * LANES)));
+    }
+}
+
+template <int T>
+LM_INLINE void tile_int12(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const int32_t*, int,
+                          float scale, const float* init, const float* init_2, float* y) {
+    VI total[T];
+    sum_pairs<T>(reinterpret_cast<const int16_t*>(w), x, rows, total);
+    const V factor = v_set(scale);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        V start = v_load(init + i * LANES);
+        if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
+        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), vi_float(total[i]), start));
     }
 }
 #endif
 
-inline void product_int8(const int8_t* w, const int16_t* x, int rows, int columns, const float* scale,
-                         const int32_t* offset, float* sum) {
-    for (int left = columns / LANES; left > 0;) {
-        const int tile = next_tile(left, INT8_TILE);
+// sum += scale * unit * (x @ w), int8 weights.
+inline void product_int8(const Fixed& f, const int16_t* x, int rows, int columns, float scale, float* sum) {
+    const int8_t* w = f.weights;
+    for (int at = 0; at < columns;) {
+        const int tile = next_tile((columns - at) / LANES, INT_TILE);
         switch (tile) {
-            case 8: tile_int8<8>(w, x, rows, scale, offset, sum); break;
-            case 4: tile_int8<4>(w, x, rows, scale, offset, sum); break;
-            case 2: tile_int8<2>(w, x, rows, scale, offset, sum); break;
-            default: tile_int8<1>(w, x, rows, scale, offset, sum); break;
+            case 8: tile_int8<8>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
+            case 4: tile_int8<4>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
+            case 2: tile_int8<2>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
+            default: tile_int8<1>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
         }
-        left -= tile;
+        at += tile * LANES;
         w += static_cast<size_t>(tile) * LANES * rows;
-        scale += tile * LANES;
-        offset += tile * LANES;
-        sum += tile * LANES;
     }
+}
+
+// y = init (+ init_2) + scale * unit * (x @ w), 12-bit weights.
+inline void product_int12(const Fixed& f, const int16_t* x, int rows, int columns, float scale, const float* init,
+                          const float* init_2, float* y) {
+    const int8_t* w = f.weights;
+    for (int at = 0; at < columns;) {
+        const int tile = next_tile((columns - at) / LANES, INT_TILE);
+        const float *u = f.unit + at, *a = init + at, *b = init_2 ? init_2 + at : nullptr;
+        const int32_t* o = f.offset + at;
+        switch (tile) {
+            case 8: tile_int12<8>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
+            case 4: tile_int12<4>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
+            case 2: tile_int12<2>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
+            default: tile_int12<1>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
+        }
+        at += tile * LANES;
+        w += int12_bytes(tile, LM_DIGITS) * LANES * rows;
+    }
+}
+
+// x as fixed point of its own range; returns the value of one step.
+inline float to_fixed(const float* x, int count, int16_t* y) {
+    V largest = v_set(1e-20f);
+    for (int i = 0; i < count; i += LANES) {
+        const V v = v_load(x + i);
+        largest = v_max(largest, v_max(v, v_sub(v_set(0.0f), v)));
+    }
+    const float range = v_largest(largest);
+    const V scale = v_set(32767.0f / range);
+    for (int i = 0; i < count; i += LANES) v_store_fixed(y, i, count, v_mul(v_load(x + i), scale));
+    return range * kFixedStep;
 }
 
 // --- one step ------------------------------------------------------------------------------------------------------
@@ -312,11 +420,11 @@ inline int positive(const float* x, int count, float* value, int32_t* where) {
 }
 
 inline void add_skip(const Plan& plan, const Layer& layer, int side) {
-    if (plan.int8_skip) {
-        product_int8(static_cast<const int8_t*>(layer.skip), plan.gated_16 + side * plan.residual, plan.residual,
-                     plan.skip, layer.skip_scale, layer.skip_offset, plan.sum);
+    const int r = plan.residual;
+    if (plan.fixed) {
+        product_int8(layer.fixed_skip, plan.gated_fixed + side * r, r, plan.skip, kFixedStep, plan.sum);
     } else {
-        product(layer.skip, plan.gated + side * plan.residual, plan.residual, plan.skip, plan.sum, nullptr, plan.sum);
+        product(layer.skip, plan.gated + side * r, r, plan.skip, plan.sum, nullptr, plan.sum);
     }
 }
 
@@ -338,6 +446,19 @@ inline float* first_input(const Plan& plan, int at) {
     return h;
 }
 
+// The first head matrix in int8, kGroup rows at a time: each group has its own units and its own range of inputs.
+inline void head_1_fixed(const Plan& plan) {
+    const V zero = v_set(0.0f);
+    for (int i = 0; i < plan.skip; i += LANES) v_store(plan.sum + i, v_max(v_load(plan.sum + i), zero));
+    for (int i = 0; i < plan.hidden; i += LANES) v_store(plan.middle + i, v_load(plan.head_bias_1 + i));
+    const Fixed* group = plan.fixed_head_1;
+    for (int row = 0; row < plan.skip; row += kGroup, ++group) {
+        const int rows = plan.skip - row < kGroup ? plan.skip - row : kGroup;
+        const float step = to_fixed(plan.sum + row, rows, plan.input_fixed);
+        product_int8(*group, plan.input_fixed, rows, plan.hidden, step, plan.middle);
+    }
+}
+
 // All of one step up to the distribution. The skip product of a layer stands after the gate of the next one: it does not
 // depend on it, so its multiply-adds fill the latency of the exponentials.
 inline void network_step(const Plan& plan, int at) {
@@ -351,24 +472,39 @@ inline void network_step(const Plan& plan, int at) {
         const Layer& layer = plan.layer[l];
         const int side = l & 1;
         const float* ahead = layer.ahead + (plan.step % static_cast<uint64_t>(layer.batch)) * 2 * r;
-        product(layer.now, h, r, 2 * r, ahead, nullptr, plan.z);
         float* g = plan.gated + side * r;
-        for (int i = 0; i < r; i += LANES) v_store(g + i, v_gate(v_load(plan.z + i), v_load(plan.z + r + i)));
-        if (plan.int8_skip) {
-            for (int i = 0; i < r; i += LANES) v_store_fixed(plan.gated_16 + side * r, i, r, v_load(g + i));
+        int16_t* fixed = plan.gated_fixed + side * r;
+        if (plan.fixed) {
+            const float step = to_fixed(h, r, plan.input_fixed);
+            product_int12(layer.fixed_now, plan.input_fixed, r, 2 * r, step, ahead, nullptr, plan.z);
+        } else {
+            product(layer.now, h, r, 2 * r, ahead, nullptr, plan.z);
+        }
+        for (int i = 0; i < r; i += LANES) {
+            const V gate = v_gate(v_load(plan.z + i), v_load(plan.z + r + i));
+            v_store(g + i, gate);
+            if (plan.fixed) v_store_fixed(fixed, i, r, v_mul(gate, v_set(32767.0f)));
         }
         if (l > 0) add_skip(plan, plan.layer[l - 1], side ^ 1);
-        if (layer.residual) {
+        if (l < plan.layers - 1) {
             const Layer& next = plan.layer[l + 1];
             float* to = next.ring + (plan.step & next.mask) * r;
-            product(layer.residual, g, r, r, h, layer.residual_bias, to);
+            if (plan.fixed) {
+                product_int12(layer.fixed_residual, fixed, r, r, kFixedStep, h, layer.residual_bias, to);
+            } else {
+                product(layer.residual, g, r, r, h, layer.residual_bias, to);
+            }
             h = to;
         }
     }
     add_skip(plan, plan.layer[plan.layers - 1], (plan.layers - 1) & 1);
-    int n = positive(plan.sum, plan.skip, plan.dense, plan.where);
-    product_sparse(plan.head_1, plan.dense, plan.where, n, plan.skip, plan.hidden, plan.head_bias_1, plan.middle);
-    n = positive(plan.middle, plan.hidden, plan.dense, plan.where);
+    if (plan.fixed) {
+        head_1_fixed(plan);
+    } else {
+        const int n = positive(plan.sum, plan.skip, plan.dense, plan.where);
+        product_sparse(plan.head_1, plan.dense, plan.where, n, plan.skip, plan.hidden, plan.head_bias_1, plan.middle);
+    }
+    const int n = positive(plan.middle, plan.hidden, plan.dense, plan.where);
     product_sparse(plan.head_2, plan.dense, plan.where, n, plan.hidden, plan.parameters_padded, plan.head_bias_2,
                    plan.distribution);
 }

@@ -8,12 +8,12 @@
 
 #define LM_MAX_TILE 8
 #define LM_GEMM_TILE 8
-#define LM_INT8_ROWS 2
+#define LM_DIGITS 0
 
 namespace livemove {
 namespace {
 
-constexpr int LANES = 4, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT8_TILE = 8;
+constexpr int LANES = 4, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8, INT_SUMS = 8;
 
 #if defined(__GNUC__) || defined(__clang__)
 typedef float V __attribute__((vector_size(16)));
@@ -122,7 +122,12 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
 }
 
 LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
-    for (int i = 0; i < LANES; ++i) row[index + i] = static_cast<int16_t>(lrintf(x[i] * 32767.0f));
+    for (int i = 0; i < LANES; ++i) row[index + i] = static_cast<int16_t>(lrintf(x[i]));
+}
+LM_INLINE float v_largest(V x) {
+    float largest = x[0];
+    for (int i = 1; i < LANES; ++i) largest = x[i] > largest ? x[i] : largest;
+    return largest;
 }
 
 LM_INLINE VI vi_zero() {
@@ -140,10 +145,17 @@ LM_INLINE V vi_float(VI x) {
     for (int i = 0; i < LANES; ++i) y[i] = static_cast<float>(x[i]);
     return y;
 }
-LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
+LM_INLINE VI vi_add(VI a, VI b) {
+    for (int i = 0; i < LANES; ++i) a[i] += b[i];
+    return a;
+}
+template <class Integer>
+LM_INLINE VI dot(VI sum, VI pair, const Integer* w) {
     for (int i = 0; i < LANES; ++i) sum[i] += pair[0] * w[2 * i] + pair[1] * w[2 * i + 1];
     return sum;
 }
+LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) { return dot(sum, pair, w); }
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) { return dot(sum, pair, w); }
 
 }  // namespace
 }  // namespace livemove
@@ -151,6 +163,6 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
 #include "wavenet_kernels.hpp"
 
 namespace livemove {
-extern const Isa kPortable = {"portable", LANES, MAX_TILE, GEMM_TILE, INT8_TILE, LM_INT8_ROWS,
+extern const Isa kPortable = {"portable", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS,
                               static_cast<int>(sizeof(Half)), hop, synthesis, evaluate};
 }  // namespace livemove

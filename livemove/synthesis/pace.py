@@ -28,7 +28,7 @@ class Lead:
     have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop.
     """
 
-    MARGIN_S = 0.002
+    MARGIN_S = 0.003
     START_S = 0.025
     LEAST_S = 0.003
     MOST_S = 0.15

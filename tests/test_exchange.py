@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from livemove.contracts import CameraError, Controls, LivemoveError, PoseFrame
-from livemove.exchange import BIN_MS, ROLES, Segment, State, now_s, percentile_ms
+from livemove.exchange import BIN_MS, RING_CAPACITY, ROLES, Segment, State, now_s, percentile_ms
+from livemove.native._realtime import Output
 
 
 @pytest.fixture
@@ -162,8 +163,39 @@ def test_an_empty_histogram_has_no_percentile() -> None:
 
 
 def test_the_ring_takes_all_or_nothing(segment: Segment) -> None:
-    from livemove.exchange import RING_CAPACITY
-
     assert segment.ring.write(np.zeros(RING_CAPACITY - 1, np.float32))
     assert not segment.ring.write(np.zeros(2, np.float32))
     assert segment.ring.fill == segment.ring.written == RING_CAPACITY - 1
+
+
+def test_the_first_hops_are_due_until_playing_can_begin(segment: Segment) -> None:
+    segment.ring.set_pace(48000.0, 512)
+    for fill in (0, 256, 512, 768):
+        assert segment.ring.fill == fill
+        assert segment.ring.wait_due(1.5 * 512 / 48000, 0.0)
+        segment.ring.write(np.zeros(256, np.float32))
+    assert not segment.ring.wait_due(1.5 * 512 / 48000, 0.0)
+    assert segment.ring.target == 1024
+
+
+def test_hops_are_due_when_the_lead_before_a_callback_begins(segment: Segment) -> None:
+    block_s = 480 / 48000
+    segment.ring.set_pace(48000.0, 480)
+    output = Output(segment.bytes, 48000.0, 1, 0.0)
+    output.render(480)
+    called_s = segment.playback.heartbeat_s
+    assert segment.ring.wait_due(0.004, 1.0)
+    assert now_s() - called_s >= block_s - 0.004
+
+
+def test_a_late_callback_does_not_delay_the_one_after_it(segment: Segment) -> None:
+    """The device goes on in time: a block that was not taken yet is wanted beside the next one."""
+    block_s = 480 / 48000
+    segment.ring.set_pace(48000.0, 480)
+    output = Output(segment.bytes, 48000.0, 1, 0.0)
+    output.render(480)
+    called_s = segment.playback.heartbeat_s
+    segment.ring.wait_due(0.004, 1.0)
+    segment.ring.write(np.zeros(480, np.float32))
+    assert segment.ring.wait_due(0.004, 1.0)
+    assert now_s() - called_s >= 2 * block_s - 0.004

@@ -257,6 +257,7 @@ struct Pacer {
             grid_s = late < 0.0 || late > 4.0 * period_s ? at : expected + 0.02 * late;
             callbacks = count;
         }
+        if (count == 0) return static_cast<uint64_t>(start_level(lead_s));
         const double most = start_level(lead_s) / block + 2.0;
         return static_cast<uint64_t>(std::fmin(std::fmax(std::floor((now + lead_s - grid_s) / period_s), 0.0), most) * block);
     }

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
-from livemove.contracts import HOP, ModelSpec
+from livemove.capture.posemodel import find_pose_model
+from livemove.contracts import HOP, ModelSpec, PoseModelError
 from livemove.synthesis import settings
 from livemove.synthesis.reference import ReferenceEngine
 
@@ -51,6 +52,15 @@ def dancer_clip() -> Path:
     try:
         return material.fetch_dancer()
     except material.Unavailable as reason:
+        unavailable(str(reason))
+
+
+@pytest.fixture(scope="session")
+def pose_model() -> Path:
+    """MediaPipe's full landmarker, fetched the way livemove itself does."""
+    try:
+        return find_pose_model("full")
+    except PoseModelError as reason:
         unavailable(str(reason))
 
 

@@ -136,7 +136,7 @@ class Report(TypedDict):
 
 STATUS_S = 0.2
 START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0}
-HANG_S = 3.0
+HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
 RUNS = (State.RUNNING, State.FINISHED)

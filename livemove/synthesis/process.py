@@ -22,12 +22,17 @@ from livemove.contracts import HOP, Engine, Float32, ModelSpec, PoseFrame
 from livemove.exchange import AudioRing, Segment, State, now_s
 from livemove.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.mapping import load_mapping
-from livemove.synthesis import make_engine
+from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, ask_for_real_time
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
+
+REAL_TIME_FROM = 2.0
+"""Engines at least so many times faster than needed may run before everybody else. One that needs most of a core must
+not: Linux stops a core's real-time threads, the sound server's too, once they had 0.95 s of a second (measured: a late
+callback every second with an engine at 0.8 times real time)."""
 
 
 class HopWriter:
@@ -57,7 +62,8 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     spec = bundle.spec
     mapping = load_mapping(config.mapping or bundle.mapping_path, spec, FEATURES)
     life.heartbeat()
-    engine = make_engine(config.engine, bundle)
+    choice = choose_engine(config.engine, bundle)
+    engine = choice.engine
     random = np.random.Generator(np.random.SFC64(config.seed))
     _warm_up(engine, spec, random)
     life.heartbeat()
@@ -80,7 +86,8 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     channels = np.zeros((1, len(spec.channels)), np.float32)
 
     life.running(engine.name)
-    ask_for_real_time()
+    if choice.realtime > REAL_TIME_FROM:
+        ask_for_real_time()
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing below makes cycles; a full collection costs tens of ms

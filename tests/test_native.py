@@ -135,6 +135,14 @@ def test_state_survives_a_round_trip() -> None:
     assert all(np.array_equal(v, getattr(before, k)) for k, v in vars(engine.state()).items())
 
 
+def test_a_channel_that_is_not_a_number_does_not_stay() -> None:
+    """It counts as the channel's minimum; let into the queues it would silence the engine until the next reset."""
+    engine = NativeEngine(STAGE, settings.random_weights(STAGE))
+    channels, noise = material(STAGE, 3)
+    channels[1] = np.nan
+    assert np.isfinite(play(engine, channels, noise)).all()
+
+
 def test_noise_decides_what_is_played() -> None:
     engine = NativeEngine(STAGE, settings.random_weights(STAGE))
     channels, noise = material(STAGE, 2)

@@ -1,7 +1,7 @@
 // The native WaveNet generator as Python sees it: packs weights for the machine's vectors, owns the state, drives hops.
-// In: the arrays of contracts.weight_shapes, a name of an instruction set, channels and noise. Out: audio, trace, state.
-// Slow work (packing, allocation, errors) stands in the constructor; `generate` allocates, locks and logs nothing.
-// Argument checking for people is synthesis/native.py's work; what is checked here only keeps memory safe.
+// In: the arrays of contracts.weight_shapes, a name of an instruction set, channels and noise. Out: audio, trace,
+// state. Slow work (packing, allocation, errors) stands in the constructor; `generate` allocates, locks and logs
+// nothing. Argument checking for people is synthesis/native.py's work; what is checked here only keeps memory safe.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -50,7 +50,8 @@ Registers cpuid(uint32_t leaf) {
 #if defined(_MSC_VER)
     int v[4];
     __cpuidex(v, static_cast<int>(leaf), 0);
-    r = {static_cast<uint32_t>(v[0]), static_cast<uint32_t>(v[1]), static_cast<uint32_t>(v[2]), static_cast<uint32_t>(v[3])};
+    r = {static_cast<uint32_t>(v[0]), static_cast<uint32_t>(v[1]), static_cast<uint32_t>(v[2]),
+         static_cast<uint32_t>(v[3])};
 #else
     __cpuid_count(leaf, 0, r.a, r.b, r.c, r.d);
 #endif
@@ -98,8 +99,8 @@ const Isa& find_isa(const std::string& name) {
 
 // --- memory --------------------------------------------------------------------------------------------------------
 
-// One block for weights, scratch and state, in order of use, on huge pages where the system grants them: 2 MB of weights
-// are read every step, and 4 KB pages would cost a TLB miss for every 64 cache lines.
+// One block for weights, scratch and state, in order of use, on huge pages where the system grants them: 2 MB of
+// weights are read every step, and 4 KB pages would cost a TLB miss for every 64 cache lines.
 class Arena {
 public:
     explicit Arena(size_t bytes) : size_(bytes), base_(static_cast<char*>(::operator new(bytes, kAlign))) {
@@ -253,7 +254,8 @@ private:
     // An upper bound of the arena; what is not used is never touched.
     static size_t bound(const Sizes& n, const std::vector<int>& dilations) {
         const size_t r = n.residual, s = n.skip, a = n.hidden, e = n.conditioning, layers = dilations.size();
-        const size_t symbols = n.mulaw ? n.classes : n.bands, out = (n.mulaw ? n.classes : 3 * n.mixtures * n.bands) + 64;
+        const size_t symbols = n.mulaw ? n.classes : n.bands;
+        const size_t out = (n.mulaw ? n.classes : 3 * n.mixtures * n.bands) + 64;
         size_t floats = layers * (2 * r * (2 * r + e + 7 + kBatch) + r * (r + s + 4) + 2 * s);
         floats += 2 * symbols * r + s * a + a * out + 8 * (s + a + out + r + e) + 2 * a * (s / kGroup + 1);
         floats += 2 * static_cast<size_t>(n.channels) * (e + 2) + std::max(n.styles, 1) * e + 2 * n.harmonics * r;
@@ -291,7 +293,8 @@ private:
 
     // w [rows, columns] as tiles of columns, each row-major, in the order the products walk them; columns are taken
     // through `order` and padded with zeros to `width`.
-    const void* pack_matrix(const float* w, int rows, int columns, int widest, const int* order = nullptr, int width = 0) {
+    const void* pack_matrix(const float* w, int rows, int columns, int widest, const int* order = nullptr,
+                            int width = 0) {
         width = width ? width : columns;
         void* packed = arena_.take<char>(static_cast<size_t>(rows) * width * isa_.half_bytes);
         size_t at = 0;
@@ -311,8 +314,8 @@ private:
 
     const void* pack(const float* w, int rows, int columns) { return pack_matrix(w, rows, columns, isa_.max_tile); }
 
-    // w [rows, columns] / unit, rounded, with one unit per column that lets the largest entry be `most` and the magnitudes
-    // sum to no more than `sum` (rounding may add 1/2 per row).
+    // w [rows, columns] / unit, rounded, with one unit per column that lets the largest entry be `most` and the
+    // magnitudes sum to no more than `sum` (rounding may add 1/2 per row).
     std::vector<int> quantise(const float* w, int rows, int columns, double most, double sum, const float** units) {
         float* unit = arena_.take<float>(columns);
         std::vector<int> whole(static_cast<size_t>(rows) * columns);
@@ -327,7 +330,8 @@ private:
             unit[c] = static_cast<float>(fits > 0.0 ? fits : 1.0);
             for (int row = 0; row < rows; ++row) {
                 const size_t at = static_cast<size_t>(row) * columns + c;
-                whole[at] = static_cast<int>(std::min(std::max(std::rint(static_cast<double>(w[at]) / unit[c]), -most), most));
+                whole[at] =
+                    static_cast<int>(std::min(std::max(std::rint(static_cast<double>(w[at]) / unit[c]), -most), most));
             }
         }
         *units = unit;
@@ -400,7 +404,8 @@ private:
                         offset[columns + c] += (32768 - 128) * low(v);  // 128: mean of the digit left out
                     }
                 }
-                for (int c = column; c < column + half; ++c) {  // second half of the tile's columns in the upper nibbles
+                // Lower four bits: the second half of the tile's columns in the upper nibbles.
+                for (int c = column; c < column + half; ++c) {
                     for (int k = row; k < row + 4; ++k) {
                         const int upper = tile > 1 ? low(at(k, c + half)) : 0;
                         *to++ = static_cast<int8_t>(low(at(k, c)) | upper << 4);
@@ -415,8 +420,10 @@ private:
         const int layers = static_cast<int>(dilations_.size());
         const size_t r = n_.residual, s = n_.skip, a = n_.hidden, e = n_.conditioning;
         const int ri = n_.residual, si = n_.skip;
-        const In past = tensor(tensors, "layers.past", layers * r * 2 * r), now = tensor(tensors, "layers.now", layers * r * 2 * r);
-        const In cond = tensor(tensors, "layers.condition", layers * e * 2 * r), bias = tensor(tensors, "layers.bias", layers * 2 * r);
+        const In past = tensor(tensors, "layers.past", layers * r * 2 * r),
+                 now = tensor(tensors, "layers.now", layers * r * 2 * r);
+        const In cond = tensor(tensors, "layers.condition", layers * e * 2 * r),
+                 bias = tensor(tensors, "layers.bias", layers * 2 * r);
         const In residual = tensor(tensors, "layers.residual", (layers - 1) * r * r);
         const In residual_bias = tensor(tensors, "layers.residual_bias", (layers - 1) * r);
         const In skip = tensor(tensors, "layers.skip", layers * r * s);
@@ -459,7 +466,7 @@ private:
         p.head_bias_1 = copy(tensor(tensors, "head.bias_1", a).data(), a);
         std::vector<int> order(p.parameters);  // packed column -> column of the model
         for (int i = 0; i < p.parameters; ++i) {
-            const int band = i % n_.bands, component = i / n_.bands;  // logistic: [3, mixtures, bands] from [bands, 3, mixtures]
+            const int band = i % n_.bands, component = i / n_.bands;  // [3, mixtures, bands] of [bands, 3, mixtures]
             order[i] = n_.mulaw ? i : band * 3 * n_.mixtures + component;
         }
         p.head_2 = pack_matrix(tensor(tensors, "head.weight_2", a * p.parameters).data(), n_.hidden, p.parameters,
@@ -483,7 +490,9 @@ private:
         }
         p.input_bias = copy(tensor(tensors, "input.bias", r).data(), r);
         p.input_phase = nullptr;
-        if (n_.harmonics) p.input_phase = pack(tensor(tensors, "input.phase", p.phase_width * r).data(), p.phase_width, ri);
+        if (n_.harmonics) {
+            p.input_phase = pack(tensor(tensors, "input.phase", p.phase_width * r).data(), p.phase_width, ri);
+        }
 
         for (int l = 0; l < layers; ++l) {  // what is read once a batch or once a hop
             Layer& layer = layers_[l];
@@ -562,7 +571,8 @@ private:
     void check_state(size_t inputs, size_t queues, size_t overlap, size_t phase) const {
         size_t rows = 0;
         for (int d : dilations_) rows += d;
-        expect(inputs == 2 * static_cast<size_t>(n_.bands) && queues == rows * n_.residual && overlap == overlap_ && phase == 1,
+        expect(inputs == 2 * static_cast<size_t>(n_.bands) && queues == rows * n_.residual && overlap == overlap_ &&
+                   phase == 1,
                "state");
     }
 
@@ -573,14 +583,15 @@ private:
         for (int i = 0; i < e; ++i) plan_.embedded[i] = conditioner_bias_[i] + embedding[i];
         for (int c = 0; c < n_.channels; ++c) {
             const float low = ranges_[2 * c], high = ranges_[2 * c + 1];
-            const float x = std::min(std::max((channels[c] - low) / (high - low) * 2.0f - 1.0f, -1.0f), 1.0f);
+            // In this order NaN becomes the lower end: it would stay in the queues for good.
+            const float x = std::min(1.0f, std::max(-1.0f, (channels[c] - low) / (high - low) * 2.0f - 1.0f));
             for (int i = 0; i < e; ++i) plan_.embedded[i] += x * conditioner_[static_cast<size_t>(c) * e + i];
         }
         for (int i = 0; i < e; ++i) plan_.embedded[i] = std::tanh(plan_.embedded[i]);
         if (!n_.harmonics) return;
         const int k = n_.harmonics, pitch = n_.pitch_channel;
         const double low = ranges_[2 * pitch], high = ranges_[2 * pitch + 1];
-        const double note = std::min(std::max(static_cast<double>(channels[pitch]), low), high);
+        const double note = std::min(high, std::max(low, static_cast<double>(channels[pitch])));
         const double hz = 440.0 * std::exp2((note - 69.0) / 12.0), advance = hz * n_.bands / n_.sample_rate;
         double cycles = cycles_;
         for (int step = 0; step < plan_.steps; ++step) {
@@ -645,21 +656,34 @@ NB_MODULE(_wavenet, m) {
         set.evaluate(which, x.data(), y.data(), static_cast<int>(y.size()));
     });
     nb::class_<Generator>(m, "Generator")
-        .def("__init__",
-             [](Generator* self, const nb::dict& n, const std::vector<int>& dilations, const nb::dict& tensors,
-                const In& ranges, const In& filters, const In& decode, const std::string& isa, const std::string& precision) {
-                 const auto get = [&](const char* key) { return nb::cast<int>(n[key]); };
-                 Sizes s{get("bands"), get("classes"), get("mixtures"), get("residual"), get("skip"), get("hidden"),
-                         get("conditioning"), get("channels"), get("styles"), get("harmonics"), get("taps"),
-                         get("mulaw") != 0, nb::cast<double>(n["sample_rate"]), get("pitch_channel")};
-                 new (self) Generator(s, dilations, tensors, ranges, filters, decode, isa, precision);
-             },
-             nb::arg("sizes"), nb::arg("dilations"), nb::arg("tensors"), nb::arg("ranges"), nb::arg("filters"),
-             nb::arg("decode"), nb::arg("isa"), nb::arg("precision"))
+        .def(
+            "__init__",
+            [](Generator* self, const nb::dict& n, const std::vector<int>& dilations, const nb::dict& tensors,
+               const In& ranges, const In& filters, const In& decode, const std::string& isa,
+               const std::string& precision) {
+                const auto get = [&](const char* key) { return nb::cast<int>(n[key]); };
+                Sizes s{get("bands"),
+                        get("classes"),
+                        get("mixtures"),
+                        get("residual"),
+                        get("skip"),
+                        get("hidden"),
+                        get("conditioning"),
+                        get("channels"),
+                        get("styles"),
+                        get("harmonics"),
+                        get("taps"),
+                        get("mulaw") != 0,
+                        nb::cast<double>(n["sample_rate"]),
+                        get("pitch_channel")};
+                new (self) Generator(s, dilations, tensors, ranges, filters, decode, isa, precision);
+            },
+            nb::arg("sizes"), nb::arg("dilations"), nb::arg("tensors"), nb::arg("ranges"), nb::arg("filters"),
+            nb::arg("decode"), nb::arg("isa"), nb::arg("precision"))
         .def_prop_ro("isa", &Generator::isa)
         .def("generate", &Generator::generate, nb::arg("out").noconvert(), nb::arg("channels").noconvert(),
-             nb::arg("noise").noconvert(), nb::arg("style"), nb::arg("temperature"),
-             nb::arg("values").none(), nb::arg("parameters").none())
+             nb::arg("noise").noconvert(), nb::arg("style"), nb::arg("temperature"), nb::arg("values").none(),
+             nb::arg("parameters").none())
         .def("get_state", &Generator::get_state, nb::arg("inputs").noconvert(), nb::arg("queues").noconvert(),
              nb::arg("overlap").noconvert(), nb::arg("phase").noconvert())
         .def("set_state", &Generator::set_state, nb::arg("inputs").noconvert(), nb::arg("queues").noconvert(),

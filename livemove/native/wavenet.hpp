@@ -8,8 +8,8 @@
 
 namespace livemove {
 
-// Steps whose past taps are computed together: weights of a layer with dilation d are read once for min(d, kBatch) steps.
-// Every hop of every spec (256 / bands steps, bands <= 16) is a whole number of batches.
+// Steps whose past taps are computed together: weights of a layer with dilation d are read once for min(d, kBatch)
+// steps. Every hop of every spec (256 / bands steps, bands <= 16) is a whole number of batches.
 constexpr int kBatch = 16;
 
 // Rows of the first head matrix that share their units in the fixed-point plan.
@@ -26,17 +26,17 @@ struct Fixed {
 };
 
 struct Layer {
-    const void* past;         // packed for batches of `batch` rows
-    const void* now;          // packed [R -> 2R]
-    const void* condition;    // packed [E -> 2R]
-    const float* bias;        // [2R]
-    const void* residual;     // packed [R -> R]; none in the last layer
+    const void* past;       // packed for batches of `batch` rows
+    const void* now;        // packed [R -> 2R]
+    const void* condition;  // packed [E -> 2R]
+    const float* bias;      // [2R]
+    const void* residual;   // packed [R -> R]; none in the last layer
     const float* residual_bias;
-    const void* skip;         // packed [R -> S]
+    const void* skip;                             // packed [R -> S]
     Fixed fixed_now, fixed_residual, fixed_skip;  // instead of now, residual and skip in the fixed-point plan
-    float* ring;              // [mask + 1][R] inputs of this layer, a power of two of them
-    float* base;              // [2R] this hop's condition and bias
-    float* ahead;             // [batch][2R] past taps, condition and bias of the steps of the running batch
+    float* ring;                                  // [mask + 1][R] inputs of this layer, a power of two of them
+    float* base;                                  // [2R] this hop's condition and bias
+    float* ahead;  // [batch][2R] past taps, condition and bias of the steps of the running batch
     uint64_t mask;
     int dilation;
     int batch;
@@ -45,7 +45,7 @@ struct Layer {
 struct Plan {
     int mulaw, bands, mixtures, parameters, parameters_padded;
     int residual, skip, hidden, conditioning, layers, steps, phase_width;
-    int fixed;                  // fixed-point: skip and head_1 in int8, now and residual in 12 bits; the rest as ever
+    int fixed;  // fixed-point: skip and head_1 in int8, now and residual in 12 bits; the rest as ever
     Layer* layer;
     const void* input[2];       // packed [symbols -> R]; mulaw: rows of an embedding
     const void* input_phase;    // packed [phase_width -> R]
@@ -57,24 +57,24 @@ struct Plan {
     const void* head_2;         // packed [A -> parameters_padded]; logistic columns reordered to [3, mixtures, bands]
     const float* head_bias_2;   // [parameters_padded]
     // scratch, written every step or hop
-    float* embedded;            // [E] conditioner's output of this hop
-    float* phase;               // [steps][phase_width] sines and cosines of this hop
-    float* start;               // [steps][R] bias and phase part of the layer-0 input
-    float* draw;                // [steps][bands padded] logit of the noise (logistic)
-    float* gated;               // [2][R] gate outputs of this layer and the one before
-    int16_t* gated_fixed;       // [2][R] the same in fixed point
-    int16_t* input_fixed;       // [max(R, kGroup)] inputs in fixed point of their own range
-    float* z;                   // [2R]
-    float* sum;                 // [S] skip sum
-    float* dense;               // [max(S, A)] positive activations, compacted
-    int32_t* where;             // [max(S, A)] their indices
-    float* middle;              // [A]
-    float* distribution;        // [parameters_padded + slack] head output
-    float* work;                // [max(classes, mixtures * padded bands) + slack] for sampling
-    float* values;              // [steps][bands] network values of this hop
+    float* embedded;       // [E] conditioner's output of this hop
+    float* phase;          // [steps][phase_width] sines and cosines of this hop
+    float* start;          // [steps][R] bias and phase part of the layer-0 input
+    float* draw;           // [steps][bands padded] logit of the noise (logistic)
+    float* gated;          // [2][R] gate outputs of this layer and the one before
+    int16_t* gated_fixed;  // [2][R] the same in fixed point
+    int16_t* input_fixed;  // [max(R, kGroup)] inputs in fixed point of their own range
+    float* z;              // [2R]
+    float* sum;            // [S] skip sum
+    float* dense;          // [max(S, A)] positive activations, compacted
+    int32_t* where;        // [max(S, A)] their indices
+    float* middle;         // [A]
+    float* distribution;   // [parameters_padded + slack] head output
+    float* work;           // [max(classes, mixtures * padded bands) + slack] for sampling
+    float* values;         // [steps][bands] network values of this hop
     // state
-    float* inputs;              // [2][bands]: x[t-2], x[t-1]
-    uint64_t step;              // steps since the state was set; a multiple of `steps` at hop borders
+    float* inputs;  // [2][bands]: x[t-2], x[t-1]
+    uint64_t step;  // steps since the state was set; a multiple of `steps` at hop borders
 };
 
 struct Isa {
@@ -85,8 +85,8 @@ struct Isa {
     int int_tile;    // widest tile of the integer products
     int digits;      // 1: integer products take bytes, four rows together; 0: int16, two rows together
     int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
-    // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when not
-    // null, parameters [steps][plan.parameters].
+    // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when
+    // not null, parameters [steps][plan.parameters].
     void (*hop)(Plan& plan, const float* noise, float temperature, float* parameters);
     // PQMF synthesis of a hop, see wavenet_kernels.hpp.
     void (*synthesis)(const float* stack, const float* filters, int rows, int steps, int bands, float* audio);
@@ -101,7 +101,7 @@ extern const Isa kAvx512;
 extern const Isa kAvx512Vnni;
 #endif
 
-// Width of the next tile of a matrix-vector product, in vectors; packer and kernels walk the columns with the same rule.
+// Width of the next tile of a matrix-vector product, in vectors; packer and kernels walk the columns by this one rule.
 static inline int next_tile(int vectors_left, int max_tile) {
     int tile = max_tile;
     while (tile > vectors_left) tile /= 2;

@@ -13,7 +13,7 @@
 namespace livemove {
 namespace {
 
-constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8, INT_SUMS = 8;
+constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8;
 using V = __m256;
 using VI = __m256i;
 using Half = uint16_t;
@@ -48,8 +48,8 @@ LM_INLINE float v_sum(V x) {
 
 LM_INLINE V v_split(V x, V* exponent) {
     const __m256i bits = _mm256_castps_si256(x);
-    const __m256i mantissa = _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)),
-                                             _mm256_set1_epi32(0x3f800000));
+    const __m256i mantissa =
+        _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x3f800000));
     const V m = _mm256_castsi256_ps(mantissa);
     const V e = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127)));
     const V high = _mm256_cmp_ps(m, _mm256_set1_ps(1.41421356f), _CMP_GT_OQ);

@@ -17,7 +17,7 @@
 namespace livemove {
 namespace {
 
-constexpr int LANES = 16, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8, INT_SUMS = 16;
+constexpr int LANES = 16, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8;
 using V = __m512;
 using VI = __m512i;
 using Half = uint16_t;
@@ -117,7 +117,8 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
 
 namespace livemove {
 #ifdef LIVEMOVE_VNNI
-extern const Isa kAvx512Vnni = {"avx512vnni", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
+extern const Isa kAvx512Vnni = {"avx512vnni", LANES, MAX_TILE, GEMM_TILE, INT_TILE,
+                                LM_DIGITS,    2,     hop,      synthesis, evaluate};
 #else
 extern const Isa kAvx512 = {"avx512", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
 #endif

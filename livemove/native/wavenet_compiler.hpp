@@ -1,4 +1,5 @@
-// Compiler words the kernels need, spelled for GCC, Clang and MSVC. In: nothing. Out: macros; knows nothing of WaveNets.
+// Compiler words the kernels need, spelled for GCC, Clang and MSVC. In: nothing. Out: macros; knows nothing of
+// WaveNets.
 #pragma once
 #if defined(_MSC_VER) && !defined(__clang__)
 #define LM_INLINE __forceinline

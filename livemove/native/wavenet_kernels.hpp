@@ -204,11 +204,19 @@ inline void batch_rows(const Half* w, const float* const* x, int rows, int colum
         const int tile = next_tile(left, widest);
         switch (tile) {
 #if LM_GEMM_TILE >= 16
-            case 16: if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, init, y, stride); break;
+            case 16:
+                if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, init, y, stride);
+                break;
 #endif
-            case 8: if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, init, y, stride); break;
-            case 4: if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, init, y, stride); break;
-            case 2: if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, init, y, stride); break;
+            case 8:
+                if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, init, y, stride);
+                break;
+            case 4:
+                if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, init, y, stride);
+                break;
+            case 2:
+                if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, init, y, stride);
+                break;
             default: tile_batch<M, 1>(w, x, rows, init, y, stride); break;
         }
         left -= tile;
@@ -218,7 +226,8 @@ inline void batch_rows(const Half* w, const float* const* x, int rows, int colum
     }
 }
 
-// The past taps of a layer for its next `batch` steps, known now because the layer looks `dilation` >= batch steps back.
+// The past taps of a layer for its next `batch` steps, known now because the layer looks `dilation` >= batch steps
+// back.
 inline void past_taps(const Plan& plan, const Layer& layer) {
     const int r = plan.residual, widest = batch_tile(layer.batch, GEMM_TILE, MAX_TILE);
     const Half* w = static_cast<const Half*>(layer.past);
@@ -311,7 +320,7 @@ LM_INLINE void tile_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int row
 // int8 weights lie as [tile][pair of rows][column][2]; 12-bit ones as int16 in the same order.
 template <int T, class Integer>
 LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows, VI (&total)[T]) {
-    constexpr int U = INT_SUMS / T;
+    constexpr int U = GEMM_TILE / T;
     VI sum[U][T];
     LM_UNROLL
     for (int u = 0; u < U; ++u) {
@@ -348,8 +357,8 @@ LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, const floa
 }
 
 template <int T>
-LM_INLINE void tile_int12(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const int32_t*, int,
-                          float scale, const float* init, const float* init_2, float* y) {
+LM_INLINE void tile_int12(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const int32_t*,
+                          int, float scale, const float* init, const float* init_2, float* y) {
     VI total[T];
     sum_pairs<T>(reinterpret_cast<const int16_t*>(w), x, rows, total);
     const V factor = v_set(scale);
@@ -459,8 +468,8 @@ inline void head_1_fixed(const Plan& plan) {
     }
 }
 
-// All of one step up to the distribution. The skip product of a layer stands after the gate of the next one: it does not
-// depend on it, so its multiply-adds fill the latency of the exponentials.
+// All of one step up to the distribution. The skip product of a layer stands after the gate of the next one: it does
+// not depend on it, so its multiply-adds fill the latency of the exponentials.
 inline void network_step(const Plan& plan, int at) {
     const int r = plan.residual;
     for (int l = 0; l < plan.layers; ++l) {
@@ -615,8 +624,8 @@ void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
                     for (int k = 0; k < 3 * plan.mixtures; ++k) *to++ = plan.distribution[k * bands + band];
                 }
             }
-            sample_logistic(plan, noise + static_cast<size_t>(at) * width,
-                            plan.draw + static_cast<size_t>(at) * slot, temperature, value);
+            sample_logistic(plan, noise + static_cast<size_t>(at) * width, plan.draw + static_cast<size_t>(at) * slot,
+                            temperature, value);
         }
         for (int i = 0; i < bands; ++i) {
             plan.inputs[i] = plan.inputs[bands + i];
@@ -626,7 +635,8 @@ void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
 }
 
 // PQMF synthesis: audio [steps][bands] of stack [steps + overlap][bands], the overlap before the values. filters is
-// [vectors of bands][rows = (overlap + 1) * bands][LANES], oldest step first, so that a step reads one contiguous run of the stack.
+// [vectors of bands][rows = (overlap + 1) * bands][LANES], oldest step first, so that a step reads one contiguous run
+// of the stack.
 void synthesis(const float* stack, const float* filters, int rows, int steps, int bands, float* audio) {
     alignas(64) float start[LANES] = {}, block[8 * LANES];
     for (int at = 0; at < steps; at += 8) {

@@ -13,7 +13,7 @@
 namespace livemove {
 namespace {
 
-constexpr int LANES = 4, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8, INT_SUMS = 8;
+constexpr int LANES = 4, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8;
 
 #if defined(__GNUC__) || defined(__clang__)
 typedef float V __attribute__((vector_size(16)));
@@ -163,6 +163,7 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) { return dot(sum, pair, w
 #include "wavenet_kernels.hpp"
 
 namespace livemove {
-extern const Isa kPortable = {"portable", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS,
-                              static_cast<int>(sizeof(Half)), hop, synthesis, evaluate};
+extern const Isa kPortable = {
+    "portable", LANES,     MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, static_cast<int>(sizeof(Half)),
+    hop,        synthesis, evaluate};
 }  // namespace livemove

@@ -197,10 +197,8 @@ def test_the_death_of_the_sound_server_is_survived(model: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("doubles")
-def test_a_device_of_another_rate_gets_resampled_sound(
-    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The double makes its sine at the device's rate: this is about which rate is agreed on."""
+def test_a_session_takes_the_rate_of_its_device(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Playback, synthesis and recorder agree on it; the resampling itself is tested in test_synthesis_process.py."""
     take = tmp_path / "take.wav"
     with Jack(rate=44100) as jack:
         use(jack, monkeypatch)

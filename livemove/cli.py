@@ -36,12 +36,17 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class _Mendable(click.ClickException):
-    """A LivemoveError as click reports it: one line, exit code 2."""
+    """What somebody can mend, as click reports it: one line each, exit code 2."""
 
     exit_code = 2
 
+    def __init__(self, *troubles: str) -> None:
+        super().__init__("; ".join(troubles))
+        self.troubles = troubles
+
     def show(self, file: Any = None) -> None:
-        click.echo(f"livemove: {' '.join(self.format_message().split())}", err=True)
+        for trouble in self.troubles:
+            click.echo(f"livemove: {' '.join(trouble.split())}", err=True)
 
 
 class _Group(click.Group):
@@ -127,7 +132,7 @@ def _have_pose_model(camera: str, kind: str, path: Path | None) -> None:
 def _check_report(report: Path | None) -> None:
     """Find out before the show, not after it, that the report cannot be written."""
     if report is not None and str(report) != "-":
-        _write_text(report, "")
+        _write_text(report, "", "a")
 
 
 def _write_report(report: Path | None, content: Any) -> None:
@@ -140,9 +145,10 @@ def _write_report(report: Path | None, content: Any) -> None:
         _write_text(report, text + "\n")
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str, mode: str = "w") -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         from livemove.contracts import OutputError
 
@@ -219,6 +225,8 @@ def perform(
     """
     from livemove.bundle import find_bundle
     from livemove.catalogue import style_index
+    from livemove.contracts import CameraError, DeviceError
+    from livemove.doctor import whatever_is_missing
     from livemove.session import SessionConfig, run_session
 
     _check_report(report)
@@ -230,9 +238,12 @@ def perform(
         duration_s=duration,
         **options,
     )
-    _have_pose_model(config.camera, config.pose, config.pose_model)
-    with _status_display(folder.name) as on_status:
-        result = run_session(config, on_status)
+    try:
+        _have_pose_model(config.camera, config.pose, config.pose_model)
+        with _status_display(folder.name) as on_status:
+            result = run_session(config, on_status)
+    except (CameraError, DeviceError) as error:
+        raise _Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
     _write_report(report, result)
     for line in wording.farewell(result, config.output):
         click.echo(line, err=True)

@@ -20,7 +20,7 @@ from livemove.contracts import BundleError, LivemoveError
 
 @dataclass(frozen=True)
 class Finding:
-    """state "ok"; "missing": this machine lacks something, detail names the way on; "broken": livemove itself is."""
+    """state "ok"; "slow"; "missing": this machine lacks something, detail names the way on; "broken": livemove is."""
 
     part: str
     state: str
@@ -131,4 +131,24 @@ def _engine(bundle: Bundle, name: str) -> Finding:
     except LivemoveError as error:
         return Finding(part, "broken", str(error))
     detail = f"golden vector passed, {realtime:.1f} times real time"
-    return Finding(part, "ok", detail) if realtime > 1 else Finding(part, "missing", f"{detail}: too slow to play with")
+    return Finding(part, "ok", detail) if realtime > 1 else Finding(part, "slow", f"{detail}: not enough to play")
+
+
+def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:
+    """The trouble a session met first, and with it the other one that a machine without camera or sound card has."""
+    from livemove.capture.config import CaptureConfig
+    from livemove.capture.sources import check_source
+    from livemove.playback.device import find_device
+
+    troubles = [str(first)]
+    try:
+        if camera.isdecimal():
+            check_source(CaptureConfig(camera=camera))
+    except LivemoveError as error:
+        troubles.append(str(error))
+    try:
+        if output is None:
+            find_device(device)
+    except LivemoveError as error:
+        troubles.append(str(error))
+    return list(dict.fromkeys(troubles))

@@ -147,7 +147,7 @@ def bench(results: Sequence[dict[str, Any]]) -> Rows:
     )
 
 
-_STATES = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
+_STATES = {"ok": "[green]ok[/]", "slow": "[yellow]slow[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
 
 
 def findings(found: Sequence[Finding]) -> Rows:

@@ -200,6 +200,14 @@ def test_no_sound_card_names_the_way_on(small_bundle: Bundle) -> None:
     assert "--output take.wav" in message
 
 
+def test_neither_camera_nor_sound_card_is_one_line_each(small_bundle: Bundle) -> None:
+    done = run("perform", "--model", small_bundle.path, "--camera", "97")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert sum("--camera demo" in line for line in lines) == sum("--output take.wav" in line for line in lines) == 1
+
+
 def test_an_unreadable_video_is_one_line(demo: list[object], tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("no video")
     assert "clip.mp4" in refusal("perform", *demo, "--camera", tmp_path / "clip.mp4")

@@ -376,13 +376,15 @@ def devices(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from livemove.playback.device import NO_DEVICE, list_devices
+    from livemove.doctor import sound_cards
 
-    found = list_devices()
+    found = sound_cards()
     if as_json:
         _print_json([asdict(device) for device in found])
         return
     if not found:
+        from livemove.playback.device import NO_DEVICE
+
         raise _Mendable(NO_DEVICE)
     _print_table(wording.devices(found))
 

@@ -12,10 +12,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from livemove import __version__
 from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
-from livemove.contracts import BundleError, LivemoveError
+from livemove.contracts import BundleError, DeviceError, LivemoveError
+
+if TYPE_CHECKING:
+    from livemove.playback.device import Device
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,26 @@ def _pose_model() -> Finding:
         return Finding("pose model", "broken", str(error))
 
 
+def sound_cards() -> list[Device]:
+    """As `playback.device.list_devices`; also of a missing PortAudio library a DeviceError is made."""
+    try:
+        from livemove.playback.device import list_devices
+    except OSError as error:
+        raise DeviceError(
+            f"{error}: install it (Debian, Ubuntu: apt-get install libportaudio2), or write to a file with --output take.wav"
+        ) from error
+    return list_devices()
+
+
 def _sound_cards() -> Iterator[Finding]:
     try:
-        from livemove.playback.device import NO_DEVICE, list_devices
-
-        devices = list_devices()
-    except (OSError, LivemoveError) as error:  # OSError: the PortAudio library itself is not there
-        yield Finding("sound card", "missing", f"{error}: install PortAudio (Debian: libportaudio2), or use --output")
+        devices = sound_cards()
+    except LivemoveError as error:
+        yield Finding("sound card", "missing", str(error))
         return
     if not devices:
+        from livemove.playback.device import NO_DEVICE
+
         yield Finding("sound card", "missing", NO_DEVICE)
     for device in devices:
         if device.default:

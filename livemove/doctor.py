@@ -100,7 +100,7 @@ def sound_cards() -> list[Device]:
         from livemove.playback.device import list_devices
     except OSError as error:
         raise DeviceError(
-            f"{error}: install it (Debian, Ubuntu: apt-get install libportaudio2), or write to a file with --output take.wav"
+            f"{error}: install it (Debian: apt-get install libportaudio2), or play into a file: --output take.wav"
         ) from error
     return list_devices()
 

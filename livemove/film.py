@@ -182,7 +182,7 @@ class _Encoded:
         self.stream = target.add_stream("libx264", rate=video.average_rate or round(DEFAULT_FPS))
         self.stream.width, self.stream.height = video.width // 2 * 2, video.height // 2 * 2
         self.stream.pix_fmt = "yuv420p"
-        # Without B-frames and weighted prediction: with them, x264 gave five different files in twelve runs on one clip.
+        # No B-frames, no weighted prediction: with them x264 gave five different files in twelve runs on one clip.
         self.stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
         self.stream.codec_context.time_base = video.time_base or Fraction(1, 90_000)
         self.start: int | None = None

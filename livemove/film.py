@@ -19,6 +19,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import soundfile as sf
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -80,7 +81,7 @@ def frames(path: Path) -> Iterator[tuple[float, Picture]]:
         stream.thread_type = "AUTO"
         try:
             for frame in container.decode(stream):
-                time_s = frame.time if frame.time is not None else (last + 1 / fps + (start or 0.0))
+                time_s = frame.time if frame.pts is not None else last + 1 / fps + (start or 0.0)
                 start = time_s if start is None else start
                 if time_s - start <= last:  # repeated or missing times: the landmarker wants them strictly increasing
                     time_s = start + last + 1 / fps
@@ -109,7 +110,7 @@ def put_sound_under(clip: Path, sound: Path, output: Path, on_progress: Callable
     with _open(clip) as source, sf.SoundFile(sound) as wave, av.open(str(output), "w", format="mp4") as target:
         video = source.streams.video[0]
         picture = _Copied(video, target) if _can_copy(source, video) else _Encoded(video, target)
-        voice = target.add_stream("aac", rate=wave.samplerate, layout="mono")
+        voice = cast(AudioStream, target.add_stream("aac", rate=wave.samplerate, layout="mono"))
         voice.bit_rate = 192_000
         written = 0
 

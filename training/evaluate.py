@@ -20,11 +20,10 @@ from rich.table import Table
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from livemove.synthesis.engines import make_engine
-
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec
 from livemove.synthesis import pqmf
+from livemove.synthesis.engines import make_engine
 from training import metrics, procedural
 
 REST_S = 0.1

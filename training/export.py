@@ -18,10 +18,9 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from livemove.synthesis.engines import make_engine
-
 from livemove.bundle import Golden, as_stored, save_bundle
-from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec, Trace, Weights, weight_shapes
+from livemove.contracts import HOP, Channel, Float32, LivemoveError, ModelSpec, Phase, Trace, Weights, weight_shapes
+from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
 from training import onnx_graph
 from training.evaluate import evaluate, held_out_tracks
@@ -35,8 +34,11 @@ def load_checkpoint(path: Path) -> tuple[ModelSpec, Weights, argparse.Namespace]
     """(spec, averaged weights rounded to float16, the run's arguments) of a checkpoint of training/train.py."""
     if not path.is_file():
         raise LivemoveError(f"{path}: no such checkpoint; train one with: python training/train.py")
-    checkpoint = torch.load(path, map_location="cpu", weights_only=False)
-    spec, args = checkpoint["spec"], checkpoint["arguments"]
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    plain = checkpoint["spec"]
+    plain["channels"] = tuple(Channel(**c) for c in plain["channels"])
+    plain["phase"] = Phase(**plain["phase"]) if plain["phase"] else None
+    spec, args = ModelSpec(**plain), argparse.Namespace(**checkpoint["arguments"])
     weights = {name: checkpoint["state_dict"]["model." + key(name)].numpy() for name in weight_shapes(spec)}
     return spec, as_stored(weights), args
 
@@ -107,10 +109,12 @@ def main(argv: list[str] | None = None) -> int:
         card = (root / "training" / "cards" / f"{args.name}.md").read_text(encoding="utf-8")
         command = f"python training/train.py --instrument {run.instrument} --steps {run.steps}"
         command += f" --batch_size {run.batch_size} --seconds {run.seconds} --seed {run.seed}"
+        if run.pretrained:
+            command += f" --pretrained {Path(run.pretrained).name}"
         text = card.format(
             parameters=sum(w.size for w in weights.values()), harmonics=spec.phase.harmonics if spec.phase else 0,
             steps=run.steps, batch_size=run.batch_size, seconds=run.seconds, command=command,
-            checkpoint=f"runs/{args.name}/last.ckpt", temperature=temperature, figures=figures_table(figures),
+            temperature=temperature, figures=figures_table(figures),
         )  # fmt: skip
         save_bundle(out, spec, weights, golden, graph, mapping_text, text)
     except LivemoveError as error:

@@ -8,6 +8,7 @@ sees the clips it would have seen.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,12 +63,11 @@ class Training(pl.LightningModule):
 
     def start_from(self, checkpoint: Path) -> None:
         """Take over a checkpoint's weights as the optimiser left them (not their average), its band scales too."""
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        if saved["spec"] != self.model.spec:
-            sys.exit(f"{checkpoint}: holds another network ({saved['spec'].name}); --pretrained needs the same spec")
-        prefix = "model."
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if saved["spec"] != dataclasses.asdict(self.model.spec):
+            sys.exit(f"{checkpoint}: holds another network ({saved['spec']['name']}); --pretrained needs the same spec")
         state = saved.get("current_model_state", saved["state_dict"])
-        self.model.load_state_dict({name.removeprefix(prefix): value for name, value in state.items()})
+        self.model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
 
     def loss(self, batch: dict[str, Tensor], noise: float) -> Tensor:
         """Mean nats per value; every clip's inputs are noised by its own share of `noise` (standard deviation)."""
@@ -75,8 +75,9 @@ class Training(pl.LightningModule):
         values = batch["bands"] / self.model.weight("bands.scale")
         inputs = values
         if noise > 0:
-            share = torch.rand(len(values), 1, 1) ** 3
-            inputs = values + noise * share * torch.randn_like(values)
+            generator = torch.Generator().manual_seed((self.args.seed << 32) + self.global_step)  # a resumed run's too
+            share = torch.rand(len(values), 1, 1, generator=generator) ** 3
+            inputs = values + noise * share * torch.randn(values.shape, generator=generator)
         style = torch.zeros(len(values), dtype=torch.long)
         parameters = self.model(inputs, batch["channels"], batch["phases"], style)
         return nats(spec, parameters, values).mean()
@@ -91,7 +92,8 @@ class Training(pl.LightningModule):
         self.log("val_loss", self.loss(batch, 0.0), prog_bar=True, batch_size=len(batch["bands"]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        checkpoint["spec"], checkpoint["arguments"] = self.model.spec, self.args
+        checkpoint["spec"] = dataclasses.asdict(self.model.spec)
+        checkpoint["arguments"] = {name: str(v) if isinstance(v, Path) else v for name, v in vars(self.args).items()}
 
     def configure_optimizers(self) -> dict[str, object]:
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.args.learning_rate, betas=(0.9, 0.98))
@@ -134,7 +136,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.resume:
         if not last.exists():
             sys.exit(f"nothing to resume: {last} does not exist; start without --resume")
-        first = torch.load(last, map_location="cpu", weights_only=False)["global_step"] * args.batch_size
+        first = torch.load(last, map_location="cpu", weights_only=True)["global_step"] * args.batch_size
     trainer = pl.Trainer(
         accelerator="auto",
         max_steps=args.steps,
@@ -152,6 +154,7 @@ def main(argv: list[str] | None = None) -> None:
                 mode="max",
                 save_top_k=3,
                 save_last=True,
+                enable_version_counter=False,
                 every_n_train_steps=args.checkpoint_every,
             ),
             LearningRateMonitor("step"),

@@ -44,4 +44,5 @@ def phase_features(spec: ModelSpec, frequency_hz: Float64, cycles: Float64) -> F
 
 def advance_phase(spec: ModelSpec, phase: float, frequency_hz: float, steps: int) -> Float64:
     """Cycles [steps], not wrapped, after each of the next steps at one frequency; the last mod 1 is the new state."""
-    return phase + frequency_hz / spec.step_rate * np.arange(1, steps + 1)
+    cycles: Float64 = np.arange(1, steps + 1, dtype=np.float64) * (frequency_hz / spec.step_rate)
+    return phase + cycles

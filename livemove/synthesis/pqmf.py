@@ -25,9 +25,7 @@ CUTOFF = {16: 0.6061, 8: 0.6068, 4: 0.6081}
 def prototype(bands: int, taps: int) -> Float64:
     """Low-pass prototype h [taps], unit gain at DC."""
     if bands not in CUTOFF or taps % bands:
-        raise ValueError(
-            f"no PQMF of {bands} bands, {taps} taps: bands {sorted(CUTOFF)}, taps a multiple of the bands"
-        )
+        raise ValueError(f"no PQMF of {bands} bands, {taps} taps: bands {sorted(CUTOFF)}, taps a multiple of the bands")
     n = np.arange(taps) - (taps - 1) / 2
     cutoff = CUTOFF[bands] / bands
     h = cutoff * np.sinc(cutoff * n) * np.kaiser(taps, BETA)

@@ -14,7 +14,7 @@ from livemove.synthesis import conditioning, pqmf, sampling
 
 
 def sigmoid(x: Float32) -> Float32:
-    return 1 / (1 + np.exp(-x))
+    return np.float32(1) / (np.float32(1) + np.exp(-x))
 
 
 class ReferenceEngine:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PLAIN_STATUS_S = 5.0
 """How often perform says where it is when nobody watches a terminal."""
 
-ENGINES = ("auto", "native", "onnx", "reference")
+ENGINES = ("auto", "native", "native-int8", "onnx", "reference")
 """What `synthesis.engine_names()` gives, known here without loading any."""
 
 BENCH_ENGINES = ("native", "native-int8", "onnx", "reference")

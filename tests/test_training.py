@@ -103,7 +103,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(trained: Path, tmp_path: Path) -> None:
     def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-        return torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
 
     halfway = next(trained.parent.glob("step=2*.ckpt"))
     (tmp_path / "last.ckpt").write_bytes(halfway.read_bytes())

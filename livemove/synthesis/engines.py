@@ -112,6 +112,12 @@ def _native(bundle: Bundle) -> Engine:
     return NativeEngine(bundle.spec, bundle.weights)
 
 
+def _native_int8(bundle: Bundle) -> Engine:
+    from livemove.synthesis.native import NativeEngine
+
+    return NativeEngine(bundle.spec, bundle.weights, precision="int8")
+
+
 def _onnx(bundle: Bundle) -> Engine:
     if bundle.onnx_path is None:
         raise EngineError(f"engine onnx: {bundle.path} has no generator.onnx; export the model again or use native")
@@ -128,5 +134,10 @@ def _reference(bundle: Bundle) -> Engine:
     return ReferenceEngine(bundle.spec, bundle.weights)
 
 
-_ENGINES: dict[str, Callable[[Bundle], Engine]] = {"native": _native, "onnx": _onnx, "reference": _reference}
+_ENGINES: dict[str, Callable[[Bundle], Engine]] = {
+    "native": _native,
+    "native-int8": _native_int8,
+    "onnx": _onnx,
+    "reference": _reference,
+}
 """In the order `auto` tries them: fastest first."""

@@ -74,6 +74,16 @@ def frames(path: Path) -> Iterator[tuple[float, Picture]]:
 
     Raises CameraError when the clip gives no frame, or breaks off before its end.
     """
+    for time_s, picture in some_frames(path, lambda time_s: True):
+        assert picture is not None
+        yield time_s, picture
+
+
+def some_frames(path: Path, wanted: Callable[[float], bool]) -> Iterator[tuple[float, Picture | None]]:
+    """As `frames`, without the pictures of the frames whose time is not wanted, which costs a fraction.
+
+    Raises CameraError when the clip gives no frame, or breaks off before its end.
+    """
     start: float | None = None
     last, fps = -1.0, probe(path).fps
     with _open(path) as container:
@@ -86,7 +96,7 @@ def frames(path: Path) -> Iterator[tuple[float, Picture]]:
                 if time_s - start <= last:  # repeated or missing times: the landmarker wants them strictly increasing
                     time_s = start + last + 1 / fps
                 last = time_s - start
-                yield last, _upright(frame)
+                yield last, _upright(frame) if wanted(last) else None
         except FFmpegError as error:
             raise CameraError(f"{path}: damaged after {max(last, 0):.1f} s: {error.strerror}") from error
     if start is None:

@@ -1,6 +1,6 @@
 """The instrument offline: the landmarks of every frame of a clip, in order, through the same chain into a file.
 
-In: a RenderConfig. Out: WAV, or mp4 with the sound under the picture, and a RenderReport. Pose runs in its own thread
+In: a RenderConfig. Out: WAV, or mp4 with the sound under the picture, and a RenderReport. Pose runs in threads
 beside synthesis. Must not know devices, sessions or the terminal.
 """
 
@@ -27,7 +27,8 @@ import soundfile as sf
 
 from livemove import film
 from livemove.bundle import Bundle, load_bundle
-from livemove.capture.landmarker import Landmarker
+from livemove.capture.landmarker import Landmarker, load_mediapipe
+from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
 from livemove.exchange import Segment
 from livemove.features import FEATURES, FeatureStream
@@ -37,8 +38,15 @@ from livemove.synthesis import make_engine
 
 SUFFIXES = (".wav", ".mp4")
 BATCH_HOPS = 16
-POSE_QUEUE = 64
-"""Frames that pose may be ahead of synthesis; neither waits for the other's jitter."""
+
+LANDMARKERS = 2
+TURN_S = 10.0
+SETTLE_S = 1.0
+"""Pose takes most of the time, and one core: two landmarkers take turns of ten seconds, each beginning a second early.
+How many there are never depends on the machine, so the file does not either."""
+
+LOOKS_AHEAD = 4096
+"""Frames a landmarker may be ahead of synthesis: more than two turns."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class RenderConfig:
     output: Path
     model: Path
     engine: str = "auto"
+    provider: str = "cpu"
     mapping: Path | None = None
     pose: str = "full"
     pose_model: Path | None = None
@@ -119,7 +128,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
     bundle = load_bundle(config.model)
     mapping = load_mapping(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
-    engine = make_engine(config.engine, bundle)
+    engine = make_engine(config.engine, bundle, config.provider)
     take = _Take()
     busy_s = 0.0
     with tempfile.TemporaryDirectory(prefix=".livemove-", dir=config.output.absolute().parent) as folder:
@@ -239,47 +248,80 @@ class _Finish:
 
 
 def _poses(config: RenderConfig, frame_s: float, take: _Take) -> Generator[tuple[PoseFrame, float]]:
-    """(pose, until when it is the newest) of every frame; pose estimation runs ahead in a thread."""
-    found: queue.Queue[PoseFrame | BaseException | None] = queue.Queue(POSE_QUEUE)
+    """(pose, until when it is the newest) of every frame, in order, from landmarkers that work side by side."""
+    find_pose_model(config.pose, config.pose_model)
+    load_mediapipe()  # both once, here: two threads that import or fetch the same thing meet it half done
     stop = threading.Event()
-
-    def put(item: PoseFrame | BaseException | None) -> None:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                found.put(item, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            with Landmarker(config.pose, config.pose_model) as landmarker:
-                for time_s, picture in film.frames(config.clip):
-                    if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
-                        break
-                    began_s = time.perf_counter()
-                    pose = landmarker.find(picture, time_s)
-                    take.pose_s += time.perf_counter() - began_s
-                    put(pose)
-            put(None)
-        except BaseException as error:  # whatever it is, it is raised again where the file is written
-            put(error)
-
-    thread = threading.Thread(target=work, name="pose", daemon=True)
-    thread.start()
+    streams = [queue.Queue[_Look | BaseException | None](LOOKS_AHEAD) for _ in range(LANDMARKERS)]
+    threads = [
+        threading.Thread(target=_look, args=(config, me, looks, stop), name=f"pose {me}", daemon=True)
+        for me, looks in enumerate(streams)
+    ]
+    for thread in threads:
+        thread.start()
     try:
-        pose = None
-        while (item := found.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            if pose is not None:
-                yield pose, item.capture_s
-            pose = item
+        newest = None
+        for pose, busy_s in _in_order(streams):
+            if newest is not None:
+                yield newest, pose.capture_s
+            newest = pose
             take.frames += 1
-            take.poses += item.people > 0
-        if pose is not None:
-            take.end_s = pose.capture_s + frame_s
+            take.poses += pose.people > 0
+            take.pose_s += busy_s
+        if newest is not None:
+            take.end_s = newest.capture_s + frame_s
             if config.duration_s is not None:
                 take.end_s = min(take.end_s, config.duration_s)
-            yield pose, take.end_s
+            yield newest, take.end_s
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One landmarker at one frame: the pose, and the seconds it took; no pose when it is another's turn."""
+
+    pose: PoseFrame | None
+    busy_s: float
+
+
+def _in_order(streams: list[queue.Queue[_Look | BaseException | None]]) -> Iterator[tuple[PoseFrame, float]]:
+    """(pose, seconds it took) of every frame, from all landmarkers' looks at all frames. Raises what one met."""
+    while True:
+        for looks in streams:
+            look = looks.get()
+            if look is None:
+                return
+            if isinstance(look, BaseException):
+                raise look
+            if look.pose is not None:
+                yield look.pose, look.busy_s
+
+
+def _look(
+    config: RenderConfig, me: int, looks: queue.Queue[_Look | BaseException | None], stop: threading.Event
+) -> None:
+    """A thread: looks at the frames of its turns, and a while before each, for its tracking to settle."""
+
+    def turn(time_s: float) -> int:
+        return int(time_s // TURN_S) % LANDMARKERS
+
+    def put(item: _Look | BaseException | None) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                looks.put(item, timeout=0.1)
+                return
+
+    try:
+        with Landmarker(config.pose, config.pose_model) as landmarker:
+            for time_s, picture in film.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
+                if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
+                    break
+                began_s = time.perf_counter()
+                pose = None if picture is None else landmarker.find(picture, time_s)
+                put(_Look(pose if turn(time_s) == me else None, time.perf_counter() - began_s))
+        put(None)
+    except BaseException as error:  # whatever it is, it is raised again where the file is written
+        put(error)

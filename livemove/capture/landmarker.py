@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -25,6 +26,9 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 
 Picture = npt.NDArray[np.uint8]
+
+_TURNED_AWAY = threading.Lock()
+"""Held while standard error leads nowhere: the descriptor is the process's, so its guard is too."""
 
 
 class Landmarker:
@@ -120,15 +124,17 @@ def _quiet() -> Generator[None]:
     """Nothing reaches standard error: MediaPipe's C++ writes a dozen lines there before anybody can set a log level.
 
     It is the file descriptor of the whole process that is turned away, for as short as possible: while the landmarker
-    is made, until it has seen its first person, and while it closes.
+    is made, until it has seen its first person, and while it closes. One thread at a time: of two, the second would
+    keep the first one's nowhere and bring that back.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+    with _TURNED_AWAY:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

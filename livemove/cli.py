@@ -30,6 +30,9 @@ PLAIN_STATUS_S = 5.0
 ENGINES = ("auto", "native", "native-int8", "onnx", "reference")
 """What `synthesis.engine_names()` gives, known here without loading any."""
 
+PROVIDERS = ("cpu", "cuda", "coreml", "directml")
+"""What `synthesis.onnx.PROVIDERS` knows, likewise."""
+
 BENCH_ENGINES = ("native", "native-int8", "onnx", "reference")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -89,6 +92,8 @@ def _instrument_options(command: Command) -> Command:
                      help="The instrument: a name from `livemove models`, or a folder."),
         click.option("--engine", type=click.Choice(ENGINES), default="auto",
                      show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
+        click.option("--provider", type=click.Choice(PROVIDERS), default="cpu",
+                     show_default=True, help="What the onnx engine runs on; README says how to install the others."),
         click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
                      help="MediaPipe's pose model: full sees more exactly, lite is faster."),
         click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",

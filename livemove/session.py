@@ -54,6 +54,7 @@ class SessionConfig:
     pose: str = "full"
     pose_model: Path | None = None
     engine: str = "auto"
+    provider: str = "cpu"
     mapping: Path | None = None
     lookahead_s: float = 0.0
     style: int = 0
@@ -229,6 +230,7 @@ class _Session:
         synthesis = SynthesisConfig(
             model=config.model,
             engine=config.engine,
+            provider=config.provider,
             mapping=config.mapping,
             lookahead_s=config.lookahead_s,
             seed=config.seed,

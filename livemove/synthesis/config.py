@@ -12,6 +12,7 @@ class SynthesisConfig:
 
     model: Path
     engine: str = "auto"
+    provider: str = "cpu"
     mapping: Path | None = None
     lookahead_s: float = 0.0
     seed: int = 0

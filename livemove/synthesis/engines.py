@@ -41,28 +41,31 @@ def engine_names() -> tuple[str, ...]:
     return ("auto", *_ENGINES)
 
 
-def make_engine(name: str, bundle: Bundle) -> Engine:
-    """The engine called name, or the fastest for "auto". Raises EngineError if it is missing or untrue to the model."""
-    return choose_engine(name, bundle).engine
+def make_engine(name: str, bundle: Bundle, provider: str = "cpu") -> Engine:
+    """The engine called name, or the fastest for "auto". Raises EngineError if it is missing or untrue to the model.
+
+    provider: what the onnx engine runs on (livemove.synthesis.onnx.PROVIDERS); no other engine asks.
+    """
+    return choose_engine(name, bundle, provider).engine
 
 
-def choose_engine(name: str, bundle: Bundle) -> EngineChoice:
+def choose_engine(name: str, bundle: Bundle, provider: str = "cpu") -> EngineChoice:
     """As `make_engine`, with the reason and the measured speed."""
     if name == "auto":
-        return _fastest(bundle)
+        return _fastest(bundle, provider)
     if name not in _ENGINES:
         raise EngineError(f"no engine called {name}; choose one of {', '.join(engine_names())}")
-    engine = _ENGINES[name](bundle)
+    engine = _ENGINES[name](bundle, provider)
     realtime = _proven(engine, bundle)
     return EngineChoice(engine, f"{name}: chosen by name, {realtime:.1f}x real time", realtime)
 
 
-def _fastest(bundle: Bundle) -> EngineChoice:
+def _fastest(bundle: Bundle, provider: str) -> EngineChoice:
     refused: list[str] = []
     best: EngineChoice | None = None
     for name, make in _ENGINES.items():
         try:
-            engine = make(bundle)
+            engine = make(bundle, provider)
             realtime = _proven(engine, bundle)
         except EngineError as error:
             refused.append(str(error))
@@ -106,35 +109,35 @@ def _realtime(engine: Engine, bundle: Bundle) -> float:
     return HOP / bundle.spec.sample_rate / statistics.median(times_s)
 
 
-def _native(bundle: Bundle) -> Engine:
+def _native(bundle: Bundle, _provider: str) -> Engine:
     from livemove.synthesis.native import NativeEngine
 
     return NativeEngine(bundle.spec, bundle.weights)
 
 
-def _native_int8(bundle: Bundle) -> Engine:
+def _native_int8(bundle: Bundle, _provider: str) -> Engine:
     from livemove.synthesis.native import NativeEngine
 
     return NativeEngine(bundle.spec, bundle.weights, precision="int8")
 
 
-def _onnx(bundle: Bundle) -> Engine:
+def _onnx(bundle: Bundle, provider: str) -> Engine:
     if bundle.onnx_path is None:
         raise EngineError(f"engine onnx: {bundle.path} has no generator.onnx; export the model again or use native")
     if importlib.util.find_spec("onnxruntime") is None:
         raise EngineError("engine onnx: onnxruntime is not installed; `pip install onnxruntime` or use native")
     from livemove.synthesis.onnx import OnnxEngine
 
-    return OnnxEngine(bundle.spec, bundle.onnx_path)
+    return OnnxEngine(bundle.spec, bundle.onnx_path, provider)
 
 
-def _reference(bundle: Bundle) -> Engine:
+def _reference(bundle: Bundle, _provider: str) -> Engine:
     from livemove.synthesis.reference import ReferenceEngine
 
     return ReferenceEngine(bundle.spec, bundle.weights)
 
 
-_ENGINES: dict[str, Callable[[Bundle], Engine]] = {
+_ENGINES: dict[str, Callable[[Bundle, str], Engine]] = {
     "native": _native,
     "native-int8": _native_int8,
     "onnx": _onnx,

@@ -62,7 +62,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     spec = bundle.spec
     mapping = load_mapping(config.mapping or bundle.mapping_path, spec, FEATURES)
     life.heartbeat()
-    choice = choose_engine(config.engine, bundle)
+    choice = choose_engine(config.engine, bundle, config.provider)
     engine = choice.engine
     random = np.random.Generator(np.random.SFC64(config.seed))
     _warm_up(engine, spec, random)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +16,13 @@ from conftest import random_bundle
 from servers import Jack
 from test_session import perform, use
 
-from livemove.contracts import HOP
+from livemove.contracts import HOP, Controls
 from livemove.exchange import Segment
 from livemove.native._realtime import Output
-from livemove.synthesis import settings
+from livemove.synthesis import EngineChoice, process, settings
+from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.process import HopWriter
+from livemove.synthesis.reference import ReferenceEngine
 
 
 @pytest.fixture
@@ -46,6 +50,31 @@ def test_hops_keep_their_pitch_and_place_at_any_device_rate(rate: float, segment
     w = 2 * np.pi * 1000 / rate
     assert np.abs(middle[2:] - 2 * np.cos(w) * middle[1:-1] + middle[:-2]).max() < 2e-4
     assert abs(segment.ring.written - 200 * HOP * rate / 48000) < 0.01 * rate
+
+
+def test_the_model_plays_at_its_own_temperature_times_the_performers(
+    segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    class Listener(ReferenceEngine):
+        def generate(self, out, channels, noise, *, style=0, temperature=1.0, trace=None, forced=None) -> None:
+            asked.append(temperature)
+            out[:] = 0
+            if len(asked) > 3:
+                segment.request_stop()
+
+    bundle = random_bundle(tmp_path / "stage", dataclasses.replace(settings.stage("stage"), temperature=0.25))
+    listener = Listener(bundle.spec, bundle.weights)
+    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
+    segment.controls.write(Controls(temperature=1.2))
+    segment.set_device_rate(48000.0)
+    try:
+        process.run(segment, SynthesisConfig(bundle.path))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert asked[1:] == pytest.approx([0.25 * 1.2] * len(asked[1:]))
 
 
 def test_a_dancer_without_camera_plays_a_network_without_sound_card(

@@ -107,7 +107,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         channels[0] = mapping.step(stream.at(began_s), hop_s)
         random.random(out=noise, dtype=np.float32)
         style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
-        engine.generate(out, channels, noise, style=style, temperature=controls.temperature)
+        engine.generate(out, channels, noise, style=style, temperature=spec.temperature * controls.temperature)
         writer.write(out, seen_s)
         segment.synthesis.hop(now_s() - began_s, HOP, channels[0])
 

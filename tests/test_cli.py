@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile as sf
 from conftest import random_bundle, small_spec
@@ -126,6 +127,27 @@ def test_a_signal_ends_the_show_cleanly(small_bundle: Bundle, tmp_path: Path, nu
     assert "Traceback" not in out + error
     assert "played " in error
     assert len(sf.read(take)[0]) > 15_000  # the file was closed properly
+
+
+@pytest.mark.real
+def test_all_processes_together_stay_within_the_memory_promised(
+    dancer_clip: Path, pose_model: Path, tmp_path: Path
+) -> None:
+    take = tmp_path / "take.wav"
+    process = start("perform", "--camera", dancer_clip, "--pose-model", pose_model, "--output", take, "--no-monitor")
+    try:
+        deadline = time.monotonic() + 60
+        while (not take.exists() or take.stat().st_size < 400_000) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        resident = sum(member.memory_info().rss for member in family)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=15)
+    finally:
+        process.kill()
+    assert "played " in error
+    assert len(family) >= 4
+    assert resident < 1.5e9
 
 
 def test_models_lists_what_is_there_and_what_is_wrong_with_it(tmp_path: Path) -> None:

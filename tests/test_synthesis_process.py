@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 from conftest import random_bundle
@@ -98,21 +97,16 @@ def test_a_dancer_without_camera_plays_a_network_without_sound_card(
 
 
 @pytest.mark.real
-def test_a_real_dancer_plays_a_real_server_within_the_memory_promised(
+def test_a_real_dancer_plays_a_real_server(
     dancer_clip: Path, pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Film, MediaPipe, features, mapping, native engine, callback, JACK: everything but the training of the weights."""
     model = random_bundle(tmp_path / "stage", settings.stage("stage"))
     heard_path = tmp_path / "heard.wav"
-    memory: list[int] = []
-
-    def weigh(_: object) -> None:
-        mine = [p for p in psutil.Process().children(recursive=True) if "jack" not in p.name()]
-        memory.append(sum(p.memory_full_info().pss for p in mine) + psutil.Process().memory_full_info().pss)
 
     with Jack() as jack:
         use(jack, monkeypatch)
-        at = {0.2: lambda _: jack.record(heard_path, 4), 3.0: weigh}
+        at = {0.2: lambda _: jack.record(heard_path, 4)}
         report, _ = perform(
             model.path, at, camera=str(dancer_clip), pose_model=pose_model, engine="native", duration_s=5.0
         )
@@ -120,7 +114,6 @@ def test_a_real_dancer_plays_a_real_server_within_the_memory_promised(
     assert report["poses"] >= 20
     assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 0}
     assert report["nonfinite_samples"] == 0
-    assert memory[0] < 1.5e9
     heard, _ = soundfile.read(heard_path)
     assert np.abs(heard).max() <= 1.0
     assert np.sqrt(np.mean(heard**2)) > 0.01

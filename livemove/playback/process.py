@@ -28,10 +28,17 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     if not config.play:
         play_to_clock(segment, config.rate or config.model_rate, config.block)
         return
-    # Imported here: it starts PortAudio, which a session without a device must not need.
-    from livemove.playback import device as devices
-
-    if config.fallback and config.device is None and not devices.list_devices():
+    fallback = config.fallback and config.device is None
+    try:  # Imported here: it starts PortAudio, which a session without a device must not need.
+        from livemove.playback import device as devices
+    except OSError as error:
+        if not fallback:
+            raise DeviceError(
+                "the PortAudio library is missing: install it (Debian: libportaudio2), or write to a file with "
+                "--output take.wav"
+            ) from error
+        devices = None
+    if devices is None or (fallback and not devices.list_devices()):
         play_to_clock(segment, config.rate or config.model_rate, config.block)
         return
     device = devices.find_device(config.device)

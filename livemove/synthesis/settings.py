@@ -21,11 +21,11 @@ def classic(name: str = "classic", channels: tuple[Channel, ...] = (PITCH, LOUDN
 
 
 def stage(name: str = "stage", channels: tuple[Channel, ...] = (PITCH, LOUDNESS, BRIGHTNESS)) -> ModelSpec:
-    """48 kHz in 16 bands: 3,000 steps a second, mixture of logistics, R64 S128, 18 layers, 0.34 s receptive field."""
+    """48 kHz in 16 bands: 3,000 steps a second, mixture of logistics, R64 S128, 10 layers, 0.34 s receptive field."""
     pitched = any(c.name == "pitch" for c in channels)
     return ModelSpec(
         name=name, sample_rate=48000, bands=16, head="logistic", classes=0, mixtures=2, residual=64, skip=128,
-        hidden=128, dilations=tuple(2**i for i in range(9)) * 2, conditioning=32, channels=channels, styles=(),
+        hidden=128, dilations=tuple(2**i for i in range(10)), conditioning=32, channels=channels, styles=(),
         phase=Phase("pitch", 24) if pitched else None, pqmf_taps=160, temperature=0.5,
     )  # fmt: skip
 

@@ -23,6 +23,7 @@ import pytest
 import soundfile
 from conftest import random_bundle, small_spec
 from servers import Jack, Pulse
+from steady import in_real_time
 
 from livemove import session
 from livemove.contracts import CameraError, DeviceError, Float32, LivemoveError, OutputError
@@ -108,6 +109,7 @@ def steady(x: Float32, rate: float) -> Float32:
 
 
 @pytest.mark.usefixtures("doubles")
+@in_real_time
 def test_what_jack_hears_has_no_gap_and_nothing_above_one(
     model: Path, jack: Jack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -129,6 +131,7 @@ def test_what_jack_hears_has_no_gap_and_nothing_above_one(
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
+@in_real_time
 def test_the_report_has_exactly_what_was_promised(model: Path, tmp_path: Path) -> None:
     report, _ = perform(model, duration_s=2.0, output=tmp_path / "take.wav")
     assert set(json.loads(json.dumps(report))) == PROMISED
@@ -144,6 +147,7 @@ def test_the_report_has_exactly_what_was_promised(model: Path, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
+@in_real_time
 def test_a_take_needs_no_sound_card(model: Path, tmp_path: Path) -> None:
     take = tmp_path / "take.wav"
     report, _ = perform(model, duration_s=2.0, output=take)
@@ -154,6 +158,7 @@ def test_a_take_needs_no_sound_card(model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
+@in_real_time
 def test_the_end_of_a_film_is_the_end(model: Path, tmp_path: Path) -> None:
     report, _ = perform(model, camera="film", output=tmp_path / "take.wav", play=False)
     assert report["seconds"] < 2.0
@@ -162,6 +167,7 @@ def test_the_end_of_a_film_is_the_end(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("doubles")
 @pytest.mark.parametrize("role", ["capture", "synthesis", "playback"])
+@in_real_time
 def test_a_killed_child_is_replaced_and_the_sound_goes_on(
     role: str, model: Path, jack: Jack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +179,7 @@ def test_a_killed_child_is_replaced_and_the_sound_goes_on(
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
+@in_real_time
 def test_a_hung_child_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(session, "HANG_S", 1.0)
     take = tmp_path / "take.wav"
@@ -184,6 +191,7 @@ def test_a_hung_child_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.usefixtures("doubles")
+@in_real_time
 def test_the_death_of_the_sound_server_is_survived(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing hangs, playback is tried again and again, and plays once a server is back."""
     with Jack() as jack:
@@ -197,6 +205,7 @@ def test_the_death_of_the_sound_server_is_survived(model: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("doubles")
+@in_real_time
 def test_a_session_takes_the_rate_of_its_device(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Playback, synthesis and recorder agree on it; the resampling itself is tested in test_synthesis_process.py."""
     take = tmp_path / "take.wav"
@@ -209,6 +218,7 @@ def test_a_session_takes_the_rate_of_its_device(model: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("doubles")
+@in_real_time
 def test_pulseaudio_hears_it_too(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     raw = tmp_path / "heard.f32"
     with Pulse() as pulse, raw.open("wb") as sink:
@@ -326,11 +336,11 @@ def test_a_signal_ends_it_cleanly(
         os.killpg(performing.pid, number)
     else:
         performing.send_signal(number)
-    out, err = performing.communicate(timeout=5)
+    out, err = performing.communicate(timeout=60)
     assert performing.returncode == 0
     assert err == ""
     assert json.loads(out.splitlines()[-1])["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 0}
-    assert psutil.wait_procs(family, timeout=2)[1] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert not any((Path("/dev/shm") / name).exists() for name in names)
     take, _ = soundfile.read(tmp_path / "take.wav")
     assert abs(take[-1]) < 1e-3
@@ -340,5 +350,5 @@ def test_nobody_outlives_a_killed_supervisor(performing: subprocess.Popen[str]) 
     family = psutil.Process(performing.pid).children(recursive=True)
     names = segments([psutil.Process(performing.pid)])
     performing.kill()
-    assert psutil.wait_procs(family, timeout=5)[1] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert not any((Path("/dev/shm") / name).exists() for name in names)

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from conftest import random_bundle
 from servers import Jack
+from steady import in_real_time
 from test_session import perform, use
 
 from livemove.contracts import HOP, Controls
@@ -76,6 +77,7 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
     assert asked[1:] == pytest.approx([0.25 * 1.2] * len(asked[1:]))
 
 
+@in_real_time
 def test_a_dancer_without_camera_plays_a_network_without_sound_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_a_dancer_without_camera_plays_a_network_without_sound_card(
 
 
 @pytest.mark.real
+@in_real_time
 def test_a_real_dancer_plays_a_real_server(
     dancer_clip: Path, pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -54,15 +55,17 @@ def follow(
     stop: Callable[[], bool],
     tally: Tally,
     now: Callable[[], float],
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Feed | None:
     """Publish the pose in the newest picture, again and again, until stop() or the end of a film.
 
-    stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`. A source
-    lost on the way leaves a silence, not an error: the features ease to rest until it is back. Returns the feed, with
-    its counts of losses and returns (None for the demo). Raises CameraError, PoseModelError before the first picture.
+    stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`; sleep: how
+    the demo lets it pass. A source lost on the way leaves a silence, not an error: the features ease to rest until it
+    is back. Returns the feed, with its counts of losses and returns (None for the demo). Raises CameraError,
+    PoseModelError before the first picture.
     """
     if config.kind == "demo":
-        _follow_demo(config, publish, stop, tally, now)
+        _follow_demo(config, publish, stop, tally, now, sleep)
         return None
     feed = open_feed(config, now)  # its thread opens the camera while mediapipe loads here
     try:
@@ -93,8 +96,10 @@ def _follow_demo(
     stop: Callable[[], bool],
     tally: Tally,
     now: Callable[[], float],
+    sleep: Callable[[float], object],
 ) -> None:
-    start_s, sequence = now(), 0
+    """At the demo's frame rate; what a machine that stood still has missed is left out, as a camera would."""
+    start_s, sequence, tick = now(), 0, 0
     while not stop():
         tally.frame_seen()
         began_s = now()
@@ -103,4 +108,5 @@ def _follow_demo(
         publish(frame)
         tally.frame_used((now() - began_s) * 1e3, frame.people)
         sequence += 1
-        time.sleep(max(start_s + sequence / demo.FPS - now(), 0.0))
+        tick = max(tick, math.floor((now() - start_s) * demo.FPS)) + 1
+        sleep(max(start_s + tick / demo.FPS - now(), 0.0))

@@ -6,6 +6,7 @@ error tree. Plain data; imports numpy and the standard library only, and knows o
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -61,6 +62,10 @@ class DeviceError(LivemoveError):
 
 class OutputError(LivemoveError):
     """A file or folder that cannot be written."""
+
+
+class DisplayError(LivemoveError):
+    """No window can be shown: Qt is not installed, or there is no display."""
 
 
 # --- the model ----------------------------------------------------------------------------------------------
@@ -315,3 +320,40 @@ class Controls:
     temperature: float = 1.0
     style: int = 0
     mute: bool = False
+
+
+class Action(enum.IntEnum):
+    """What may be asked for while playing. All are relative, so that an asker need not know what is set."""
+
+    GAIN = 1
+    MUTE = 2
+    TEMPERATURE = 3
+    STYLE = 4
+    STOP = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """Something the performer asks of the supervisor, the one writer of `Controls`.
+
+    amount: decibels for GAIN, added to the factor for TEMPERATURE, styles onwards for STYLE; MUTE is a switch and STOP
+    ends the performance: they have none.
+    """
+
+    action: Action
+    amount: float = 0.0
+
+
+@dataclass(frozen=True)
+class Bulletin:
+    """What only the supervisor knows, a few times a second.
+
+    written_s and playing_since_s on the clock of `exchange.now_s` (0: it does not play yet); restarts by role; notice:
+    the newest line for the person; notices: how many there were, so that a repeated one is seen to be new.
+    """
+
+    written_s: float = 0.0
+    playing_since_s: float = 0.0
+    restarts: dict[str, int] = field(default_factory=dict[str, int])
+    notices: int = 0
+    notice: str = ""

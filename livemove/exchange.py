@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove import contracts
-from livemove.contracts import Controls, Float32, LivemoveError, PoseFrame
+from livemove.contracts import Action, Bulletin, Controls, Float32, LivemoveError, PoseFrame, Request
 from livemove.native import _realtime
-from livemove.native._realtime import BIN_MS, RING_CAPACITY, now_s
+from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, now_s
 
-__all__ = ["BIN_MS", "RING_CAPACITY", "ROLES", "Life", "Segment", "State", "now_s", "percentile_ms"]
+__all__ = ["BIN_MS", "PICTURE_EDGE", "RING_CAPACITY", "ROLES", "Life", "Segment", "State", "now_s", "percentile_ms"]
 
 ROLES = ("capture", "synthesis", "playback", "monitor")
 """The children, in the order of their records."""
@@ -195,6 +195,93 @@ class ControlsMailbox:
         return self._last
 
 
+class BulletinMailbox:
+    """The supervisor's news for the monitor. One writer: the supervisor."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.BulletinMailbox(memory)
+        self._bytes = np.zeros(_realtime.BULLETIN_BYTES, np.uint8)
+        self._times = self._bytes[:16].view(np.float64)
+        self._restarts = self._bytes[16:48].view(np.int64)
+        self._notices = self._bytes[48:56].view(np.int64)
+        self._text = self._bytes[56:].view(f"S{_realtime.BULLETIN_BYTES - 56}")
+        self._last = Bulletin()
+
+    def write(self, bulletin: Bulletin) -> None:
+        """Supervisor only. Of the notice at most 511 bytes are kept."""
+        self._times[:] = bulletin.written_s, bulletin.playing_since_s
+        self._restarts[:] = [bulletin.restarts.get(role, 0) for role in ROLES]
+        self._notices[0] = bulletin.notices
+        self._text[0] = bulletin.notice.encode()[: self._text.itemsize - 1]
+        self._native.write(self._bytes)
+
+    def read(self) -> Bulletin:
+        """Any process: the newest one; the previous one while a write is under way."""
+        if self._native.read(self._bytes):
+            restarts = dict(zip(ROLES, self._restarts.tolist(), strict=True))
+            notice = bytes(self._text[0]).decode(errors="ignore")
+            written_s, playing_since_s = self._times.tolist()
+            self._last = Bulletin(written_s, playing_since_s, restarts, int(self._notices[0]), notice)
+        return self._last
+
+
+class PictureMailbox:
+    """The newest camera picture, small, for the monitor. One writer: capture."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.PictureMailbox(memory)
+        self._bytes: npt.NDArray[np.uint8] | None = None
+        self._seen = 0
+
+    def _buffer(self) -> npt.NDArray[np.uint8]:
+        """Made at the first use: most processes never look at a picture."""
+        if self._bytes is None:
+            self._bytes = np.zeros(_realtime.PICTURE_BYTES, np.uint8)
+        return self._bytes
+
+    def write(self, picture: npt.NDArray[np.uint8], capture_s: float) -> None:
+        """Capture only: uint8 RGB [height, width, 3], neither edge longer than PICTURE_EDGE."""
+        height, width, _ = picture.shape
+        if max(height, width) > PICTURE_EDGE:
+            raise ValueError(f"a picture of {width} x {height} does not fit: {PICTURE_EDGE} at most")
+        payload = self._buffer()
+        payload[:8].view(np.float64)[0] = capture_s
+        payload[8:24].view(np.int64)[:] = width, height
+        payload[24 : 24 + picture.size].reshape(picture.shape)[...] = picture
+        self._native.write(payload)
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
+        """Any other process: picture and capture time if there is a newer one than at the last call, else None.
+
+        The picture, uint8 RGB [height, width, 3], is good until the next call.
+        """
+        if self._native.sequence == self._seen:
+            return None
+        payload = self._buffer()
+        sequence = self._native.read(payload)
+        if sequence in (0, self._seen):
+            return None
+        self._seen = sequence
+        width, height = payload[8:24].view(np.int64).tolist()
+        return payload[24 : 24 + 3 * width * height].reshape(height, width, 3), float(payload[:8].view(np.float64)[0])
+
+
+class RequestQueue:
+    """What the monitor asks of the supervisor, in order and once. One asker, one taker."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.Requests(memory)
+
+    def ask(self, request: Request) -> bool:
+        """Monitor only. False: the supervisor has not listened to the last 64."""
+        return self._native.push(request.action, request.amount)
+
+    def take(self) -> Request | None:
+        """Supervisor only: the oldest one not taken yet."""
+        asked = self._native.pop()
+        return None if asked is None else Request(Action(asked[0]), asked[1])
+
+
 class CaptureTelemetry:
     """What the camera and the landmarker do. Written by capture only; read by anyone.
 
@@ -238,6 +325,11 @@ class CaptureTelemetry:
         return int(self._record["people"][0])
 
     @property
+    def last_used_s(self) -> float:
+        """When the landmarker was last done with a frame; 0 while it never was."""
+        return float(self._record["last_used_s"][0])
+
+    @property
     def pose_ms(self) -> float:
         """The last one."""
         return float(self._record["last_pose_ms"][0])
@@ -260,7 +352,7 @@ class SynthesisTelemetry:
         self._record = record
 
     def hop(self, busy_s: float, samples: int, channels: Float32) -> None:
-        """One hop of `samples` model-rate samples took busy_s; channels float32 [C <= 32], as the engine got them."""
+        """One hop of `samples` model-rate samples took busy_s; channels float32 [C <= 64], as the engine got them."""
         r = self._record
         r["hops"][0] += np.uint64(1)
         r["audio_samples"][0] += np.uint64(samples)
@@ -268,6 +360,13 @@ class SynthesisTelemetry:
         count = min(len(channels), len(r["channels"]))
         r["channel_count"][0] = count
         r["channels"][:count] = channels[:count]
+
+    def felt(self, features: Float32) -> None:
+        """features float32 [F <= 64], as the mapping of the last hop got them."""
+        r = self._record
+        count = min(len(features), len(r["features"]))
+        r["feature_count"][0] = count
+        r["features"][:count] = features[:count]
 
     @property
     def hops(self) -> int:
@@ -285,6 +384,11 @@ class SynthesisTelemetry:
     def channels(self) -> npt.NDArray[np.float64]:
         """float64 [C]: the last hop's."""
         return self._record["channels"][: int(self._record["channel_count"][0])].copy()
+
+    @property
+    def features(self) -> npt.NDArray[np.float64]:
+        """float64 [F]: the last hop's."""
+        return self._record["features"][: int(self._record["feature_count"][0])].copy()
 
 
 class PlaybackTelemetry:
@@ -470,6 +574,9 @@ class Segment:
         self._supervisor = record(layout["supervisor"])
         self.pose = PoseMailbox(self.bytes)
         self.controls = ControlsMailbox(self.bytes)
+        self.requests = RequestQueue(self.bytes)
+        self.bulletin = BulletinMailbox(self.bytes)
+        self.picture = PictureMailbox(self.bytes)
         self.ring = AudioRing(self.bytes)
         self.tap = Tap(self.bytes)
         self.capture = CaptureTelemetry(record(layout["capture"]))

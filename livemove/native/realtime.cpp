@@ -49,9 +49,25 @@ struct MailboxView : Attached {
         if (payload.size() != box.kBytes) throw nb::value_error("payload has the wrong size");
         return box.read(payload.data(), 64);
     }
+
+    uint64_t sequence() const { return (shared->*Member).sequence.load(std::memory_order_acquire); }
 };
 using PoseMailbox = MailboxView<&Shared::pose>;
 using ControlsMailbox = MailboxView<&Shared::controls>;
+using BulletinMailbox = MailboxView<&Shared::bulletin>;
+using PictureMailbox = MailboxView<&Shared::picture>;
+
+struct RequestsView : Attached {
+    using Attached::Attached;
+
+    bool push(int64_t action, double value) { return shared->requests.push({action, value}); }
+
+    nb::object pop() {
+        Request request;
+        if (!shared->requests.pop(request)) return nb::none();
+        return nb::make_tuple(request.action, request.value);
+    }
+};
 
 struct RingView : Attached {
     Pacer pacer{48000.0, 512};
@@ -168,6 +184,8 @@ nb::dict layout() {
                          .add("busy_s", &Synthesis::busy_s)
                          .add("channel_count", &Synthesis::channel_count)
                          .add("channels", &Synthesis::channels)
+                         .add("feature_count", &Synthesis::feature_count)
+                         .add("features", &Synthesis::features)
                          .list;
     d["playback"] = fields<Playback>(offsetof(Shared, playback))
                         .add("heartbeat_s", &Playback::heartbeat_s)
@@ -212,6 +230,9 @@ NB_MODULE(_realtime, m) {
     m.attr("BIN_MS") = kBinMs;
     m.attr("POSE_BYTES") = sizeof(PosePayload);
     m.attr("CONTROLS_BYTES") = sizeof(ControlsPayload);
+    m.attr("BULLETIN_BYTES") = sizeof(BulletinPayload);
+    m.attr("PICTURE_BYTES") = sizeof(PicturePayload);
+    m.attr("PICTURE_EDGE") = kPictureEdge;
     m.def("now_s", &now_s);
     m.def("layout", &layout);
     m.def("initialise", &initialise, nb::arg("memory"));
@@ -224,6 +245,20 @@ NB_MODULE(_realtime, m) {
         .def(nb::init<Memory>(), nb::arg("memory"))
         .def("write", &ControlsMailbox::write, nb::arg("payload"))
         .def("read", &ControlsMailbox::read, nb::arg("payload"));
+
+    nb::class_<BulletinMailbox>(m, "BulletinMailbox")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("write", &BulletinMailbox::write, nb::arg("payload"))
+        .def("read", &BulletinMailbox::read, nb::arg("payload"));
+    nb::class_<PictureMailbox>(m, "PictureMailbox")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("write", &PictureMailbox::write, nb::arg("payload"))
+        .def("read", &PictureMailbox::read, nb::arg("payload"))
+        .def_prop_ro("sequence", &PictureMailbox::sequence);
+    nb::class_<RequestsView>(m, "Requests")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("push", &RequestsView::push, nb::arg("action"), nb::arg("value"))
+        .def("pop", &RequestsView::pop);
 
     nb::class_<RingView>(m, "Ring")
         .def(nb::init<Memory>(), nb::arg("memory"))

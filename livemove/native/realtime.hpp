@@ -89,6 +89,57 @@ struct ControlsPayload {
     int64_t mute;
 };
 
+// The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
+constexpr size_t kPictureEdge = 320;
+
+struct PicturePayload {
+    double capture_s;
+    int64_t width;
+    int64_t height;
+    uint8_t rgb[kPictureEdge * kPictureEdge * 3];  // height rows of width pixels, without gaps
+};
+static_assert(sizeof(PicturePayload) % 8 == 0);
+
+// What only the supervisor knows, for the monitor. notice: the newest line for the person, NUL-terminated.
+struct BulletinPayload {
+    double written_s;
+    double playing_since_s;
+    int64_t restarts[4];
+    int64_t notices;
+    char notice[512];
+};
+static_assert(sizeof(BulletinPayload) % 8 == 0);
+
+// --- requests: one process that asks (the monitor), one that decides (the supervisor) -----------------------------------
+
+struct Request {
+    int64_t action;  // contracts.Action
+    double value;
+};
+
+struct Requests {
+    static constexpr uint64_t kCapacity = 64;
+    Count written;           // asker only
+    alignas(64) Count read;  // supervisor only
+    Request items[kCapacity];
+
+    bool push(const Request& request) {  // asker; false: the supervisor has not looked for very long
+        const uint64_t w = written.load(std::memory_order_relaxed);
+        if (w - read.load(std::memory_order_acquire) >= kCapacity) return false;
+        items[w & (kCapacity - 1)] = request;
+        written.store(w + 1, std::memory_order_release);
+        return true;
+    }
+
+    bool pop(Request& request) {  // supervisor
+        const uint64_t r = read.load(std::memory_order_relaxed);
+        if (r == written.load(std::memory_order_acquire)) return false;
+        request = items[r & (kCapacity - 1)];
+        read.store(r + 1, std::memory_order_release);
+        return true;
+    }
+};
+
 // --- audio ring: one producer (synthesis), one consumer (the callback) --------------------------------------------------
 
 // Which pose a hop was made from: sample first_sample of the ring's life is the hop's first.
@@ -164,6 +215,7 @@ struct Tap {
 
 constexpr size_t kBins = 4096;
 constexpr double kBinMs = 0.25;
+constexpr size_t kMaxChannels = 64, kMaxFeatures = 64;
 
 struct Life {  // one per child; written by that child, cleared by the supervisor before it starts one
     Number heartbeat_s;
@@ -197,7 +249,9 @@ struct Synthesis {  // synthesis only
     Count audio_samples;
     Number busy_s;
     Count channel_count;
-    Number channels[32];
+    Number channels[kMaxChannels];
+    Count feature_count;
+    Number features[kMaxFeatures];
 };
 
 struct Playback {  // the callback only
@@ -222,7 +276,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c03;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c04;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
@@ -235,6 +289,9 @@ struct Shared {
     alignas(64) Mailbox<sizeof(ControlsPayload) / 8> controls;
     alignas(64) Ring ring;
     alignas(64) Tap tap;
+    alignas(64) Requests requests;
+    alignas(64) Mailbox<sizeof(BulletinPayload) / 8> bulletin;
+    alignas(64) Mailbox<sizeof(PicturePayload) / 8> picture;
 };
 
 // When the next hop is due: as late as can be, for every millisecond in the ring is a millisecond between motion and sound.

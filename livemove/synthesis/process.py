@@ -104,12 +104,14 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
         controls = segment.controls.read()
-        channels[0] = mapping.step(stream.at(began_s), hop_s)
+        features = stream.at(began_s)
+        channels[0] = mapping.step(features, hop_s)
         random.random(out=noise, dtype=np.float32)
         style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
         engine.generate(out, channels, noise, style=style, temperature=spec.temperature * controls.temperature)
         writer.write(out, seen_s)
         segment.synthesis.hop(now_s() - began_s, HOP, channels[0])
+        segment.synthesis.felt(features)
 
 
 def _warm_up(engine: Engine, spec: ModelSpec, random: np.random.Generator) -> None:

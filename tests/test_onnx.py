@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import subprocess
+import sys
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+import soundfile
 from onnx import helper
 
 from livemove.contracts import HOP, EngineError, Float32, ModelSpec, Phase, Trace, initial_state
@@ -18,7 +22,7 @@ from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import PROVIDERS, OnnxEngine, available_providers
 from livemove.synthesis.reference import ReferenceEngine
-from training import onnx_graph
+from training import metrics, onnx_graph
 
 SMALL = dataclasses.replace(
     settings.stage("small"), residual=16, skip=32, hidden=16, conditioning=4, dilations=(1, 2, 3, 4, 40, 1)
@@ -227,3 +231,18 @@ def test_a_graph_of_someone_else_is_refused() -> None:
 def test_a_graph_of_another_spec_names_the_input_that_differs() -> None:
     with pytest.raises(EngineError, match="input queues"):
         OnnxEngine(dataclasses.replace(SMALL, dilations=(1, 2)), graph(SMALL))
+
+
+def test_the_example_in_the_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    text = (root / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- ci: plain-onnxruntime -->\n```python\n(.*?)```", text, re.DOTALL)
+    assert found
+    assert "livemove" not in re.sub(r'"livemove"', "", found[1])
+    (tmp_path / "generator.onnx").write_bytes((root / "models/theremin/generator.onnx").read_bytes())
+    subprocess.run([sys.executable, "-c", found[1]], cwd=tmp_path, check=True)
+    audio, rate = soundfile.read(tmp_path / "take.wav", dtype="float32")
+    hops = len(audio) // HOP
+    assert (rate, hops) == (48000, 375)
+    notes = metrics.track_pitch(audio, rate, 0, hops)[20:-20]
+    np.testing.assert_allclose(notes, 57 + 24 * np.arange(hops)[20:-20] / hops, atol=0.5)

@@ -39,18 +39,24 @@ def test_jitter_is_given_room_before_it_starves() -> None:
     assert lead.seconds >= 0.03
 
 
-def test_a_bad_moment_is_remembered_for_half_a_minute_and_then_forgotten() -> None:
-    lead = Lead(HOP_S)
-    good = [0.002] * blocks(25)
-    starved = played(lead, [0.002] * blocks(3))
-    starved = played(lead, [0.012], blocks(3), starved)
+def after_a_bad_moment(lead: Lead, at_s: float, then_s: float) -> float:
+    """The lead, so many seconds after the one block it missed at at_s."""
+    starved = played(lead, [0.002] * blocks(at_s))
+    starved = played(lead, [0.012], blocks(at_s), starved)
     assert starved == 1
-    long = lead.seconds
-    assert long > 0.004 + HOP_S - 1e-9
-    played(lead, good, blocks(3) + 1, starved)
-    assert lead.seconds == long
-    played(lead, good, blocks(30), starved)
-    assert lead.seconds < long
+    assert lead.seconds > 0.004 + HOP_S - 1e-9
+    played(lead, [0.002] * blocks(then_s), blocks(at_s) + 1, starved)
+    return lead.seconds
+
+
+def test_a_bad_moment_is_remembered_for_half_a_minute_and_then_forgotten() -> None:
+    assert after_a_bad_moment(Lead(HOP_S), 100.0, 25.0) > 0.004 + HOP_S - 1e-9
+    assert after_a_bad_moment(Lead(HOP_S), 100.0, 35.0) < 0.0055
+
+
+def test_a_bad_beginning_is_forgotten_sooner() -> None:
+    assert after_a_bad_moment(Lead(HOP_S), 3.0, 1.0) > 0.004 + HOP_S - 1e-9
+    assert after_a_bad_moment(Lead(HOP_S), 3.0, 6.0) < 0.0055
 
 
 def test_nothing_played_is_nothing_learnt() -> None:

@@ -25,7 +25,8 @@ class Lead:
     """How long before the callback its hops are begun: as short as this machine allowed over the last half minute.
 
     Every block tells its margin, the time its newest sample had waited. A lead shorter by margin - MARGIN_S would just
-    have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop.
+    have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop. While it is
+    young it remembers half of its life only: the first seconds, when the other processes load, say little.
     """
 
     MARGIN_S = 0.003
@@ -38,6 +39,7 @@ class Lead:
         self.seconds = self.START_S
         self._hop_s = hop_s
         self._longest = deque([self.START_S], maxlen=self.WINDOWS)
+        self._born_s = 0.0
         self._since_s: float | None = None
         self._callbacks = 0
         self._starvations = 0
@@ -49,7 +51,7 @@ class Lead:
             return
         self._callbacks = callbacks
         if self._since_s is None:  # the first block of all says nothing
-            self._since_s = now
+            self._born_s = self._since_s = now
             self._starvations = starvations
             return
         enough_s = self.seconds - margin_s + self.MARGIN_S
@@ -62,6 +64,8 @@ class Lead:
             if len(self._longest) == 1 and self._longest[0] == self.START_S:
                 self._longest.clear()  # the guess of the beginning has done its work
             self._longest.append(enough_s)
+            while len(self._longest) > max((now - self._born_s) / 2.0, 1.0):
+                self._longest.popleft()
         else:
             self._longest[-1] = max(self._longest[-1], enough_s)
         self.seconds = max(self._longest)

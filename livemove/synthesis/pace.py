@@ -64,7 +64,7 @@ class Lead:
             if len(self._longest) == 1 and self._longest[0] == self.START_S:
                 self._longest.clear()  # the guess of the beginning has done its work
             self._longest.append(enough_s)
-            while len(self._longest) > max((now - self._born_s) / 2.0, 1.0):
+            while len(self._longest) > max((now - self._born_s) / 2.0, 2.0):
                 self._longest.popleft()
         else:
             self._longest[-1] = max(self._longest[-1], enough_s)

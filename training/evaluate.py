@@ -21,10 +21,10 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.bundle import load_bundle
-from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec
+from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec, Weights
 from livemove.synthesis import pqmf
 from livemove.synthesis.engines import make_engine
-from training import metrics, procedural
+from training import likelihood, metrics, procedural
 
 REST_S = 0.1
 """Loudness must have been 0 for this long before a hop counts as rest."""
@@ -44,6 +44,13 @@ def held_out_tracks(count: int, seconds: float) -> list[Float32]:
     """Control tracks no training run has seen."""
     hops = round(seconds * procedural.HOP_RATE)
     return [procedural.controls(np.random.default_rng((procedural.HELD_OUT_SEED, 1, i)), hops) for i in range(count)]
+
+
+def held_out_clips(spec: ModelSpec, count: int) -> list[dict[str, Float32]]:
+    """Clips of one second as training sees them, none of which it has seen."""
+    hops = round(procedural.HOP_RATE)
+    seeds = [(procedural.HELD_OUT_SEED, 2, i) for i in range(count)]
+    return [procedural.example(np.random.default_rng(seed), spec, hops) for seed in seeds]
 
 
 def onsets(count: int = 12, rest_hops: int = 40, hops: int = 100) -> list[Float32]:
@@ -83,7 +90,9 @@ def measure(tracks: list[Float32], sounds: list[Float32], rate: int, delay: int)
     }
 
 
-def evaluate(engine: Engine, temperature: float, count: int, seconds: float, quiet: bool = False) -> dict[str, Any]:
+def evaluate(
+    engine: Engine, weights: Weights, temperature: float, count: int, seconds: float, quiet: bool = False
+) -> dict[str, Any]:
     """All figures of a pitched model as a plain dict."""
     spec: ModelSpec = engine.spec
     delay = pqmf.delay(spec.bands, spec.pqmf_taps) if spec.bands > 1 else 0
@@ -107,6 +116,7 @@ def evaluate(engine: Engine, temperature: float, count: int, seconds: float, qui
         "seconds": sum(len(s) for s in sounds) / spec.sample_rate,
         **measure(tracks, sounds, spec.sample_rate, delay),
         "response_ms": float(np.median(rises)),
+        **likelihood.bits(spec, weights, held_out_clips(spec, count)),
         "ceiling": measure(tracks, truth, spec.sample_rate, 0),
     }
 
@@ -127,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     temperature = bundle.spec.temperature if args.temperature is None else args.temperature
-    result = evaluate(engine, temperature, args.tracks, args.seconds, quiet=args.json)
+    result = evaluate(engine, bundle.weights, temperature, args.tracks, args.seconds, quiet=args.json)
     if args.json:
         print(json.dumps(result, indent=1))
         return 0

@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         graph = onnx_graph.build(spec, weights)
         mapping_text = mapping.read_text(encoding="utf-8")
         bundle = save_bundle(out, spec, weights, golden, graph, mapping_text, "# not measured yet\n")
-        figures = evaluate(make_engine("auto", bundle), temperature, count=16, seconds=6.0)
+        figures = evaluate(make_engine("auto", bundle), weights, temperature, count=16, seconds=6.0)
         card = (root / "training" / "cards" / f"{args.name}.md").read_text(encoding="utf-8")
         command = f"python training/train.py --instrument {run.instrument} --steps {run.steps}"
         command += f" --batch_size {run.batch_size} --seconds {run.seconds} --seed {run.seed}"

@@ -97,7 +97,7 @@ class RenderReport(TypedDict):
 
 
 @dataclass
-class _Take:
+class Take:
     """What the pose thread found, counted for the report."""
 
     frames: int = 0
@@ -129,16 +129,16 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     bundle = load_bundle(config.model)
     mapping = load_mapping(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
     engine = make_engine(config.engine, bundle, config.provider)
-    take = _Take()
+    take = Take()
     busy_s = 0.0
     with tempfile.TemporaryDirectory(prefix=".livemove-", dir=config.output.absolute().parent) as folder:
         sound = Path(folder) / "sound.wav"
         with (
-            contextlib.closing(_poses(config, 1 / clip.fps, take)) as poses,
+            contextlib.closing(poses_of(config, 1 / clip.fps, take)) as poses,
             sf.SoundFile(sound, "w", samplerate=bundle.spec.sample_rate, channels=1, subtype="PCM_24") as wave,
             _Finish(bundle.spec.sample_rate, config.gain) as finish,
         ):
-            player = _Player(config, bundle, engine, mapping)
+            player = Player(config, bundle, engine, mapping)
             for pose, until_s in poses:
                 started_s = time.perf_counter()
                 for audio in player.play(pose, until_s):
@@ -177,7 +177,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
 # --- the chain ----------------------------------------------------------------------------------------------
 
 
-class _Player:
+class Player:
     """Features, mapping and engine on the clip's own clock: a hop is made from the frame on screen when it begins."""
 
     def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
@@ -247,7 +247,7 @@ class _Finish:
 # --- poses --------------------------------------------------------------------------------------------------
 
 
-def _poses(config: RenderConfig, frame_s: float, take: _Take) -> Generator[tuple[PoseFrame, float]]:
+def poses_of(config: RenderConfig, frame_s: float, take: Take) -> Generator[tuple[PoseFrame, float]]:
     """(pose, until when it is the newest) of every frame, in order, from landmarkers that work side by side."""
     find_pose_model(config.pose, config.pose_model)
     load_mediapipe()  # both once, here: two threads that import or fetch the same thing meet it half done

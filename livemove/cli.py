@@ -209,12 +209,22 @@ def _console() -> Console:
     metavar="MS",
     help="Guess where the body will be, to feel quicker.",
 )
-@click.option("--monitor/--no-monitor", default=True, help="The window with picture and sound.")
+@click.option(
+    "--monitor/--no-monitor",
+    default=None,
+    help="The window with picture, sound and figures; without either, one opens where there is a display.",
+)
 @_instrument_options
 def perform(
-    report: Path | None, model: str, style: str | None, duration: float | None, look_ahead: float, **options: Any
+    report: Path | None,
+    model: str,
+    style: str | None,
+    duration: float | None,
+    look_ahead: float,
+    monitor: bool | None,
+    **options: Any,
 ) -> None:
-    """Play live: camera, pose, network, sound card. Ctrl-C ends it.
+    """Play live: camera, pose, network, sound card. Ctrl-C ends it, or Q twice in the window.
 
     Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
     the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
@@ -227,11 +237,13 @@ def perform(
     livemove perform --device "USB" --block 256          a certain sound card, quicker
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
+    livemove perform --no-monitor                        without the window (in it, ? shows the keys)
     """
     from livemove.bundle import find_bundle
     from livemove.catalogue import style_index
     from livemove.contracts import CameraError, DeviceError
     from livemove.doctor import whatever_is_missing
+    from livemove.monitor.config import has_display
     from livemove.session import SessionConfig, run_session
 
     _check_report(report)
@@ -241,6 +253,7 @@ def perform(
         style=style_index(style, folder),
         lookahead_s=look_ahead / 1000,
         duration_s=duration,
+        monitor=has_display() if monitor is None else monitor,
         **options,
     )
     try:

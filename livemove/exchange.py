@@ -218,7 +218,7 @@ class BulletinMailbox:
     def read(self) -> Bulletin:
         """Any process: the newest one; the previous one while a write is under way."""
         if self._native.read(self._bytes):
-            restarts = dict(zip(ROLES, self._restarts.tolist(), strict=True))
+            restarts: dict[str, int] = dict(zip(ROLES, self._restarts.tolist(), strict=True))
             notice = bytes(self._text[0]).decode(errors="ignore")
             written_s, playing_since_s = self._times.tolist()
             self._last = Bulletin(written_s, playing_since_s, restarts, int(self._notices[0]), notice)

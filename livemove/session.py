@@ -1,4 +1,4 @@
-"""The supervisor: builds the shared memory, starts capture, synthesis and playback, watches and restarts them.
+"""The supervisor: builds the shared memory, starts the children, watches and restarts them, and decides on requests.
 
 In: a SessionConfig. Out: Status a few times a second while it plays, and a Report when it ends.
 Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the children. Prints nothing.
@@ -27,8 +27,10 @@ from typing import Any, TypedDict
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.config import CaptureConfig
 from livemove.child import begin
-from livemove.contracts import Controls, LivemoveError
+from livemove.contracts import Action, Bulletin, Controls, LivemoveError
+from livemove.control.steering import steer
 from livemove.exchange import Life, Segment, State, now_s, percentile_ms
+from livemove.monitor.config import MonitorConfig
 from livemove.playback.config import PlaybackConfig
 from livemove.playback.recorder import Recorder, check_writable
 from livemove.synthesis.config import SynthesisConfig
@@ -136,7 +138,7 @@ class Report(TypedDict):
 
 
 STATUS_S = 0.2
-START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0}
+START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0, "monitor": 60.0}
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
@@ -147,6 +149,7 @@ MODULES = {
     "capture": "livemove.capture.process",
     "synthesis": "livemove.synthesis.process",
     "playback": "livemove.playback.process",
+    "monitor": "livemove.monitor.process",
 }
 """Where each child's `run(segment, config)` is. Imported in the child alone: the supervisor stays small."""
 
@@ -246,8 +249,12 @@ class _Session:
         )
         configs = {"capture": capture, "synthesis": synthesis, "playback": playback}
         self.children = {role: _Child(role, segment, each, log) for role, each in configs.items()}
+        self.controls = segment.controls.read()
+        self.told = Bulletin()
+        self.window: _Window | None = None
         if config.monitor:
-            self.notices.append("the monitor window is not built yet: playing without it")
+            mapping = config.mapping or bundle.mapping_path
+            self.window = _Window(segment, MonitorConfig(bundle.spec, mapping, config.camera, config.output), log)
 
     def play(self) -> None:
         """From the first child's start until it is time to stop."""
@@ -255,11 +262,12 @@ class _Session:
             child.start()
         status_due_s = now_s()
         while not self.interrupted.is_set():
-            wait([c.process.sentinel for c in self.children.values() if c.process], timeout=0.02)
-            for child in self.children.values():
+            wait([c.process.sentinel for c in self._everybody() if c.process], timeout=0.02)
+            for child in self._everybody():
                 notice = child.watch()
                 if notice:
                     self.notices.append(notice)
+            self._decide()
             if self.recorder and (trouble := self.recorder.trouble()):
                 self.notices.append(trouble)
             now = now_s()
@@ -275,6 +283,19 @@ class _Session:
             if self.children["capture"].life.state is State.FINISHED:
                 return
 
+    def _everybody(self) -> list[_Child]:
+        """The window joins once it plays: until then every core is needed for the first sound."""
+        playing = self.window is not None and self.playing_s is not None
+        return [*self.children.values(), *([self.window] if self.window and playing else [])]
+
+    def _decide(self) -> None:
+        """On everything that was asked since the last time."""
+        while (request := self.segment.requests.take()) is not None:
+            if request.action is Action.STOP:
+                self.interrupted.set()
+            self.controls = steer(self.controls, request, len(self.bundle.spec.styles))
+            self.segment.controls.write(self.controls)
+
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
         self.phase = "playing"
@@ -285,6 +306,8 @@ class _Session:
         # A restarted playback must take the rate that synthesis and recorder already use.
         playback = self.children["playback"]
         playback.config = replace(playback.config, rate=round(rate))
+        if self.window:
+            self.window.start()
 
     def end(self) -> None:
         """Fade out, join everybody, kill who does not end. Also after an error at start-up."""
@@ -293,13 +316,22 @@ class _Session:
         self.segment.request_stop()
         self._tell()
         deadline_s = self.ended_s + 2.0
-        for child in self.children.values():
+        for child in self._everybody():
             child.join(deadline_s)
         if self.recorder:
             self.recorder.stop()
 
     def _tell(self) -> None:
-        self.on_status(self._status())
+        status = self._status()
+        self.told = Bulletin(
+            written_s=now_s(),
+            playing_since_s=self.playing_s or 0.0,
+            restarts=status.restarts,
+            notices=self.told.notices + (status.notice is not None),
+            notice=status.notice or self.told.notice,
+        )
+        self.segment.bulletin.write(self.told)
+        self.on_status(status)
 
     def _status(self) -> Status:
         segment = self.segment
@@ -338,7 +370,8 @@ class _Session:
         )
 
     def _restarts(self) -> dict[str, int]:
-        return {**{role: child.restarts for role, child in self.children.items()}, "monitor": 0}
+        restarts = {role: child.restarts for role, child in self.children.items()}
+        return {**restarts, "monitor": self.window.restarts if self.window else 0}
 
     def report(self) -> Report:
         capture, synthesis, playback = self.segment.capture, self.segment.synthesis, self.segment.playback
@@ -458,6 +491,36 @@ class _Child:
             if self.life.state in RUNS:
                 self.process.join(max(0.0, deadline_s - now_s()))
             self._kill()
+
+
+class _Window(_Child):
+    """The monitor: nothing depends on it, so nothing about it is ever an error of the session.
+
+    A window that never came is not tried again: without Qt or a display it never will. Closed, it stays closed.
+    """
+
+    CRASHES = 5
+
+    def __init__(self, segment: Segment, config: MonitorConfig, log: _Log) -> None:
+        super().__init__("monitor", segment, config, log)
+        self._over = False
+
+    def watch(self) -> str | None:
+        if self._over:
+            return None
+        try:
+            notice = super().watch()
+        except LivemoveError as error:
+            self._over = True
+            return f"playing without a window: {error}"
+        if self.life.state is State.FINISHED:
+            self._over = True
+            self._kill()
+            return "the window is closed, the sound goes on: Ctrl-C ends it"
+        if notice and self.restarts >= self.CRASHES:
+            self._over = True
+            return f"the window crashed {self.CRASHES + 1} times: playing without it"
+        return notice
 
 
 class _Log:

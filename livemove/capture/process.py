@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
+
 from livemove.capture import demo
 from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
-from livemove.capture.sources import Feed, open_feed
+from livemove.capture.sources import Feed, Picture, open_feed
 from livemove.contracts import PoseFrame
-from livemove.exchange import Segment, now_s
+from livemove.exchange import PICTURE_EDGE, Segment, State, now_s
 
 LOOK_S = 0.1
 """How long to wait for a picture before looking whether to stop."""
@@ -46,7 +48,22 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         life.heartbeat()
         return segment.stop_requested
 
-    follow(config, publish, stop, segment.capture, now_s)
+    def show(picture: Picture, capture_s: float) -> None:
+        if segment.lives["monitor"].state is State.RUNNING:
+            segment.picture.write(small(picture, config.mirror), capture_s)
+
+    follow(config, publish, stop, segment.capture, now_s, show=show)
+
+
+def small(picture: Picture, mirror: bool = False) -> Picture:
+    """uint8 RGB [height, width, 3], its longer edge PICTURE_EDGE at most; mirrored left to right if asked."""
+    import cv2
+
+    height, width, _ = picture.shape
+    scale = min(PICTURE_EDGE / max(height, width), 1.0)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    reduced: Picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return reduced[:, ::-1] if mirror else reduced
 
 
 def follow(
@@ -56,13 +73,14 @@ def follow(
     tally: Tally,
     now: Callable[[], float],
     sleep: Callable[[float], object] = time.sleep,
+    show: Callable[[Picture, float], None] | None = None,
 ) -> Feed | None:
     """Publish the pose in the newest picture, again and again, until stop() or the end of a film.
 
     stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`; sleep: how
-    the demo lets it pass. A source lost on the way leaves a silence, not an error: the features ease to rest until it
-    is back. Returns the feed, with its counts of losses and returns (None for the demo). Raises CameraError,
-    PoseModelError before the first picture.
+    the demo lets it pass; show gets each picture that was looked at, and its time, once its pose is published. A source
+    lost on the way leaves a silence, not an error: the features ease to rest until it is back. Returns the feed, with
+    its counts of losses and returns (None for the demo). Raises CameraError, PoseModelError before the first picture.
     """
     if config.kind == "demo":
         _follow_demo(config, publish, stop, tally, now, sleep)
@@ -85,6 +103,8 @@ def follow(
                 frame = landmarker.find(shot.picture, shot.capture_s)
                 publish(frame)
                 tally.frame_used((now() - began_s) * 1e3, frame.people)
+                if show is not None:
+                    show(shot.picture, shot.capture_s)
     finally:
         feed.close()
     return feed

@@ -1,0 +1,313 @@
+"""What the monitor sees: snapshots of a running session, taken from shared memory, and what they mean in plain words.
+
+In: a Segment. Out: figures, levels, columns of sound and traces as plain values. Waits for nobody, knows no Qt.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.contracts import Bulletin, Controls, Float32
+from livemove.exchange import ROLES, Segment, State, now_s, percentile_ms
+
+COLUMNS_PER_S = 60
+"""Of everything that scrolls: waveform, spectrogram, traces share one time axis."""
+
+ROWS = 192
+LOW_HZ, HIGH_HZ = 55.0, 16000.0
+"""The spectrogram: log-frequency rows from A1 up."""
+
+FLOOR_DB, CEILING_DB = -80.0, -6.0
+WINDOW = 4096
+
+SILENT_S = 1.0
+"""A camera, or a supervisor, that says nothing for so long is missed."""
+FRESH_S = 10.0
+"""A trouble is told as news for so long."""
+
+
+class Tone(enum.IntEnum):
+    """What a thing means for the person on stage, in order of urgency."""
+
+    QUIET = 0
+    FINE = 1
+    WATCH = 2
+    WRONG = 3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The session in numbers, at one moment. ages: seconds since something last happened; inf: never."""
+
+    seconds: float = 0.0
+    engine: str = ""
+    device: str = ""
+    states: dict[str, State] = field(default_factory=dict[str, State])
+    people: int = 0
+    pose_fps: float | None = None
+    pose_ms: float | None = None
+    pose_age_s: float = math.inf
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    ring_fill_ms: float = 0.0
+    ring_target_ms: float = 0.0
+    starvations: int = 0
+    late_callbacks: int = 0
+    underflows: int = 0
+    limiter_hits: int = 0
+    nonfinite: int = 0
+    restarts: int = 0
+    trouble_age_s: float = math.inf
+    restart_age_s: float = math.inf
+    limiter_age_s: float = math.inf
+    supervisor_age_s: float = 0.0
+    ending: bool = False
+
+
+class Watcher:
+    """Reads a session's counters, and remembers how they were, for rates and for how long ago something happened."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._recent: deque[tuple[float, int, npt.NDArray[np.uint64]]] = deque()
+        self._fills: list[int] = []
+        self._last: dict[str, int] = {}
+        self._since: dict[str, float] = {}
+
+    def glance(self) -> None:
+        """At every redraw: what changes with every callback is averaged until the next `look`."""
+        self._fills.append(self._segment.ring.fill)
+
+    def look(self) -> Figures:
+        """A few times a second: rates are taken over the last two or so."""
+        segment, now = self._segment, now_s()
+        playback, capture = segment.playback, segment.capture
+        histogram, poses = playback.latency_histogram, capture.poses
+        if self._recent and poses < self._recent[-1][1]:
+            self._recent.clear()
+        self._recent.append((now, poses, histogram))
+        while len(self._recent) > 2 and now - self._recent[0][0] > 2.5:
+            self._recent.popleft()
+        then, poses_then, histogram_then = self._recent[0]
+        lately = histogram - histogram_then
+        rate = segment.device_rate or 1.0
+        bulletin = segment.bulletin.read()
+        restarts = sum(bulletin.restarts.values())
+        starvations = playback.ring_starvations
+        fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
+        self._fills.clear()
+        return Figures(
+            seconds=now - bulletin.playing_since_s if bulletin.playing_since_s else 0.0,
+            engine=segment.lives["synthesis"].label,
+            device=segment.lives["playback"].label,
+            states={role: segment.lives[role].state for role in ROLES},
+            people=capture.people,
+            pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
+            pose_ms=capture.pose_ms if poses else None,
+            pose_age_s=now - capture.last_used_s if capture.last_used_s else math.inf,
+            latency_p50_ms=percentile_ms(lately, 0.5),
+            latency_p95_ms=percentile_ms(lately, 0.95),
+            ring_fill_ms=1e3 * fill / rate,
+            ring_target_ms=1e3 * segment.ring.target / rate,
+            starvations=starvations,
+            late_callbacks=playback.late_callbacks,
+            underflows=playback.portaudio_underflows,
+            limiter_hits=playback.limiter_hits,
+            nonfinite=playback.nonfinite_samples,
+            restarts=restarts,
+            trouble_age_s=self._age("trouble", starvations + playback.nonfinite_samples, now),
+            restart_age_s=self._age("restart", restarts, now),
+            limiter_age_s=self._age("limiter", playback.limiter_hits, now),
+            supervisor_age_s=now - bulletin.written_s if bulletin.written_s else 0.0,
+            ending=segment.stop_requested,
+        )
+
+    def _age(self, name: str, count: int, now: float) -> float:
+        """Seconds since that count last grew while we looked."""
+        if count > self._last.setdefault(name, count):
+            self._since[name] = now
+        self._last[name] = count
+        return now - self._since[name] if name in self._since else math.inf
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How it goes, in a few words."""
+
+    tone: Tone
+    words: str
+
+
+def judge(figures: Figures, controls: Controls) -> Verdict:
+    """The one thing the person on stage should know first."""
+    states = figures.states
+    gone = {role for role in ROLES[:3] if states.get(role, State.NONE) not in (State.RUNNING, State.FINISHED)}
+    if figures.ending:
+        return Verdict(Tone.QUIET, "ending")
+    if figures.supervisor_age_s > 2 * SILENT_S:
+        return Verdict(Tone.WRONG, "livemove no longer answers")
+    if "playback" in gone:
+        return Verdict(Tone.WRONG, "no sound card: trying again")
+    if "synthesis" in gone:
+        return Verdict(Tone.WRONG, "the instrument is coming back")
+    if "capture" in gone:
+        return Verdict(Tone.WRONG, "the camera is coming back")
+    if figures.pose_age_s > SILENT_S:
+        return Verdict(Tone.WRONG, "no picture from the camera")
+    if figures.trouble_age_s < 3.0:
+        return Verdict(Tone.WRONG, "the sound broke off")
+    if controls.mute:
+        return Verdict(Tone.WATCH, "muted")
+    if figures.people == 0:
+        return Verdict(Tone.WATCH, "nobody in view")
+    if figures.limiter_age_s < 1.0:
+        return Verdict(Tone.WATCH, "too loud: limiter at work")
+    return Verdict(Tone.FINE, "playing")
+
+
+class Listener:
+    """What was really played since the last time, from the tap: levels, and columns of waveform and spectrogram."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._tap = segment.tap
+        self._segment = segment
+        self._rate = 0.0
+
+    def _begin(self, rate: float) -> None:
+        self._rate = rate
+        self._at = self._tap.written
+        self._step = max(round(rate / COLUMNS_PER_S), 1)
+        self._kept: Float32 = np.zeros(WINDOW, np.float32)
+        self._hann = np.hanning(WINDOW).astype(np.float32)
+        self._hann /= self._hann.sum() / 2
+        top_hz = min(HIGH_HZ, 0.45 * rate)
+        edges_hz = LOW_HZ * (top_hz / LOW_HZ) ** (np.arange(ROWS + 1) / ROWS)
+        self._edges = edges_hz * WINDOW / rate
+        self._bins = np.arange(WINDOW // 2 + 2) - 0.5
+
+    def listen(self) -> Sound:
+        """Everything played since the last call that fits whole columns."""
+        rate = self._segment.device_rate
+        if rate == 0.0:
+            return Sound()
+        if rate != self._rate:
+            self._begin(rate)
+        step = self._step
+        new = self._tap.written - self._at
+        if new > 16 * step:  # we were held up: what is older is not worth catching up with
+            self._at += (new - 16 * step) // step * step
+            new = self._tap.written - self._at
+        count = new // step
+        if count <= 0:
+            return Sound()
+        samples = np.zeros(count * step, np.float32)
+        if not self._tap.read(self._at, samples):
+            samples[:] = 0.0
+        self._at += count * step
+        columns = samples.reshape(count, step)
+        stretch = np.concatenate([self._kept, samples])
+        self._kept = stretch[-WINDOW:]
+        starts = (np.arange(count) + 1) * step
+        pieces = np.stack([stretch[start : start + WINDOW] for start in starts]) * self._hann
+        return Sound(
+            low=columns.min(axis=1),
+            high=columns.max(axis=1),
+            spectrum=self._rows(pieces),
+            peak=float(np.abs(samples).max()),
+            rms=float(np.sqrt(np.mean(samples * samples))),
+        )
+
+    def _rows(self, pieces: Float32) -> npt.NDArray[np.uint8]:
+        """uint8 [n, ROWS], low to high: mean power of each row's band, FLOOR_DB..CEILING_DB, 3 dB an octave lifted."""
+        power = np.abs(np.fft.rfft(pieces)) ** 2
+        total = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
+        lower, upper = self._edges[:-1], self._edges[1:]
+        found = np.empty((len(power), ROWS), np.uint8)
+        tilt_db = np.linspace(-6.0, 18.0, ROWS)
+        for row, sums in zip(found, total, strict=True):
+            reach = np.interp(self._edges, self._bins, sums)
+            decibels = 10 * np.log10((reach[1:] - reach[:-1]) / (upper - lower) + 1e-12) + tilt_db
+            row[:] = np.clip((decibels - FLOOR_DB) / (CEILING_DB - FLOOR_DB) * 255, 0, 255)
+        return found
+
+
+@dataclass(frozen=True)
+class Sound:
+    """n columns of sound: low, high float32 [n], -1..1; spectrum uint8 [n, ROWS]; peak, rms of all of them."""
+
+    low: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    high: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
+    spectrum: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, ROWS), np.uint8))
+    peak: float = 0.0
+    rms: float = 0.0
+
+
+class Tracer:
+    """Channels and features as columns on the time axis of everything that scrolls."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._synthesis = segment.synthesis
+        self._column = math.floor(now_s() * COLUMNS_PER_S)
+        self._last: npt.NDArray[Any] | None = None
+
+    def trace(self) -> npt.NDArray[np.float64]:
+        """float64 [n, C + F]: straight lines from the last values to the newest ones; channels first, then features."""
+        column = math.floor(now_s() * COLUMNS_PER_S)
+        count = min(column - self._column, COLUMNS_PER_S)
+        self._column = column
+        values = np.concatenate([self._synthesis.channels, self._synthesis.features])
+        if self._last is None or len(self._last) != len(values):
+            self._last = values
+        way = np.arange(1, count + 1)[:, None] / max(count, 1)
+        columns = self._last + way * (values - self._last)
+        if count:
+            self._last = values
+        return columns
+
+
+class News:
+    """Lines for the person, each shown for a while."""
+
+    SHOWN_S = 8.0
+
+    def __init__(self) -> None:
+        self._seen: int | None = None
+        self._lines: deque[tuple[float, str, Tone]] = deque(maxlen=3)
+
+    def say(self, line: str, tone: Tone = Tone.WATCH) -> None:
+        self._lines.append((now_s(), line, tone))
+
+    def read(self, bulletin: Bulletin) -> tuple[list[str], Tone]:
+        """What should stand there now, oldest first, and how much it matters. What was said before we came is old."""
+        now = now_s()
+        if self._seen is not None and bulletin.notices > self._seen:
+            self.say(bulletin.notice)
+        self._seen = bulletin.notices
+        while self._lines and now - self._lines[0][0] > self.SHOWN_S:
+            self._lines.popleft()
+        return [line for _, line, _ in self._lines], max((tone for _, _, tone in self._lines), default=Tone.QUIET)
+
+
+def note_name(midi: float) -> str:
+    """A MIDI number as a musician says it: 69.1 -> "A4 +10"."""
+    nearest = math.floor(midi + 0.5)
+    names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+    cents = round(100 * (midi - nearest))
+    return (
+        f"{names[nearest % 12]}{nearest // 12 - 1} {cents:+d}" if cents else f"{names[nearest % 12]}{nearest // 12 - 1}"
+    )
+
+
+def decibels(level: float, floor: float = -60.0) -> float:
+    """Of a linear level, no lower than floor."""
+    return max(20 * math.log10(level), floor) if level > 0 else floor

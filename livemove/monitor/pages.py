@@ -1,0 +1,443 @@
+"""The two faces of the window: everything at a glance, and the little that counts from three metres away.
+
+In: what was looked up this frame. Out: widgets, each told only what concerns it. Knows no shared memory and no keys.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRect, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
+
+from livemove.contracts import Controls, PoseFrame
+from livemove.features import TABLE, Feature
+from livemove.monitor import style
+from livemove.monitor.config import MonitorConfig
+from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Sound, Tone, Verdict, decibels, note_name
+from livemove.monitor.parts import RIGHT, Bars, Meter, Reading, Tile, Words, card, dot
+from livemove.monitor.picture import Picture
+from livemove.monitor.rolls import Spectrogram, Traces, Waveform
+from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
+
+LIMITER_SHOWN_S = 0.4
+SLOW = 3
+"""Written values change every third frame: nobody reads faster."""
+
+FEATURE_LANES = 4
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything known at one redraw. values float64 [n, C + F]: see `look.Tracer`."""
+
+    now: float
+    dt_s: float
+    figures: Figures
+    verdict: Verdict
+    controls: Controls
+    picture: npt.NDArray[np.uint8] | None
+    pose: PoseFrame | None
+    new_pose: bool
+    sound: Sound
+    values: npt.NDArray[np.float64]
+
+
+class Lanes(QWidget):
+    """Scrolling traces under one heading, each with its name and newest value."""
+
+    NAME, VALUE = 32 * GRID, 16 * GRID
+    HEADING = 8 * GRID
+
+    def __init__(self, heading: str, lanes: int, traces: Traces) -> None:
+        super().__init__()
+        self._heading = heading
+        self._traces = traces
+        self._names = [Words(style.BODY, colour=style.TEXT) for _ in range(lanes)]
+        self._values = [Words(style.BODY, align=RIGHT, colour=style.SOFT) for _ in range(lanes)]
+        for child in (traces, *self._names, *self._values):
+            child.setParent(self)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        policy.setVerticalStretch(lanes)
+        self.setSizePolicy(policy)
+        self.setMinimumHeight(self.HEADING + PADDING + 7 * GRID * lanes)
+
+    def name(self, heading: str, names: list[str]) -> None:
+        self._heading = heading
+        for words, name in zip(self._names, [*names, *[""] * len(self._names)], strict=False):
+            words.say(name)
+        for words in self._values[len(names) :]:
+            words.say("")
+        self._traces.forget()
+        self.update()
+
+    def push(self, parts: npt.NDArray[Any]) -> None:
+        """parts float [n, lanes], 0..1."""
+        self._traces.push(parts)
+
+    def write(self, values: list[str]) -> None:
+        for words, value in zip(self._values, values, strict=False):
+            words.say(value)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        left = PADDING + self.NAME + self.VALUE + GAP
+        width = self.width() - left - PADDING
+        height = self.height() - self.HEADING - PADDING
+        self._traces.setGeometry(left, self.HEADING, max(width, 1), max(height, 1))
+        lane = self._traces.lane_height()
+        for row, (name, value) in enumerate(zip(self._names, self._values, strict=True)):
+            y = round(self.HEADING + row * lane)
+            name.setGeometry(PADDING, y, self.NAME, int(lane))
+            value.setGeometry(PADDING + self.NAME, y, self.VALUE, int(lane))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        card(painter, self.rect())
+        painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
+        painter.setPen(style.SOFT)
+        painter.drawText(
+            PADDING, 0, self.width() - 2 * PADDING, self.HEADING, Qt.AlignmentFlag.AlignVCenter, self._heading
+        )
+
+
+class SoundCard(QWidget):
+    """Waveform above spectrogram on one time axis, and the meter beside them."""
+
+    HEADING = 8 * GRID
+    METER = 14 * GRID
+    SCALE = 8 * GRID
+    PITCHES = ((10_000, "10k"), (1_000, "1k"), (100, "100"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waveform, self.spectrogram, self.meter = Waveform(), Spectrogram(), Meter()
+        self._peak = Words(style.SMALL, align=RIGHT, colour=style.SOFT)
+        for child in (self.waveform, self.spectrogram, self.meter, self._peak):
+            child.setParent(self)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def show_moment(self, moment: Moment, slow: bool) -> None:
+        sound = moment.sound
+        self.waveform.push(np.stack([sound.low, sound.high], axis=1))
+        self.spectrogram.push(sound.spectrum)
+        self.meter.show_level(sound.peak, moment.figures.limiter_age_s < LIMITER_SHOWN_S, moment.now, moment.dt_s)
+        if slow:
+            self._peak.say(f"peak {written_db(self.meter.peak_db)} dBFS")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        top, height = self.HEADING, self.height() - self.HEADING - PADDING
+        left = PADDING + self.SCALE
+        width = self.width() - left - PADDING - self.METER - GAP
+        wave = height * 3 // 10
+        self.waveform.setGeometry(left, top, width, wave)
+        self.spectrogram.setGeometry(left, top + wave + GRID, width, height - wave - GRID)
+        self.meter.setGeometry(self.width() - PADDING - self.METER, top, self.METER, height)
+        self._peak.setGeometry(self.width() // 2, GRID, self.width() // 2 - PADDING, self.HEADING - 2 * GRID)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        card(painter, self.rect())
+        painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
+        painter.setPen(style.SOFT)
+        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "WHAT IS PLAYED")
+        painter.setFont(style.font(style.SMALL))
+        painter.setPen(style.FAINT)
+        shown = self.spectrogram.geometry()
+        for hertz, name in self.PITCHES:
+            y = shown.bottom() - round(shown.height() * math.log(hertz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ))
+            painter.drawText(PADDING, y - 8, self.SCALE - 2 * GRID, 16, RIGHT, name)
+
+
+class TopBar(QWidget):
+    """Which instrument, on what, and how it goes."""
+
+    def __init__(self, config: MonitorConfig) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setFixedHeight(10 * GRID)
+        self._config = config
+        self._shown: tuple[Any, ...] = ()
+
+    def show_moment(self, moment: Moment) -> None:
+        figures = moment.figures
+        shown = (moment.verdict, clock(figures.seconds), figures.engine, figures.device)
+        if shown != self._shown:
+            self._shown = shown
+            self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), style.BASE)
+        if not self._shown:
+            return
+        verdict, seconds, engine, device = self._shown
+        area = self.rect()
+        heading = style.font(style.HEADING, bold=True)
+        painter.setFont(heading)
+        painter.setPen(style.TEXT)
+        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, self._config.spec.name)
+        x = painter.fontMetrics().horizontalAdvance(self._config.spec.name) + PADDING
+        output = f"writing {self._config.output.name}" if self._config.output else ""
+        painter.setFont(style.font(style.BODY))
+        painter.setPen(style.SOFT)
+        painter.drawText(
+            area.adjusted(x, 3, 0, 3),
+            Qt.AlignmentFlag.AlignVCenter,
+            "  ·  ".join(filter(None, (engine, device, output))),
+        )
+
+        time_font = style.font(style.HEADING)
+        painter.setFont(time_font)
+        painter.setPen(style.TEXT)
+        painter.drawText(area, RIGHT, seconds)
+        right = self.width() - painter.fontMetrics().horizontalAdvance(seconds) - 2 * PADDING
+        colour = TONES[verdict.tone]
+        painter.setFont(style.font(style.LARGE, bold=True))
+        across = painter.fontMetrics().horizontalAdvance(verdict.words)
+        chip = QRect(right - across - 11 * GRID, GRID, across + 11 * GRID, self.height() - 2 * GRID)
+        light = style.ACCENT if verdict.tone <= Tone.FINE else colour
+        if verdict.tone == Tone.WRONG:
+            painter.fillRect(chip.adjusted(-PADDING, 0, 0, 0), style.BASE)
+            card(painter, chip, style.RED)
+            light = colour = style.BASE
+        elif verdict.tone == Tone.WATCH:
+            card(painter, chip, style.mix(style.BASE, style.AMBER, 0.16))
+        dot(painter, QPointF(chip.left() + 4.5 * GRID, chip.center().y() + 0.5), GRID + 0.5, light)
+        painter.setPen(colour)
+        painter.drawText(chip.adjusted(7 * GRID, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, verdict.words)
+
+
+class PlayPage(QWidget):
+    """Everything at a glance."""
+
+    def __init__(self, config: MonitorConfig, choices: list[tuple[str, list[int]]]) -> None:
+        super().__init__()
+        self._config = config
+        self._choices = choices
+        self._choice = 0
+        self._frame = 0
+        spec = config.spec
+        self._low = np.array([c.minimum for c in spec.channels])
+        self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels])
+        lanes = len(spec.channels)
+        self.bar = TopBar(config)
+        self.picture = Picture(camera_name(config.camera))
+        self.channels = Lanes("CHANNELS", lanes, Traces(lanes, style.ACCENT))
+        self.channels.name("WHAT THE NETWORK HEARS", [c.name for c in spec.channels])
+        self.features = Lanes("", FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
+        self.sound = SoundCard()
+        self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
+        self.dials = {name: Tile(name) for name in ("gain", "temperature", "style")}
+        self.choose(0)
+
+        figures = QGridLayout()
+        figures.setSpacing(GAP)
+        for place, tile in enumerate((*self.tiles.values(), *self.dials.values())):
+            figures.addWidget(tile, place // 3, place % 3)
+        left, right = QVBoxLayout(), QVBoxLayout()
+        for column in (left, right):
+            column.setSpacing(GAP)
+        left.addWidget(self.picture, 11)
+        left.addLayout(figures, 9)
+        right.addWidget(self.channels, 3 * lanes)
+        right.addWidget(self.features, 3 * FEATURE_LANES)
+        right.addWidget(self.sound, 18)
+        columns = QHBoxLayout()
+        columns.setSpacing(GAP)
+        columns.addLayout(left, 7)
+        columns.addLayout(right, 12)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(MARGIN, GAP, MARGIN, MARGIN)
+        whole.setSpacing(GAP)
+        whole.addWidget(self.bar)
+        whole.addLayout(columns, 1)
+
+    def choose(self, step: int) -> str:
+        """Other features on the lanes; the name of the group."""
+        self._choice = (self._choice + step) % len(self._choices)
+        heading, chosen = self._choices[self._choice]
+        self._chosen: list[Feature] = [TABLE[index] for index in chosen]
+        self._places = np.array(chosen, np.intp)
+        self._feature_low = np.array([feature.minimum for feature in self._chosen])
+        self._feature_span = np.array([feature.maximum - feature.minimum for feature in self._chosen])
+        self.features.name(f"BODY · {heading.upper()}", [f.name.replace("_", " ") for f in self._chosen])
+        return heading
+
+    def show_moment(self, moment: Moment) -> None:
+        self._frame += 1
+        slow = self._frame % SLOW == 0
+        if moment.picture is not None:
+            self.picture.show_picture(moment.picture)
+        if moment.new_pose or moment.pose is None:
+            self.picture.show_pose(moment.pose)
+        self._show_traces(moment.values, slow)
+        self.sound.show_moment(moment, slow)
+        if slow:
+            words = moment.verdict.words if "camera" in moment.verdict.words else ""
+            self.picture.say_missing(words if moment.verdict.tone == Tone.WRONG else "")
+            self.bar.show_moment(moment)
+            for name, reading in readings(moment.figures, self._config).items():
+                self.tiles[name].say(reading)
+            for name, reading in dial_readings(moment.controls, self._config).items():
+                self.dials[name].say(reading)
+
+    def _show_traces(self, values: npt.NDArray[np.float64], slow: bool) -> None:
+        lanes = len(self._low)
+        if values.shape[1] < lanes + len(TABLE):
+            return  # synthesis has not played a hop yet
+        if len(values):
+            self.channels.push(np.clip((values[:, :lanes] - self._low) / self._span, 0.0, 1.0))
+            parts = np.full((len(values), FEATURE_LANES), np.nan)
+            chosen = values[:, lanes + self._places]
+            parts[:, : len(self._places)] = np.clip((chosen - self._feature_low) / self._feature_span, 0.0, 1.0)
+            self.features.push(parts)
+        if slow and len(values):
+            newest = values[-1].tolist()
+            self.channels.write([written(c.unit, v) for c, v in zip(self._config.spec.channels, newest, strict=False)])
+            self.features.write([f"{newest[lanes + place]:.2f}" for place in self._places.tolist()])
+
+
+class StagePage(QWidget):
+    """What counts, readable from three metres in the dark: how it goes, the body, the channels, the level."""
+
+    def __init__(self, config: MonitorConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._frame = 0
+        self.words = Words(64, bold=True, ground=style.BASE)
+        self.clock = Words(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
+        self.picture = Picture("", bare=True)
+        self.bars = Bars(config.spec.channel_names)
+        self.meter = Meter(lying=True)
+        self.meter.setMinimumHeight(14 * GRID)
+        self.foot = Words(32, colour=style.SOFT, ground=style.BASE)
+        self._tone = Tone.FINE
+        top, middle, whole = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
+        for words in (self.words, self.clock, self.foot):
+            words.setMinimumHeight(11 * GRID)
+        self.words.setFixedHeight(22 * GRID)
+        top.addWidget(self.words, 5)
+        top.addWidget(self.clock, 2)
+        middle.setSpacing(3 * MARGIN)
+        middle.addWidget(self.picture, 2)
+        middle.addWidget(self.bars, 3)
+        whole.setContentsMargins(2 * MARGIN, MARGIN, 2 * MARGIN, 2 * MARGIN)
+        whole.setSpacing(MARGIN)
+        whole.addLayout(top)
+        whole.addLayout(middle, 1)
+        whole.addWidget(self.meter)
+        whole.addWidget(self.foot)
+
+    def show_moment(self, moment: Moment) -> None:
+        self._frame += 1
+        figures, controls = moment.figures, moment.controls
+        if moment.new_pose or moment.pose is None:
+            self.picture.show_pose(moment.pose)
+        limiting = figures.limiter_age_s < LIMITER_SHOWN_S
+        self.meter.show_level(moment.sound.peak, limiting, moment.now, moment.dt_s)
+        channels = self._config.spec.channels
+        if len(moment.values) and self._frame % SLOW == 0:
+            newest = moment.values[-1].tolist()
+            parts = [
+                min(max((value - c.minimum) / max(c.maximum - c.minimum, 1e-9), 0.0), 1.0)
+                for c, value in zip(channels, newest, strict=False)
+            ]
+            self.bars.show_values(parts, [written(c.unit, v) for c, v in zip(channels, newest, strict=False)])
+        if self._frame % SLOW == 0:
+            self.words.say(moment.verdict.words, TONES[moment.verdict.tone])
+            self.clock.say(clock(figures.seconds))
+            self.foot.say(
+                f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
+                f"latency {number(figures.latency_p95_ms)} ms     gaps {figures.starvations}"
+            )
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        QPainter(self).fillRect(self.rect(), style.BASE)
+
+
+# --- what figures say ---------------------------------------------------------------------------------------
+
+
+def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
+    """The tiles, with what each figure means. Limits: DESIGN's 50 and 70 ms, and what a dancer feels as delay."""
+    p95_ms, fps = figures.latency_p95_ms, figures.pose_fps
+    latency, pose = Tone.QUIET, Tone.QUIET
+    if p95_ms is not None:
+        latency = Tone.FINE if p95_ms <= 70 else Tone.WATCH if p95_ms <= 150 else Tone.WRONG
+    if fps is not None:
+        pose = Tone.FINE if fps >= 20 else Tone.WATCH if fps >= 12 else Tone.WRONG
+    if figures.people == 0:
+        pose = max(pose, Tone.WATCH)
+    gaps = Tone.FINE if not figures.starvations else Tone.WRONG if figures.trouble_age_s < 10 else Tone.WATCH
+    restarts = Tone.FINE if not figures.restarts else Tone.WRONG if figures.restart_age_s < 10 else Tone.WATCH
+    late = figures.late_callbacks + figures.underflows
+    broken = f"{figures.nonfinite} broken samples" if figures.nonfinite else ""
+    return {
+        "latency": Reading(number(figures.latency_p50_ms), "ms", f"95 %: {number(p95_ms)} ms", latency),
+        "pose": Reading(number(fps), "fps", f"{number(figures.pose_ms)} ms each" if figures.people else "nobody", pose),
+        "ring": Reading(number(figures.ring_fill_ms), "ms", f"starts at {number(figures.ring_target_ms)} ms"),
+        "gaps": Reading(f"{figures.starvations}", "", broken or f"{late} late callbacks", gaps),
+        "restarts": Reading(f"{figures.restarts}", "", "all parts run" if _all_run(figures) else "", restarts),
+        "limiter": Reading(
+            thousands(figures.limiter_hits), "", "samples", Tone.WATCH if figures.limiter_age_s < 1.0 else Tone.FINE
+        ),
+    }  # fmt: skip
+
+
+def _all_run(figures: Figures) -> bool:
+    return all(state.name in ("RUNNING", "FINISHED") for state in figures.states.values())
+
+
+def dial_readings(controls: Controls, config: MonitorConfig) -> dict[str, Reading]:
+    """What the keys have set."""
+    gain_db = decibels(controls.gain)
+    styles = config.spec.styles
+    gain = Reading("mute", "", "M: sound again", Tone.WATCH)
+    if not controls.mute:
+        gain = Reading(written_db(gain_db), "dB", "↑ ↓   M mute")
+    return {
+        "gain": gain,
+        "temperature": Reading(f"{controls.temperature:.2f}", "×", "T   Shift T"),
+        "style": Reading(
+            styles[controls.style % len(styles)] if styles else "–", "", "Page ↑ ↓" if styles else "no styles"
+        ),
+    }
+
+
+def camera_name(camera: str) -> str:
+    """Short enough for a corner of the picture."""
+    if camera == "demo":
+        return "demo dancer"
+    return f"camera {camera}" if camera.isdecimal() else camera.rstrip("/").replace("\\", "/").rpartition("/")[2]
+
+
+def number(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.0f}"
+
+
+def thousands(count: int) -> str:
+    return f"{count}" if count < 10_000 else f"{count / 1e3:.0f}k" if count < 10_000_000 else f"{count / 1e6:.0f}M"
+
+
+def written_db(level_db: float) -> str:
+    """With a true minus and one decimal; nothing below -60."""
+    return "−∞" if level_db <= -60.0 else f"{level_db:+.1f}".replace("-", "−").replace("+0.0", "0.0")
+
+
+def written(unit: str, value: float) -> str:
+    """A channel's value as a musician reads it."""
+    return note_name(value) if unit == "MIDI note" else f"{value:.2f}"
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,160 @@
+"""The camera's picture with the skeleton on it, coloured by how well the camera sees each limb.
+
+In: pictures and pose frames. Out: pixels. Without a picture (the demo, the stage view) the skeleton stands in the dark.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from livemove.contracts import PoseFrame
+from livemove.monitor import style
+
+BONES = (
+    (11, 12), (23, 24), (11, 23), (12, 24),
+    (11, 13), (13, 15), (15, 19), (12, 14), (14, 16), (16, 20),
+    (23, 25), (25, 27), (27, 31), (24, 26), (26, 28), (28, 32),
+)  # fmt: skip
+"""MediaPipe's landmark numbers: trunk, arms, legs. The head is drawn as a circle."""
+
+HANDS = (15, 16)
+SEEN = 0.5
+"""A limb less visible than this plays nothing (FeatureSpec.visible)."""
+
+SHADES = 6
+DEMO_ASPECT = 4 / 3
+
+
+class Picture(QWidget):
+    """bare: the skeleton alone, drawn thick, for the stage."""
+
+    def __init__(self, label: str, bare: bool = False) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._label = label
+        self._bare = bare
+        self._pixels: npt.NDArray[np.uint8] | None = None
+        self._image: QImage | None = None
+        self._pose: PoseFrame | None = None
+        self._missing = ""
+        doubtful = style.mix(style.CARD, style.AMBER, 0.75)
+        dim = style.mix(style.ACCENT, style.CARD, 0.45)
+        self._pens = [QPen(style.mix(dim, style.ACCENT, part / (SHADES - 1))) for part in range(SHADES)]
+        self._doubtful = QPen(doubtful)
+
+    @property
+    def shown(self) -> bool:
+        """Whether there is a camera picture in it."""
+        return self._image is not None
+
+    def show_picture(self, picture: npt.NDArray[np.uint8]) -> None:
+        """uint8 RGB [height, width, 3]; copied."""
+        height, width, _ = picture.shape
+        if self._pixels is None or self._pixels.shape[:2] != (height, width):
+            self._pixels = np.full((height, width, 4), 255, np.uint8)
+            self._image = QImage(
+                self._pixels.data,  # pyright: ignore[reportArgumentType]
+                width,
+                height,
+                4 * width,
+                QImage.Format.Format_RGB32,
+            )
+        # Blue first in memory; at three quarters, so that the skeleton and not the room is what one sees.
+        self._pixels[:, :, :3] = (picture >> 1)[:, :, ::-1]
+        self._pixels[:, :, :3] += (picture >> 2)[:, :, ::-1]
+        self.update()
+
+    def show_pose(self, frame: PoseFrame | None) -> None:
+        """The frame is read when it is painted. None: nobody."""
+        self._pose = frame
+        self.update()
+
+    def say_missing(self, words: str) -> None:
+        """What stands there in place of a picture; empty: all is well."""
+        if words != self._missing:
+            self._missing = words
+            self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(432, 324)
+
+    def _area(self) -> QRectF:
+        """Where the picture lies: as large as fits."""
+        aspect = self._image.width() / self._image.height() if self._image else DEMO_ASPECT
+        width, height = float(self.width()), float(self.height())
+        if width / height > aspect:
+            return QRectF((width - height * aspect) / 2, 0.0, height * aspect, height)
+        return QRectF(0.0, (height - width / aspect) / 2, width, width / aspect)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        area = self._area()
+        covered = self._image is not None and not self._bare and not self._missing
+        ground = style.BASE if self._bare else style.WELL
+        if not covered or area.size() != self.size().toSizeF():
+            painter.fillRect(self.rect(), ground)
+        if covered and self._image is not None:
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(area.toAlignedRect(), self._image)
+        if self._pose is not None and not self._missing:
+            self._paint_skeleton(painter, area, self._pose)
+        if self._missing:
+            painter.setFont(style.font(style.LARGE if not self._bare else 2 * style.FIGURE))
+            painter.setPen(style.RED)
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._missing)
+        if not self._bare:
+            self._paint_label(painter)
+
+    def _paint_skeleton(self, painter: QPainter, area: QRectF, frame: PoseFrame) -> None:
+        places = frame.image[0, :, :2] * (area.width(), area.height()) + (area.x(), area.y())
+        seen = frame.visibility[0]
+        x, y = places[:, 0].tolist(), places[:, 1].tolist()
+        tall = max(float(np.ptp(places[:, 1])), 1.0)
+        pen = min(max(tall * (0.030 if self._bare else 0.013), 2.0), 18.0)
+        painter.setClipRect(area)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        head = max(float(np.hypot(x[7] - x[8], y[7] - y[8])) * 0.62, tall * 0.045)
+        painter.setPen(self._pen(float(seen[[0, 7, 8]].min()), pen))
+        painter.drawEllipse(QPointF((x[7] + x[8]) / 2, (y[7] + y[8]) / 2), head, 1.15 * head)
+        for a, b in BONES:
+            painter.setPen(self._pen(float(min(seen[a], seen[b])), pen))
+            painter.drawLine(QPointF(x[a], y[a]), QPointF(x[b], y[b]))
+        painter.setPen(Qt.PenStyle.NoPen)
+        for hand in HANDS:
+            if seen[hand] >= SEEN:
+                painter.setBrush(style.TEXT)
+                painter.drawEllipse(QPointF(x[hand], y[hand]), 1.3 * pen, 1.3 * pen)
+        painter.setClipping(False)
+
+    def _pen(self, seen: float, width: float) -> QPen:
+        shade = round((seen - SEEN) / (1.0 - SEEN) * (SHADES - 1))
+        pen = self._pens[min(shade, SHADES - 1)] if seen >= SEEN else self._doubtful
+        pen.setWidthF(width if seen >= SEEN else 0.6 * width)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        return pen
+
+    def _paint_label(self, painter: QPainter) -> None:
+        metrics = painter.fontMetrics()
+        painter.setFont(style.font(style.SMALL))
+        metrics = painter.fontMetrics()
+        text = metrics.elidedText(self._label, Qt.TextElideMode.ElideLeft, self.width() // 2)
+        box = QRect(0, 0, metrics.horizontalAdvance(text) + 4 * style.GRID, 6 * style.GRID)
+        box.moveBottomLeft(self.rect().bottomLeft())
+        painter.fillRect(box, style.CARD)
+        painter.setPen(style.SOFT)
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        # Round corners: what lies outside them is painted over.
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        corners = QPainterPath()
+        corners.addRect(QRectF(self.rect()))
+        corners.addRoundedRect(QRectF(self.rect()), style.RADIUS, style.RADIUS)
+        painter.fillPath(corners, style.BASE)

@@ -1,0 +1,73 @@
+"""How the monitor looks: its colours, its grid and its type, each value once.
+
+Everything else in monitor/ takes its looks from here. Knows Qt's colours and fonts, and no data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtGui import QColor, QFont
+
+from livemove.monitor.look import Tone
+
+# One grid: every distance is a multiple of it.
+GRID = 4
+GAP = 3 * GRID
+MARGIN = 4 * GRID
+PADDING = 4 * GRID
+RADIUS = 2 * GRID
+
+# Dark enough for a stage; one accent; amber and red only ever mean "watch this" and "this is wrong".
+BASE = QColor("#090b0f")
+CARD = QColor("#11151c")
+WELL = QColor("#0c0f15")
+LINE = QColor("#222a36")
+TEXT = QColor("#eef2f6")
+SOFT = QColor("#93a0b0")
+FAINT = QColor("#566274")
+ACCENT = QColor("#4fd8c4")
+AMBER = QColor("#f5b544")
+RED = QColor("#ff5a5f")
+
+FAMILIES = ["Inter", "SF Pro Text", "Segoe UI", "Noto Sans", "Ubuntu", "Cantarell", "DejaVu Sans"]
+
+# One scale of type, in logical pixels.
+SMALL, BODY, LARGE, HEADING, FIGURE = 11, 13, 16, 20, 28
+WIDE = 1.2  # letter spacing of the small capitals that name things
+
+
+TONES = {Tone.QUIET: SOFT, Tone.FINE: TEXT, Tone.WATCH: AMBER, Tone.WRONG: RED}
+
+
+def font(size: int, bold: bool = False, spacing: float = 0.0) -> QFont:
+    """Of that many logical pixels; figures of equal width, so that numbers do not dance."""
+    made = QFont()
+    made.setFamilies(FAMILIES)
+    made.setPixelSize(size)
+    made.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
+    made.setFeature(QFont.Tag("tnum"), 1)
+    if spacing:
+        made.setLetterSpacing(QFont.SpacingType.AbsoluteSpacing, spacing)
+    return made
+
+
+def mix(low: QColor, high: QColor, part: float) -> QColor:
+    """Between two colours, 0..1."""
+
+    def between(a: float, b: float) -> float:
+        return a + (b - a) * part
+
+    return QColor.fromRgbF(
+        between(low.redF(), high.redF()), between(low.greenF(), high.greenF()), between(low.blueF(), high.blueF())
+    )
+
+
+def ramp(*stops: QColor) -> npt.NDArray[np.uint32]:
+    """uint32 [256] pixels 0xffRRGGBB through the colours, evenly spaced: level -> pixel."""
+    places = np.linspace(0, 255, len(stops))
+    pixels = np.full(256, 0xFF, np.uint32)
+    for name in ("red", "green", "blue"):
+        levels = np.interp(np.arange(256), places, [float(getattr(stop, name)()) for stop in stops])
+        pixels = (pixels << np.uint32(8)) | np.rint(levels).astype(np.uint32)
+    return pixels

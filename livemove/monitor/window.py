@@ -1,0 +1,214 @@
+"""The monitor's window: looks thirty times a second, tells its pages, and turns keys into requests.
+
+In: a Segment, which it only reads but for the queue of requests. Whatever happens to it, the sound goes on.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QStackedLayout, QWidget
+
+from livemove.contracts import Action, MappingError, PoseFrame, Request
+from livemove.exchange import Segment, now_s
+from livemove.features import FEATURES
+from livemove.mapping import load_mapping
+from livemove.monitor import style
+from livemove.monitor.config import MonitorConfig
+from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
+from livemove.monitor.pages import FEATURE_LANES, Moment, PlayPage, StagePage
+from livemove.monitor.parts import Note
+
+PERIOD_MS = 34
+"""Between two redraws: 29 a second."""
+FIGURES_S = 0.2
+ASK_S = 4.0
+"""How long Q waits for the second Q."""
+
+HELP = [
+    ("↑  ↓", "louder, quieter"),
+    ("M", "mute, and sound again"),
+    ("T   Shift T", "temperature up, down: wilder, calmer"),
+    ("Page ↑ ↓", "next, previous style"),
+    ("C", "other body features"),
+    ("S", "stage: large, for a dark room"),
+    ("F   F11", "full screen"),
+    ("?   H", "these keys"),
+    ("Q   Esc", "then Q again: end the performance"),
+]
+
+GROUPS = {
+    "hands": ("left_hand_height", "right_hand_height", "hand_distance", "symmetry"),
+    "arms": ("left_hand_side", "right_hand_side", "left_elbow", "right_elbow"),
+    "legs": ("left_knee", "right_knee", "foot_distance", "crouch"),
+    "energy": ("energy", "arm_energy", "leg_energy", "openness"),
+    "trunk": ("lean_side", "lean_forward", "twist", "turn"),
+    "in the room": ("presence", "facing", "travel", "jump"),
+}
+
+
+def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
+    """Groups of features to look at: first those that play."""
+    groups = [(name, [FEATURES.index(feature) for feature in group]) for name, group in GROUPS.items()]
+    try:
+        routes = load_mapping(config.mapping, config.spec, FEATURES).routes
+    except MappingError:  # synthesis says so, and cannot play with it; the window only shows other lanes first
+        return groups
+    playing = [*(route.source for route in routes), FEATURES.index("energy"), FEATURES.index("presence")]
+    playing = list(dict.fromkeys(playing))[:FEATURE_LANES]
+    return [("what plays", playing), *groups]
+
+
+class MonitorWindow(QWidget):
+    """Read `look` for what it sees. `asked` is the last request it made, for whoever wants to know."""
+
+    def __init__(self, segment: Segment, config: MonitorConfig) -> None:
+        super().__init__()
+        self.setWindowTitle(f"livemove · {config.spec.name}")
+        self.setMinimumSize(900, 560)
+        self.resize(1280, 720)
+        self._segment = segment
+        self._watcher, self._listener, self._tracer = Watcher(segment), Listener(segment), Tracer(segment)
+        self._news = News()
+        self._figures, self._figures_s = self._watcher.look(), now_s()
+        self._pose = PoseFrame()
+        self._picture_s = 0.0
+        self._last_s = now_s()
+        self._asked_s: float | None = None
+        self.play = PlayPage(config, feature_choices(config))
+        self.stage = StagePage(config)
+        self._pages = QStackedLayout(self)
+        for page in (self.play, self.stage):
+            self._pages.addWidget(page)
+        self.help, self.news, self.question = Note(self, style.LARGE), Note(self), Note(self, style.LARGE)
+        self._news.say("?  shows the keys", Tone.QUIET)
+        self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.tick)
+
+    def start(self) -> None:
+        self._timer.start(PERIOD_MS)
+
+    # --- thirty times a second
+
+    def tick(self) -> None:
+        """Look, and show."""
+        segment, now = self._segment, now_s()
+        segment.lives["monitor"].heartbeat()
+        if segment.stop_requested:
+            self.close()
+            return
+        self._watcher.glance()
+        if now - self._figures_s >= FIGURES_S:
+            self._figures, self._figures_s = self._watcher.look(), now
+        picture = segment.picture.read()
+        new_pose = segment.pose.read(self._pose)
+        fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
+        controls = segment.controls.read()
+        moment = Moment(
+            now=now,
+            dt_s=now - self._last_s,
+            figures=self._figures,
+            verdict=judge(self._figures, controls),
+            controls=controls,
+            picture=picture[0] if picture else None,
+            pose=self._pose if fresh else None,
+            new_pose=new_pose,
+            sound=self._listener.listen(),
+            values=self._tracer.trace(),
+        )
+        self._last_s = now
+        page = self.stage if self._pages.currentWidget() is self.stage else self.play
+        page.show_moment(moment)
+        if self._asked_s is not None and now - self._asked_s > ASK_S:
+            self._ask_no_more()
+        if not self.question.isVisible():
+            lines, tone = self._news.read(segment.bulletin.read())
+            self.news.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
+
+    # --- keys
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        key = event.key()
+        shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
+        held = event.isAutoRepeat()
+        requests = {
+            Qt.Key.Key_Up: Request(Action.GAIN, 1.0),
+            Qt.Key.Key_Down: Request(Action.GAIN, -1.0),
+            Qt.Key.Key_T: Request(Action.TEMPERATURE, -0.05 if shifted else 0.05),
+        }
+        if key in requests:
+            self._ask(requests[Qt.Key(key)])
+            return
+        if held:  # the rest are switches: a finger that stays on one must not flip them thirty times a second
+            return
+        if key in (Qt.Key.Key_Q, Qt.Key.Key_Escape):
+            self._leave(key == Qt.Key.Key_Q)
+            return
+        if self._asked_s is not None:
+            self._ask_no_more()
+        actions = {
+            Qt.Key.Key_M: lambda: self._ask(Request(Action.MUTE)),
+            Qt.Key.Key_PageUp: lambda: self._ask(Request(Action.STYLE, -1)),
+            Qt.Key.Key_PageDown: lambda: self._ask(Request(Action.STYLE, 1)),
+            Qt.Key.Key_S: self._turn_page,
+            Qt.Key.Key_F: self._fill_screen,
+            Qt.Key.Key_F11: self._fill_screen,
+            Qt.Key.Key_C: lambda: self.play.choose(1),
+            Qt.Key.Key_Question: self._help,
+            Qt.Key.Key_H: self._help,
+            Qt.Key.Key_F1: self._help,
+        }
+        action = actions.get(Qt.Key(key))
+        if action is not None:
+            action()
+        else:
+            super().keyPressEvent(event)
+
+    def _ask(self, request: Request) -> None:
+        if not self._segment.requests.ask(request):
+            self._news.say("livemove does not answer: it may be busy, or gone")
+
+    def _leave(self, letter: bool) -> None:
+        """Esc and Q ask; the second Q is the answer. Esc also takes away what lies on top."""
+        if self.help.isVisible():
+            self.help.hide()
+        elif self._asked_s is None:
+            self._asked_s = now_s()
+            self.news.hide()
+            self.question.say("", [("Q", "again ends the performance"), ("Esc", "goes on playing")], style.AMBER)
+        elif letter:
+            self._ask_no_more()
+            self._ask(Request(Action.STOP))
+        else:
+            self._ask_no_more()
+
+    def _ask_no_more(self) -> None:
+        self._asked_s = None
+        self.question.hide()
+
+    def _help(self) -> None:
+        if self.help.isVisible():
+            self.help.hide()
+        else:
+            self.help.say("Keys", HELP, style.ACCENT)
+
+    def _turn_page(self) -> None:
+        self._pages.setCurrentWidget(self.play if self._pages.currentWidget() is self.stage else self.stage)
+
+    def _fill_screen(self) -> None:
+        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
+
+    # --- Qt
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        for note in (self.help, self.news, self.question):
+            if note.isVisible():
+                note.place()
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        self._timer.stop()
+        event.accept()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        QPainter(self).fillRect(self.rect(), style.BASE)

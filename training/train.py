@@ -1,174 +1,396 @@
-"""Train a model: `python training/train.py --instrument theremin`. Writes checkpoints, a TensorBoard log, model.json.
+"""Train a model: `python training/train.py --dataset DATA --n_epochs 1`, `--config NAME`, or `--instrument theremin`.
+Writes checkpoints, a log with sound in it, and the flags it ran with; export.py makes a bundle of a checkpoint.
 
-Lightning runs the loop (checkpoints, exact resume, averaging, progress); this file says what a step is.
-Instruments are procedural for now: clips come from training.procedural, seeded by (seed, index), so a resumed run
-sees the clips it would have seen.
+Lightning runs the loop (precision, devices, clipping, averaging, progress); this file says what a step is, and when to
+look and to save. Clips and noise come from seed and step, so a run killed and resumed ends as if it had never stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
+import math
+import os
 import sys
-from collections.abc import Iterator
+import time
+import warnings
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint, RichProgressBar
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.callbacks import (
+    Checkpoint,
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    RichProgressBar,
+    TQDMProgressBar,
+)
+from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from livemove.contracts import HOP, ModelSpec
-from training import procedural
+from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
+from training.augment import Shake
+from training.examples import Examples
+from training.feed import Clips, Feed, Sine, Source, Theremin, band_scale
+from training.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.wavenet import WaveNet, nats
 
-INSTRUMENTS = {"theremin": procedural.theremin_spec}
+KEPT = 3
+"""Checkpoints kept beside last.ckpt and best.ckpt."""
 
-
-class Clips(IterableDataset[dict[str, np.ndarray]]):
-    """Endless procedural clips, the i-th always the same for one seed; starts at clip `first`."""
-
-    def __init__(self, spec: ModelSpec, hops: int, seed: int, first: int = 0, count: int | None = None) -> None:
-        self.spec, self.hops, self.seed, self.first, self.count = spec, hops, seed, first, count
-
-    def __iter__(self) -> Iterator[dict[str, np.ndarray]]:
-        index = self.first
-        while self.count is None or index < self.first + self.count:
-            yield procedural.example(np.random.default_rng((self.seed, index)), self.spec, self.hops)
-            index += 1
-
-
-def band_scale(spec: ModelSpec, seed: int, clips: int = 64) -> np.ndarray:
-    """Per band, a little above the largest value met in some clips: network values stay inside -1..1."""
-    peak = np.zeros(spec.bands)
-    for clip in Clips(spec, 188, seed, count=clips):
-        peak = np.maximum(peak, np.abs(clip["bands"]).max(0))
-    return np.maximum(peak * 1.25, 2e-3).astype(np.float16).astype(np.float32)
+SAME_AGAIN = (
+    "steps", "batch_size", "seconds", "accumulation_steps", "seed", "optimizer", "scheduler", "learning_rate",
+    "input_noise", "precision",
+)  # fmt: skip
+"""Flags a resumed run must repeat to end as if it had never stopped."""
 
 
 class Training(pl.LightningModule):
     """One optimisation step: teacher forcing on noised inputs, negative log likelihood of the clean ones."""
 
-    def __init__(self, spec: ModelSpec, args: argparse.Namespace) -> None:
+    def __init__(self, spec: ModelSpec, args: argparse.Namespace, scale: Float32 | None, facts: dict[str, Any]) -> None:
         super().__init__()
-        self.args = args
+        self.args, self.facts = args, facts
         self.model = WaveNet(spec)
-        self.model.weight("bands.scale").copy_(torch.from_numpy(band_scale(spec, args.seed)))
+        if scale is not None:
+            self.model.weight("bands.scale").copy_(torch.from_numpy(scale))
 
     def start_from(self, checkpoint: Path) -> None:
         """Take over a checkpoint's weights as the optimiser left them (not their average), its band scales too."""
-        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if saved["spec"] != dataclasses.asdict(self.model.spec):
-            sys.exit(f"{checkpoint}: holds another network ({saved['spec']['name']}); --pretrained needs the same spec")
+        saved = open_checkpoint(checkpoint)
+        mine = dataclasses.asdict(self.model.spec)
+        different = [name for name in mine if name not in ("name", "temperature") and saved["spec"][name] != mine[name]]
+        if different:
+            raise RecipeError(f"--pretrained {checkpoint}: holds another network: it differs in {', '.join(different)}")
         state = saved.get("current_model_state", saved["state_dict"])
         self.model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
 
-    def loss(self, batch: dict[str, Tensor], noise: float) -> Tensor:
-        """Mean nats per value; every clip's inputs are noised by its own share of `noise` (standard deviation)."""
+    def loss(self, batch: dict[str, Tensor], noise: float) -> tuple[Tensor, Tensor]:
+        """(nats per value [clips, steps, bands], parameters); every clip's inputs are noised by its own share of
+        `noise` (standard deviation; full scale is 1)."""
         spec = self.model.spec
-        values = batch["bands"] / self.model.weight("bands.scale")
-        inputs = values
-        if noise > 0:
-            generator = torch.Generator().manual_seed((self.args.seed << 32) + self.global_step)  # a resumed run's too
-            share = torch.rand(len(values), 1, 1, generator=generator) ** 3
-            inputs = values + noise * share * torch.randn(values.shape, generator=generator)
-        style = torch.zeros(len(values), dtype=torch.long)
-        parameters = self.model(inputs, batch["channels"], batch["phases"], style)
-        return nats(spec, parameters, values).mean()
+        values = batch["bands"]
+        if spec.head == "logistic":
+            values = values / self.model.weight("bands.scale")
+        inputs = values if noise <= 0 else self.noised(values, noise, int(batch["index"][0]))
+        parameters = self.model(inputs, batch["channels"], batch["phases"], batch["style"])
+        return nats(spec, parameters.float(), values), parameters
+
+    def noised(self, values: Tensor, noise: float, first: int) -> Tensor:
+        """Drawn for the whole batch of all processes, by its number: the same whoever computes which clip of it."""
+        batch_size = self.args.batch_size
+        generator = torch.Generator().manual_seed((self.args.seed << 32) + first // batch_size)
+        mine = slice(first % batch_size, first % batch_size + len(values))
+        share = torch.rand(batch_size, 1, 1, generator=generator) ** 3
+        normal = torch.randn((batch_size, *values.shape[1:]), generator=generator)
+        added = (noise * share * normal)[mine].to(values.device)
+        if self.model.spec.head == "logistic":
+            return values + added
+        levels = self.model.spec.classes
+        return (values + (added * levels / 2).round().long()).clamp(0, levels - 1)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
-        progress = self.global_step / self.args.steps
-        loss = self.loss(batch, self.args.input_noise * (1 - progress))
-        self.log("loss", loss, prog_bar=True)
+        progress = self.global_step / self.trainer.max_steps
+        loss = self.loss(batch, self.args.input_noise * (1 - progress))[0].mean()
+        if self.global_step % self.args.log_every == 0 and not torch.isfinite(loss):
+            raise RecipeError(
+                f"the loss is no longer a number at step {self.global_step}: try a lower --learning_rate or "
+                f"--gradient_clipping, from {self.args.out}/last.ckpt by --pretrained"
+            )
+        self.log("loss", loss, prog_bar=True, batch_size=len(batch["bands"]), sync_dist=self.trainer.world_size > 1)
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        self.log("val_loss", self.loss(batch, 0.0), prog_bar=True, batch_size=len(batch["bands"]))
+        spec = self.model.spec
+        each, parameters = self.loss(batch, 0.0)
+        figures = {"val_loss": each.mean()}
+        if spec.head == "mulaw":
+            figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
+        if len(each) > 1 and "pose" in self.args.channels and self.args.use_video:
+            # The control: another clip's poses. If they do as well, the model does not listen to the dancer.
+            other = {**batch, "channels": batch["channels"].roll(1, 0)}
+            figures["val_loss_shuffled"] = self.loss(other, 0.0)[0].mean()
+        self.log_dict(figures, prog_bar=True, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.global_step % self.args.log_every == 0:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            self.log("gradient_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["spec"] = dataclasses.asdict(self.model.spec)
         checkpoint["arguments"] = {name: str(v) if isinstance(v, Path) else v for name, v in vars(self.args).items()}
+        figures = {name: float(value) for name, value in self.trainer.callback_metrics.items() if "val_" in name}
+        checkpoint["facts"] = {**self.facts, "step": self.global_step, **figures}
 
-    def configure_optimizers(self) -> dict[str, object]:
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.args.learning_rate, betas=(0.9, 0.98))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.args.learning_rate, total_steps=self.args.steps + 1, pct_start=0.05
-        )
+    def configure_optimizers(self) -> Any:
+        optimizer = make_optimizer(self.args, list(self.model.parameters()))
+        schedule = make_schedule(self.args, optimizer, self.trainer.max_steps)
+        if schedule is None:
+            return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+def make_optimizer(args: argparse.Namespace, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    options: dict[str, Any] = {"lr": args.learning_rate}
+    if args.optimizer in ("Adam", "AdamW"):
+        options["betas"] = tuple(args.betas)
+    else:
+        options["momentum"] = args.momentum
+    if args.weight_decay is not None:
+        options["weight_decay"] = args.weight_decay
+    return getattr(torch.optim, args.optimizer)(parameters, **options)
+
+
+def make_schedule(args: argparse.Namespace, optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    """The learning rate's schedule, a step at a time; None for a constant one."""
+    rates = torch.optim.lr_scheduler
+    if args.scheduler == "OneCycleLR":
+        return rates.OneCycleLR(
+            optimizer,
+            max_lr=args.learning_rate,
+            total_steps=steps + 1,
+            pct_start=args.pct_start,
+            div_factor=args.div_factor,
+            final_div_factor=args.final_div_factor,
+        )
+    if args.scheduler == "CyclicLR":
+        return rates.CyclicLR(
+            optimizer,
+            base_lr=args.base_lr,
+            max_lr=args.learning_rate,
+            step_size_up=args.step_size_up,
+            mode=args.cycle_mode,
+            gamma=args.gamma,
+            cycle_momentum=False,
+        )
+    if args.scheduler == "StepLR":
+        return rates.StepLR(optimizer, args.step_size, args.gamma)
+    if args.scheduler == "MultiStepLR":
+        return rates.MultiStepLR(optimizer, sorted(args.milestones), args.gamma)
+    return None
+
+
+class Checkpoints(Checkpoint):
+    """After every validation, whose figures it holds: last.ckpt, the newest few as step=N.ckpt, and best.ckpt."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.best = math.inf
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step >= trainer.max_steps:
+            trainer.should_stop = True  # Lightning then validates once more, wherever the last step falls
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        loss = float(trainer.callback_metrics["val_loss"])
+        better = loss < self.best
+        self.best = min(loss, self.best)
+        newest = self.folder / f"step={trainer.global_step}.ckpt"
+        trainer.save_checkpoint(newest)
+        if not trainer.is_global_zero:
+            return
+        for name in ["last.ckpt"] + ["best.ckpt"] * better:
+            draft = self.folder / f".{name}"
+            draft.unlink(missing_ok=True)
+            os.link(newest, draft)  # a second name for the same file: whole at once, and no room taken
+            os.replace(draft, self.folder / name)
+        for old in sorted(self.folder.glob("step=*.ckpt"), key=lambda p: p.stat().st_mtime)[:-KEPT]:
+            old.unlink()
+
+    def state_dict(self) -> dict[str, float]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.best = state_dict["best"]
+
+
+class Waiting(pl.Callback):
+    """How much of the time goes into steps, and how much into waiting for clips: `compute_share` in the log."""
+
+    def __init__(self, log_every: int) -> None:
+        self.log_every = log_every
+        self.computing_s = self.waiting_s = self.mark_s = 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        self.mark_s = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        now_s = time.perf_counter()
+        self.waiting_s += now_s - self.mark_s
+        self.mark_s = now_s
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        now_s = time.perf_counter()
+        self.computing_s += now_s - self.mark_s
+        self.mark_s = now_s
+        if trainer.global_step % self.log_every == 0:
+            pl_module.log("compute_share", self.share)
+
+    def on_validation_end(self, *_: Any) -> None:
+        self.mark_s = time.perf_counter()  # validating is neither
+
+    @property
+    def share(self) -> float:
+        return self.computing_s / max(self.computing_s + self.waiting_s, 1e-9)
+
+
+def open_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of this file's making. Raises RecipeError."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        return {**saved, "spec": saved["spec"], "arguments": saved["arguments"]}
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except Exception as error:  # a truncated zip, a pickle of something else: torch raises all kinds
+        raise RecipeError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
+
+
+def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
+    """Where the clips come from, and what a model's card says of it."""
+    source = {"theremin": Theremin, "sine": Sine}[args.instrument]()
+    return source, {"source": f"procedural sound ({args.instrument})"}
+
+
+def resume_point(args: argparse.Namespace) -> Path | None:
+    """The checkpoint to go on from, if that is asked for. Raises RecipeError."""
+    last = args.out / "last.ckpt"
+    if not (args.resume or args.auto_resume) or (args.auto_resume and not last.exists()):
+        return None
+    if not last.exists():
+        raise RecipeError(f"nothing to resume: {last} does not exist; start without --resume")
+    before = open_checkpoint(last)["arguments"]
+    for flag in SAME_AGAIN:
+        if flag in before and before[flag] != getattr(args, flag):
+            raise RecipeError(f"--resume: the run in {args.out} was started with --{flag} {before[flag]}; repeat that")
+    return last
+
+
+def make_logger(args: argparse.Namespace) -> Logger | bool:
+    folder = args.training_logs_path or args.out / "log"
+    if args.logger == "tensorboard":
+        return TensorBoardLogger(folder.parent, name=folder.name, version="")
+    if args.logger == "wandb":
+        if importlib.util.find_spec("wandb") is None:
+            raise RecipeError("--logger wandb: not installed here; pip install wandb, or use --logger tensorboard")
+        folder.mkdir(parents=True, exist_ok=True)
+        return WandbLogger(name=args.name, save_dir=folder, project="livemove", config=vars(args))
+    return False
+
+
+def make_trainer(args: argparse.Namespace, callbacks: list[pl.Callback], logger: Logger | bool) -> pl.Trainer:
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", args.devices or 0))
+    world = int(os.environ.get("WORLD_SIZE", local))
+    if world > 1 and args.batch_size % world:
+        raise RecipeError(f"--batch_size {args.batch_size}: must be a multiple of the {world} processes that share it")
+    if args.dist_port:
+        os.environ.setdefault("MASTER_PORT", str(args.dist_port))
+    return pl.Trainer(
+        accelerator=args.accelerator,
+        devices=local or "auto",
+        num_nodes=max(world // max(local, 1), 1),
+        strategy=DDPStrategy(process_group_backend=args.dist_backend) if world > 1 else "auto",
+        use_distributed_sampler=False,
+        precision=args.precision,
+        max_steps=args.steps,
+        max_epochs=-1,
+        gradient_clip_val=args.gradient_clipping or None,
+        accumulate_grad_batches=args.accumulation_steps,
+        logger=logger,
+        log_every_n_steps=args.log_every,
+        val_check_interval=min(args.checkpoint_every, args.steps) * args.accumulation_steps,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        enable_model_summary=False,
     )
-    parser.add_argument("--instrument", choices=sorted(INSTRUMENTS), default="theremin", help="what to train")
-    parser.add_argument("--out", type=Path, default=Path("runs/theremin"), help="folder of checkpoints and logs")
-    parser.add_argument("--steps", type=int, default=4000, help="optimisation steps")
-    parser.add_argument("--batch_size", type=int, default=8, help="clips per step")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a clip")
-    parser.add_argument("--learning_rate", type=float, default=2e-3, help="peak of the one-cycle schedule")
-    parser.add_argument("--gradient_clipping", type=float, default=1.0, help="largest gradient norm")
-    parser.add_argument("--input_noise", type=float, default=0.05, help="noise on teacher-forced inputs, annealed to 0")
-    parser.add_argument("--seed", type=int, default=1, help="of weights and clips")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0 for all")
-    parser.add_argument("--checkpoint_every", type=int, default=250, help="steps between checkpoints and validations")
-    parser.add_argument("--pretrained", type=Path, default=None, help="start from this checkpoint's weights")
-    parser.add_argument("--resume", action="store_true", help="go on from OUT/last.ckpt")
-    return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = arguments(argv)
-    torch.set_flush_denormal(True)  # saturated gates make denormal gradients; worker threads inherit the flag
-    pl.seed_everything(args.seed, verbose=False)
+def run(args: argparse.Namespace) -> None:
+    """Train as asked. Raises LivemoveError."""
+    torch.set_flush_denormal(True)  # saturated gates make denormal gradients
     if args.threads:
         torch.set_num_threads(args.threads)
-    spec = INSTRUMENTS[args.instrument]()
-    hops = round(args.seconds * spec.sample_rate / HOP)
-    last = args.out / "last.ckpt"
-    first = 0
-    if args.resume:
-        if not last.exists():
-            sys.exit(f"nothing to resume: {last} does not exist; start without --resume")
-        first = torch.load(last, map_location="cpu", weights_only=True)["global_step"] * args.batch_size
-    trainer = pl.Trainer(
-        accelerator="auto",
-        max_steps=args.steps,
-        gradient_clip_val=args.gradient_clipping,
-        logger=TensorBoardLogger(args.out, name="log", version=""),
-        log_every_n_steps=10,
-        val_check_interval=args.checkpoint_every,
-        check_val_every_n_epoch=None,
-        callbacks=[
-            EMAWeightAveraging(decay=0.998),
-            ModelCheckpoint(
-                args.out,
-                "{step}",
-                monitor="step",
-                mode="max",
-                save_top_k=3,
-                save_last=True,
-                enable_version_counter=False,
-                every_n_train_steps=args.checkpoint_every,
-            ),
-            LearningRateMonitor("step"),
-            RichProgressBar(refresh_rate=10) if sys.stderr.isatty() else pl.callbacks.TQDMProgressBar(refresh_rate=50),
-        ],
+    source, facts = open_source(args)
+    spec = model_spec(args, source.sample_rate, source.channels, source.styles)
+    hops = max(round(args.seconds * spec.sample_rate / HOP), 1)
+    if args.steps is None:
+        clips = source.seconds(False) * spec.sample_rate / HOP / hops * args.batch_subsample_frac
+        args.steps = args.n_epochs * max(math.ceil(clips / args.batch_size / args.accumulation_steps), 1)
+    resume = resume_point(args)
+    shake = Shake(
+        args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs
     )
-    training = DataLoader(Clips(spec, hops, args.seed, first), batch_size=args.batch_size)
-    held_out = DataLoader(Clips(spec, hops, procedural.HELD_OUT_SEED, count=16), batch_size=args.batch_size)
-    module = Training(spec, args)
+    training = Clips(source, spec, hops, args.seed, shake=shake, of_rest=not args.use_video)
+    held_out = Clips(source, spec, hops, args.seed, held_out=True, of_rest=not args.use_video)
+    scale = band_scale(source, spec, args.seed) if spec.head == "logistic" else None
+    pl.seed_everything(args.seed, verbose=False)
+    module = Training(spec, args, scale, facts)
     if args.pretrained:
         module.start_from(args.pretrained)
-    trainer.fit(module, training, held_out, ckpt_path=last if args.resume else None)
-    print(f"trained {trainer.global_step} steps; checkpoint: {last}")
+    if args.compile:
+        module.model.compile()
+    waiting = Waiting(args.log_every)
+    logger = make_logger(args)
+    callbacks: list[pl.Callback] = [waiting, Checkpoints(args.out)]
+    if args.log_samples_every:
+        longer = Clips(source, spec, math.ceil(args.generate_n_samples / HOP), args.seed, True, None, not args.use_video)
+        callbacks.append(Examples(args, longer))
+    decay = max(min(0.998, 1 - 4 / args.steps), 0.0) if args.ema is None else args.ema
+    if decay > 0:
+        callbacks.append(EMAWeightAveraging(decay=decay))
+    if args.early_stop:
+        callbacks.append(EarlyStopping("val_loss", patience=args.early_stop))
+    if logger:
+        callbacks.append(LearningRateMonitor("step"))
+    callbacks.append(RichProgressBar(refresh_rate=1) if sys.stderr.isatty() else TQDMProgressBar(refresh_rate=50))
+    trainer = make_trainer(args, callbacks, logger)
+    if trainer.is_global_zero:
+        args.out.mkdir(parents=True, exist_ok=True)
+        if resume is None:
+            write_arguments(args, args.out / "arguments.yaml")
+        print(f"{spec.name}: {args.steps} steps of {args.batch_size * args.accumulation_steps} clips x {args.seconds} s, "
+              f"{sum(p.numel() for p in module.model.parameters()):,} weights -> {args.out}")  # fmt: skip
+    feed = Feed(
+        training, held_out, args.steps, args.accumulation_steps, args.batch_size, args.val_batch_size,
+        args.num_workers, args.pin_memory, start_worker,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # Batches.first is what makes it
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # compute_share tells
+        trainer.fit(module, feed, ckpt_path=resume)
+    if trainer.is_global_zero:
+        loss = float(trainer.callback_metrics.get("val_loss", math.nan))
+        print(f"trained {trainer.global_step} steps, {waiting.share:.1%} of the time computing; val_loss {loss:.4f}; "
+              f"checkpoint: {args.out / 'last.ckpt'}")  # fmt: skip
+
+
+def start_worker(worker: int) -> None:
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = read_arguments(argv, __doc__ or "")
+    try:
+        run(args)
+    except LivemoveError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or args.out}: {error.strerror}; then go on with --resume", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

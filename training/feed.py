@@ -1,0 +1,198 @@
+"""From a source of sound to what the network is fed: clips by number, so that a run can stop anywhere and go on.
+
+Clip i of a seed is always the same clip, whichever process or machine asks for it. In: a Source. Out: dictionaries of
+NumPy arrays, and Lightning's loaders of them. Knows neither network nor optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import pytorch_lightning as pl
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from livemove.contracts import HOP, Channel, Float32, ModelSpec
+from livemove.synthesis import conditioning, pqmf, sampling
+from training import procedural
+from training.augment import Shake, shaken
+
+Clip = dict[str, np.ndarray]
+MARGIN = 1
+"""Hops of audio on either side of a clip, for the filters of the band analysis."""
+HELD_OUT_CLIPS = 16
+SCALE_CLIPS, SCALE_HOPS = 64, 188
+
+
+class Source(Protocol):
+    """Sound with its control channels: procedural, or a prepared dataset."""
+
+    sample_rate: int
+    channels: tuple[Channel, ...]
+    styles: tuple[str, ...]
+
+    def seconds(self, held_out: bool) -> float:
+        """How much there is; infinite where it is made."""
+        ...
+
+    def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
+        """channels float32 [hops, C] in -1..1, phases float32 [steps, 2K], style int64 [], and bands [steps, bands]:
+        float32, not yet scaled, or int64 mu-law classes."""
+        ...
+
+
+class Theremin:
+    """Endless procedural sound of training.procedural, at 48 kHz."""
+
+    sample_rate = procedural.SAMPLE_RATE
+    channels = procedural.theremin_spec().channels
+    styles = ()
+
+    def seconds(self, held_out: bool) -> float:
+        return float("inf")
+
+    def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
+        seed = procedural.HELD_OUT_SEED if held_out else seed
+        made = procedural.example(np.random.default_rng((seed, index)), spec, hops)
+        return {**made, "style": np.int64(0)}
+
+
+class Sine:
+    """One sine at 220 Hz, whatever the channels say: what the origin tested its network with."""
+
+    sample_rate = 16000
+    channels = procedural.theremin_spec().channels
+    styles = ()
+    HZ = 220.0
+
+    def seconds(self, held_out: bool) -> float:
+        return float("inf")
+
+    def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
+        track = np.tile(np.float32([c.rest for c in self.channels]), (hops, 1))
+        samples = np.arange((hops + 2 * MARGIN) * HOP)
+        start = np.random.default_rng((seed, index)).random()
+        audio = 0.5 * np.sin(2 * np.pi * (self.HZ * samples / self.sample_rate + start))
+        return network_clip(spec, track, audio.astype(np.float32), 0.0, 0)
+
+
+def network_clip(spec: ModelSpec, channels: Float32, audio: Float32, cycles: float, style: int) -> Clip:
+    """Source.clip's dictionary from channels [hops, C] in natural units, audio [(hops + 2 MARGIN) * HOP] around them.
+
+    cycles: the running phase at the clip's start, of a model that has one.
+    """
+    hops, steps = len(channels), spec.steps_per_hop
+    inner = slice(MARGIN * steps, (MARGIN + hops) * steps)
+    if spec.head == "mulaw":
+        bands: np.ndarray = sampling.mulaw_encode(audio, spec.classes)[:, None]
+    elif spec.bands == 1:
+        bands = audio[:, None].astype(np.float32)
+    else:
+        bands = pqmf.analysis(audio, spec.bands, spec.pqmf_taps)
+    phases = np.zeros((hops * steps, 0), np.float32)
+    if spec.phase:
+        hz = np.repeat(conditioning.pitch_hz(spec, channels), steps)
+        phases = conditioning.phase_features(spec, hz, cycles + np.cumsum(hz) / spec.step_rate)
+    return {
+        "channels": conditioning.normalise(spec, channels),
+        "phases": phases,
+        "bands": np.ascontiguousarray(bands[inner]),
+        "style": np.int64(style),
+    }
+
+
+class Clips(Dataset[Clip]):
+    """The clips of a source by number. of_rest: play every channel at rest (the unconditional control)."""
+
+    def __init__(
+        self,
+        source: Source,
+        spec: ModelSpec,
+        hops: int,
+        seed: int,
+        held_out: bool = False,
+        shake: Shake | None = None,
+        of_rest: bool = False,
+    ) -> None:
+        self.source, self.spec, self.hops, self.seed, self.held_out = source, spec, hops, seed, held_out
+        self.shake = shake or Shake()
+        rest = np.array([[c.rest for c in spec.channels]], np.float32)
+        self.rest = conditioning.normalise(spec, rest) if of_rest else None
+
+    def __getitem__(self, index: int) -> Clip:
+        clip = self.source.clip(self.spec, self.hops, self.seed, index, self.held_out)
+        if self.shake.any:
+            clip["channels"] = self._shaken(clip["channels"], index)
+        if self.rest is not None:
+            clip["channels"] = np.repeat(self.rest, self.hops, 0)
+        clip["index"] = np.int64(index)
+        return clip
+
+    def _shaken(self, channels: Float32, index: int) -> Float32:
+        spec = self.spec
+        low = np.array([c.minimum for c in spec.channels], np.float32)
+        high = np.array([c.maximum for c in spec.channels], np.float32)
+        natural = low + (channels + 1) / 2 * (high - low)
+        rng = np.random.default_rng((self.seed, index, 1))
+        shaken_ = shaken(rng, natural, spec.channel_names, HOP / spec.sample_rate, self.shake)
+        return conditioning.normalise(spec, shaken_)
+
+
+def band_scale(source: Source, spec: ModelSpec, seed: int) -> Float32:
+    """Per band, a little above the largest value met in some clips: network values stay inside -1..1."""
+    peak = np.zeros(spec.bands)
+    for index in range(SCALE_CLIPS):
+        peak = np.maximum(peak, np.abs(source.clip(spec, SCALE_HOPS, seed, index, False)["bands"]).max(0))
+    return np.maximum(peak * 1.25, 2e-3).astype(np.float16).astype(np.float32)
+
+
+class Batches(Sampler[list[int]]):
+    """Numbers of the clips of each batch, this process's share of them; `first` batches have been seen already."""
+
+    def __init__(self, total: int, batch_size: int, rank: int, processes: int, first: int) -> None:
+        self.total, self.batch_size, self.first = total, batch_size, first
+        self.share = batch_size // processes
+        self.offset = rank * self.share
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self.first, self.total):
+            start = batch * self.batch_size + self.offset
+            yield list(range(start, start + self.share))
+
+
+class Feed(pl.LightningDataModule):
+    """Training clips from where the run stands, and the same held-out clips every time."""
+
+    def __init__(
+        self, training: Clips, held_out: Clips, steps: int, accumulation: int, batch_size: int, val_batch_size: int,
+        workers: int, pin_memory: bool, on_worker: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.training, self.held_out = training, held_out
+        self.batches, self.accumulation = steps * accumulation, accumulation
+        self.batch_size, self.val_batch_size = batch_size, val_batch_size
+        self.loading: dict[str, Any] = {
+            "num_workers": workers,
+            "pin_memory": pin_memory,
+            "persistent_workers": workers > 0,
+            "worker_init_fn": on_worker,
+        }
+
+    def train_dataloader(self) -> DataLoader[Clip]:
+        trainer = self.trainer
+        assert trainer is not None
+        first = trainer.global_step * self.accumulation
+        batches = Batches(self.batches, self.batch_size, trainer.global_rank, trainer.world_size, first)
+        return DataLoader(self.training, batch_sampler=batches, **self.loading)
+
+    def val_dataloader(self) -> DataLoader[Clip]:
+        trainer = self.trainer
+        assert trainer is not None
+        mine = range(trainer.global_rank, HELD_OUT_CLIPS, trainer.world_size)
+        size = self.val_batch_size
+        batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
+        return DataLoader(self.held_out, batch_sampler=batches, **{**self.loading, "persistent_workers": False})

@@ -1,0 +1,277 @@
+"""What a training run is asked to do: flags, experiments in YAML, and the ModelSpec they describe.
+
+In: a command line. Out: a checked argparse.Namespace and, given channels and styles, a ModelSpec. Imports no torch, so
+that `--help` and a mistyped flag are answered at once. Knows no data and no loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from livemove.contracts import Channel, LivemoveError, ModelSpec, Phase
+from livemove.synthesis import pqmf, settings
+
+EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
+INSTRUMENTS = ("theremin", "sine")
+OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSprop")
+SCHEDULERS = ("OneCycleLR", "CyclicLR", "StepLR", "MultiStepLR", "none")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+INSTRUMENT_STEPS = 4000
+EPOCHS = 10
+
+
+class RecipeError(LivemoveError):
+    """A run that cannot be started as asked; the message names the flag."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for a mistake, and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message} (training/train.py --help lists every flag)\n")
+
+
+class _InsteadOf(argparse.Action):
+    """Stores its value and forgets that of the flags it stands in for: the last one given counts."""
+
+    def __init__(self, *args: Any, instead_of: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instead_of = instead_of
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        for other in self.instead_of:
+            setattr(namespace, other, None)
+
+
+def _number(kind: type, low: float, high: float = float("inf"), above: bool = False) -> Any:
+    """An argparse type: a number in low..high, or above low."""
+
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {'a whole' if kind is int else 'a'} number") from None
+        if not (low < value if above else low <= value) or not value <= high:
+            limits = f"{'above' if above else 'at least'} {low:g}" + (f" and at most {high:g}" if high < 1e300 else "")
+            raise argparse.ArgumentTypeError(f"{text} must be {limits}")
+        return value
+
+    return parse
+
+
+COUNT, NATURAL = _number(int, 1), _number(int, 0)
+POSITIVE, AMOUNT, SHARE = _number(float, 0, above=True), _number(float, 0), _number(float, 0, 1)
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Every flag of training/train.py, in groups; the origin's names where it had them."""
+    parser = _Parser(
+        prog="training/train.py",
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    switch = argparse.BooleanOptionalAction
+    parser.add_argument("--config", type=Path, default=None, help="a YAML file of flags, or NAME for training/experiments/NAME.yaml; flags given beside it count more")  # fmt: skip  # noqa: E501
+
+    data = parser.add_argument_group("data")
+    add = data.add_argument
+    add("--dataset", type=Path, action=_InsteadOf, instead_of=["instrument"], default=None, help="folder made by training/prepare.py, or a Kinetics-layout folder, which is prepared on the way")  # fmt: skip  # noqa: E501
+    add("--instrument", choices=INSTRUMENTS, action=_InsteadOf, instead_of=["dataset"], default=None, help="procedural sound instead of a dataset (theremin, if there is neither)")  # fmt: skip  # noqa: E501
+    add("--channels", nargs="+", default=["pose"], metavar="NAME", help="what the model is played by: pose (end to end: the body's features), sound (descriptors of the sound), or names of single ones")  # fmt: skip  # noqa: E501
+    add("--use_video", action=switch, default=True, help="without, every channel stays at rest: the unconditional control, the same network taught on audio only")  # fmt: skip  # noqa: E501
+    add("--sample_rate", type=COUNT, default=None, help="Hz at which a raw folder is prepared; the setting's own if not given")  # fmt: skip  # noqa: E501
+    add("--batch_size", type=COUNT, default=8, help="clips per step and accumulation, over all processes together")
+    add("--val_batch_size", type=COUNT, default=None, help="clips per validation batch; batch_size if not given")
+    add("--seconds", type=POSITIVE, default=0.5, help="length of a clip")
+    add("--batch_subsample_frac", type=_number(float, 0, 1, above=True), default=1.0, help="share of the data that counts as an epoch, drawn anew each time")  # fmt: skip  # noqa: E501
+    add("--num_workers", type=NATURAL, default=0, help="processes that prepare clips ahead; 0: the training process itself")  # fmt: skip  # noqa: E501
+    add("--pin_memory", action=switch, default=False, help="page-locked clips, quicker on their way to a GPU")
+
+    model = parser.add_argument_group("model (the setting's own value where none is given)")
+    add = model.add_argument
+    add("--setting", choices=("stage", "classic"), default="stage", help="stage: 48 kHz in 16 bands, mixture of logistics; classic: one band, mu-law softmax")  # fmt: skip  # noqa: E501
+    add("--input_channels", "--classes", dest="classes", type=_number(int, 2, 65536), default=None, help="classic: mu-law levels")  # fmt: skip  # noqa: E501
+    add("--residual_channels", type=COUNT, default=None, help="width of the residual stream; a multiple of 16")
+    add("--skip_channels", type=COUNT, default=None, help="width of the skip sum and of the head; a multiple of 16")
+    add("--layer_size", type=_number(int, 1, 16), default=None, help="layers of a stack: dilations 1 .. 2^(layer_size-1)")  # fmt: skip  # noqa: E501
+    add("--stack_size", type=COUNT, default=None, help="stacks")
+    add("--bands", type=int, choices=(1, *sorted(pqmf.CUTOFF)), default=None, help="stage: bands of the filter bank")
+    add("--mixtures", type=COUNT, default=None, help="stage: logistics per band")
+    add("--conditioning_channels", type=COUNT, default=None, help="width of the conditioner")
+    add("--phase_harmonics", type=NATURAL, default=None, help="multiples of the pitch channel's phase at the input; 0: none")  # fmt: skip  # noqa: E501
+
+    step = parser.add_argument_group("optimisation")
+    add = step.add_argument
+    add("--n_epochs", type=COUNT, action=_InsteadOf, instead_of=["steps"], default=None, help=f"passes over the dataset ({EPOCHS}, if there is no --steps either)")  # fmt: skip  # noqa: E501
+    add("--steps", type=COUNT, action=_InsteadOf, instead_of=["n_epochs"], default=None, help=f"optimisation steps ({INSTRUMENT_STEPS} for an instrument)")  # fmt: skip  # noqa: E501
+    add("--optimizer", choices=OPTIMIZERS, default="AdamW", help="as in torch.optim")
+    add("--learning_rate", type=POSITIVE, default=2e-3, help="of the optimiser, and the peak of OneCycleLR")
+    add("--betas", type=SHARE, nargs=2, default=[0.9, 0.98], metavar="B", help="Adam, AdamW: decay of the moments")
+    add("--momentum", type=AMOUNT, default=0.9, help="SGD, RMSprop")
+    add("--weight_decay", type=AMOUNT, default=None, help="AdamW: 0.01, others: 0, if not given")
+    add("--scheduler", choices=SCHEDULERS, default="OneCycleLR", help="as in torch.optim.lr_scheduler, a step at a time")
+    add("--pct_start", type=SHARE, default=0.05, help="OneCycleLR: share of the steps in which the rate rises")
+    add("--div_factor", type=POSITIVE, default=25.0, help="OneCycleLR: it begins at learning_rate / this")
+    add("--final_div_factor", type=POSITIVE, default=1e4, help="OneCycleLR: it ends at its beginning / this")
+    add("--base_lr", type=POSITIVE, default=1e-5, help="CyclicLR: lowest rate; learning_rate is its highest")
+    add("--step_size_up", type=COUNT, default=500, help="CyclicLR: steps from the lowest to the highest rate")
+    add("--cycle_mode", choices=("triangular", "triangular2", "exp_range"), default="triangular", help="CyclicLR")
+    add("--step_size", type=COUNT, default=1000, help="StepLR: steps between two drops")
+    add("--milestones", type=COUNT, nargs="+", default=[2000, 3000], help="MultiStepLR: the steps of its drops")
+    add("--gamma", type=POSITIVE, default=0.5, help="StepLR, MultiStepLR, CyclicLR's exp_range: factor of a drop")
+    add("--accumulation_steps", type=COUNT, default=1, help="batches whose gradients make one step")
+    add("--gradient_clipping", type=AMOUNT, default=1.0, help="largest gradient norm; 0: any")
+    add("--ema", type=_number(float, 0, 0.999999), default=None, help="decay of the averaged weights, 0: none; if not given, 0.998 or, in a run below 2,000 steps, 1 - 4 / steps, so that its start is forgotten")  # fmt: skip  # noqa: E501
+    add("--early_stop", type=NATURAL, default=0, help="stop after so many validations without a better val_loss; 0: never")  # fmt: skip  # noqa: E501
+    add("--seed", type=_number(int, 0, 2**31 - 1), default=1, help="of weights, clips, noise: same seed, same run")
+
+    shake = parser.add_argument_group("augmentation: what a stage does to the input")
+    add = shake.add_argument
+    add("--input_noise", type=AMOUNT, default=0.05, help="noise on teacher-forced inputs (standard deviation; full scale is 1), annealed to 0")  # fmt: skip  # noqa: E501
+    add("--landmark_noise", type=AMOUNT, default=0.0, help="jitter of pose features (standard deviation, share of their range; a webcam's is about 0.02)")  # fmt: skip  # noqa: E501
+    add("--dropped_frames", type=SHARE, default=0.0, help="share of camera frames lost: the pose before is held")
+    add("--latency_jitter", type=AMOUNT, default=0.0, metavar="MS", help="poses come up to so many milliseconds late, unevenly")  # fmt: skip  # noqa: E501
+    add("--mirror", type=SHARE, default=0.0, help="share of clips in which left and right are exchanged")
+    add("--missing_limbs", type=SHARE, default=0.0, help="share of clips in which an arm, a leg or the whole person goes out of sight for a while")  # fmt: skip  # noqa: E501
+
+    run = parser.add_argument_group("machine")
+    add = run.add_argument
+    add("--accelerator", choices=("auto", "cpu", "gpu", "mps"), default="auto", help="what to compute on")
+    add("--precision", choices=PRECISIONS, default="32-true", help="bf16-mixed on newer GPUs, 16-mixed on older ones")
+    add("--compile", action=switch, default=False, help="torch.compile: pays on a GPU; on a CPU compiling takes minutes")  # fmt: skip  # noqa: E501
+    add("--threads", type=NATURAL, default=0, help="CPU threads, 0 for all; on a busy machine 1 is quickest")
+    add("--devices", type=COUNT, default=None, help="processes on this machine, one per GPU; torchrun sets it")
+    add("--dist_backend", choices=("nccl", "gloo"), default=None, help="between processes; nccl on GPUs, gloo on CPUs if not given")  # fmt: skip  # noqa: E501
+    add("--dist_port", type=_number(int, 1, 65535), default=None, help="port of the first process; torchrun sets it")
+
+    files = parser.add_argument_group("checkpoints")
+    add = files.add_argument
+    add("--out", "--model_output_path", dest="out", type=Path, default=None, help="folder of checkpoints and logs (runs/NAME, by experiment, dataset or instrument)")  # fmt: skip  # noqa: E501
+    add("--checkpoint_every", type=COUNT, default=250, help="steps between validations, a checkpoint after each")
+    add("--pretrained", "--pretrained_model_path", dest="pretrained", type=Path, default=None, help="start from this checkpoint's weights")  # fmt: skip  # noqa: E501
+    add("--resume", action=switch, default=False, help="go on from OUT/last.ckpt, exactly as if never stopped")
+    add("--auto_resume", action=switch, default=False, help="as --resume, and begin where there is nothing to resume: for machines that may be taken away")  # fmt: skip  # noqa: E501
+
+    log = parser.add_argument_group("log")
+    add = log.add_argument
+    add("--logger", choices=("tensorboard", "wandb", "none"), default="tensorboard", help="wandb: pip install wandb; offline with WANDB_MODE=offline")  # fmt: skip  # noqa: E501
+    add("--training_logs_path", type=Path, default=None, help="folder of the log; OUT/log if not given")
+    add("--log_every", type=COUNT, default=10, help="steps between points of the curves")
+    add("--log_samples_every", type=NATURAL, default=0, help="steps between examples in the log: original, predicted and generated sound, spectrograms, pitch; 0: none")  # fmt: skip  # noqa: E501
+    add("--log_samples", type=COUNT, default=2, help="held-out clips among the examples")
+    add("--log_video", action=switch, default=False, help="the examples also show the pose features that played them")
+    add("--generate_n_samples", type=COUNT, default=48000, help="length of a generated example")
+    add("--generate_temperature", type=POSITIVE, default=None, help="of generated examples; the model's own if not given")  # fmt: skip  # noqa: E501
+    return parser
+
+
+def read_arguments(argv: Sequence[str] | None, description: str) -> argparse.Namespace:
+    """Flags, after those of --config. Mistakes end the process with one line and code 2."""
+    parser = make_parser(description)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    first, _ = _config_only().parse_known_args(argv)
+    name = None
+    if first.config is not None:
+        path = first.config
+        if not path.is_file() and path.name == str(path) and (EXPERIMENTS / f"{path}.yaml").is_file():
+            path = EXPERIMENTS / f"{path}.yaml"
+        argv = [*_flags_of(path, parser), *argv]
+        name = path.stem
+    args = parser.parse_args(argv)
+    if args.dataset is None and args.instrument is None:
+        args.instrument = "theremin"
+    if args.steps is None and args.n_epochs is None:
+        args.steps, args.n_epochs = (INSTRUMENT_STEPS, None) if args.instrument else (None, EPOCHS)
+    if args.instrument and args.n_epochs:
+        parser.error("argument --n_epochs: procedural sound has no end; say --steps, or name a --dataset")
+    args.name = name or args.instrument or args.dataset.resolve().name
+    args.out = args.out or Path("runs") / args.name
+    args.val_batch_size = args.val_batch_size or args.batch_size
+    for flag in ("residual_channels", "skip_channels"):
+        if getattr(args, flag) and getattr(args, flag) % 16:
+            parser.error(f"argument --{flag}: {getattr(args, flag)} must be a multiple of 16: the engines need it")
+    return args
+
+
+def _config_only() -> argparse.ArgumentParser:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, default=None)
+    return parser
+
+
+def _flags_of(path: Path, parser: argparse.ArgumentParser) -> list[str]:
+    """A YAML mapping of flag names to values as the command line that says the same."""
+    known = {option[2:]: action for option, action in parser._option_string_actions.items() if option[:2] == "--"}
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        names = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.yaml")))
+        parser.error(f"argument --config: {path}: {error.strerror}; experiments by name: {names}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        parser.error(f"argument --config: {path}: not valid YAML: {' '.join(str(error).split())}")
+    if not isinstance(document, dict):
+        parser.error(f"argument --config: {path}: expected lines of 'flag: value'")
+    argv: list[str] = []
+    for flag, value in document.items():
+        if flag not in known or flag in ("config", "help"):
+            near = difflib.get_close_matches(str(flag), known, 1)
+            parser.error(f"argument --config: {path}: no flag {flag!r}" + (f"; {near[0]}?" if near else ""))
+        if isinstance(known[flag], argparse.BooleanOptionalAction):
+            if not isinstance(value, bool):
+                parser.error(f"argument --config: {path}: {flag} is true or false, not {value!r}")
+            argv.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            argv += [f"--{flag}", *(str(v) for v in (value if isinstance(value, list) else [value]))]
+    return argv
+
+
+def write_arguments(args: argparse.Namespace, path: Path) -> None:
+    """The run as a YAML file that --config takes."""
+    plain = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(args).items()
+        if value is not None and name not in ("config", "name", "resume", "auto_resume")
+    }
+    path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+
+
+def model_spec(
+    args: argparse.Namespace, sample_rate: int, channels: tuple[Channel, ...], styles: tuple[str, ...]
+) -> ModelSpec:
+    """The setting with the sizes that were asked for. Raises RecipeError for sizes that do not go together."""
+    stage = args.setting == "stage"
+    base = settings.stage(args.name, channels) if stage else settings.classic(args.name, channels)
+    for flag in ("bands", "mixtures") if not stage else ("classes",):
+        if getattr(args, flag) is not None:
+            raise RecipeError(f"--{flag}: the {args.setting} setting has none; use the other --setting")
+    bands = args.bands or base.bands
+    layer_size = args.layer_size or 10
+    skip = args.skip_channels or base.skip
+    changed: dict[str, Any] = {
+        "sample_rate": sample_rate,
+        "styles": styles,
+        "bands": bands,
+        "pqmf_taps": 10 * bands if stage and bands > 1 else 0,
+        "classes": args.classes or base.classes,
+        "mixtures": args.mixtures or base.mixtures,
+        "residual": args.residual_channels or base.residual,
+        "skip": skip,
+        "hidden": args.skip_channels or base.hidden,
+        "dilations": tuple(2**i for i in range(layer_size)) * (args.stack_size or len(base.dilations) // 10),
+        "conditioning": args.conditioning_channels or base.conditioning,
+    }
+    if args.phase_harmonics is not None:
+        if args.phase_harmonics and "pitch" not in (c.name for c in channels):
+            raise RecipeError("--phase_harmonics: there is no pitch among the channels whose phase could run")
+        changed["phase"] = Phase("pitch", args.phase_harmonics) if args.phase_harmonics else None
+    return dataclasses.replace(base, **changed)

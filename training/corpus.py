@@ -1,6 +1,6 @@
 """The corpus on disk: what `prepare` writes and training reads. Paired streams of channels and audio, clip by clip.
 
-    DATA/corpus.json       format version, sample rate, hop, pose model, and the channels of every track with their ranges
+    DATA/corpus.json       format version, sample rate, hop, pose model, the channels of every track with their ranges
     DATA/clips.parquet     one row per clip (the fields of `Clip`), also for those that were skipped, and why
     DATA/clips/SPLIT/STYLE/NAME.flac   mono, 16 bits, whole hops
     DATA/clips/SPLIT/STYLE/NAME.npz    not compressed, so that it can be mapped. One float32 [hops, C] per track
@@ -38,8 +38,8 @@ FORMAT = 1
 """Version of the corpus format this code writes, and the only one it reads."""
 
 TRACKS = ("features", "descriptors", "controls")
-"""Body features of films; sound descriptors; the exact controls that made procedural sound. Names never collide, because
-controls and descriptors are never in one corpus."""
+"""Body features of films; sound descriptors; the exact controls that made procedural sound. No two channels have one
+name: controls and descriptors are never in one corpus."""
 
 POSES = ("frame_s", "people", "image", "world", "visibility")
 
@@ -184,8 +184,10 @@ def _joined(root: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, A
             )
     tracks = {**old["tracks"], **new["tracks"]}
     if ("controls" in tracks and len(tracks) > 1) or any(old["tracks"][n] != tracks[n] for n in old["tracks"]):
-        raise OutputError(f"{root}: holds {' and '.join(old['tracks'])}, which do not go with {' and '.join(new['tracks'])}"
-                          "; prepare into another folder")  # fmt: skip
+        raise OutputError(
+            f"{root}: holds {' and '.join(old['tracks'])}, which do not go with {' and '.join(new['tracks'])}; prepare "
+            "into another folder"
+        )
     return tracks
 
 
@@ -349,10 +351,10 @@ def _long_enough(corpus: Corpus, split: str | None, names: Sequence[str], hops: 
     clips = corpus.select(split, names)
     longest = max((clip.hops for clip in clips), default=0)
     if longest < hops:
-        seconds = HOP / corpus.sample_rate
+        hop_s = HOP / corpus.sample_rate
         raise CorpusError(
             f"{corpus.root}: no clip{f' in {split}' if split else ''} has {', '.join(names)} and lasts "
-            f"{hops * seconds:.2f} s; there are {len(clips)} with these channels, the longest of {longest * seconds:.2f} s"
+            f"{hops * hop_s:.2f} s; {len(clips)} have these channels, the longest lasts {longest * hop_s:.2f} s"
         )
     return tuple(clip for clip in clips if clip.hops >= hops)
 

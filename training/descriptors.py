@@ -191,7 +191,7 @@ def _window(rate: int, seconds: float) -> int:
 
 
 def _frames(audio: Float32, width: int) -> Iterator[tuple[int, Float64]]:
-    """(first hop, frames float64 [up to BLOCK, width]), each centred on the middle of its hop, silence around it all."""
+    """(first hop, frames float64 [up to BLOCK, width]), each centred on the middle of its hop; silence all around."""
     hops = len(audio) // HOP
     before = width // 2 - HOP // 2
     for first in range(0, hops, BLOCK):

@@ -17,7 +17,7 @@ FILMS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".flv
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
 SPLITS = ("train", "valid")
 VALID_SHARE = 0.1
-"""Of files that are in no split: which are for validation is decided by their names, so that more files change nothing."""
+"""Of files that are in no split; a file's name decides, so that more files change nothing for the others."""
 
 
 class SourceError(LivemoveError):

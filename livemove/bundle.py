@@ -46,7 +46,8 @@ GOLDEN = "golden.npz"
 MAPPING = "mapping.toml"
 DESCRIPTION = "MODEL.md"
 
-REQUIRED = (WEIGHTS, GOLDEN, MAPPING, DESCRIPTION)
+REQUIRED = (WEIGHTS, GOLDEN, DESCRIPTION)
+OPTIONAL = (ONNX, MAPPING)
 LIMIT_BYTES = {
     INDEX: 1 << 20,
     WEIGHTS: 1 << 29,
@@ -85,14 +86,15 @@ class Golden:
 class Bundle:
     """A model folder that has been checked; weights are float32, exactly as stored in float16.
 
-    onnx_path is None for a bundle exported without generator.onnx.
+    onnx_path is None for a bundle exported without generator.onnx, mapping_path for an end-to-end model: its channels
+    are the body's features.
     """
 
     path: Path
     spec: ModelSpec
     weights: Weights
     golden: Golden
-    mapping_path: Path
+    mapping_path: Path | None
     onnx_path: Path | None
     description_path: Path
 
@@ -155,7 +157,7 @@ def load_bundle(path_or_name: str | Path) -> Bundle:
         spec=spec,
         weights=weights,
         golden=golden,
-        mapping_path=folder / MAPPING,
+        mapping_path=folder / MAPPING if MAPPING in manifest else None,
         onnx_path=folder / ONNX if ONNX in manifest else None,
         description_path=folder / DESCRIPTION,
     )
@@ -215,8 +217,8 @@ def _read_index(file: Path) -> tuple[ModelSpec, dict[str, tuple[int, str]]]:
 
 
 def _manifest_entry(file: Path, name: str, entry: object) -> tuple[int, str]:
-    if name not in (*REQUIRED, ONNX):
-        _wrong(file, "files", f"only {', '.join((*REQUIRED, ONNX))}", repr(name))
+    if name not in (*REQUIRED, *OPTIONAL):
+        _wrong(file, "files", f"only {', '.join((*REQUIRED, *OPTIONAL))}", repr(name))
     table = _table(file, f"files.{name}", entry)
     size = _take(file, table, "bytes", int, f"files.{name}.")
     sha256 = _take(file, table, "sha256", str, f"files.{name}.")
@@ -420,7 +422,7 @@ def save_bundle(
     weights: Mapping[str, Float32],
     golden: Golden,
     onnx_bytes: bytes | None,
-    mapping_text: str,
+    mapping_text: str | None,
     model_md: str,
 ) -> Bundle:
     """Write a bundle and load it back. The folder appears whole or not at all; an older one of that name is replaced.
@@ -443,9 +445,10 @@ def save_bundle(
     content = {
         WEIGHTS: write_safetensors(halves),
         GOLDEN: golden_file.getvalue(),
-        MAPPING: mapping_text.encode(),
         DESCRIPTION: model_md.encode(),
     }
+    if mapping_text is not None:
+        content[MAPPING] = mapping_text.encode()
     if onnx_bytes is not None:
         content[ONNX] = onnx_bytes
     index = {

@@ -131,6 +131,11 @@ def load_mapping(path_or_text: Path | str, spec: ModelSpec, sources: tuple[str, 
     return _Reader(where, spec, sources).mapping(document)
 
 
+def mapping_for(path: Path | None, spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
+    """The mapping in that file; for None, a model that comes without one, its channels are the sources themselves."""
+    return identity_mapping(spec, sources) if path is None else load_mapping(path, spec, sources)
+
+
 def identity_mapping(spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
     """For end-to-end models: every channel is the source of the same name. Raises MappingError if one is not."""
     routes: list[Route] = []

@@ -32,7 +32,7 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
 from livemove.exchange import Segment
 from livemove.features import FEATURES, FeatureStream
-from livemove.mapping import Mapping, load_mapping
+from livemove.mapping import Mapping, mapping_for
 from livemove.native._realtime import Output
 from livemove.synthesis import make_engine
 
@@ -127,7 +127,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     clip = film.probe(config.clip)
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
     bundle = load_bundle(config.model)
-    mapping = load_mapping(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+    mapping = mapping_for(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
     engine = make_engine(config.engine, bundle, config.provider)
     take = Take()
     busy_s = 0.0

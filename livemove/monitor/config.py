@@ -14,12 +14,12 @@ from livemove.contracts import ModelSpec
 class MonitorConfig:
     """What the window shows that never changes while it plays.
 
-    mapping  the mapping.toml in use; the features it plays are the first that are shown
+    mapping  the mapping.toml in use, if there is one; the features it plays are the first that are shown
     output   the take being written, if there is one
     """
 
     spec: ModelSpec
-    mapping: Path
+    mapping: Path | None
     camera: str
     output: Path | None = None
 

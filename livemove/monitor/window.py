@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QStackedLayout, QWidget
 from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.exchange import Segment, now_s
 from livemove.features import FEATURES
-from livemove.mapping import load_mapping
+from livemove.mapping import mapping_for
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
@@ -51,7 +51,7 @@ def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
     """Groups of features to look at: first those that play."""
     groups = [(name, [FEATURES.index(feature) for feature in group]) for name, group in GROUPS.items()]
     try:
-        routes = load_mapping(config.mapping, config.spec, FEATURES).routes
+        routes = mapping_for(config.mapping, config.spec, FEATURES).routes
     except MappingError:  # synthesis says so, and cannot play with it; the window only shows other lanes first
         return groups
     playing = [*(route.source for route in routes), FEATURES.index("energy"), FEATURES.index("presence")]

@@ -21,7 +21,7 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Engine, Float32, ModelSpec, PoseFrame
 from livemove.exchange import AudioRing, Segment, State, now_s
 from livemove.features import FEATURES, FeatureSpec, FeatureStream
-from livemove.mapping import load_mapping
+from livemove.mapping import mapping_for
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, ask_for_real_time
@@ -60,7 +60,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     life = segment.lives["synthesis"]
     bundle = load_bundle(config.model)
     spec = bundle.spec
-    mapping = load_mapping(config.mapping or bundle.mapping_path, spec, FEATURES)
+    mapping = mapping_for(config.mapping or bundle.mapping_path, spec, FEATURES)
     life.heartbeat()
     choice = choose_engine(config.engine, bundle, config.provider)
     engine = choice.engine

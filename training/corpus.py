@@ -120,7 +120,7 @@ class Writer:
                 f"{root}: holds other things than a corpus; give an empty folder, or one that is not there"
             )
         replace_file(root / "corpus.json", (json.dumps(header, indent=1) + "\n").encode())
-        self.rows = {clip.key: clip for clip in _rows(root)}
+        self.rows = {clip.key: clip for clip in recorded(root)}
         self._fold()  # what a killed run left may end in half a line
         try:
             self._journal = (root / "journal.jsonl").open("a", encoding="utf-8")
@@ -217,7 +217,7 @@ class Corpus:
         self.root = root
         self.sample_rate: int = header["sample_rate"]
         self.tracks = {name: tuple(Channel(**c) for c in channels) for name, channels in header["tracks"].items()}
-        rows = sorted(_rows(root), key=lambda clip: clip.key)
+        rows = sorted(recorded(root), key=lambda clip: clip.key)
         self.clips = tuple(clip for clip in rows if not clip.skipped)
         self.skipped = tuple(clip for clip in rows if clip.skipped)
         self.styles = tuple(sorted({clip.style for clip in self.clips}))
@@ -388,8 +388,8 @@ def _header(root: Path) -> dict[str, Any]:
     return header
 
 
-def _rows(root: Path) -> Iterable[Clip]:
-    """What manifest and journal say, later rows in place of earlier ones of the same key."""
+def recorded(root: Path) -> Iterable[Clip]:
+    """What manifest and journal say, later rows in place of earlier ones of the same key; nothing if there are none."""
     rows: dict[str, Clip] = {}
     manifest, journal = root / "clips.parquet", root / "journal.jsonl"
     try:

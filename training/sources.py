@@ -5,9 +5,11 @@ In: SRC as the user gave it. Out: a list of Sources, always in the same order. L
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,11 @@ class Source:
     path: str
     seed: int = 0
     seconds: float = 0.0
+
+    @property
+    def key(self) -> str:
+        """The key of its clip."""
+        return f"{self.split}/{self.style}/{self.name}"
 
 
 def find_sources(src: str, known: Mapping[str, str], clips: int = 100, seconds: float = 10.0) -> list[Source]:
@@ -99,13 +106,12 @@ def _splits(files: list[Path], root: Path, known: Mapping[str, str]) -> dict[Pat
     return splits
 
 
-def _apart(sources: Iterable[Source]) -> list[Source]:
+def _apart(sources: list[Source]) -> list[Source]:
     """Sources of one place and name get their file's kind behind it: jig.wav and jig.mp3."""
-    sources = list(sources)
-    places = [(s.split, s.style, s.name) for s in sources]
+    count = collections.Counter(source.key for source in sources)
     return [
-        Source(**{**vars(s), "name": as_name(s.name + Path(s.path).suffix.lower())}) if places.count(p) > 1 else s
-        for s, p in zip(sources, places, strict=True)
+        dataclasses.replace(s, name=as_name(s.name + Path(s.path).suffix.lower())) if count[s.key] > 1 else s
+        for s in sources
     ]
 
 

@@ -1,0 +1,81 @@
+"""What the commands of training/ have in common on a terminal: one line for what can be mended, Ctrl-C, progress.
+
+In: click commands and counts. Out: lines on standard error, exit codes 0 (all done), 1 (done, but some clips failed or
+were skipped), 2 (something to mend), 130 (stopped). Knows nothing of clips.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import click
+
+from livemove.contracts import LivemoveError
+
+PLAIN_S = 5.0
+"""How often progress is said when nobody watches a terminal."""
+
+
+class Mendable(click.ClickException):
+    """What somebody can mend: one line, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(" ".join(self.format_message().split()), err=True)
+
+
+class _Plain:
+    """LivemoveErrors become one line, Ctrl-C becomes exit code 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except LivemoveError as error:
+            raise Mendable(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("stopped; what is done is kept, the same command goes on from there", err=True)
+            ctx.exit(130)
+
+
+class Command(_Plain, click.Command):
+    """A command by itself."""
+
+
+class Group(click.Group):
+    """A command with subcommands."""
+
+    command_class = Command
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int) -> Generator[Callable[[int, str], None]]:
+    """Gives a function of (how many are done, the newest): a bar with the time left, or a line now and then."""
+    if not sys.stderr.isatty():
+        said_s = time.monotonic()
+
+        def say(done: int, newest: str) -> None:
+            nonlocal said_s
+            if time.monotonic() - said_s >= PLAIN_S:
+                said_s = time.monotonic()
+                click.echo(f"{what} {done}/{total}  {newest}", err=True)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, newest: bar.update(task, completed=done, description=newest.replace("[", "\\["))

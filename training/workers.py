@@ -1,0 +1,162 @@
+"""Clips prepared side by side: by processes of this machine, or by Ray on many. Results come as they are finished.
+
+In: sources. Out: their rows. What takes a worker down takes one clip with it, and the row says so. Knows no terminal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from livemove.contracts import LivemoveError, OutputError
+from training.clip import Settings, prepare_clip
+from training.corpus import Clip
+from training.sources import Source
+
+
+class ClusterError(LivemoveError):
+    """Ray is not there, or its cluster gives no answer."""
+
+
+def on_this_machine(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
+    """Rows in the order they are finished. Raises OutputError if the corpus cannot be written.
+
+    Each worker holds one landmarker and one clip. They end with this process, however it ends.
+    """
+    todo = list(reversed(sources))
+    pool = [_Worker(root, settings) for _ in range(min(workers, len(sources)))]
+    try:
+        for worker in pool:
+            worker.give(todo.pop())
+        while busy := [worker for worker in pool if worker.source]:
+            ready = connection.wait([worker.pipe for worker in busy])
+            for i, worker in enumerate(pool):
+                if worker.source and worker.pipe in ready:
+                    yield worker.take()
+                    if not worker.process.is_alive():
+                        pool[i] = worker = _Worker(root, settings)
+                    if todo:
+                        worker.give(todo.pop())
+    finally:
+        for worker in pool:
+            worker.end()
+
+
+class _Worker:
+    """A process that prepares one clip after the other."""
+
+    def __init__(self, root: Path, settings: Settings) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, root, settings), daemon=True)
+        self.process.start()
+        theirs.close()  # or its end would never be seen
+        self.source: Source | None = None
+
+    def give(self, source: Source) -> None:
+        self.source = source
+        self.pipe.send(source)
+
+    def take(self) -> Clip:
+        """The row of the source it was given; one that says how the worker died if it did."""
+        source, self.source = self.source, None
+        assert source is not None
+        try:
+            result = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            return died(source, f"its worker was ended by {_cause(self.process.exitcode)}")
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def end(self) -> None:
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+def _work(pipe: connection.Connection, root: Path, settings: Settings) -> None:
+    """The worker's process. Ctrl-C is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        while True:
+            pipe.send(_prepared(pipe.recv(), root, settings))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone
+
+
+def _prepared(source: Source, root: Path, settings: Settings) -> Clip | LivemoveError:
+    try:
+        return prepare_clip(source, root, settings)
+    except LivemoveError as error:
+        return error
+    except Exception as error:  # one clip that meets what nobody foresaw must not stop a night's work
+        return died(source, f"{type(error).__name__}: {error}")
+
+
+def died(source: Source, why: str) -> Clip:
+    """The row of a source that could not be looked at to the end. Without its size: the next run tries it again."""
+    return Clip(source.split, source.style, source.name, source.path, skipped=why)
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return signal.Signals(-exitcode).name
+    return f"exit code {exitcode}"
+
+
+# --- Ray ----------------------------------------------------------------------------------------------------
+
+
+def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
+    """The same rows by Ray Data: on the cluster RAY_ADDRESS names, else on a local one of so many workers.
+
+    Nodes need livemove installed with its train and cluster extras, and see SRC, DATA and the pose model under the same
+    paths. Raises OutputError, ClusterError.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ClusterError("Ray is not installed: pip install 'livemove[cluster]'") from error
+    address = os.environ.get("RAY_ADDRESS")
+    here = str(Path(__file__).resolve().parents[1])
+    options: dict[str, Any] = {"address": address} if address else {
+        "address": "local", "num_cpus": workers, "object_store_memory": 100 * 2**20, "include_dashboard": False,
+    }  # fmt: skip
+    try:
+        ray.init(**options, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": here}})
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(f"Ray cluster {address or 'local'}: {' '.join(str(error).split())[:200]}") from error
+    try:
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1  # a task that dies loses its clip, nothing else
+        context.log_internal_stack_trace_to_stdout = False
+        rows = [{"source": dataclasses.asdict(source)} for source in sources]
+        data = ray.data.from_items(rows, override_num_blocks=len(rows))
+        left = {source.key: source for source in sources}
+        for row in data.map(_on_node, fn_args=(root, settings)).iter_rows():
+            if row["error"]:
+                raise OutputError(row["error"])
+            clip = Clip(**{**row["clip"], "tracks": tuple(row["clip"]["tracks"])})
+            del left[clip.key]
+            yield clip
+        for source in left.values():
+            yield died(source, "its task died on the cluster")
+    finally:
+        ray.shutdown()
+
+
+def _on_node(row: dict[str, Any], root: Path, settings: Settings) -> dict[str, Any]:
+    """A task: the same function the local workers run."""
+    result = _prepared(Source(**row["source"]), root, settings)
+    if isinstance(result, LivemoveError):
+        return {"clip": dataclasses.asdict(died(Source(**row["source"]), "")), "error": str(result)}
+    return {"clip": dataclasses.asdict(result), "error": ""}

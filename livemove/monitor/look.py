@@ -66,7 +66,7 @@ class Figures:
     underflows: int = 0
     limiter_hits: int = 0
     nonfinite: int = 0
-    restarts: int = 0
+    restarts: dict[str, int] = field(default_factory=dict[str, int])
     trouble_age_s: float = math.inf
     restart_age_s: float = math.inf
     limiter_age_s: float = math.inf
@@ -102,7 +102,6 @@ class Watcher:
         lately = histogram - histogram_then
         rate = segment.device_rate or 1.0
         bulletin = segment.bulletin.read()
-        restarts = sum(bulletin.restarts.values())
         starvations = playback.ring_starvations
         fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
         self._fills.clear()
@@ -124,9 +123,9 @@ class Watcher:
             underflows=playback.portaudio_underflows,
             limiter_hits=playback.limiter_hits,
             nonfinite=playback.nonfinite_samples,
-            restarts=restarts,
+            restarts=bulletin.restarts,
             trouble_age_s=self._age("trouble", starvations + playback.nonfinite_samples, now),
-            restart_age_s=self._age("restart", restarts, now),
+            restart_age_s=self._age("restart", sum(bulletin.restarts.values()), now),
             limiter_age_s=self._age("limiter", playback.limiter_hits, now),
             supervisor_age_s=now - bulletin.written_s if bulletin.written_s else 0.0,
             ending=segment.stop_requested,
@@ -192,8 +191,12 @@ class Listener:
         self._hann /= self._hann.sum() / 2
         top_hz = min(HIGH_HZ, 0.45 * rate)
         edges_hz = LOW_HZ * (top_hz / LOW_HZ) ** (np.arange(ROWS + 1) / ROWS)
-        self._edges = edges_hz * WINDOW / rate
-        self._bins = np.arange(WINDOW // 2 + 2) - 0.5
+        # Bin k reaches from k - 0.5 to k + 0.5; `total` in _rows is the power below each of these borders.
+        edges = edges_hz * WINDOW / rate + 0.5
+        self._border = edges.astype(np.intp)
+        self._beyond = (edges - self._border).astype(np.float32)
+        self._weight = (1.0 / np.diff(edges)).astype(np.float32)
+        self._tilt_db = np.linspace(-6.0, 18.0, ROWS, dtype=np.float32)
 
     def listen(self) -> Sound:
         """Everything played since the last call that fits whole columns."""
@@ -229,16 +232,13 @@ class Listener:
 
     def _rows(self, pieces: Float32) -> npt.NDArray[np.uint8]:
         """uint8 [n, ROWS], low to high: mean power of each row's band, FLOOR_DB..CEILING_DB, 3 dB an octave lifted."""
-        power = np.abs(np.fft.rfft(pieces)) ** 2
-        total = np.concatenate([np.zeros((len(power), 1)), np.cumsum(power, axis=1)], axis=1)
-        lower, upper = self._edges[:-1], self._edges[1:]
-        found = np.empty((len(power), ROWS), np.uint8)
-        tilt_db = np.linspace(-6.0, 18.0, ROWS)
-        for row, sums in zip(found, total, strict=True):
-            reach = np.interp(self._edges, self._bins, sums)
-            decibels = 10 * np.log10((reach[1:] - reach[:-1]) / (upper - lower) + 1e-12) + tilt_db
-            row[:] = np.clip((decibels - FLOOR_DB) / (CEILING_DB - FLOOR_DB) * 255, 0, 255)
-        return found
+        spectrum = np.fft.rfft(pieces)
+        power = spectrum.real**2 + spectrum.imag**2
+        total = np.zeros((len(power), power.shape[1] + 1), np.float64)
+        np.cumsum(power, axis=1, out=total[:, 1:])
+        below = total[:, self._border] * (1 - self._beyond) + total[:, self._border + 1] * self._beyond
+        level_db = 10 * np.log10((below[:, 1:] - below[:, :-1]) * self._weight + 1e-12) + self._tilt_db
+        return np.clip((level_db - FLOOR_DB) * (255 / (CEILING_DB - FLOOR_DB)), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -299,13 +299,16 @@ class News:
 
 
 def note_name(midi: float) -> str:
-    """A MIDI number as a musician says it: 69.1 -> "A4 +10"."""
+    """A MIDI number as a musician says it, with cents: 69.1 -> "A4 +10"."""
     nearest = math.floor(midi + 0.5)
-    names = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
+    names = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
     cents = round(100 * (midi - nearest))
-    return (
-        f"{names[nearest % 12]}{nearest // 12 - 1} {cents:+d}" if cents else f"{names[nearest % 12]}{nearest // 12 - 1}"
-    )
+    return f"{names[nearest % 12]}{nearest // 12 - 1}" + (f" {signed(cents, '+d')}" if cents else "")
+
+
+def signed(value: float, form: str) -> str:
+    """With a true minus, as wide as the plus."""
+    return format(value, form).replace("-", "−")
 
 
 def decibels(level: float, floor: float = -60.0) -> float:

@@ -29,8 +29,8 @@ from livemove.monitor.rolls import Spectrogram, Traces, Waveform
 from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
 
 LIMITER_SHOWN_S = 0.4
-SLOW = 3
-"""Written values change every third frame: nobody reads faster."""
+SLOW = 5
+"""Written values change at every fifth redraw: nobody reads faster."""
 
 FEATURE_LANES = 4
 

@@ -118,6 +118,7 @@ class Meter(QWidget):
     FLOOR_DB = -60.0
     HOLD_S = 1.5
     FALL_DB_S = 20.0
+    BAR, TOP = 5 * GRID, 6 * GRID
 
     def __init__(self, lying: bool = False) -> None:
         super().__init__()
@@ -136,8 +137,11 @@ class Meter(QWidget):
             self._peak_db, self._peak_s = new_db, now
         elif now - self._peak_s > self.HOLD_S:
             self._peak_db = max(self._peak_db - self.FALL_DB_S * dt_s, self._level_db)
+        if self._lying or limiting != self._lit:
+            self.update()
+        else:
+            self.update(0, self.TOP, self.BAR, self.height())
         self._lit = limiting
-        self.update()
 
     @property
     def peak_db(self) -> float:
@@ -148,15 +152,19 @@ class Meter(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        painter.fillRect(self.rect(), self._ground)
-        (self._paint_lying if self._lying else self._paint_upright)(painter)
+        if self._lying:
+            painter.fillRect(self.rect(), self._ground)
+            self._paint_lying(painter)
+            return
+        self._paint_bar(painter)
+        if event.rect().width() > self.BAR:
+            self._paint_scale(painter)
 
     def _part(self, level_db: float) -> float:
         return min(max(1.0 - level_db / self.FLOOR_DB, 0.0), 1.0)
 
-    def _paint_upright(self, painter: QPainter) -> None:
-        lamp, bar = 5 * GRID, 5 * GRID
-        top, height = lamp + GRID, self.height() - lamp - GRID
+    def _paint_bar(self, painter: QPainter) -> None:
+        bar, top, height = self.BAR, self.TOP, self.height() - self.TOP
         painter.fillRect(0, top, bar, height, style.WELL)
         filled = round(self._part(self._level_db) * height)
         painter.fillRect(0, top + height - filled, bar, filled, style.ACCENT)
@@ -165,6 +173,11 @@ class Meter(QWidget):
             painter.fillRect(0, top + height - filled, bar, filled - loud, style.AMBER)
         mark = top + height - round(self._part(self._peak_db) * height)
         painter.fillRect(0, mark, bar, 2, style.AMBER if self._peak_db > -6.0 else style.TEXT)
+
+    def _paint_scale(self, painter: QPainter) -> None:
+        bar, top, height = self.BAR, self.TOP, self.height() - self.TOP
+        painter.fillRect(0, 0, self.width(), top, self._ground)
+        painter.fillRect(bar, top, self.width() - bar, height, self._ground)
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         for level_db in (0, -6, -12, -24, -36, -48):

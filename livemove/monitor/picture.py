@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.contracts import PoseFrame
@@ -30,6 +30,8 @@ SEEN = 0.5
 
 SHADES = 6
 DEMO_ASPECT = 4 / 3
+DIM = QColor(9, 11, 15, 70)
+"""Over the picture, so that the skeleton and not the room is what one sees."""
 
 
 class Picture(QWidget):
@@ -41,8 +43,8 @@ class Picture(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._label = label
         self._bare = bare
-        self._pixels: npt.NDArray[np.uint8] | None = None
         self._image: QImage | None = None
+        self._fitted: QImage | None = None
         self._pose: PoseFrame | None = None
         self._missing = ""
         doubtful = style.mix(style.CARD, style.AMBER, 0.75)
@@ -58,19 +60,31 @@ class Picture(QWidget):
     def show_picture(self, picture: npt.NDArray[np.uint8]) -> None:
         """uint8 RGB [height, width, 3]; copied."""
         height, width, _ = picture.shape
-        if self._pixels is None or self._pixels.shape[:2] != (height, width):
-            self._pixels = np.full((height, width, 4), 255, np.uint8)
-            self._image = QImage(
-                self._pixels.data,  # pyright: ignore[reportArgumentType]
-                width,
-                height,
-                4 * width,
-                QImage.Format.Format_RGB32,
-            )
-        # Blue first in memory; at three quarters, so that the skeleton and not the room is what one sees.
-        self._pixels[:, :, :3] = (picture >> 1)[:, :, ::-1]
-        self._pixels[:, :, :3] += (picture >> 2)[:, :, ::-1]
+        given = QImage(
+            picture.data,  # pyright: ignore[reportArgumentType]
+            width,
+            height,
+            picture.strides[0],
+            QImage.Format.Format_RGB888,
+        )
+        self._image = given.convertToFormat(QImage.Format.Format_RGB32)
+        painter = QPainter(self._image)
+        painter.fillRect(self._image.rect(), DIM)
+        painter.end()
+        self._fitted = None
         self.update()
+
+    def _fit(self) -> QImage:
+        """The picture in the size it is shown in. Scaling apart from painting takes half the time."""
+        assert self._image is not None
+        ratio = self.devicePixelRatioF()
+        size = (self._area().size() * ratio).toSize()
+        if self._fitted is None or self._fitted.size() != size:
+            self._fitted = self._image.scaled(
+                size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
+            )
+            self._fitted.setDevicePixelRatio(ratio)
+        return self._fitted
 
     def show_pose(self, frame: PoseFrame | None) -> None:
         """The frame is read when it is painted. None: nobody."""
@@ -101,9 +115,8 @@ class Picture(QWidget):
         ground = style.BASE if self._bare else style.WELL
         if not covered or area.size() != self.size().toSizeF():
             painter.fillRect(self.rect(), ground)
-        if covered and self._image is not None:
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(area.toAlignedRect(), self._image)
+        if covered:
+            painter.drawImage(area.topLeft(), self._fit())
         if self._pose is not None and not self._missing:
             self._paint_skeleton(painter, area, self._pose)
         if self._missing:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.contracts import Float32
@@ -35,7 +35,10 @@ class Roll(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._background = background
-        self._history = np.zeros((KEPT, width), dtype)
+        self._history = np.zeros(
+            (2 * KEPT, width), dtype
+        )  # the newest KEPT end at _end: no record moves but once in KEPT
+        self._end = KEPT
         self._filled = 0
         self._head = 0
         self._allocate()
@@ -49,12 +52,17 @@ class Roll(QWidget):
         count = min(len(records), KEPT)
         if not count:
             return
+        if self._end + count > len(self._history):
+            self._history[:KEPT] = self._history[self._end - KEPT : self._end]
+            self._end = KEPT
         if not self._filled:
-            self._history[-1] = records[0]  # nothing was before it: no line leads to it
-        self._history = np.concatenate([self._history[count:], records[-count:]])
+            self._history[self._end - 1] = records[0]  # nothing was before it: no line leads to it
+        self._history[self._end : self._end + count] = records[-count:]
+        self._end += count
         self._filled = min(self._filled + count, KEPT)
-        self._put(count)
-        self.update()
+        if self.isVisible():
+            self._put(count)
+            self.update()
 
     def forget(self) -> None:
         """Begin anew: what comes now means something else."""
@@ -66,6 +74,10 @@ class Roll(QWidget):
         return QSize(320, 80)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        self._allocate()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """What came while it was hidden was kept, not painted."""
         self._allocate()
 
     def _allocate(self) -> None:
@@ -91,7 +103,7 @@ class Roll(QWidget):
         """The newest `count` records into the ring."""
         height, across = self._pixels.shape
         count = min(count, across // self._thick, KEPT - 1)
-        painted = np.repeat(self.paint(self._history[-count - 1 :], height), self._thick, axis=1)
+        painted = np.repeat(self.paint(self._history[self._end - count - 1 : self._end], height), self._thick, axis=1)
         first = min(painted.shape[1], across - self._head)
         self._pixels[:, self._head : self._head + first] = painted[:, :first]
         self._pixels[:, : painted.shape[1] - first] = painted[:, first:]

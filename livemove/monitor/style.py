@@ -5,6 +5,8 @@ Everything else in monitor/ takes its looks from here. Knows Qt's colours and fo
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtGui import QColor, QFont
@@ -40,6 +42,7 @@ WIDE = 1.2  # letter spacing of the small capitals that name things
 TONES = {Tone.QUIET: SOFT, Tone.FINE: TEXT, Tone.WATCH: AMBER, Tone.WRONG: RED}
 
 
+@functools.lru_cache
 def font(size: int, bold: bool = False, spacing: float = 0.0) -> QFont:
     """Of that many logical pixels; figures of equal width, so that numbers do not dance."""
     made = QFont()

@@ -48,9 +48,7 @@ class Shake:
         return max(self.noise, self.dropped, self.latency_s, self.mirror, self.missing) > 0
 
 
-def shaken(
-    rng: np.random.Generator, channels: Float32, names: tuple[str, ...], hop_s: float, shake: Shake
-) -> Float32:
+def shaken(rng: np.random.Generator, channels: Float32, names: tuple[str, ...], hop_s: float, shake: Shake) -> Float32:
     """channels float32 [hops, C] in natural units, the columns that are body features as a stage might show them."""
     columns = [i for i, name in enumerate(names) if name in FEATURES]
     if not columns or not shake.any:
@@ -102,9 +100,7 @@ def hidden(rng: np.random.Generator, features: Float32, hop_s: float) -> Float32
     return out
 
 
-def late(
-    rng: np.random.Generator, features: Float32, hop_s: float, latency_s: float, dropped: float
-) -> Float32:
+def late(rng: np.random.Generator, features: Float32, hop_s: float, latency_s: float, dropped: float) -> Float32:
     """float32 [hops, F]: each hop shows the pose of a little earlier: a wandering delay, and frames that never came."""
     hops = len(features)
     index = np.arange(hops)

@@ -143,7 +143,7 @@ class Examples(pl.Callback):
         self.due = trainer.global_step + self.args.log_samples_every
         network: WaveNet = pl_module.model  # pyright: ignore
         for number in range(self.args.log_samples):
-            self.log(trainer, number, self.example(network, number))
+            self.write(trainer, number, self.example(network, number))
 
     def state_dict(self) -> dict[str, int]:
         return {"due": self.due}
@@ -160,7 +160,7 @@ class Examples(pl.Callback):
         generated = generate(engine, channels, int(clip["style"]), temperature, number)
         return Example(sound_of(spec, clip["bands"]), predict(network, clip), generated, channels)
 
-    def log(self, trainer: pl.Trainer, number: int, example: Example) -> None:
+    def write(self, trainer: pl.Trainer, number: int, example: Example) -> None:
         spec, step = self.clips.spec, trainer.global_step
         figure = picture(spec, example, self.args.log_video)
         sounds = {name: getattr(example, name) for name in ("original", "predicted", "generated")}

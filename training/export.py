@@ -1,7 +1,7 @@
 """Checkpoint -> bundle: `python training/export.py runs/theremin/last.ckpt --name theremin`.
 
 Rounds the averaged weights to float16, builds generator.onnx, makes the golden vectors with the reference engine,
-measures the result and writes MODEL.md with the figures. An existing mapping.toml of that bundle is kept.
+and writes MODEL.md with figures: from a card in training/cards, or from what the run did. Any setting, any channels.
 """
 
 from __future__ import annotations
@@ -20,27 +20,78 @@ if __package__ in (None, ""):
 
 from livemove.bundle import Golden, as_stored, save_bundle
 from livemove.contracts import HOP, Channel, Float32, LivemoveError, ModelSpec, Phase, Trace, Weights, weight_shapes
+from livemove.features import FEATURES
+from livemove.mapping import mapping_for
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
-from training import onnx_graph
+from training import onnx_graph, procedural
 from training.evaluate import evaluate, held_out_tracks
+from training.recipe import command_line
 from training.wavenet import key
 
 GOLDEN_HOPS = 24
 GOLDEN_TRIES = 16
+ROOT = Path(__file__).resolve().parents[1]
+
+ROUTES = {
+    "pitch": 'source = "right_hand_height"\nfrom = [-0.9, 0.75]\nto = [{low:g}, {high:g}]\nsmoothing_s = 0.03',
+    "voicing": 'source = "presence"\nfrom = [0.0, 1.0]',
+    "loudness": 'source = "left_hand_height"\nfrom = [-0.97, 0.5]\ncurve = "root"\nsmoothing_s = 0.03',
+    "brightness": 'source = "hand_distance"\nfrom = [0.1, 0.85]\nsmoothing_s = 0.06',
+    "onset": 'source = "right_hand_speed"\nfrom = [0.2, 1.0]',
+}
+"""How a body plays sound descriptors unless a mapping.toml says otherwise: a theremin, with hits in the right hand."""
+
+NO_LICENCE = (
+    "Not stated. The weights are made from the recordings named above: ask whom they belong to before passing them on."
+)
+
+PLAYED_NOTES = (48.0, 72.0)
+"""As much of a wide pitch channel as one arm can play in tune."""
 
 
-def load_checkpoint(path: Path) -> tuple[ModelSpec, Weights, argparse.Namespace]:
-    """(spec, averaged weights rounded to float16, the run's arguments) of a checkpoint of training/train.py."""
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds. weights: averaged if the run averaged, rounded to float16. facts: data and validation."""
+
+    spec: ModelSpec
+    weights: Weights
+    arguments: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def load_checkpoint(path: Path) -> Trained:
+    """Read a checkpoint of training/train.py. Raises LivemoveError."""
     if not path.is_file():
         raise LivemoveError(f"{path}: no such checkpoint; train one with: python training/train.py")
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    plain = checkpoint["spec"]
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        plain, arguments = checkpoint["spec"], checkpoint["arguments"]
+    except Exception as error:  # a truncated zip, a pickle of something else: torch raises all kinds
+        raise LivemoveError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
     plain["channels"] = tuple(Channel(**c) for c in plain["channels"])
     plain["phase"] = Phase(**plain["phase"]) if plain["phase"] else None
-    spec, args = ModelSpec(**plain), argparse.Namespace(**checkpoint["arguments"])
+    spec = ModelSpec(**{**plain, "dilations": tuple(plain["dilations"]), "styles": tuple(plain["styles"])})
     weights = {name: checkpoint["state_dict"]["model." + key(name)].numpy() for name in weight_shapes(spec)}
-    return spec, as_stored(weights), args
+    return Trained(spec, as_stored(weights), arguments, checkpoint.get("facts", {}))
+
+
+def procedural_channels(spec: ModelSpec) -> bool:
+    """Whether the model is played by the channels of training.procedural, at its rate: then its own measures apply."""
+    return (spec.channels, spec.sample_rate) == (procedural.theremin_spec().channels, procedural.SAMPLE_RATE)
+
+
+def golden_channels(spec: ModelSpec) -> Float32:
+    """[GOLDEN_HOPS, C] in natural units: a loud held-out track, or for channels of any other kind a slow wandering."""
+    if procedural_channels(spec):
+        tracks = [t[:GOLDEN_HOPS] for t in held_out_tracks(64, 1.0)]
+        return np.ascontiguousarray(max(tracks, key=lambda t: t[:, 1].min()))
+    rng = np.random.default_rng(0)
+    columns = []
+    for channel in spec.channels:
+        wander = 0.5 + 0.25 * procedural.smooth_noise(rng, GOLDEN_HOPS, 10.0)
+        columns.append(channel.minimum + (channel.maximum - channel.minimum) * np.clip(wander, 0, 1))
+    return np.stack(columns, -1).astype(np.float32)
 
 
 def edge_distance(spec: ModelSpec, trace: Trace, noise: Float32, temperature: float) -> float:
@@ -58,8 +109,7 @@ def edge_distance(spec: ModelSpec, trace: Trace, noise: Float32, temperature: fl
 
 def make_golden(spec: ModelSpec, weights: Weights) -> Golden:
     """Channels, noise and the reference engine's audio; of several seeds the one clearest of any edge."""
-    tracks = [t[:GOLDEN_HOPS] for t in held_out_tracks(64, 1.0)]
-    channels = np.ascontiguousarray(max(tracks, key=lambda t: t[:, 1].min()))
+    channels = golden_channels(spec)
     best: tuple[float, Float32, Float32] | None = None
     for seed in range(GOLDEN_TRIES):
         noise = np.random.default_rng(seed).random((GOLDEN_HOPS * spec.steps_per_hop, spec.noise_width), np.float32)
@@ -83,44 +133,115 @@ def figures_table(figures: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> str | None:
+    """The mapping.toml to carry: the one given, the bundle's own, or one for the descriptors it knows; None where the
+    channels are the body's features, which play themselves. Raises LivemoveError."""
+    for path in [given] if given else [bundle / "mapping.toml" for bundle in bundles]:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        if given:
+            raise LivemoveError(f"{path}: no such mapping")
+    if set(spec.channel_names) <= set(FEATURES):
+        return None
+    tables = ["# How the body plays it; the table at the top of livemove/features.py names what else there is.\n"]
+    for channel in spec.channels:
+        route = ROUTES.get(channel.name)
+        if channel.name in FEATURES:
+            route = f'source = "{channel.name}"\nfrom = [{channel.minimum:g}, {channel.maximum:g}]'
+        if route is None:
+            raise LivemoveError(
+                f"channel {channel.name}: no mapping for it; write a mapping.toml and name it by --mapping"
+            )
+        low, high = (min(max(note, channel.minimum), channel.maximum) for note in PLAYED_NOTES)
+        tables.append(f"[channels.{channel.name}]\n{route.format(low=low, high=high)}\n")
+    return "\n".join(tables)
+
+
+def own_card(spec: ModelSpec, trained: Trained, licence: str) -> str:
+    """MODEL.md from the run's own facts, for a model nobody has written a card for. {figures} is left to fill in."""
+    facts, run = trained.facts, trained.arguments
+    end_to_end = set(spec.channel_names) <= set(FEATURES)
+    rows = [f"| {c.name} | {c.minimum:g} to {c.maximum:g} {c.unit} | {c.rest:g} |" for c in spec.channels]
+    data = [f"Trained on {facts.get('source', 'unnamed data')}"]
+    if "clips" in facts:
+        data[0] += f": {facts['clips']} clips, {facts['seconds']:.0f} s, {facts['held_out_clips']} more held out"
+        data += ["", "Recordings: " + ", ".join(facts["recordings"]) + "."]
+    head = (
+        f"a softmax over {spec.classes} mu-law levels" if spec.head == "mulaw" else f"{spec.mixtures} logistics a band"
+    )
+    return "\n".join([
+        f"# {spec.name}", "",
+        "Played by the body's own features, end to end." if end_to_end else "Played through mapping.toml.",
+        *([f"Styles: {', '.join(spec.styles)}."] if spec.styles else []), "",
+        "| channel | range | at rest |", "|---|---|---|", *rows, "",
+        "## How it was made", "",
+        f"{spec.sample_rate} Hz in {spec.bands} band{'s' * (spec.bands > 1)}, {spec.step_rate:g} steps/s, R{spec.residual} "
+        f"S{spec.skip}, {spec.layers} layers ({spec.receptive_field / spec.step_rate:.2f} s receptive field), {head}.",
+        *data, "", f"    {command_line(run)}", "",
+        "## Figures", "", "{figures}", "",
+        "## Licence", "", licence, "",
+    ])  # fmt: skip
+
+
+def validation_table(facts: dict[str, Any]) -> str:
+    """The run's last validation as Markdown."""
+    words = {
+        "val_loss": "negative log likelihood of the held-out clips, nats per value",
+        "val_loss_shuffled": "the same with other clips' poses (no worse means that the model ignores the dancer)",
+        "val_accuracy": "share of samples whose class was the likeliest",
+    }
+    figures = [f"| {words[name]} | {facts[name]:.4f} |" for name in words if name in facts]
+    note = (
+        "" if facts.get("held_out_clips", 1) else "\n\nNo clip was held out: these are figures of the training clips."
+    )
+    return "\n".join([f"| at step {facts.get('step', '?')}, teacher-forced | |", "|---|---|", *figures]) + note
+
+
+def written_card(card: Path, spec: ModelSpec, trained: Trained) -> str:
+    """training/cards/NAME.md with the run's numbers in its places; {figures} is left to fill in."""
+    run = trained.arguments
+    return card.read_text(encoding="utf-8").format(
+        parameters=sum(w.size for w in trained.weights.values()),
+        harmonics=spec.phase.harmonics if spec.phase else 0,
+        steps=run["steps"], batch_size=run["batch_size"], seconds=run["seconds"], command=command_line(run),
+        temperature=spec.temperature, figures="{figures}",
+    )  # fmt: skip
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a .ckpt of training/train.py")
-    parser.add_argument("--name", default="theremin", help="the bundle's name; its card is training/cards/NAME.md")
-    parser.add_argument("--out", type=Path, default=None, help="bundle folder (default models/NAME)")
-    parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (default: the bundle's own)")
+    parser.add_argument("--name", default=None, help="the bundle's name (the run's own); its card is training/cards/NAME.md"
+                        " or made from what the run did")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=None, help="bundle folder (models/NAME)")
+    parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for a "
+                        "model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
     parser.add_argument("--temperature", type=float, default=None, help="sampling temperature the bundle asks for")
+    parser.add_argument("--licence", default=NO_LICENCE, help="of the data, and so of the weights: goes into MODEL.md")
     args = parser.parse_args(argv)
-    root = Path(__file__).resolve().parents[1]
-    out: Path = args.out or root / "models" / args.name
-    mapping: Path = args.mapping or root / "models" / args.name / "mapping.toml"
     try:
-        spec, weights, run = load_checkpoint(args.checkpoint)
-        if not mapping.is_file():
-            raise LivemoveError(f"{mapping}: no mapping; write one or name it with --mapping")
-        temperature = spec.temperature if args.temperature is None else args.temperature
-        spec = dataclasses.replace(spec, name=args.name, temperature=temperature)
+        trained = load_checkpoint(args.checkpoint)
+        name = args.name or trained.spec.name
+        out: Path = args.out or ROOT / "models" / name
+        temperature = trained.spec.temperature if args.temperature is None else args.temperature
+        spec = dataclasses.replace(trained.spec, name=name, temperature=temperature)
+        mapping = mapping_text(spec, args.mapping, [out, ROOT / "models" / name])
+        card = ROOT / "training" / "cards" / f"{name}.md"
+        text = written_card(card, spec, trained) if card.is_file() else own_card(spec, trained, args.licence)
         print("golden vectors ...", file=sys.stderr)
-        golden = make_golden(spec, weights)
-        graph = onnx_graph.build(spec, weights)
-        mapping_text = mapping.read_text(encoding="utf-8")
-        bundle = save_bundle(out, spec, weights, golden, graph, mapping_text, "# not measured yet\n")
-        figures = evaluate(make_engine("auto", bundle), weights, temperature, count=16, seconds=6.0)
-        card = (root / "training" / "cards" / f"{args.name}.md").read_text(encoding="utf-8")
-        command = f"python training/train.py --instrument {run.instrument} --steps {run.steps}"
-        command += f" --batch_size {run.batch_size} --seconds {run.seconds} --seed {run.seed}"
-        if run.pretrained:
-            command += f" --pretrained {Path(run.pretrained).name}"
-        text = card.format(
-            parameters=sum(w.size for w in weights.values()), harmonics=spec.phase.harmonics if spec.phase else 0,
-            steps=run.steps, batch_size=run.batch_size, seconds=run.seconds, command=command,
-            temperature=temperature, figures=figures_table(figures),
-        )  # fmt: skip
-        save_bundle(out, spec, weights, golden, graph, mapping_text, text)
+        golden = make_golden(spec, trained.weights)
+        graph = onnx_graph.build(spec, trained.weights)
+        table = validation_table(trained.facts)
+        if procedural_channels(spec):
+            bundle = save_bundle(out, spec, trained.weights, golden, graph, mapping, "# not measured yet\n")
+            engine = make_engine("auto", bundle)
+            table = figures_table(evaluate(engine, trained.weights, temperature, count=16, seconds=6.0))
+        bundle = save_bundle(out, spec, trained.weights, golden, graph, mapping, text.replace("{figures}", table))
+        mapping_for(bundle.mapping_path, spec, FEATURES)  # it must fit, or nobody can play the model
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2
-    print(figures_table(figures))
+    print(table)
     print(f"exported to {out}")
     return 0
 

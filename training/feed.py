@@ -6,7 +6,8 @@ NumPy arrays, and Lightning's loaders of them. Knows neither network nor optimis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,11 +18,13 @@ from livemove.contracts import HOP, Channel, Float32, ModelSpec
 from livemove.synthesis import conditioning, pqmf, sampling
 from training import procedural
 from training.augment import Shake, shaken
+from training.corpus import AllWindows, Corpus, CorpusError, RandomWindows
 
 Clip = dict[str, np.ndarray]
 MARGIN = 1
 """Hops of audio on either side of a clip, for the filters of the band analysis."""
 HELD_OUT_CLIPS = 16
+"""Of endless sound; of a corpus, as many windows as it holds out, up to four times that."""
 SCALE_CLIPS, SCALE_HOPS = 64, 188
 
 
@@ -32,25 +35,43 @@ class Source(Protocol):
     channels: tuple[Channel, ...]
     styles: tuple[str, ...]
 
-    def seconds(self, held_out: bool) -> float:
-        """How much there is; infinite where it is made."""
+    seconds: float
+    """How much there is to train on; infinite where it is made."""
+
+    def longest_hops(self, held_out: bool) -> int:
+        """Length of the longest clip that can be had."""
+        ...
+
+    def held_out_clips(self, hops: int) -> int:
+        """How many clips of that length are the validation."""
         ...
 
     def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
-        """channels float32 [hops, C] in -1..1, phases float32 [steps, 2K], style int64 [], and bands [steps, bands]:
+        """Training clip `index` of `seed`, any number of them, or held-out clip `index`, whatever the seed.
+
+        channels float32 [hops, C] in -1..1, phases float32 [steps, 2K], style int64 [], and bands [steps, bands]:
         float32, not yet scaled, or int64 mu-law classes."""
         ...
 
 
-class Theremin:
-    """Endless procedural sound of training.procedural, at 48 kHz."""
+class _Endless:
+    """What procedural sources have in common: there is always more."""
+
+    styles = ()
+    seconds = float("inf")
+
+    def longest_hops(self, held_out: bool) -> int:
+        return sys.maxsize
+
+    def held_out_clips(self, hops: int) -> int:
+        return HELD_OUT_CLIPS
+
+
+class Theremin(_Endless):
+    """Sound of training.procedural, at 48 kHz."""
 
     sample_rate = procedural.SAMPLE_RATE
     channels = procedural.theremin_spec().channels
-    styles = ()
-
-    def seconds(self, held_out: bool) -> float:
-        return float("inf")
 
     def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
         seed = procedural.HELD_OUT_SEED if held_out else seed
@@ -58,16 +79,12 @@ class Theremin:
         return {**made, "style": np.int64(0)}
 
 
-class Sine:
+class Sine(_Endless):
     """One sine at 220 Hz, whatever the channels say: what the origin tested its network with."""
 
     sample_rate = 16000
     channels = procedural.theremin_spec().channels
-    styles = ()
     HZ = 220.0
-
-    def seconds(self, held_out: bool) -> float:
-        return float("inf")
 
     def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
         track = np.tile(np.float32([c.rest for c in self.channels]), (hops, 1))
@@ -75,6 +92,51 @@ class Sine:
         start = np.random.default_rng((seed, index)).random()
         audio = 0.5 * np.sin(2 * np.pi * (self.HZ * samples / self.sample_rate + start))
         return network_clip(spec, track, audio.astype(np.float32), 0.0, 0)
+
+
+class Recorded:
+    """Windows of a prepared corpus: from random places to train on, the same ones spread over what it holds out.
+
+    A corpus that holds nothing out is validated on what it trains on; `holds_out` tells.
+    """
+
+    def __init__(self, corpus: Corpus, names: Sequence[str]) -> None:
+        """Raises CorpusError."""
+        self.corpus, self.names = corpus, tuple(names)
+        self.sample_rate = corpus.sample_rate
+        self.channels = corpus.find(names)
+        self.styles = corpus.styles
+        train, valid = (corpus.select(split, names) for split in ("train", "valid"))
+        if not train:
+            raise CorpusError(f"{corpus.root}: no clip to train on has {', '.join(names)}")
+        self.holds_out = bool(valid)
+        self.seconds = sum(clip.seconds for clip in train)
+
+    def split(self, held_out: bool) -> str:
+        return "valid" if held_out and self.holds_out else "train"
+
+    def longest_hops(self, held_out: bool) -> int:
+        clips = self.corpus.select(self.split(held_out), self.names)
+        return max(max(clip.hops for clip in clips) - 2 * MARGIN, 1)
+
+    def held_out_clips(self, hops: int) -> int:
+        return min(len(self._held_out(hops)), 4 * HELD_OUT_CLIPS)
+
+    def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
+        if held_out:
+            seed = procedural.HELD_OUT_SEED
+            windows = self._held_out(hops)
+            # Neighbours in this order are seldom neighbours in time: the shuffled control needs that.
+            order = np.random.default_rng(seed).permutation(len(windows))
+            window = windows[int(order[index])]
+        else:
+            window = RandomWindows(self.corpus, "train", self.names, hops + 2 * MARGIN, seed)[index]
+        cycles = np.random.default_rng((seed, index, 2)).random()  # nobody knows the phase of recorded sound
+        channels = window.channels[MARGIN : MARGIN + hops]
+        return network_clip(spec, channels, window.audio, cycles, window.style)
+
+    def _held_out(self, hops: int) -> AllWindows:
+        return AllWindows(self.corpus, self.split(True), self.names, hops + 2 * MARGIN)
 
 
 def network_clip(spec: ModelSpec, channels: Float32, audio: Float32, cycles: float, style: int) -> Clip:
@@ -142,8 +204,9 @@ class Clips(Dataset[Clip]):
 def band_scale(source: Source, spec: ModelSpec, seed: int) -> Float32:
     """Per band, a little above the largest value met in some clips: network values stay inside -1..1."""
     peak = np.zeros(spec.bands)
+    hops = min(SCALE_HOPS, source.longest_hops(False))
     for index in range(SCALE_CLIPS):
-        peak = np.maximum(peak, np.abs(source.clip(spec, SCALE_HOPS, seed, index, False)["bands"]).max(0))
+        peak = np.maximum(peak, np.abs(source.clip(spec, hops, seed, index, False)["bands"]).max(0))
     return np.maximum(peak * 1.25, 2e-3).astype(np.float16).astype(np.float32)
 
 
@@ -192,7 +255,8 @@ class Feed(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Clip]:
         trainer = self.trainer
         assert trainer is not None
-        mine = range(trainer.global_rank, HELD_OUT_CLIPS, trainer.world_size)
+        count = self.held_out.source.held_out_clips(self.held_out.hops)
+        mine = range(trainer.global_rank, count, trainer.world_size)
         size = self.val_batch_size
         batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
         return DataLoader(self.held_out, batch_sampler=batches, **{**self.loading, "persistent_workers": False})

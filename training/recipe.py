@@ -81,45 +81,137 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     switch = argparse.BooleanOptionalAction
-    parser.add_argument("--config", type=Path, default=None, help="a YAML file of flags, or NAME for training/experiments/NAME.yaml; flags given beside it count more")  # fmt: skip  # noqa: E501
+    parser.add_argument(
+        "--config",
+        type=Path,
+        default=None,
+        help="a YAML file of flags, or NAME for training/experiments/NAME.yaml; flags given beside it count more",
+    )
 
     data = parser.add_argument_group("data")
     add = data.add_argument
-    add("--dataset", type=Path, action=_InsteadOf, instead_of=["instrument"], default=None, help="folder made by training/prepare.py, or a Kinetics-layout folder, which is prepared on the way")  # fmt: skip  # noqa: E501
-    add("--instrument", choices=INSTRUMENTS, action=_InsteadOf, instead_of=["dataset"], default=None, help="procedural sound instead of a dataset (theremin, if there is neither)")  # fmt: skip  # noqa: E501
-    add("--channels", nargs="+", default=["pose"], metavar="NAME", help="what the model is played by: pose (end to end: the body's features), sound (descriptors of the sound), or names of single ones")  # fmt: skip  # noqa: E501
-    add("--use_video", action=switch, default=True, help="without, every channel stays at rest: the unconditional control, the same network taught on audio only")  # fmt: skip  # noqa: E501
-    add("--sample_rate", type=COUNT, default=None, help="Hz at which a raw folder is prepared; the setting's own if not given")  # fmt: skip  # noqa: E501
+    add(
+        "--dataset",
+        type=Path,
+        action=_InsteadOf,
+        instead_of=["instrument"],
+        default=None,
+        help="folder made by training/prepare.py, or a Kinetics-layout folder, which is prepared on the way",
+    )
+    add(
+        "--instrument",
+        choices=INSTRUMENTS,
+        action=_InsteadOf,
+        instead_of=["dataset"],
+        default=None,
+        help="procedural sound instead of a dataset (theremin, if there is neither)",
+    )
+    add(
+        "--channels",
+        nargs="+",
+        default=None,
+        metavar="NAME",
+        help=(
+            "what the model is played by: pose (end to end: the body's features), sound (descriptors of the "
+            "sound), or names of single ones; pose where the dataset has it"
+        ),
+    )
+    add(
+        "--use_video",
+        action=switch,
+        default=True,
+        help="without, every channel stays at rest: the unconditional control, the same network taught on audio only",
+    )
+    add(
+        "--prepared_path",
+        type=Path,
+        default=None,
+        help="where a raw folder's corpus is kept; runs/prepared/NAME-RATE if not given",
+    )
+    add(
+        "--sample_rate",
+        type=COUNT,
+        default=None,
+        help="Hz at which a raw folder is prepared; the setting's own if not given",
+    )
     add("--batch_size", type=COUNT, default=8, help="clips per step and accumulation, over all processes together")
     add("--val_batch_size", type=COUNT, default=None, help="clips per validation batch; batch_size if not given")
     add("--seconds", type=POSITIVE, default=0.5, help="length of a clip")
-    add("--batch_subsample_frac", type=_number(float, 0, 1, above=True), default=1.0, help="share of the data that counts as an epoch, drawn anew each time")  # fmt: skip  # noqa: E501
-    add("--num_workers", type=NATURAL, default=0, help="processes that prepare clips ahead; 0: the training process itself")  # fmt: skip  # noqa: E501
+    add(
+        "--batch_subsample_frac",
+        type=_number(float, 0, 1, above=True),
+        default=1.0,
+        help="share of the data that counts as an epoch, drawn anew each time",
+    )
+    add(
+        "--num_workers",
+        type=NATURAL,
+        default=0,
+        help="processes that prepare clips ahead; 0: the training process itself",
+    )
     add("--pin_memory", action=switch, default=False, help="page-locked clips, quicker on their way to a GPU")
 
     model = parser.add_argument_group("model (the setting's own value where none is given)")
     add = model.add_argument
-    add("--setting", choices=("stage", "classic"), default="stage", help="stage: 48 kHz in 16 bands, mixture of logistics; classic: one band, mu-law softmax")  # fmt: skip  # noqa: E501
-    add("--input_channels", "--classes", dest="classes", type=_number(int, 2, 65536), default=None, help="classic: mu-law levels")  # fmt: skip  # noqa: E501
+    add(
+        "--setting",
+        choices=("stage", "classic"),
+        default="stage",
+        help="stage: 48 kHz in 16 bands, mixture of logistics; classic: one band, mu-law softmax",
+    )
+    add(
+        "--input_channels",
+        "--classes",
+        dest="classes",
+        type=_number(int, 2, 65536),
+        default=None,
+        help="classic: mu-law levels",
+    )
     add("--residual_channels", type=COUNT, default=None, help="width of the residual stream; a multiple of 16")
     add("--skip_channels", type=COUNT, default=None, help="width of the skip sum and of the head; a multiple of 16")
-    add("--layer_size", type=_number(int, 1, 16), default=None, help="layers of a stack: dilations 1 .. 2^(layer_size-1)")  # fmt: skip  # noqa: E501
+    add(
+        "--layer_size",
+        type=_number(int, 1, 16),
+        default=None,
+        help="layers of a stack: dilations 1 .. 2^(layer_size-1)",
+    )
     add("--stack_size", type=COUNT, default=None, help="stacks")
     add("--bands", type=int, choices=(1, *sorted(pqmf.CUTOFF)), default=None, help="stage: bands of the filter bank")
     add("--mixtures", type=COUNT, default=None, help="stage: logistics per band")
     add("--conditioning_channels", type=COUNT, default=None, help="width of the conditioner")
-    add("--phase_harmonics", type=NATURAL, default=None, help="multiples of the pitch channel's phase at the input; 0: none")  # fmt: skip  # noqa: E501
+    add(
+        "--phase_harmonics",
+        type=NATURAL,
+        default=None,
+        help="multiples of the pitch channel's phase at the input; 0: none",
+    )
 
     step = parser.add_argument_group("optimisation")
     add = step.add_argument
-    add("--n_epochs", type=COUNT, action=_InsteadOf, instead_of=["steps"], default=None, help=f"passes over the dataset ({EPOCHS}, if there is no --steps either)")  # fmt: skip  # noqa: E501
-    add("--steps", type=COUNT, action=_InsteadOf, instead_of=["n_epochs"], default=None, help=f"optimisation steps ({INSTRUMENT_STEPS} for an instrument)")  # fmt: skip  # noqa: E501
+    add(
+        "--n_epochs",
+        type=COUNT,
+        action=_InsteadOf,
+        instead_of=["steps"],
+        default=None,
+        help=f"passes over the dataset ({EPOCHS}, if there is no --steps either)",
+    )
+    add(
+        "--steps",
+        type=COUNT,
+        action=_InsteadOf,
+        instead_of=["n_epochs"],
+        default=None,
+        help=f"optimisation steps ({INSTRUMENT_STEPS} for an instrument)",
+    )
     add("--optimizer", choices=OPTIMIZERS, default="AdamW", help="as in torch.optim")
     add("--learning_rate", type=POSITIVE, default=2e-3, help="of the optimiser, and the peak of OneCycleLR")
     add("--betas", type=SHARE, nargs=2, default=[0.9, 0.98], metavar="B", help="Adam, AdamW: decay of the moments")
     add("--momentum", type=AMOUNT, default=0.9, help="SGD, RMSprop")
     add("--weight_decay", type=AMOUNT, default=None, help="AdamW: 0.01, others: 0, if not given")
-    add("--scheduler", choices=SCHEDULERS, default="OneCycleLR", help="as in torch.optim.lr_scheduler, a step at a time")
+    add(
+        "--scheduler", choices=SCHEDULERS, default="OneCycleLR", help="as in torch.optim.lr_scheduler, a step at a time"
+    )
     add("--pct_start", type=SHARE, default=0.05, help="OneCycleLR: share of the steps in which the rate rises")
     add("--div_factor", type=POSITIVE, default=25.0, help="OneCycleLR: it begins at learning_rate / this")
     add("--final_div_factor", type=POSITIVE, default=1e4, help="OneCycleLR: it ends at its beginning / this")
@@ -131,47 +223,124 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--gamma", type=POSITIVE, default=0.5, help="StepLR, MultiStepLR, CyclicLR's exp_range: factor of a drop")
     add("--accumulation_steps", type=COUNT, default=1, help="batches whose gradients make one step")
     add("--gradient_clipping", type=AMOUNT, default=1.0, help="largest gradient norm; 0: any")
-    add("--ema", type=_number(float, 0, 0.999999), default=None, help="decay of the averaged weights, 0: none; if not given, 0.998 or, in a run below 2,000 steps, 1 - 4 / steps, so that its start is forgotten")  # fmt: skip  # noqa: E501
-    add("--early_stop", type=NATURAL, default=0, help="stop after so many validations without a better val_loss; 0: never")  # fmt: skip  # noqa: E501
+    add(
+        "--ema",
+        type=_number(float, 0, 0.999999),
+        default=None,
+        help=(
+            "decay of the averaged weights, 0: none; if not given, 0.998 or, in a run below 2,000 steps, 1 - 4 / "
+            "steps, so that its start is forgotten"
+        ),
+    )
+    add(
+        "--early_stop",
+        type=NATURAL,
+        default=0,
+        help="stop after so many validations without a better val_loss; 0: never",
+    )
     add("--seed", type=_number(int, 0, 2**31 - 1), default=1, help="of weights, clips, noise: same seed, same run")
 
     shake = parser.add_argument_group("augmentation: what a stage does to the input")
     add = shake.add_argument
-    add("--input_noise", type=AMOUNT, default=0.05, help="noise on teacher-forced inputs (standard deviation; full scale is 1), annealed to 0")  # fmt: skip  # noqa: E501
-    add("--landmark_noise", type=AMOUNT, default=0.0, help="jitter of pose features (standard deviation, share of their range; a webcam's is about 0.02)")  # fmt: skip  # noqa: E501
+    add(
+        "--input_noise",
+        type=AMOUNT,
+        default=0.05,
+        help="noise on teacher-forced inputs (standard deviation; full scale is 1), annealed to 0",
+    )
+    add(
+        "--landmark_noise",
+        type=AMOUNT,
+        default=0.0,
+        help="jitter of pose features (standard deviation, share of their range; a webcam's is about 0.02)",
+    )
     add("--dropped_frames", type=SHARE, default=0.0, help="share of camera frames lost: the pose before is held")
-    add("--latency_jitter", type=AMOUNT, default=0.0, metavar="MS", help="poses come up to so many milliseconds late, unevenly")  # fmt: skip  # noqa: E501
+    add(
+        "--latency_jitter",
+        type=AMOUNT,
+        default=0.0,
+        metavar="MS",
+        help="poses come up to so many milliseconds late, unevenly",
+    )
     add("--mirror", type=SHARE, default=0.0, help="share of clips in which left and right are exchanged")
-    add("--missing_limbs", type=SHARE, default=0.0, help="share of clips in which an arm, a leg or the whole person goes out of sight for a while")  # fmt: skip  # noqa: E501
+    add(
+        "--missing_limbs",
+        type=SHARE,
+        default=0.0,
+        help="share of clips in which an arm, a leg or the whole person goes out of sight for a while",
+    )
 
     run = parser.add_argument_group("machine")
     add = run.add_argument
     add("--accelerator", choices=("auto", "cpu", "gpu", "mps"), default="auto", help="what to compute on")
     add("--precision", choices=PRECISIONS, default="32-true", help="bf16-mixed on newer GPUs, 16-mixed on older ones")
-    add("--compile", action=switch, default=False, help="torch.compile: pays on a GPU; on a CPU compiling takes minutes")  # fmt: skip  # noqa: E501
+    add(
+        "--compile", action=switch, default=False, help="torch.compile: pays on a GPU; on a CPU compiling takes minutes"
+    )
     add("--threads", type=NATURAL, default=0, help="CPU threads, 0 for all; on a busy machine 1 is quickest")
     add("--devices", type=COUNT, default=None, help="processes on this machine, one per GPU; torchrun sets it")
-    add("--dist_backend", choices=("nccl", "gloo"), default=None, help="between processes; nccl on GPUs, gloo on CPUs if not given")  # fmt: skip  # noqa: E501
+    add(
+        "--dist_backend",
+        choices=("nccl", "gloo"),
+        default=None,
+        help="between processes; nccl on GPUs, gloo on CPUs if not given",
+    )
     add("--dist_port", type=_number(int, 1, 65535), default=None, help="port of the first process; torchrun sets it")
 
     files = parser.add_argument_group("checkpoints")
     add = files.add_argument
-    add("--out", "--model_output_path", dest="out", type=Path, default=None, help="folder of checkpoints and logs (runs/NAME, by experiment, dataset or instrument)")  # fmt: skip  # noqa: E501
+    add(
+        "--out",
+        "--model_output_path",
+        dest="out",
+        type=Path,
+        default=None,
+        help="folder of checkpoints and logs (runs/NAME, by experiment, dataset or instrument)",
+    )
     add("--checkpoint_every", type=COUNT, default=250, help="steps between validations, a checkpoint after each")
-    add("--pretrained", "--pretrained_model_path", dest="pretrained", type=Path, default=None, help="start from this checkpoint's weights")  # fmt: skip  # noqa: E501
+    add(
+        "--pretrained",
+        "--pretrained_model_path",
+        dest="pretrained",
+        type=Path,
+        default=None,
+        help="start from this checkpoint's weights",
+    )
     add("--resume", action=switch, default=False, help="go on from OUT/last.ckpt, exactly as if never stopped")
-    add("--auto_resume", action=switch, default=False, help="as --resume, and begin where there is nothing to resume: for machines that may be taken away")  # fmt: skip  # noqa: E501
+    add(
+        "--auto_resume",
+        action=switch,
+        default=False,
+        help="as --resume, and begin where there is nothing to resume: for machines that may be taken away",
+    )
 
     log = parser.add_argument_group("log")
     add = log.add_argument
-    add("--logger", choices=("tensorboard", "wandb", "none"), default="tensorboard", help="wandb: pip install wandb; offline with WANDB_MODE=offline")  # fmt: skip  # noqa: E501
+    add(
+        "--logger",
+        choices=("tensorboard", "wandb", "none"),
+        default="tensorboard",
+        help="wandb: pip install wandb; offline with WANDB_MODE=offline",
+    )
     add("--training_logs_path", type=Path, default=None, help="folder of the log; OUT/log if not given")
     add("--log_every", type=COUNT, default=10, help="steps between points of the curves")
-    add("--log_samples_every", type=NATURAL, default=0, help="steps between examples in the log: original, predicted and generated sound, spectrograms, pitch; 0: none")  # fmt: skip  # noqa: E501
+    add(
+        "--log_samples_every",
+        type=NATURAL,
+        default=0,
+        help=(
+            "steps between examples in the log: original, predicted and generated sound, spectrograms, pitch; 0: none"
+        ),
+    )
     add("--log_samples", type=COUNT, default=2, help="held-out clips among the examples")
     add("--log_video", action=switch, default=False, help="the examples also show the pose features that played them")
     add("--generate_n_samples", type=COUNT, default=48000, help="length of a generated example")
-    add("--generate_temperature", type=POSITIVE, default=None, help="of generated examples; the model's own if not given")  # fmt: skip  # noqa: E501
+    add(
+        "--generate_temperature",
+        type=POSITIVE,
+        default=None,
+        help="of generated examples; the model's own if not given",
+    )
     return parser
 
 
@@ -196,7 +365,6 @@ def read_arguments(argv: Sequence[str] | None, description: str) -> argparse.Nam
         parser.error("argument --n_epochs: procedural sound has no end; say --steps, or name a --dataset")
     args.name = name or args.instrument or args.dataset.resolve().name
     args.out = args.out or Path("runs") / args.name
-    args.val_batch_size = args.val_batch_size or args.batch_size
     for flag in ("residual_channels", "skip_channels"):
         if getattr(args, flag) and getattr(args, flag) % 16:
             parser.error(f"argument --{flag}: {getattr(args, flag)} must be a multiple of 16: the engines need it")
@@ -240,9 +408,29 @@ def write_arguments(args: argparse.Namespace, path: Path) -> None:
     plain = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(args).items()
-        if value is not None and name not in ("config", "name", "resume", "auto_resume")
+        if value is not None
+        and name not in ("config", "name", "resume", "auto_resume")
+        and not (name == "steps" and args.n_epochs)  # it follows from the dataset
     }
     path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+
+
+def command_line(arguments: dict[str, Any]) -> str:
+    """The command that would start such a run: flags that differ from their defaults. Paths by their last name."""
+    words = ["python training/train.py"]
+    for action in make_parser("")._actions:
+        value = arguments.get(action.dest)
+        if action.dest in ("config", "out", "resume", "auto_resume") or value is None or value == action.default:
+            continue
+        if action.dest == "steps" and arguments.get("n_epochs"):
+            continue
+        flag = action.option_strings[0]
+        if isinstance(action, argparse.BooleanOptionalAction):
+            words.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            values = value if isinstance(value, list) else [value]
+            words.append(" ".join([flag, *(Path(v).name if action.type is Path else str(v) for v in values)]))
+    return " ".join(words)
 
 
 def model_spec(

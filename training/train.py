@@ -36,9 +36,11 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
+from livemove.features import FEATURES
 from training.augment import Shake
+from training.corpus import Corpus
 from training.examples import Examples
-from training.feed import Clips, Feed, Sine, Source, Theremin, band_scale
+from training.feed import Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
 from training.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.wavenet import WaveNet, nats
 
@@ -113,7 +115,7 @@ class Training(pl.LightningModule):
         figures = {"val_loss": each.mean()}
         if spec.head == "mulaw":
             figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
-        if len(each) > 1 and "pose" in self.args.channels and self.args.use_video:
+        if len(each) > 1 and self.args.use_video and set(FEATURES).intersection(spec.channel_names):
             # The control: another clip's poses. If they do as well, the model does not listen to the dancer.
             other = {**batch, "channels": batch["channels"].roll(1, 0)}
             figures["val_loss_shuffled"] = self.loss(other, 0.0)[0].mean()
@@ -196,7 +198,7 @@ class Checkpoints(Checkpoint):
         better = loss < self.best
         self.best = min(loss, self.best)
         newest = self.folder / f"step={trainer.global_step}.ckpt"
-        trainer.save_checkpoint(newest)
+        trainer.save_checkpoint(newest, weights_only=False)
         if not trainer.is_global_zero:
             return
         for name in ["last.ckpt"] + ["best.ckpt"] * better:
@@ -256,9 +258,67 @@ def open_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
-    """Where the clips come from, and what a model's card says of it."""
-    source = {"theremin": Theremin, "sine": Sine}[args.instrument]()
-    return source, {"source": f"procedural sound ({args.instrument})"}
+    """Where the clips come from, and what a model's card says of it. Raises LivemoveError."""
+    if args.instrument:
+        source = {"theremin": Theremin, "sine": Sine}[args.instrument]()
+        return source, {"source": f"procedural sound ({args.instrument})"}
+    corpus = Corpus(prepared(args))
+    if args.sample_rate and args.sample_rate != corpus.sample_rate:
+        raise RecipeError(
+            f"--sample_rate {args.sample_rate}: {corpus.root} was prepared at {corpus.sample_rate} Hz; prepare it again"
+        )
+    source = Recorded(corpus, channel_names(args, corpus))
+    if not source.holds_out:
+        print(f"{corpus.root}: holds no clip out, so val_loss is of the clips it trains on", file=sys.stderr)
+    return source, {
+        "source": args.dataset.resolve().name,
+        "clips": sum(clip.split == "train" for clip in corpus.clips),
+        "held_out_clips": sum(clip.split == "valid" for clip in corpus.clips) if source.holds_out else 0,
+        "seconds": source.seconds,
+        "recordings": sorted({Path(clip.source).name for clip in corpus.clips if clip.split == "train"}),
+    }
+
+
+def prepared(args: argparse.Namespace) -> Path:
+    """The corpus that --dataset names: itself, or made of the raw folder first. Raises LivemoveError."""
+    if not args.dataset.is_dir():
+        raise RecipeError(f"--dataset {args.dataset}: no such folder")
+    if (args.dataset / "corpus.json").exists():
+        return args.dataset
+    if int(os.environ.get("WORLD_SIZE", args.devices or 1)) > 1:
+        raise RecipeError(f"--dataset {args.dataset}: not prepared, and several processes must not do it at once; first: "
+                          f"python training/prepare.py {args.dataset} -o DATA")  # fmt: skip
+    from training import command_line
+    from training.clip import Settings
+    from training.prepare import prepare
+
+    rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)
+    target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
+    with command_line.progress("preparing", 0) as say:
+        prepare(
+            str(args.dataset),
+            target,
+            Settings(sample_rate=rate),
+            worker_count=os.cpu_count() or 1,
+            on_progress=lambda done, total, clip: say(done, f"of {total}: {clip.name}"),
+        )
+    return target
+
+
+def channel_names(args: argparse.Namespace, corpus: Corpus) -> list[str]:
+    """--channels, with "pose" and "sound" spelled out. Raises RecipeError where the corpus has no such track."""
+    asked = args.channels or ["pose" if "features" in corpus.tracks else "sound"]
+    names: list[str] = []
+    for name in asked:
+        if name not in ("pose", "sound"):
+            names.append(name)
+            continue
+        tracks = ("features",) if name == "pose" else ("descriptors", "controls")
+        found = [c.name for track in tracks for c in corpus.tracks.get(track, ())]
+        if not found:
+            raise RecipeError(f"--channels {name}: {corpus.root} has none; it has {', '.join(corpus.tracks)}")
+        names += found
+    return list(dict.fromkeys(names))
 
 
 def resume_point(args: argparse.Namespace) -> Path | None:
@@ -324,12 +384,10 @@ def run(args: argparse.Namespace) -> None:
     spec = model_spec(args, source.sample_rate, source.channels, source.styles)
     hops = max(round(args.seconds * spec.sample_rate / HOP), 1)
     if args.steps is None:
-        clips = source.seconds(False) * spec.sample_rate / HOP / hops * args.batch_subsample_frac
+        clips = source.seconds * spec.sample_rate / HOP / hops * args.batch_subsample_frac
         args.steps = args.n_epochs * max(math.ceil(clips / args.batch_size / args.accumulation_steps), 1)
     resume = resume_point(args)
-    shake = Shake(
-        args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs
-    )
+    shake = Shake(args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs)
     training = Clips(source, spec, hops, args.seed, shake=shake, of_rest=not args.use_video)
     held_out = Clips(source, spec, hops, args.seed, held_out=True, of_rest=not args.use_video)
     scale = band_scale(source, spec, args.seed) if spec.head == "logistic" else None
@@ -343,7 +401,8 @@ def run(args: argparse.Namespace) -> None:
     logger = make_logger(args)
     callbacks: list[pl.Callback] = [waiting, Checkpoints(args.out)]
     if args.log_samples_every:
-        longer = Clips(source, spec, math.ceil(args.generate_n_samples / HOP), args.seed, True, None, not args.use_video)
+        length = min(math.ceil(args.generate_n_samples / HOP), source.longest_hops(True))
+        longer = Clips(source, spec, length, args.seed, held_out=True, of_rest=not args.use_video)
         callbacks.append(Examples(args, longer))
     decay = max(min(0.998, 1 - 4 / args.steps), 0.0) if args.ema is None else args.ema
     if decay > 0:
@@ -358,14 +417,14 @@ def run(args: argparse.Namespace) -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         if resume is None:
             write_arguments(args, args.out / "arguments.yaml")
-        print(f"{spec.name}: {args.steps} steps of {args.batch_size * args.accumulation_steps} clips x {args.seconds} s, "
-              f"{sum(p.numel() for p in module.model.parameters()):,} weights -> {args.out}")  # fmt: skip
+        clips, weights = args.batch_size * args.accumulation_steps, sum(p.numel() for p in module.model.parameters())
+        print(f"{spec.name}: {args.steps} steps of {clips} clips x {args.seconds} s, {weights:,} weights -> {args.out}")
     feed = Feed(
-        training, held_out, args.steps, args.accumulation_steps, args.batch_size, args.val_batch_size,
-        args.num_workers, args.pin_memory, start_worker,
+        training, held_out, args.steps, args.accumulation_steps, args.batch_size,
+        args.val_batch_size or args.batch_size, args.num_workers, args.pin_memory, start_worker,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # Batches.first is what makes it
+        warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # Batches.first
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # compute_share tells
         trainer.fit(module, feed, ckpt_path=resume)
     if trainer.is_global_zero:

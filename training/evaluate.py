@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec, Weights
 from livemove.synthesis import pqmf
 from livemove.synthesis.engines import make_engine
-from training import likelihood, metrics, procedural
+from training import clip_scores, likelihood, metrics, procedural, report
 
 REST_S = 0.1
 """Loudness must have been 0 for this long before a hop counts as rest."""
@@ -74,9 +75,10 @@ def resting(track: Float32) -> np.ndarray:
 
 
 def measure(tracks: list[Float32], sounds: list[Float32], rate: int, delay: int) -> dict[str, float]:
-    """Pitch, noise, loudness and rest figures of sounds made from control tracks."""
+    """Pitch, noise, loudness, brightness and rest figures of sounds made from control tracks."""
     cents = np.concatenate([metrics.cents(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
     hnr = np.concatenate([metrics.harmonic_to_noise_db(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
+    bright = [metrics.brightness_correlation(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)]
     levels = np.concatenate([metrics.level(s, delay, len(t)) for t, s in zip(tracks, sounds, strict=True)])
     asked = np.concatenate([t[:, 1] for t in tracks])
     rest = np.concatenate([resting(t) for t in tracks])
@@ -86,66 +88,111 @@ def measure(tracks: list[Float32], sounds: list[Float32], rate: int, delay: int)
         "hnr_db": float(np.median(hnr)),
         "hnr_db_p10": float(np.percentile(hnr, 10)),
         "loudness_correlation": float(np.corrcoef(levels, asked**2)[0, 1]),
+        "brightness_correlation": float(np.nanmedian(bright)) if np.isfinite(bright).any() else float("nan"),
         "rest_dbfs": metrics.dbfs(float(np.sqrt((levels[rest] ** 2).mean()))) if rest.any() else float("nan"),
     }
 
 
-def evaluate(
-    engine: Engine, weights: Weights, temperature: float, count: int, seconds: float, quiet: bool = False
-) -> dict[str, Any]:
-    """All figures of a pitched model as a plain dict."""
-    spec: ModelSpec = engine.spec
-    delay = pqmf.delay(spec.bands, spec.pqmf_taps) if spec.bands > 1 else 0
+@dataclass(frozen=True)
+class Heard:
+    """A held-out control track [hops, C], what the model made of it, and what its sound source makes of it."""
+
+    track: Float32
+    sound: Float32
+    original: Float32
+
+
+def listen(engine: Engine, temperature: float, count: int, seconds: float, quiet: bool = False) -> list[Heard]:
+    """The model on held-out control tracks, freely sampled as on stage; the last one is four seconds of rest."""
+    delay = pqmf.delay(engine.spec.bands, engine.spec.pqmf_taps) if engine.spec.bands > 1 else 0
     tracks = held_out_tracks(count, seconds)
     tracks.append(np.zeros((round(4 * procedural.HOP_RATE), 3), np.float32) + np.float32([69, 0, 0.5]))
-    sounds = [
-        play(engine, t, temperature, seed)
-        for seed, t in enumerate(progress(tracks, "playing", console=Console(stderr=True), disable=quiet))
-    ]
-    truth = [procedural.tone(t, 0.0) for t in tracks]
+    heard: list[Heard] = []
+    for seed, track in enumerate(progress(tracks, "playing", console=Console(stderr=True), disable=quiet)):
+        longer = np.concatenate([track, np.repeat(track[-1:], -(-delay // HOP), 0)])
+        sound = play(engine, longer, temperature, seed)[delay : delay + len(track) * HOP]
+        heard.append(Heard(track, sound, procedural.tone(track, 0.0)))
+    return heard
+
+
+def figures_of(engine: Engine, weights: Weights, temperature: float, heard: list[Heard]) -> dict[str, Any]:
+    """All figures of a pitched model as a plain dict; "ceiling": the same measures of its own sound source."""
+    spec: ModelSpec = engine.spec
     starts = onsets()
     rests = int(np.flatnonzero(starts[0][:, 1])[0])
     rises = [
         metrics.rise_ms(play(engine, t, temperature, i), spec.sample_rate, rests * HOP, (rests + 20) * HOP)
         for i, t in enumerate(starts)
     ]
+    tracks = [h.track for h in heard]
     return {
         "model": spec.name,
         "engine": engine.name,
         "temperature": temperature,
-        "seconds": sum(len(s) for s in sounds) / spec.sample_rate,
-        **measure(tracks, sounds, spec.sample_rate, delay),
+        "seconds": sum(len(h.sound) for h in heard) / spec.sample_rate,
+        **measure(tracks, [h.sound for h in heard], spec.sample_rate, 0),
+        "spectral_distance_db": float(
+            np.mean([metrics.spectral_distance_db(h.sound, h.original, spec.sample_rate) for h in heard])
+        ),
         "response_ms": float(np.median(rises)),
-        **likelihood.bits(spec, weights, held_out_clips(spec, count)),
-        "ceiling": measure(tracks, truth, spec.sample_rate, 0),
+        **likelihood.bits(spec, weights, held_out_clips(spec, len(heard))),
+        "ceiling": measure(tracks, [h.original for h in heard], spec.sample_rate, 0),
     }
 
 
-def main(argv: list[str] | None = None) -> int:
+def evaluate(
+    engine: Engine, weights: Weights, temperature: float, count: int, seconds: float, quiet: bool = False
+) -> dict[str, Any]:
+    """Listen, and all figures of what was heard."""
+    return figures_of(engine, weights, temperature, listen(engine, temperature, count, seconds, quiet))
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", default="models/theremin", help="bundle: a folder or the name of an installed model")
     parser.add_argument("--engine", default="auto", help="auto, native, onnx or reference")
     parser.add_argument("--temperature", type=float, default=None, help="of the sampling; the model's own if not given")
     parser.add_argument("--tracks", type=int, default=16, help="held-out control tracks")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of a track")
+    parser.add_argument("--clip", type=Path, default=None, help="a film of a dancer: score the sound it makes, too")
+    parser.add_argument("--stranger", type=Path, default=None, help="another film, whose poses are the control")
+    parser.add_argument("--pose", default="full", choices=("full", "lite"), help="pose model for the films")
+    parser.add_argument("--pose-model", type=Path, default=None, help="its file, if it is not to be fetched")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    args = parser.parse_args(argv)
+    parser.add_argument("--report", type=Path, default=None, help="write figures and plots as one HTML file")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = arguments(argv)
     try:
         bundle = load_bundle(args.model)
         engine = make_engine(args.engine, bundle)
+        watched = [
+            clip_scores.watch(clip, bundle.path, args.pose, args.pose_model)
+            for clip in (args.clip, args.stranger)
+            if clip
+        ]
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2
     temperature = bundle.spec.temperature if args.temperature is None else args.temperature
-    result = evaluate(engine, bundle.weights, temperature, args.tracks, args.seconds, quiet=args.json)
+    heard = listen(engine, temperature, args.tracks, args.seconds, quiet=args.json)
+    result = figures_of(engine, bundle.weights, temperature, heard)
+    if watched:
+        result["clip"] = clip_scores.scores(bundle, engine, *watched)
+    if args.report:
+        try:
+            report.write(args.report, result, heard, bundle.spec.sample_rate)
+        except OSError as error:
+            print(f"{args.report}: cannot be written: {error.strerror}", file=sys.stderr)
+            return 2
     if args.json:
         print(json.dumps(result, indent=1))
         return 0
     table = Table("figure", "model", "ceiling", title=f"{result['model']} on {result['engine']}")
-    for name, value in result.items():
-        if isinstance(value, float):
-            ceiling = result["ceiling"].get(name)
-            table.add_row(name, f"{value:.2f}", "" if ceiling is None else f"{ceiling:.2f}")
+    for name, value, ceiling in report.rows(result):
+        table.add_row(name, value, ceiling)
     Console().print(table)
     return 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import librosa
 import numpy as np
+from scipy.stats import spearmanr
 
 from livemove.contracts import HOP, Float32, Float64
 
@@ -94,3 +95,30 @@ def rise_ms(audio: Float32, rate: int, onset: int, steady: int) -> float:
     power = np.convolve(audio[onset:].astype(np.float64) ** 2, np.ones(HOP) / HOP)[: len(audio) - onset]
     reached = np.flatnonzero(np.sqrt(power) >= target)
     return float(reached[0] * 1000 / rate) if len(reached) else float("inf")
+
+
+def brightness_correlation(audio: Float32, rate: int, delay: int, track: Float32) -> float:
+    """Spearman correlation of brightness with spectral centroid over pitch, in voiced hops. nan: it never moved."""
+    hops = voiced(track)
+    power = np.abs(np.fft.rfft(framed(audio, rate, delay, len(track))[hops] * np.hanning(FRAME * rate // 48000))) ** 2
+    hz = np.fft.rfftfreq(FRAME * rate // 48000, 1 / rate)
+    centroid = power @ hz / np.maximum(power.sum(1), 1e-12)
+    pitch_hz = 440 * 2 ** ((track[hops, 0] - 69) / 12)
+    asked = track[hops, 2]
+    if len(asked) < 3 or asked.std() == 0:
+        return float("nan")
+    return float(spearmanr(asked, centroid / pitch_hz)[0])
+
+
+def spectral_distance_db(audio: Float32, original: Float32, rate: int) -> float:
+    """Root mean square difference in dB of two sounds' mel spectra (64 bands, 43 ms, floor 80 dB below full scale).
+
+    The log-spectral distance (Gray & Markel 1976) on a scale of hearing. Both of one length, one on top of the other.
+    """
+    size = FRAME * rate // 48000
+    full_scale = size / 4  # a sine of amplitude 1 under a Hann window
+    mel = {"sr": rate, "n_fft": size, "hop_length": size // 2, "n_mels": 64, "norm": None}
+    one, other = (
+        10 * np.log10(librosa.feature.melspectrogram(y=x / full_scale, **mel) + 1e-8) for x in (audio, original)
+    )
+    return float(np.sqrt(((one - other) ** 2).mean()))

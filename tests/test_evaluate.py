@@ -1,0 +1,108 @@
+"""The evaluation's measures on sounds whose answers are known, its report, and a real dancer through a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livemove.bundle import Bundle, load_bundle
+from livemove.capture.demo import pose_at
+from livemove.contracts import Float32
+from livemove.render import RenderConfig
+from livemove.synthesis import make_engine
+from training import clip_scores, evaluate, metrics, procedural
+
+RATE = procedural.SAMPLE_RATE
+THEREMIN = Path(__file__).parents[1] / "models" / "theremin"
+
+
+def rising(column: int, low: float, high: float, hops: int = 200) -> Float32:
+    track = np.tile(np.float32([69, 0.8, 0.5]), (hops, 1))
+    track[:, column] = np.linspace(low, high, hops)
+    return track
+
+
+def test_brightness_is_heard_whatever_the_pitch_does() -> None:
+    track = rising(2, 0.1, 0.9)
+    track[:, 0] = np.linspace(80, 58, len(track))
+    assert metrics.brightness_correlation(procedural.tone(track, 0.0), RATE, 0, track) > 0.95
+
+
+def test_a_sound_that_ignores_brightness_does_not_correlate_with_it() -> None:
+    asked = rising(2, 0.1, 0.9)
+    asked[:, 2] = np.random.default_rng(0).permutation(asked[:, 2])
+    assert abs(metrics.brightness_correlation(procedural.tone(rising(2, 0.5, 0.5), 0.0), RATE, 0, asked)) < 0.3
+
+
+def test_spectral_distance_is_the_level_lost() -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    assert metrics.spectral_distance_db(noise, noise, RATE) == 0.0
+    assert metrics.spectral_distance_db(noise, 0.5 * noise, RATE) == pytest.approx(6.02, abs=0.05)
+
+
+class Demo(clip_scores.Watched):
+    """The demo dancer instead of a film."""
+
+    def __init__(self, model: Path, seconds: float) -> None:
+        times = np.arange(0, seconds, 1 / 30)
+        poses = [(pose_at(float(t), i), float(t) + 1 / 30) for i, t in enumerate(times)]
+        super().__init__(RenderConfig(clip=Path(), output=Path(), model=model), poses)
+
+
+def test_the_demo_dancer_is_scored_against_its_own_shifted_self(small_bundle: Bundle) -> None:
+    """It dances at 96 beats a minute and stops on them."""
+    watched = Demo(small_bundle.path, 10.0)
+    beats = watched.beats()
+    assert np.median(np.diff(beats)) == pytest.approx(60 / 96, abs=0.05)
+    shifted = watched.shifted()
+    assert [pose.capture_s for pose, _ in shifted.poses] == [pose.capture_s for pose, _ in watched.poses]
+    np.testing.assert_array_equal(shifted.poses[0][0].world, watched.poses[150][0].world)
+    found = clip_scores.scores(small_bundle, make_engine("native", small_bundle), watched)
+    assert found["kinematic_beats"] == len(beats)
+    assert set(found) == {
+        *("seconds", "kinematic_beats", "musical_beats", "alignment", "coverage", "hit", "shuffled", "ignores_dancer")
+    }
+
+
+def test_the_control_ends_where_the_shorter_dance_ends(small_bundle: Bundle) -> None:
+    engine = make_engine("native", small_bundle)
+    found = clip_scores.scores(small_bundle, engine, Demo(small_bundle.path, 6.0), Demo(small_bundle.path, 4.0))
+    assert found["seconds"] == pytest.approx(4.0, abs=0.05)
+    assert found["alignment"] == found["shuffled"]["alignment"]  # the same dance: a stranger who is none
+    assert found["ignores_dancer"]
+
+
+def test_the_report_holds_every_figure_and_its_plots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "report.html"
+    options = ["--model", str(THEREMIN), "--tracks", "2", "--seconds", "1", "--json", "--report", str(path)]
+    assert evaluate.main(options) == 0
+    figures = json.loads(capsys.readouterr().out)
+    text = path.read_text(encoding="utf-8")
+    for name, value in figures.items():
+        if isinstance(value, float):
+            assert f"<td>{name}</td><td>{value:.3g}</td>" in text
+    assert text.count("data:image/png;base64,") == 4
+    assert figures["nll_bits"] < figures["nll_bits_baseline"] - 1
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--model", str(THEREMIN), "--tracks", "1", "--seconds", "1", "--json"]
+    assert evaluate.main([*options, "--report", str(tmp_path / "no" / "report.html")]) == 2
+    assert capsys.readouterr().err.strip().count("\n") == 0
+
+
+@pytest.mark.real
+def test_a_real_dancer_is_scored(dancer_clip: Path, pose_model: Path, tmp_path: Path) -> None:
+    from test_capture_process import cut
+
+    short = tmp_path / "short.mp4"
+    cut(dancer_clip, short, 150)
+    bundle = load_bundle(THEREMIN)
+    watched = clip_scores.watch(short, THEREMIN, "full", pose_model)
+    assert watched.seconds == pytest.approx(6.0, abs=0.1)
+    found = clip_scores.scores(bundle, make_engine("native", bundle), watched)
+    assert 2 <= found["kinematic_beats"] <= 18
+    assert 0.0 <= found["alignment"] <= 1.0

@@ -1,0 +1,117 @@
+"""An evaluation to look at: one HTML file with every figure and its plots inside, nothing to load from elsewhere.
+
+In: the figures as `evaluate.py --json` prints them, and what was heard. Out: a file.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from livemove.contracts import HOP, Float32
+from training import metrics
+
+SHOWN = 3
+"""So many control tracks are drawn."""
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse } td, th { padding: .2rem 1rem .2rem 0; text-align: left }
+td + td { font-variant-numeric: tabular-nums } img { max-width: 100% } .warn { color: #a33 }
+"""
+
+
+class Heard(Protocol):
+    """A control track, the model's sound, its sound source's (training.evaluate.Heard)."""
+
+    @property
+    def track(self) -> Float32: ...
+
+    @property
+    def sound(self) -> Float32: ...
+
+    @property
+    def original(self) -> Float32: ...
+
+
+def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """(name, model, ceiling) of every single figure, as text."""
+    for name, value in figures.items():
+        if isinstance(value, float):
+            ceiling = figures["ceiling"].get(name)
+            yield name, f"{value:.3g}", "" if ceiling is None else f"{ceiling:.3g}"
+    own = figures.get("clip")
+    if own:
+        for name, value in own.items():
+            if isinstance(value, (int, float)):
+                control = own["shuffled"].get(name)
+                text = "" if control is None else f"{control:.3g} (another dance)"
+                yield f"clip: {name}", str(value) if isinstance(value, bool) else f"{value:.3g}", text
+
+
+def write(path: Path, figures: dict[str, Any], heard: Sequence[Heard], rate: int) -> None:
+    """Raises OSError."""
+    table = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{value}</td><td>{ceiling}</td></tr>"
+        for name, value, ceiling in rows(figures)
+    )
+    warning = ""
+    if figures.get("clip", {}).get("ignores_dancer"):
+        warning = "<p class=warn>The sound meets this dancer's beats no better than another dance's sound does.</p>"
+    plots = [_bands(figures), *(_track(h, rate) for h in heard[:SHOWN])]
+    pictures = "".join(f'<p><img src="data:image/png;base64,{_png(plot)}"></p>' for plot in plots)
+    title = html.escape(f"{figures['model']} on {figures['engine']}, temperature {figures['temperature']:g}")
+    path.write_text(
+        f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
+        f"<table><tr><th>figure</th><th>model</th><th>ceiling</th></tr>{table}</table>{warning}{pictures}",
+        encoding="utf-8",
+    )
+
+
+def _png(figure: Figure) -> str:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def _bands(figures: dict[str, Any]) -> Figure:
+    """Bits per value, by band."""
+    figure = Figure((9, 2.6), layout="constrained")
+    axes = figure.subplots()
+    at = np.arange(len(figures["nll_bits_by_band"]))
+    axes.bar(at - 0.2, figures["nll_bits_by_band"], 0.4, label="model")
+    axes.bar(at + 0.2, figures["nll_bits_by_band_baseline"], 0.4, label="linear prediction")
+    axes.set(xlabel="band", ylabel="bits a value", title="negative log likelihood (lower is better)")
+    axes.legend()
+    return figure
+
+
+def _track(heard: Heard, rate: int) -> Figure:
+    """What was asked for and what sounded: pitch, loudness, spectrograms of model and source."""
+    hops = len(heard.track)
+    times = np.arange(hops) * HOP / rate
+    figure = Figure((9, 7), layout="constrained")
+    pitch, level, model, source = figure.subplots(4, 1, sharex=True)
+    voiced = metrics.voiced(heard.track)
+    found = np.where(voiced, metrics.track_pitch(heard.sound, rate, 0, hops), np.nan)
+    pitch.plot(times, heard.track[:, 0], label="asked")
+    pitch.plot(times, found, ".", ms=2, label="sounded")
+    pitch.set(ylabel="MIDI note")
+    pitch.legend(loc="upper right")
+    for sound, label in ((heard.original, "source"), (heard.sound, "model")):
+        level.plot(times, 20 * np.log10(metrics.level(sound, 0, hops) + 1e-4), label=label)
+    level.set(ylabel="dBFS")
+    level.legend(loc="upper right")
+    dither = 1e-8 * np.random.default_rng(0).standard_normal(hops * HOP)  # digital silence has no logarithm
+    for axes, sound, label in ((model, heard.sound, "model"), (source, heard.original, "source")):
+        axes.specgram(sound + dither, NFFT=1024, Fs=rate, noverlap=768, vmin=-140, vmax=-40)
+        axes.set(ylabel=f"{label}, Hz", ylim=(0, 16000))
+    source.set(xlabel="seconds")
+    return figure

@@ -257,7 +257,8 @@ private:
         const size_t symbols = n.mulaw ? n.classes : n.bands;
         const size_t out = (n.mulaw ? n.classes : 3 * n.mixtures * n.bands) + 64;
         size_t floats = layers * (2 * r * (2 * r + e + 7 + kBatch) + r * (r + s + 4) + 2 * s);
-        floats += 2 * symbols * r + s * a + a * out + 8 * (s + a + out + r + e) + 2 * a * (s / kGroup + 1);
+        floats += 2 * symbols * r + s * a + a * out + 16 * (s + a + out + r + e);
+        floats += a * (s / kGroup + 1) + out * (a / kGroup + 1);
         floats += 2 * static_cast<size_t>(n.channels) * (e + 2) + std::max(n.styles, 1) * e + 2 * n.harmonics * r;
         floats += (kHop / n.bands) * (2 * n.harmonics + r + 16 + n.bands) + 20 * static_cast<size_t>(n.taps);
         floats += 16 * static_cast<size_t>(n.taps + n.bands) + 2 * static_cast<size_t>(n.classes);
@@ -266,7 +267,7 @@ private:
             expect(d > 0 && d <= (1 << 20), "dilation");
             floats += 2 * static_cast<size_t>(d) * r;
         }
-        return floats * sizeof(float) + (layers * 12 + 64) * 128;
+        return floats * sizeof(float) + (layers * 16 + (s + a) / kGroup * 2 + 64) * 128;
     }
 
     static In tensor(const nb::dict& tensors, const char* name, size_t count) {
@@ -291,123 +292,164 @@ private:
         }
     }
 
-    // w [rows, columns] as tiles of columns, each row-major, in the order the products walk them; columns are taken
-    // through `order` and padded with zeros to `width`.
-    const void* pack_matrix(const float* w, int rows, int columns, int widest, const int* order = nullptr,
-                            int width = 0) {
-        width = width ? width : columns;
-        void* packed = arena_.take<char>(static_cast<size_t>(rows) * width * isa_.half_bytes);
+    // w [rows, columns] as tiles of columns, each row-major, in the order the products walk them.
+    const void* pack_matrix(const float* w, int rows, int columns, int widest) {
+        void* packed = arena_.take<char>(static_cast<size_t>(rows) * columns * isa_.half_bytes);
         size_t at = 0;
-        for (int column = 0, left = width / isa_.lanes; left > 0;) {
-            const int tile = next_tile(left, widest);
+        tiles(columns, widest, [&](int column, int width) {
             for (int row = 0; row < rows; ++row) {
-                for (int i = column; i < column + tile * isa_.lanes; ++i, ++at) {
-                    const float x = i < columns ? w[static_cast<size_t>(row) * columns + (order ? order[i] : i)] : 0.0f;
-                    store_half(packed, at, x);
+                for (int c = column; c < column + width; ++c, ++at) {
+                    store_half(packed, at, w[static_cast<size_t>(row) * columns + c]);
                 }
             }
-            left -= tile;
-            column += tile * isa_.lanes;
-        }
+        });
         return packed;
     }
 
     const void* pack(const float* w, int rows, int columns) { return pack_matrix(w, rows, columns, isa_.max_tile); }
 
-    // w [rows, columns] / unit, rounded, with one unit per column that lets the largest entry be `most` and the
-    // magnitudes sum to no more than `sum` (rounding may add 1/2 per row).
-    std::vector<int> quantise(const float* w, int rows, int columns, double most, double sum, const float** units) {
-        float* unit = arena_.take<float>(columns);
-        std::vector<int> whole(static_cast<size_t>(rows) * columns);
-        for (int c = 0; c < columns; ++c) {
+    // A block of a matrix: columns of w that are `stride` entries long, with one unit per column.
+    struct Block {
+        const float* w;
+        size_t stride;
+        int rows, columns;
+    };
+
+    // The block / unit, rounded, [rows][columns]; the unit lets the largest entry be `most` and the magnitudes sum to no
+    // more than `sum` (rounding may add 1/2 per row). Balanced: the rounding errors of a column cancel, which takes
+    // their mean away from inputs that are never negative (1.5 dB behind a rectifier).
+    std::vector<int> quantise(const Block& b, double most, double sum, bool balanced, float* units) {
+        std::vector<int> whole(static_cast<size_t>(b.rows) * b.columns);
+        std::vector<std::pair<double, int>> errors(b.rows);
+        for (int c = 0; c < b.columns; ++c) {
             double largest = 0.0, total = 0.0;
-            for (int row = 0; row < rows; ++row) {
-                const double magnitude = std::fabs(w[static_cast<size_t>(row) * columns + c]);
+            for (int row = 0; row < b.rows; ++row) {
+                const double magnitude = std::fabs(b.w[row * b.stride + c]);
                 largest = std::max(largest, magnitude);
                 total += magnitude;
             }
-            const double fits = std::max(largest / most, total / (sum - rows));
-            unit[c] = static_cast<float>(fits > 0.0 ? fits : 1.0);
-            for (int row = 0; row < rows; ++row) {
-                const size_t at = static_cast<size_t>(row) * columns + c;
-                whole[at] =
-                    static_cast<int>(std::min(std::max(std::rint(static_cast<double>(w[at]) / unit[c]), -most), most));
+            const double fits = std::max(largest / most, total / (sum - b.rows));
+            units[c] = static_cast<float>(fits > 0.0 ? fits : 1.0);
+            double error = 0.0;
+            for (int row = 0; row < b.rows; ++row) {
+                const double exact = static_cast<double>(b.w[row * b.stride + c]) / units[c];
+                const double rounded = std::min(std::max(std::rint(exact), -most), most);
+                whole[static_cast<size_t>(row) * b.columns + c] = static_cast<int>(rounded);
+                errors[row] = {rounded - exact, row};
+                error += rounded - exact;
+            }
+            if (!balanced) continue;
+            const int turn = error > 0.0 ? -1 : 1, count = static_cast<int>(std::fabs(std::rint(error)));
+            std::sort(errors.begin(), errors.end());
+            for (int i = 0; i < count; ++i) {  // those that were rounded furthest the wrong way go the other way
+                const int row = errors[turn < 0 ? b.rows - 1 - i : i].second;
+                int& entry = whole[static_cast<size_t>(row) * b.columns + c];
+                entry = std::min(std::max(entry + turn, -static_cast<int>(most)), static_cast<int>(most));
             }
         }
-        *units = unit;
         return whole;
     }
 
-    // The columns of a matrix tile by tile: visit(first column, vectors).
+    // The columns of a matrix tile by tile: visit(first column, columns).
     template <class Visit>
-    void tiles(int columns, Visit visit) const {
+    void tiles(int columns, int widest, Visit visit) const {
         for (int column = 0; column < columns;) {
-            const int tile = next_tile((columns - column) / isa_.lanes, isa_.int_tile);
-            visit(column, tile);
-            column += tile * isa_.lanes;
+            const int width = next_tile((columns - column) / isa_.lanes, widest) * isa_.lanes;
+            visit(column, width);
+            column += width;
         }
     }
 
-    Fixed pack_int8(const float* w, int rows, int columns) {
-        Fixed fixed{};
-        const std::vector<int> whole = quantise(w, rows, columns, 127.0, 1e9, &fixed.unit);
-        int8_t* to = arena_.take<int8_t>(whole.size());
-        int32_t* offset = arena_.take<int32_t>(columns);
-        fixed.weights = to;
-        fixed.offset = offset;
-        const int group = isa_.digits ? 4 : 2;
-        tiles(columns, [&](int column, int tile) {
-            for (int row = 0; row < rows; row += group) {
-                for (int c = column; c < column + tile * isa_.lanes; ++c) {
-                    for (int k = row; k < row + group; ++k) {
-                        const int v = whole[static_cast<size_t>(k) * columns + c];
-                        *to++ = static_cast<int8_t>(v);
-                        offset[c] += 32768 * v;
+    // The integers in the order of the products: [tile][`together` rows][column][together].
+    template <class Integer>
+    const int8_t* lay_out(const std::vector<int>& whole, int rows, int columns, int together, int widest) {
+        Integer* to = arena_.take<Integer>(whole.size());
+        const int8_t* first = reinterpret_cast<const int8_t*>(to);
+        tiles(columns, widest, [&](int column, int width) {
+            for (int row = 0; row < rows; row += together) {
+                for (int c = column; c < column + width; ++c) {
+                    for (int k = row; k < row + together; ++k) {
+                        *to++ = static_cast<Integer>(whole[static_cast<size_t>(k) * columns + c]);
                     }
                 }
             }
         });
-        return fixed;
+        return first;
     }
 
-    Fixed pack_int12(const float* w, int rows, int columns) {
-        Fixed fixed{};
-        const std::vector<int> whole = quantise(w, rows, columns, 2047.0, 65535.0, &fixed.unit);
-        const auto at = [&](int row, int column) { return whole[static_cast<size_t>(row) * columns + column]; };
-        int32_t* offset = arena_.take<int32_t>(2 * static_cast<size_t>(columns));
-        fixed.offset = offset;
-        size_t bytes = 0;
-        tiles(columns, [&](int, int tile) { bytes += int12_bytes(tile, isa_.digits) * isa_.lanes * rows; });
-        if (!isa_.digits) {
-            int16_t* to = reinterpret_cast<int16_t*>(arena_.take<int8_t>(bytes));
-            fixed.weights = reinterpret_cast<const int8_t*>(to);
-            tiles(columns, [&](int column, int tile) {
-                for (int row = 0; row < rows; row += 2) {
-                    for (int c = column; c < column + tile * isa_.lanes; ++c) {
-                        for (int k = row; k < row + 2; ++k) *to++ = static_cast<int16_t>(at(k, c));
-                    }
-                }
-            });
-            return fixed;
+    // What digits add for inputs whose one is kFixedStep, taken off a bias.
+    void take_off(float* bias, const std::vector<int>& whole, const float* unit, const Block& b) const {
+        if (!isa_.digits) return;
+        for (int c = 0; c < b.columns; ++c) {
+            int64_t sum = 0;
+            for (int row = 0; row < b.rows; ++row) sum += whole[static_cast<size_t>(row) * b.columns + c];
+            bias[c] -= static_cast<float>(32768.0 * kFixedStep * unit[c] * static_cast<double>(sum));
         }
-        int8_t* to = arena_.take<int8_t>(bytes);
-        fixed.weights = to;
+    }
+
+    // int8 weights of gate outputs; `bias` is that of the product.
+    Fixed pack_int8(const Block& b, float* bias) {
+        float* unit = arena_.take<float>(b.columns);
+        const std::vector<int> whole = quantise(b, 127.0, 1e9, false, unit);
+        take_off(bias, whole, unit, b);
+        return {lay_out<int8_t>(whole, b.rows, b.columns, isa_.digits ? 4 : 2, isa_.int_tile), unit, nullptr};
+    }
+
+    // int8 weights of rectified inputs, kGroup rows at a time.
+    std::vector<Fixed> pack_rectified(const float* w, int rows, int columns) {
+        std::vector<Fixed> groups;
+        for (int row = 0; row < rows; row += kGroup) {
+            const Block b{w + static_cast<size_t>(row) * columns, static_cast<size_t>(columns),
+                          std::min(kGroup, rows - row), columns};
+            float* unit = arena_.take<float>(columns);
+            const std::vector<int> whole = quantise(b, 127.0, 1e9, true, unit);
+            groups.push_back(
+                {lay_out<int8_t>(whole, b.rows, columns, isa_.digits ? 4 : 2, isa_.int_tile), unit, nullptr});
+        }
+        return groups;
+    }
+
+    Fixed pack_int16(const Block& b, int widest) {
+        float* unit = arena_.take<float>(b.columns);
+        const std::vector<int> whole = quantise(b, 32767.0, 65535.0, false, unit);
+        return {lay_out<int16_t>(whole, b.rows, b.columns, 2, widest), unit, nullptr};
+    }
+
+    // 12-bit weights; `bias`, of gate outputs only, is that of the product.
+    Fixed pack_int12(const Block& b, float* bias) {
+        float* unit = arena_.take<float>(b.columns);
+        const std::vector<int> whole = quantise(b, 2047.0, 65535.0, false, unit);
+        if (!isa_.digits) return {lay_out<int16_t>(whole, b.rows, b.columns, 2, isa_.int_tile), unit, nullptr};
+        const auto at = [&](int row, int column) { return whole[static_cast<size_t>(row) * b.columns + column]; };
         const auto low = [](int v) { return v & 15; };
-        tiles(columns, [&](int column, int tile) {
-            const int width = tile * isa_.lanes, half = tile > 1 ? width / 2 : width;
-            for (int row = 0; row < rows; row += 4) {
+        float* offset = bias ? nullptr : arena_.take<float>(b.columns);
+        for (int c = 0; c < b.columns; ++c) {
+            double added = 0.0;
+            for (int row = 0; row < b.rows; ++row) added += 32768.0 * at(row, c) - 127.5 * low(at(row, c));
+            if (bias) {
+                bias[c] -= static_cast<float>(kFixedStep * unit[c] * added);
+            } else {
+                offset[c] = static_cast<float>(unit[c] * added);
+            }
+            unit[c] *= 16.0f;
+        }
+        size_t bytes = 0;
+        tiles(b.columns, isa_.int_tile, [&](int, int width) {
+            bytes += int12_bytes(width / isa_.lanes, isa_.digits) * isa_.lanes * b.rows;
+        });
+        int8_t* to = arena_.take<int8_t>(bytes);
+        const Fixed fixed{to, unit, offset};
+        tiles(b.columns, isa_.int_tile, [&](int column, int width) {
+            const bool pairs = width > isa_.lanes;
+            const int half = pairs ? width / 2 : width;
+            for (int row = 0; row < b.rows; row += 4) {
                 for (int c = column; c < column + width; ++c) {
-                    for (int k = row; k < row + 4; ++k) {
-                        const int v = at(k, c);
-                        *to++ = static_cast<int8_t>((v - low(v)) / 16);
-                        offset[c] += 128 * ((v - low(v)) / 16);
-                        offset[columns + c] += (32768 - 128) * low(v);  // 128: mean of the digit left out
-                    }
+                    for (int k = row; k < row + 4; ++k) *to++ = static_cast<int8_t>((at(k, c) - low(at(k, c))) / 16);
                 }
                 // Lower four bits: the second half of the tile's columns in the upper nibbles.
                 for (int c = column; c < column + half; ++c) {
                     for (int k = row; k < row + 4; ++k) {
-                        const int upper = tile > 1 ? low(at(k, c + half)) : 0;
+                        const int upper = pairs ? low(at(k, c + half)) : 0;
                         *to++ = static_cast<int8_t>(low(at(k, c)) | upper << 4);
                     }
                 }
@@ -427,23 +469,31 @@ private:
         const In residual = tensor(tensors, "layers.residual", (layers - 1) * r * r);
         const In residual_bias = tensor(tensors, "layers.residual_bias", (layers - 1) * r);
         const In skip = tensor(tensors, "layers.skip", layers * r * s);
+        Plan& p = plan_;
+        float* skip_bias = copy(tensor(tensors, "skip.bias", s).data(), s);
+        p.skip_bias = skip_bias;
+        p.skip_split = si / isa_.lanes / 2 * isa_.lanes;
         layers_.resize(layers);
         for (int l = 0; l < layers; ++l) {  // what every step reads, in the order it is read
             Layer& layer = layers_[l];
             const float *now_l = now.data() + l * r * 2 * r, *skip_l = skip.data() + l * r * s;
             const float* residual_l = l < layers - 1 ? residual.data() + l * r * r : nullptr;
+            float* bias_l = residual_l ? copy(residual_bias.data() + l * r, r) : nullptr;
+            layer.residual_bias = bias_l;
             if (fixed) {
-                layer.fixed_now = pack_int12(now_l, ri, 2 * ri);
-                layer.fixed_skip = pack_int8(skip_l, ri, si);
-                if (residual_l) layer.fixed_residual = pack_int12(residual_l, ri, ri);
+                const auto skip_part = [&](int at, int columns) {
+                    return pack_int8({skip_l + at, s, ri, columns}, skip_bias + at);
+                };
+                layer.fixed_now = pack_int12({now_l, 2 * r, ri, 2 * ri}, nullptr);
+                if (residual_l) layer.fixed_residual = pack_int12({residual_l, r, ri, ri}, bias_l);
+                layer.fixed_skip[0] = skip_part(0, p.skip_split);
+                layer.fixed_skip[1] = skip_part(p.skip_split, si - p.skip_split);
             } else {
                 layer.now = pack(now_l, ri, 2 * ri);
                 layer.skip = pack(skip_l, ri, si);
                 if (residual_l) layer.residual = pack(residual_l, ri, ri);
             }
-            if (residual_l) layer.residual_bias = copy(residual_bias.data() + l * r, r);
         }
-        Plan& p = plan_;
         p.mulaw = n_.mulaw;
         p.bands = n_.bands;
         p.mixtures = n_.mixtures;
@@ -453,12 +503,9 @@ private:
         p.steps = kHop / n_.bands;
         p.phase_width = 2 * n_.harmonics;
         p.fixed = fixed;
-        p.skip_bias = copy(tensor(tensors, "skip.bias", s).data(), s);
         const In head_1 = tensor(tensors, "head.weight_1", s * a);
         if (fixed) {
-            for (int row = 0; row < si; row += kGroup) {
-                head_1_.push_back(pack_int8(head_1.data() + row * a, std::min(kGroup, si - row), n_.hidden));
-            }
+            head_1_ = pack_rectified(head_1.data(), si, n_.hidden);
             p.fixed_head_1 = head_1_.data();
         } else {
             p.head_1 = pack(head_1.data(), si, n_.hidden);
@@ -469,8 +516,19 @@ private:
             const int band = i % n_.bands, component = i / n_.bands;  // [3, mixtures, bands] of [bands, 3, mixtures]
             order[i] = n_.mulaw ? i : band * 3 * n_.mixtures + component;
         }
-        p.head_2 = pack_matrix(tensor(tensors, "head.weight_2", a * p.parameters).data(), n_.hidden, p.parameters,
-                               isa_.max_tile, order.data(), p.parameters_padded);
+        const In head_2 = tensor(tensors, "head.weight_2", a * p.parameters);
+        std::vector<float> ordered(a * p.parameters_padded);
+        for (size_t row = 0; row < a; ++row) {
+            for (int i = 0; i < p.parameters; ++i) {
+                ordered[row * p.parameters_padded + i] = head_2.data()[row * p.parameters + order[i]];
+            }
+        }
+        if (fixed) {
+            head_2_ = pack_rectified(ordered.data(), n_.hidden, p.parameters_padded);
+            p.fixed_head_2 = head_2_.data();
+        } else {
+            p.head_2 = pack(ordered.data(), n_.hidden, p.parameters_padded);
+        }
         const In bias_2 = tensor(tensors, "head.bias_2", p.parameters);
         float* head_bias_2 = arena_.take<float>(p.parameters_padded);
         for (int i = 0; i < p.parameters; ++i) head_bias_2[i] = bias_2.data()[order[i]];
@@ -499,8 +557,14 @@ private:
             layer.dilation = dilations_[l];
             layer.batch = 1;
             while (layer.batch * 2 <= std::min({layer.dilation, kBatch, p.steps})) layer.batch *= 2;
-            const int widest = batch_tile(layer.batch, isa_.gemm_tile, isa_.max_tile);
-            layer.past = pack_matrix(past.data() + l * r * 2 * r, ri, 2 * ri, widest);
+            layer.lead = l % layer.batch;
+            const float* past_l = past.data() + l * r * 2 * r;
+            if (fixed) {
+                const int widest = batch_tile(layer.batch, isa_.gemm_tile, isa_.int_tile);
+                layer.fixed_past = pack_int16({past_l, 2 * r, ri, 2 * ri}, widest);
+            } else {
+                layer.past = pack_matrix(past_l, ri, 2 * ri, batch_tile(layer.batch, isa_.gemm_tile, isa_.max_tile));
+            }
             layer.condition = pack(cond.data() + l * e * 2 * r, n_.conditioning, 2 * ri);
             layer.bias = copy(bias.data() + l * 2 * r, 2 * r);
             layer.base = arena_.take<float>(2 * r);
@@ -524,7 +588,8 @@ private:
         p.draw = arena_.take<float>(steps * padded(n_.bands, 16) + 16);
         p.gated = arena_.take<float>(2 * r);
         p.gated_fixed = arena_.take<int16_t>(2 * r);
-        p.input_fixed = arena_.take<int16_t>(std::max(n_.residual, kGroup));
+        p.input_fixed = arena_.take<int16_t>(std::max({n_.residual, n_.skip, n_.hidden}));
+        p.past_fixed = arena_.take<int16_t>(8 * r);
         p.z = arena_.take<float>(2 * r);
         p.sum = arena_.take<float>(n_.skip);
         p.dense = arena_.take<float>(width);
@@ -630,7 +695,7 @@ private:
     std::vector<int> dilations_;
     Arena arena_;
     std::vector<Layer> layers_;
-    std::vector<Fixed> head_1_;
+    std::vector<Fixed> head_1_, head_2_;
     Plan plan_{};
     const float *ranges_ = nullptr, *conditioner_ = nullptr, *conditioner_bias_ = nullptr, *styles_ = nullptr;
     const float *decode_ = nullptr, *scale_ = nullptr;
@@ -652,7 +717,7 @@ NB_MODULE(_wavenet, m) {
     });
     m.def("evaluate", [](const std::string& isa, int which, const In& x, const Out& y) {
         const Isa& set = find_isa(isa);
-        expect(y.size() % 16 == 0 && x.size() == y.size() * (which == 2 ? 2 : 1), "evaluate");
+        expect(y.size() % 16 == 0 && x.size() == y.size() * (which >= 2 ? 2 : 1), "evaluate");
         set.evaluate(which, x.data(), y.data(), static_cast<int>(y.size()));
     });
     nb::class_<Generator>(m, "Generator")

@@ -12,17 +12,17 @@ namespace livemove {
 // steps. Every hop of every spec (256 / bands steps, bands <= 16) is a whole number of batches.
 constexpr int kBatch = 16;
 
-// Rows of the first head matrix that share their units in the fixed-point plan.
-constexpr int kGroup = 64;
+// Rows of a head matrix that share their units in the fixed-point plan.
+constexpr int kGroup = 32;
 
 // A gate output or a scaled input of 1 is 32767 in fixed point.
 constexpr float kFixedStep = 1.0f / 32767.0f;
 
-// A matrix in int8 or 12 bits: integer = weight / unit of its column.
+// A matrix in int8, 12 bits or int16: integer = weight / unit of its column.
 struct Fixed {
     const int8_t* weights;  // in the order the instruction set's products want
     const float* unit;      // [columns]
-    const int32_t* offset;  // [columns], 12-bit [2][columns]: see wavenet_kernels.hpp
+    const float* offset;    // [columns] or none: see wavenet_kernels.hpp
 };
 
 struct Layer {
@@ -32,27 +32,30 @@ struct Layer {
     const float* bias;      // [2R]
     const void* residual;   // packed [R -> R]; none in the last layer
     const float* residual_bias;
-    const void* skip;                             // packed [R -> S]
-    Fixed fixed_now, fixed_residual, fixed_skip;  // instead of now, residual and skip in the fixed-point plan
+    const void* skip;  // packed [R -> S]
+    // Instead of past, now, residual and skip in the fixed-point plan; skip in two parts, split at plan.skip_split.
+    Fixed fixed_past, fixed_now, fixed_residual, fixed_skip[2];
     float* ring;                                  // [mask + 1][R] inputs of this layer, a power of two of them
     float* base;                                  // [2R] this hop's condition and bias
-    float* ahead;  // [batch][2R] past taps, condition and bias of the steps of the running batch
+    float* ahead;  // [batch][2R] past taps of the steps of the running batch
     uint64_t mask;
     int dilation;
     int batch;
+    int lead;  // steps by which this layer's batches begin earlier: not all layers' in the same step
 };
 
 struct Plan {
     int mulaw, bands, mixtures, parameters, parameters_padded;
     int residual, skip, hidden, conditioning, layers, steps, phase_width;
-    int fixed;  // fixed-point: skip and head_1 in int8, now and residual in 12 bits; the rest as ever
+    int fixed;       // fixed-point: skip and head in int8, now and residual in 12 bits, past in int16
+    int skip_split;  // columns of the first part of a fixed-point skip product
     Layer* layer;
     const void* input[2];       // packed [symbols -> R]; mulaw: rows of an embedding
     const void* input_phase;    // packed [phase_width -> R]
     const float* input_bias;    // [R]
     const float* skip_bias;     // [S]
     const void* head_1;         // packed [S -> A]
-    const Fixed* fixed_head_1;  // [groups of kGroup rows], instead of head_1 in the fixed-point plan
+    const Fixed *fixed_head_1, *fixed_head_2;  // [groups of kGroup rows], instead of head_1 and head_2 in fixed point
     const float* head_bias_1;   // [A]
     const void* head_2;         // packed [A -> parameters_padded]; logistic columns reordered to [3, mixtures, bands]
     const float* head_bias_2;   // [parameters_padded]
@@ -63,7 +66,8 @@ struct Plan {
     float* draw;           // [steps][bands padded] logit of the noise (logistic)
     float* gated;          // [2][R] gate outputs of this layer and the one before
     int16_t* gated_fixed;  // [2][R] the same in fixed point
-    int16_t* input_fixed;  // [max(R, kGroup)] inputs in fixed point of their own range
+    int16_t* input_fixed;  // [max(R, S, A)] inputs in fixed point of their own range
+    int16_t* past_fixed;   // [8][R] the same of a batch
     float* z;              // [2R]
     float* sum;            // [S] skip sum
     float* dense;          // [max(S, A)] positive activations, compacted
@@ -100,6 +104,11 @@ extern const Isa kAvx2;
 extern const Isa kAvx512;
 extern const Isa kAvx512Vnni;
 #endif
+
+// Place of a step in its layer's batch.
+static inline uint64_t turn_of(const Layer& layer, uint64_t step) {
+    return (step + static_cast<uint64_t>(layer.lead)) % static_cast<uint64_t>(layer.batch);
+}
 
 // Width of the next tile of a matrix-vector product, in vectors; packer and kernels walk the columns by this one rule.
 static inline int next_tile(int vectors_left, int max_tile) {

@@ -67,10 +67,10 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
     return n;
 }
 
-LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
+LM_INLINE void v_store_int16(int16_t* p, V x) {
     const __m256i whole = _mm256_cvtps_epi32(x);
     const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole, whole), 0x08);
-    _mm_store_si128(reinterpret_cast<__m128i*>(row + index), _mm256_castsi256_si128(packed));
+    _mm_store_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
 }
 
 LM_INLINE float v_largest(V x) {

@@ -70,16 +70,30 @@ LM_INLINE VI vi_load(const void* p) { return _mm512_load_si512(p); }
 LM_INLINE VI vi_add(VI a, VI b) { return _mm512_add_epi32(a, b); }
 LM_INLINE V vi_float(VI x) { return _mm512_cvtepi32_ps(x); }
 
+LM_INLINE void v_store_int16(int16_t* p, V x) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+}
+LM_INLINE VI vi_pair(const int16_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+
 #if LM_DIGITS
-LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
-    const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(32768));
+constexpr float RECTIFIED = 65535.0f;
+
+LM_INLINE void store_digits(int16_t* row, int index, int rows, VI x) {
     uint8_t* bytes = reinterpret_cast<uint8_t*>(row) + index;
-    _mm_store_si128(reinterpret_cast<__m128i*>(bytes), _mm512_cvtepi32_epi8(_mm512_srli_epi32(shifted, 8)));
-    _mm_store_si128(reinterpret_cast<__m128i*>(bytes + rows), _mm512_cvtepi32_epi8(shifted));
+    _mm_store_si128(reinterpret_cast<__m128i*>(bytes), _mm512_cvtepi32_epi8(_mm512_srli_epi32(x, 8)));
+    _mm_store_si128(reinterpret_cast<__m128i*>(bytes + rows), _mm512_cvtepi32_epi8(x));
+}
+LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
+    store_digits(row, index, rows, _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(32768)));
+}
+LM_INLINE void v_store_rectified(int16_t* row, int index, int rows, V x) {
+    store_digits(row, index, rows, _mm512_cvtps_epi32(x));
+}
+LM_INLINE const int16_t* fixed_row(const int16_t* x, int row) {
+    return reinterpret_cast<const int16_t*>(reinterpret_cast<const uint8_t*>(x) + row);
 }
 
 LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
-LM_INLINE VI vi_sub(VI a, VI b) { return _mm512_sub_epi32(a, b); }
 template <int N>
 LM_INLINE VI vi_shift(VI x) {
     return _mm512_slli_epi32(x, N);
@@ -95,12 +109,15 @@ LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
     return _mm512_dpbusd_epi32(sum, bytes, weights);
 #endif
 }
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(pair), "v"(vi_load(w)));
+    return sum;
 #else
-LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(row + index), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+    return _mm512_dpwssd_epi32(sum, pair, vi_load(w));
+#endif
 }
-
-LM_INLINE VI vi_pair(const int16_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+#else
 LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
     const VI wide = _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(w)));
     return _mm512_add_epi32(sum, _mm512_madd_epi16(pair, wide));

@@ -55,6 +55,27 @@ inline V v_gate(V a, V b) {
     return v_div(v_sub(one, ea), v_mul(v_add(one, ea), v_add(one, eb)));
 }
 
+// 2^x, x clamped to -126..126; relative error below 4e-6 (degree 4).
+inline V v_exp2_coarse(V x) {
+    x = v_min(v_max(x, v_set(-126.0f)), v_set(126.0f));
+    const V n = v_round(x), r = v_sub(x, n);
+    V p = v_set(9.5701013e-3f);
+    p = v_fma(p, r, v_set(5.5917863e-2f));
+    p = v_fma(p, r, v_set(2.4024744e-1f));
+    p = v_fma(p, r, v_set(6.9312179e-1f));
+    p = v_fma(p, r, v_set(9.9999928e-1f));
+    return v_scale(p, n);
+}
+
+// As v_gate with an absolute error below 1e-5, a third of the step of the fixed-point result. The powers stay finite:
+// a counts from -10 up, b from -40.
+inline V v_gate_coarse(V a, V b) {
+    const V one = v_set(1.0f);
+    const V ea = v_exp2_coarse(v_mul(v_max(a, v_set(-10.0f)), v_set(-2.88539008f)));
+    const V eb = v_exp2_coarse(v_mul(v_max(b, v_set(-40.0f)), v_set(-1.44269504f)));
+    return v_div(v_sub(one, ea), v_mul(v_add(one, ea), v_add(one, eb)));
+}
+
 // --- products ------------------------------------------------------------------------------------------------------
 
 // y = init (+ init_2) + x @ w for T vectors of columns. U rows at a time into separate sums where T alone cannot hide
@@ -164,16 +185,14 @@ LM_INLINE V v_weight(const Half* w) { return v_half(w); }
 LM_INLINE V v_weight(const float* w) { return v_load(w); }
 #endif
 
-// y[m] = init + x[m] @ w for M steps and T vectors of columns: each weight is read and widened once for M steps.
+// y[m] = x[m] @ w for M steps and T vectors of columns: each weight is read and widened once for M steps.
 template <int M, int T, class Weight>
-LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, int rows, const float* init, float* y,
-                          int stride) {
+LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, int rows, float* y, int stride) {
     V sum[M][T];
     LM_UNROLL
-    for (int i = 0; i < T; ++i) {
-        const V start = v_load(init + i * LANES);
+    for (int m = 0; m < M; ++m) {
         LM_UNROLL
-        for (int m = 0; m < M; ++m) sum[m][i] = start;
+        for (int i = 0; i < T; ++i) sum[m][i] = v_set(0.0f);
     }
     const float* source[M];
     LM_UNROLL
@@ -197,66 +216,73 @@ LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, in
 }
 
 template <int M>
-inline void batch_rows(const Half* w, const float* const* x, int rows, int columns, int widest, const float* init,
-                       float* y) {
-    const int stride = columns;
-    for (int left = columns / LANES; left > 0;) {
-        const int tile = next_tile(left, widest);
+inline void batch_rows(const Half* w, const float* const* x, int rows, int columns, int widest, float* y) {
+    for (int at = 0; at < columns;) {
+        const int tile = next_tile((columns - at) / LANES, widest);
         switch (tile) {
 #if LM_GEMM_TILE >= 16
             case 16:
-                if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, init, y, stride);
+                if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, y + at, columns);
                 break;
 #endif
             case 8:
-                if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, init, y, stride);
+                if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, y + at, columns);
                 break;
             case 4:
-                if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, init, y, stride);
+                if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, y + at, columns);
                 break;
             case 2:
-                if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, init, y, stride);
+                if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, y + at, columns);
                 break;
-            default: tile_batch<M, 1>(w, x, rows, init, y, stride); break;
+            default: tile_batch<M, 1>(w, x, rows, y + at, columns); break;
         }
-        left -= tile;
+        at += tile * LANES;
         w += static_cast<size_t>(tile) * LANES * rows;
-        init += tile * LANES;
-        y += tile * LANES;
     }
 }
 
-// The past taps of a layer for its next `batch` steps, known now because the layer looks `dilation` >= batch steps
-// back.
-inline void past_taps(const Plan& plan, const Layer& layer) {
-    const int r = plan.residual, widest = batch_tile(layer.batch, GEMM_TILE, MAX_TILE);
-    const Half* w = static_cast<const Half*>(layer.past);
-    const uint64_t first = plan.step - static_cast<uint64_t>(layer.dilation);
-    for (int done = 0; done < layer.batch; done += 8) {
-        const float* x[8];
-        const int rows = layer.batch < 8 ? layer.batch : 8;
-        for (int m = 0; m < rows; ++m) x[m] = layer.ring + ((first + done + m) & layer.mask) * r;
-        float* y = layer.ahead + static_cast<size_t>(done) * 2 * r;
-        switch (rows) {
-            case 8: batch_rows<8>(w, x, r, 2 * r, widest, layer.base, y); break;
-            case 4: batch_rows<4>(w, x, r, 2 * r, widest, layer.base, y); break;
-            case 2: batch_rows<2>(w, x, r, 2 * r, widest, layer.base, y); break;
-            default: batch_rows<1>(w, x, r, 2 * r, widest, layer.base, y); break;
+// Fixed-point products. Inputs are 16-bit fixed point, weights int8, 12-bit or int16 with one unit per column. All sums
+// are exact in int32: the packer sees to it that the magnitudes of an int16 or 12-bit column sum to no more than 65535,
+// and a column of int8 has at most 512 rows.
+
+// total[m] = x[m] @ w for M inputs `apart` entries apart; weights lie as [tile][pair of rows][column][2].
+template <int M, int T, class Integer>
+LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows, int apart,
+                         VI (&total)[M][T]) {
+    constexpr int SPARE = GEMM_TILE / (M * T), U = SPARE < 1 ? 1 : SPARE > 8 ? 8 : SPARE;  // 16 rows divide everything
+    VI sum[U][M][T];
+    LM_UNROLL
+    for (int k = 0; k < U * M * T; ++k) sum[k / (M * T)][k / T % M][k % T] = vi_zero();
+    for (int row = 0; row < rows; row += 2 * U) {
+        LM_UNROLL
+        for (int u = 0; u < U; ++u, w += 2 * T * LANES) {
+            LM_UNROLL
+            for (int m = 0; m < M; ++m) {
+                const VI pair = vi_pair(x + m * apart + row + 2 * u);
+                LM_UNROLL
+                for (int i = 0; i < T; ++i) sum[u][m][i] = vi_dot(sum[u][m][i], pair, w + 2 * i * LANES);
+            }
         }
     }
+    LM_UNROLL
+    for (int k = 0; k < M * T; ++k) {
+        VI all = sum[0][k / T][k % T];
+        LM_UNROLL
+        for (int u = 1; u < U; ++u) all = vi_add(all, sum[u][k / T][k % T]);
+        total[k / T][k % T] = all;
+    }
 }
 
-// Fixed-point products. Inputs are 16-bit fixed point (32767 is 1 or the largest of them), weights int8 or 12-bit with
-// one unit per column. All sums are exact in int32 as long as a column has at most 512 rows (127 * 32767 * 512 < 2^31)
-// or, with 12 bits, magnitudes that sum to 65535, which the packer sees to.
 #if LM_DIGITS
-// Dot products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned digits of
-// x + 32768, bytes [rows] high then [rows] low. int8 weights lie as [tile][four rows][column][4]; 12-bit ones as their
-// signed upper eight bits like that, then their lower four, two columns to a byte. The offsets are what 32768 added.
+// int8 and 12-bit products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned
+// digits of x + 32768 (of x itself behind a rectifier): the high bytes, and `apart` bytes further the low ones. int8
+// weights lie as [tile][four rows][column][4]; 12-bit ones as their signed upper eight bits like that, then their lower
+// four, two columns to a byte. What the 32768 adds to a column is a constant times the input's scale: it stands in a
+// bias where that scale is known, in `offset` where not.
 template <int T>
-LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
-                         const int32_t* LM_RESTRICT offset, float scale, float* LM_RESTRICT sum) {
-    const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
+LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, int apart,
+                         const float* LM_RESTRICT unit, float scale, float* LM_RESTRICT sum) {
+    const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + apart;
     VI coarse[T], fine[T];
     LM_UNROLL
     for (int i = 0; i < T; ++i) coarse[i] = fine[i] = vi_zero();
@@ -269,21 +295,20 @@ LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows
             fine[i] = vi_dot(fine[i], l, weight);
         }
     }
-    const V factor = v_set(scale);
+    const V factor = v_set(scale), digit = v_set(256.0f);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        const VI exact = vi_sub(vi_add(vi_shift<8>(coarse[i]), fine[i]), vi_load(offset + i * LANES));
-        const V by = v_mul(factor, v_load(unit + i * LANES));
-        v_store(sum + i * LANES, v_fma(by, vi_float(exact), v_load(sum + i * LANES)));
+        const V whole = v_fma(digit, vi_float(coarse[i]), vi_float(fine[i]));
+        v_store(sum + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), whole, v_load(sum + i * LANES)));
     }
 }
 
 // The lower digit of the input times the lower four bits of the weight is left out but for its mean: it is 1e-4 of the
-// rounding of the weights.
+// rounding of the weights. The unit is that of 16 times the product.
 template <int T>
 LM_INLINE void tile_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
-                          const int32_t* LM_RESTRICT offset, int columns, float scale, const float* init,
-                          const float* init_2, float* y) {
+                          const float* LM_RESTRICT offset, float scale, const float* init, const float* init_2,
+                          float* y) {
     constexpr int PAIRS = T > 1 ? T / 2 : 1;
     const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
     VI coarse[T], middle[T], fine[T];
@@ -304,119 +329,191 @@ LM_INLINE void tile_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int row
             if constexpr (T > 1) fine[PAIRS + i] = vi_dot(fine[PAIRS + i], h, vi_high_nibbles(nibbles));
         }
     }
-    const V factor = v_set(scale), step = v_set(4096.0f);
+    const V factor = v_set(scale), digit = v_set(16.0f);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        const VI upper = vi_sub(coarse[i], vi_load(offset + i * LANES));
-        const VI lower = vi_add(vi_shift<4>(middle[i]), vi_shift<8>(fine[i]));
-        const VI rest = vi_sub(lower, vi_load(offset + columns + i * LANES));
-        const V exact = v_fma(step, vi_float(upper), vi_float(rest));
+        const VI upper = vi_add(vi_shift<4>(coarse[i]), fine[i]);
+        const V whole = v_fma(digit, vi_float(upper), vi_float(middle[i]));
         V start = v_load(init + i * LANES);
         if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
-        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), exact, start));
+        if (offset) start = v_sub(start, v_mul(factor, v_load(offset + i * LANES)));
+        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), whole, start));
     }
 }
 #else
-// int8 weights lie as [tile][pair of rows][column][2]; 12-bit ones as int16 in the same order.
-template <int T, class Integer>
-LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRICT x, int rows, VI (&total)[T]) {
-    constexpr int U = GEMM_TILE / T;
-    VI sum[U][T];
-    LM_UNROLL
-    for (int u = 0; u < U; ++u) {
-        LM_UNROLL
-        for (int i = 0; i < T; ++i) sum[u][i] = vi_zero();
-    }
-    for (int row = 0; row < rows; row += 2 * U) {
-        LM_UNROLL
-        for (int u = 0; u < U; ++u, w += 2 * T * LANES) {
-            const VI pair = vi_pair(x + row + 2 * u);
-            LM_UNROLL
-            for (int i = 0; i < T; ++i) sum[u][i] = vi_dot(sum[u][i], pair, w + 2 * i * LANES);
-        }
-    }
-    LM_UNROLL
-    for (int i = 0; i < T; ++i) {
-        total[i] = sum[0][i];
-        LM_UNROLL
-        for (int u = 1; u < U; ++u) total[i] = vi_add(total[i], sum[u][i]);
-    }
-}
+// int8 weights lie as the int16 ones do; 12-bit weights and all inputs are int16 in memory.
+constexpr float RECTIFIED = 32767.0f;
+LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) { v_store_int16(row + index, x); }
+LM_INLINE void v_store_rectified(int16_t* row, int index, int, V x) { v_store_int16(row + index, x); }
+LM_INLINE const int16_t* fixed_row(const int16_t* x, int row) { return x + row; }
 
 template <int T>
-LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const int32_t*,
-                         float scale, float* LM_RESTRICT sum) {
-    VI total[T];
-    sum_pairs<T>(w, x, rows, total);
+LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, int, const float* LM_RESTRICT unit, float scale,
+                         float* LM_RESTRICT sum) {
+    VI total[1][T];
+    sum_pairs<1, T>(w, x, rows, 0, total);
     const V factor = v_set(scale);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
         const V by = v_mul(factor, v_load(unit + i * LANES));
-        v_store(sum + i * LANES, v_fma(by, vi_float(total[i]), v_load(sum + i * LANES)));
+        v_store(sum + i * LANES, v_fma(by, vi_float(total[0][i]), v_load(sum + i * LANES)));
     }
 }
 
 template <int T>
-LM_INLINE void tile_int12(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const int32_t*,
-                          int, float scale, const float* init, const float* init_2, float* y) {
-    VI total[T];
-    sum_pairs<T>(reinterpret_cast<const int16_t*>(w), x, rows, total);
+LM_INLINE void tile_int12(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const float*,
+                          float scale, const float* init, const float* init_2, float* y) {
+    VI total[1][T];
+    sum_pairs<1, T>(reinterpret_cast<const int16_t*>(w), x, rows, 0, total);
     const V factor = v_set(scale);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
         V start = v_load(init + i * LANES);
         if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
-        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), vi_float(total[i]), start));
+        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), vi_float(total[0][i]), start));
     }
 }
 #endif
 
-// sum += scale * unit * (x @ w), int8 weights.
-inline void product_int8(const Fixed& f, const int16_t* x, int rows, int columns, float scale, float* sum) {
+// sum += scale * unit * (x @ w), int8 weights; the two digits of an input are `apart` bytes apart.
+inline void product_int8(const Fixed& f, const int16_t* x, int rows, int apart, int columns, float scale, float* sum) {
     const int8_t* w = f.weights;
     for (int at = 0; at < columns;) {
         const int tile = next_tile((columns - at) / LANES, INT_TILE);
         switch (tile) {
-            case 8: tile_int8<8>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
-            case 4: tile_int8<4>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
-            case 2: tile_int8<2>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
-            default: tile_int8<1>(w, x, rows, f.unit + at, f.offset + at, scale, sum + at); break;
+            case 8: tile_int8<8>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
+            case 4: tile_int8<4>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
+            case 2: tile_int8<2>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
+            default: tile_int8<1>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
         }
         at += tile * LANES;
         w += static_cast<size_t>(tile) * LANES * rows;
     }
 }
 
-// y = init (+ init_2) + scale * unit * (x @ w), 12-bit weights.
+// y = init (+ init_2) + scale * (unit * (x @ w) - offset), 12-bit weights.
 inline void product_int12(const Fixed& f, const int16_t* x, int rows, int columns, float scale, const float* init,
                           const float* init_2, float* y) {
     const int8_t* w = f.weights;
     for (int at = 0; at < columns;) {
         const int tile = next_tile((columns - at) / LANES, INT_TILE);
         const float *u = f.unit + at, *a = init + at, *b = init_2 ? init_2 + at : nullptr;
-        const int32_t* o = f.offset + at;
+        const float* o = f.offset ? f.offset + at : nullptr;
         switch (tile) {
-            case 8: tile_int12<8>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
-            case 4: tile_int12<4>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
-            case 2: tile_int12<2>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
-            default: tile_int12<1>(w, x, rows, u, o, columns, scale, a, b, y + at); break;
+            case 8: tile_int12<8>(w, x, rows, u, o, scale, a, b, y + at); break;
+            case 4: tile_int12<4>(w, x, rows, u, o, scale, a, b, y + at); break;
+            case 2: tile_int12<2>(w, x, rows, u, o, scale, a, b, y + at); break;
+            default: tile_int12<1>(w, x, rows, u, o, scale, a, b, y + at); break;
         }
         at += tile * LANES;
         w += int12_bytes(tile, LM_DIGITS) * LANES * rows;
     }
 }
 
-// x as fixed point of its own range; returns the value of one step.
-inline float to_fixed(const float* x, int count, int16_t* y) {
+// y[m] = scale[m] * unit * (x[m] @ w) for M inputs and T vectors of columns, int16 weights.
+template <int M, int T>
+LM_INLINE void tile_int16(const int16_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
+                          const float* scale, float* LM_RESTRICT y, int stride) {
+    VI total[M][T];
+    sum_pairs<M, T>(w, x, rows, rows, total);
+    LM_UNROLL
+    for (int m = 0; m < M; ++m) {
+        const V factor = v_set(scale[m]);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) {
+            v_store(y + static_cast<size_t>(m) * stride + i * LANES,
+                    v_mul(v_mul(factor, v_load(unit + i * LANES)), vi_float(total[m][i])));
+        }
+    }
+}
+
+template <int M>
+inline void batch_int16(const Fixed& f, const int16_t* x, int rows, int columns, const float* scale, float* y) {
+    const int16_t* w = reinterpret_cast<const int16_t*>(f.weights);
+    for (int at = 0; at < columns;) {
+        const int tile = next_tile((columns - at) / LANES, batch_tile(M, GEMM_TILE, INT_TILE));
+        switch (tile) {
+            case 8:
+                if constexpr (M * 8 <= GEMM_TILE) tile_int16<M, 8>(w, x, rows, f.unit + at, scale, y + at, columns);
+                break;
+            case 4:
+                if constexpr (M * 4 <= GEMM_TILE) tile_int16<M, 4>(w, x, rows, f.unit + at, scale, y + at, columns);
+                break;
+            case 2:
+                if constexpr (M * 2 <= GEMM_TILE) tile_int16<M, 2>(w, x, rows, f.unit + at, scale, y + at, columns);
+                break;
+            default: tile_int16<M, 1>(w, x, rows, f.unit + at, scale, y + at, columns); break;
+        }
+        at += tile * LANES;
+        w += static_cast<size_t>(tile) * LANES * rows;
+    }
+}
+
+// What one step of x in fixed point is worth when its largest magnitude becomes `most`.
+inline float fixed_step(const float* x, int count, float most) {
     V largest = v_set(1e-20f);
     for (int i = 0; i < count; i += LANES) {
         const V v = v_load(x + i);
         largest = v_max(largest, v_max(v, v_sub(v_set(0.0f), v)));
     }
-    const float range = v_largest(largest);
-    const V scale = v_set(32767.0f / range);
+    return v_largest(largest) / most;
+}
+
+// x as signed fixed point for int8 and 12-bit products; returns the value of one step.
+inline float to_fixed(const float* x, int count, int16_t* y) {
+    const float step = fixed_step(x, count, 32767.0f);
+    const V scale = v_set(1.0f / step);
     for (int i = 0; i < count; i += LANES) v_store_fixed(y, i, count, v_mul(v_load(x + i), scale));
-    return range * kFixedStep;
+    return step;
+}
+
+// The same for int16 products.
+inline float to_int16(const float* x, int count, int16_t* y) {
+    const float step = fixed_step(x, count, 32767.0f);
+    const V scale = v_set(1.0f / step);
+    for (int i = 0; i < count; i += LANES) v_store_int16(y + i, v_mul(v_load(x + i), scale));
+    return step;
+}
+
+// relu(x), in place and as unsigned fixed point for int8 products.
+inline float to_rectified(float* x, int count, int16_t* y) {
+    for (int i = 0; i < count; i += LANES) v_store(x + i, v_max(v_load(x + i), v_set(0.0f)));
+    const float step = fixed_step(x, count, RECTIFIED);
+    const V scale = v_set(1.0f / step);
+    for (int i = 0; i < count; i += LANES) v_store_rectified(y, i, count, v_mul(v_load(x + i), scale));
+    return step;
+}
+
+// The past taps of a layer for its `batch` steps from `first` on, known now because the layer looks `dilation` >= batch
+// steps back.
+inline void past_taps(const Plan& plan, const Layer& layer, uint64_t first) {
+    const int r = plan.residual, rows = layer.batch < 8 ? layer.batch : 8;
+    const int widest = batch_tile(rows, GEMM_TILE, MAX_TILE);
+    const Half* w = static_cast<const Half*>(layer.past);
+    for (int done = 0; done < layer.batch; done += 8) {
+        const float* x[8];
+        for (int m = 0; m < rows; ++m) {
+            x[m] = layer.ring + ((first + done + m - static_cast<uint64_t>(layer.dilation)) & layer.mask) * r;
+        }
+        float* y = layer.ahead + static_cast<size_t>(done) * 2 * r;
+        if (!plan.fixed) {
+            switch (rows) {
+                case 8: batch_rows<8>(w, x, r, 2 * r, widest, y); break;
+                case 4: batch_rows<4>(w, x, r, 2 * r, widest, y); break;
+                case 2: batch_rows<2>(w, x, r, 2 * r, widest, y); break;
+                default: batch_rows<1>(w, x, r, 2 * r, widest, y); break;
+            }
+            continue;
+        }
+        float step[8];
+        for (int m = 0; m < rows; ++m) step[m] = to_int16(x[m], r, plan.past_fixed + m * r);
+        switch (rows) {
+            case 8: batch_int16<8>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
+            case 4: batch_int16<4>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
+            case 2: batch_int16<2>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
+            default: batch_int16<1>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
+        }
+    }
 }
 
 // --- one step ------------------------------------------------------------------------------------------------------
@@ -426,15 +523,6 @@ inline int positive(const float* x, int count, float* value, int32_t* where) {
     int n = 0;
     for (int i = 0; i < count; i += LANES) n += v_positive(x + i, i, value + n, where + n);
     return n;
-}
-
-inline void add_skip(const Plan& plan, const Layer& layer, int side) {
-    const int r = plan.residual;
-    if (plan.fixed) {
-        product_int8(layer.fixed_skip, plan.gated_fixed + side * r, r, plan.skip, kFixedStep, plan.sum);
-    } else {
-        product(layer.skip, plan.gated + side * r, r, plan.skip, plan.sum, nullptr, plan.sum);
-    }
 }
 
 // The input convolution: layer 0's input of this step into its ring.
@@ -455,67 +543,91 @@ inline float* first_input(const Plan& plan, int at) {
     return h;
 }
 
-// The first head matrix in int8, kGroup rows at a time: each group has its own units and its own range of inputs.
-inline void head_1_fixed(const Plan& plan) {
-    const V zero = v_set(0.0f);
-    for (int i = 0; i < plan.skip; i += LANES) v_store(plan.sum + i, v_max(v_load(plan.sum + i), zero));
-    for (int i = 0; i < plan.hidden; i += LANES) v_store(plan.middle + i, v_load(plan.head_bias_1 + i));
-    const Fixed* group = plan.fixed_head_1;
-    for (int row = 0; row < plan.skip; row += kGroup, ++group) {
-        const int rows = plan.skip - row < kGroup ? plan.skip - row : kGroup;
-        const float step = to_fixed(plan.sum + row, rows, plan.input_fixed);
-        product_int8(*group, plan.input_fixed, rows, plan.hidden, step, plan.middle);
+// Layers and head with float sums. The skip product of a layer stands after the gate of the next one: it does not
+// depend on it, so its multiply-adds fill the latency of the exponentials.
+inline void float_step(const Plan& plan, const float* h) {
+    const int r = plan.residual, s = plan.skip;
+    for (int l = 0; l < plan.layers; ++l) {
+        const Layer& layer = plan.layer[l];
+        float *g = plan.gated + (l & 1) * r, *before = plan.gated + (~l & 1) * r;
+        product(layer.now, h, r, 2 * r, layer.ahead + turn_of(layer, plan.step) * 2 * r, layer.base, plan.z);
+        for (int i = 0; i < r; i += LANES) v_store(g + i, v_gate(v_load(plan.z + i), v_load(plan.z + r + i)));
+        if (l > 0) product(plan.layer[l - 1].skip, before, r, s, plan.sum, nullptr, plan.sum);
+        if (l == plan.layers - 1) {
+            product(layer.skip, g, r, s, plan.sum, nullptr, plan.sum);
+            break;
+        }
+        const Layer& next = plan.layer[l + 1];
+        float* to = next.ring + (plan.step & next.mask) * r;
+        product(layer.residual, g, r, r, h, layer.residual_bias, to);
+        h = to;
+    }
+    const int n = positive(plan.sum, s, plan.dense, plan.where);
+    product_sparse(plan.head_1, plan.dense, plan.where, n, s, plan.hidden, plan.head_bias_1, plan.middle);
+    const int k = positive(plan.middle, plan.hidden, plan.dense, plan.where);
+    product_sparse(plan.head_2, plan.dense, plan.where, k, plan.hidden, plan.parameters_padded, plan.head_bias_2,
+                   plan.distribution);
+}
+
+// A rectified layer of the head in int8: every kGroup rows have units of their own.
+inline void head_fixed(const Fixed* group, float* x, int rows, int columns, const float* bias, const Plan& plan,
+                       float* y) {
+    const float step = to_rectified(x, rows, plan.input_fixed);
+    for (int i = 0; i < columns; i += LANES) v_store(y + i, v_load(bias + i));
+    for (int row = 0; row < rows; row += kGroup, ++group) {
+        const int count = rows - row < kGroup ? rows - row : kGroup;
+        product_int8(*group, fixed_row(plan.input_fixed, row), count, rows, columns, step, y);
     }
 }
 
-// All of one step up to the distribution. The skip product of a layer stands after the gate of the next one: it does
-// not depend on it, so its multiply-adds fill the latency of the exponentials.
-inline void network_step(const Plan& plan, int at) {
+// Layers and head in fixed point. The two halves of a layer's skip product fill the latencies of the next layer: of the
+// range of its input, and of its gate.
+inline void fixed_step_of(const Plan& plan, const float* h) {
     const int r = plan.residual;
+    const auto skip = [&](int l, int half) {
+        const Fixed& f = plan.layer[l].fixed_skip[half];
+        const int at = half ? plan.skip_split : 0, columns = half ? plan.skip - plan.skip_split : plan.skip_split;
+        product_int8(f, plan.gated_fixed + (l & 1) * r, r, r, columns, kFixedStep, plan.sum + at);
+    };
     for (int l = 0; l < plan.layers; ++l) {
-        if (plan.step % static_cast<uint64_t>(plan.layer[l].batch) == 0) past_taps(plan, plan.layer[l]);
+        const Layer& layer = plan.layer[l];
+        int16_t* g = plan.gated_fixed + (l & 1) * r;
+        const float step = to_fixed(h, r, plan.input_fixed);
+        if (l > 0) skip(l - 1, 0);
+        product_int12(layer.fixed_now, plan.input_fixed, r, 2 * r, step, layer.ahead + turn_of(layer, plan.step) * 2 * r,
+                      layer.base, plan.z);
+        for (int i = 0; i < r; i += LANES) {
+            const V gate = v_gate_coarse(v_load(plan.z + i), v_load(plan.z + r + i));
+            v_store_fixed(g, i, r, v_mul(gate, v_set(32767.0f)));
+        }
+        if (l > 0) skip(l - 1, 1);
+        if (l == plan.layers - 1) break;
+        const Layer& next = plan.layer[l + 1];
+        float* to = next.ring + (plan.step & next.mask) * r;
+        product_int12(layer.fixed_residual, g, r, r, kFixedStep, h, layer.residual_bias, to);
+        h = to;
+    }
+    skip(plan.layers - 1, 0);
+    skip(plan.layers - 1, 1);
+    head_fixed(plan.fixed_head_1, plan.sum, plan.skip, plan.hidden, plan.head_bias_1, plan, plan.middle);
+    head_fixed(plan.fixed_head_2, plan.middle, plan.hidden, plan.parameters_padded, plan.head_bias_2, plan,
+               plan.distribution);
+}
+
+// All of one step up to the distribution.
+inline void network_step(const Plan& plan, int at) {
+    for (int l = 0; l < plan.layers; ++l) {
+        const Layer& layer = plan.layer[l];
+        const uint64_t turn = turn_of(layer, plan.step);
+        if (turn == 0 || plan.step == 0) past_taps(plan, layer, plan.step - turn);
     }
     const float* h = first_input(plan, at);
     for (int i = 0; i < plan.skip; i += LANES) v_store(plan.sum + i, v_load(plan.skip_bias + i));
-    for (int l = 0; l < plan.layers; ++l) {
-        const Layer& layer = plan.layer[l];
-        const int side = l & 1;
-        const float* ahead = layer.ahead + (plan.step % static_cast<uint64_t>(layer.batch)) * 2 * r;
-        float* g = plan.gated + side * r;
-        int16_t* fixed = plan.gated_fixed + side * r;
-        if (plan.fixed) {
-            const float step = to_fixed(h, r, plan.input_fixed);
-            product_int12(layer.fixed_now, plan.input_fixed, r, 2 * r, step, ahead, nullptr, plan.z);
-        } else {
-            product(layer.now, h, r, 2 * r, ahead, nullptr, plan.z);
-        }
-        for (int i = 0; i < r; i += LANES) {
-            const V gate = v_gate(v_load(plan.z + i), v_load(plan.z + r + i));
-            v_store(g + i, gate);
-            if (plan.fixed) v_store_fixed(fixed, i, r, v_mul(gate, v_set(32767.0f)));
-        }
-        if (l > 0) add_skip(plan, plan.layer[l - 1], side ^ 1);
-        if (l < plan.layers - 1) {
-            const Layer& next = plan.layer[l + 1];
-            float* to = next.ring + (plan.step & next.mask) * r;
-            if (plan.fixed) {
-                product_int12(layer.fixed_residual, fixed, r, r, kFixedStep, h, layer.residual_bias, to);
-            } else {
-                product(layer.residual, g, r, r, h, layer.residual_bias, to);
-            }
-            h = to;
-        }
-    }
-    add_skip(plan, plan.layer[plan.layers - 1], (plan.layers - 1) & 1);
     if (plan.fixed) {
-        head_1_fixed(plan);
+        fixed_step_of(plan, h);
     } else {
-        const int n = positive(plan.sum, plan.skip, plan.dense, plan.where);
-        product_sparse(plan.head_1, plan.dense, plan.where, n, plan.skip, plan.hidden, plan.head_bias_1, plan.middle);
+        float_step(plan, h);
     }
-    const int n = positive(plan.middle, plan.hidden, plan.dense, plan.where);
-    product_sparse(plan.head_2, plan.dense, plan.where, n, plan.hidden, plan.parameters_padded, plan.head_bias_2,
-                   plan.distribution);
 }
 
 // --- sampling ------------------------------------------------------------------------------------------------------
@@ -638,12 +750,12 @@ void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
 // [vectors of bands][rows = (overlap + 1) * bands][LANES], oldest step first, so that a step reads one contiguous run
 // of the stack.
 void synthesis(const float* stack, const float* filters, int rows, int steps, int bands, float* audio) {
-    alignas(64) float start[LANES] = {}, block[8 * LANES];
+    alignas(64) float block[8 * LANES];
     for (int at = 0; at < steps; at += 8) {
         const float* x[8];
         for (int m = 0; m < 8; ++m) x[m] = stack + static_cast<size_t>(at + m) * bands;
         for (int band = 0; band < bands; band += LANES) {
-            tile_batch<8, 1>(filters + static_cast<size_t>(band) * rows, x, rows, start, block, LANES);
+            tile_batch<8, 1>(filters + static_cast<size_t>(band) * rows, x, rows, block, LANES);
             const int width = bands - band < LANES ? bands - band : LANES;
             for (int m = 0; m < 8; ++m) {
                 for (int i = 0; i < width; ++i) audio[(at + m) * bands + band + i] = block[m * LANES + i];
@@ -656,7 +768,13 @@ void synthesis(const float* stack, const float* filters, int rows, int steps, in
 void evaluate(int which, const float* x, float* y, int count) {
     for (int i = 0; i < count; i += LANES) {
         const V v = v_load_unaligned(x + i);
-        const V result = which == 0 ? v_exp(v) : which == 1 ? v_log(v) : v_gate(v, v_load_unaligned(x + count + i));
+        V result;
+        switch (which) {
+            case 0: result = v_exp(v); break;
+            case 1: result = v_log(v); break;
+            case 2: result = v_gate(v, v_load_unaligned(x + count + i)); break;
+            default: result = v_gate_coarse(v, v_load_unaligned(x + count + i)); break;
+        }
         v_store_unaligned(y + i, result);
     }
 }

@@ -121,8 +121,8 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
     return n;
 }
 
-LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) {
-    for (int i = 0; i < LANES; ++i) row[index + i] = static_cast<int16_t>(lrintf(x[i]));
+LM_INLINE void v_store_int16(int16_t* p, V x) {
+    for (int i = 0; i < LANES; ++i) p[i] = static_cast<int16_t>(lrintf(x[i]));
 }
 LM_INLINE float v_largest(V x) {
     float largest = x[0];

@@ -52,7 +52,7 @@ PLAYED_NOTES = (48.0, 72.0)
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What a checkpoint holds. weights: averaged if the run averaged, rounded to float16. facts: data and validation."""
+    """What a checkpoint holds. weights: averaged if the run averaged, as float16. facts: of data and validation."""
 
     spec: ModelSpec
     weights: Weights
@@ -162,6 +162,7 @@ def own_card(spec: ModelSpec, trained: Trained, licence: str) -> str:
     facts, run = trained.facts, trained.arguments
     end_to_end = set(spec.channel_names) <= set(FEATURES)
     rows = [f"| {c.name} | {c.minimum:g} to {c.maximum:g} {c.unit} | {c.rest:g} |" for c in spec.channels]
+    bands = f"{spec.bands} band{'s' * (spec.bands > 1)}"
     data = [f"Trained on {facts.get('source', 'unnamed data')}"]
     if "clips" in facts:
         data[0] += f": {facts['clips']} clips, {facts['seconds']:.0f} s, {facts['held_out_clips']} more held out"
@@ -175,8 +176,8 @@ def own_card(spec: ModelSpec, trained: Trained, licence: str) -> str:
         *([f"Styles: {', '.join(spec.styles)}."] if spec.styles else []), "",
         "| channel | range | at rest |", "|---|---|---|", *rows, "",
         "## How it was made", "",
-        f"{spec.sample_rate} Hz in {spec.bands} band{'s' * (spec.bands > 1)}, {spec.step_rate:g} steps/s, R{spec.residual} "
-        f"S{spec.skip}, {spec.layers} layers ({spec.receptive_field / spec.step_rate:.2f} s receptive field), {head}.",
+        f"{spec.sample_rate} Hz in {bands}, {spec.step_rate:g} steps/s, R{spec.residual} S{spec.skip}, "
+        f"{spec.layers} layers ({spec.receptive_field / spec.step_rate:.2f} s receptive field), {head}.",
         *data, "", f"    {command_line(run)}", "",
         "## Figures", "", "{figures}", "",
         "## Licence", "", licence, "",
@@ -211,11 +212,11 @@ def written_card(card: Path, spec: ModelSpec, trained: Trained) -> str:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a .ckpt of training/train.py")
-    parser.add_argument("--name", default=None, help="the bundle's name (the run's own); its card is training/cards/NAME.md"
-                        " or made from what the run did")  # fmt: skip
+    parser.add_argument("--name", default=None, help="the bundle's name (the run's own); its card is "
+                        "training/cards/NAME.md or made from what the run did")  # fmt: skip
     parser.add_argument("--out", type=Path, default=None, help="bundle folder (models/NAME)")
-    parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for a "
-                        "model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
+    parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for "
+                        "a model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
     parser.add_argument("--temperature", type=float, default=None, help="sampling temperature the bundle asks for")
     parser.add_argument("--licence", default=NO_LICENCE, help="of the data, and so of the weights: goes into MODEL.md")
     args = parser.parse_args(argv)

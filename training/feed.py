@@ -110,6 +110,8 @@ class Recorded:
         if not train:
             raise CorpusError(f"{corpus.root}: no clip to train on has {', '.join(names)}")
         self.holds_out = bool(valid)
+        self._windows: dict[tuple[int, int], RandomWindows] = {}
+        self._held_out: dict[int, tuple[AllWindows, np.ndarray]] = {}
         self.seconds = sum(clip.seconds for clip in train)
 
     def split(self, held_out: bool) -> str:
@@ -120,23 +122,32 @@ class Recorded:
         return max(max(clip.hops for clip in clips) - 2 * MARGIN, 1)
 
     def held_out_clips(self, hops: int) -> int:
-        return min(len(self._held_out(hops)), 4 * HELD_OUT_CLIPS)
+        return min(len(self.held_out(hops)[0]), 4 * HELD_OUT_CLIPS)
 
     def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
         if held_out:
             seed = procedural.HELD_OUT_SEED
-            windows = self._held_out(hops)
-            # Neighbours in this order are seldom neighbours in time: the shuffled control needs that.
-            order = np.random.default_rng(seed).permutation(len(windows))
+            windows, order = self.held_out(hops)
             window = windows[int(order[index])]
         else:
-            window = RandomWindows(self.corpus, "train", self.names, hops + 2 * MARGIN, seed)[index]
+            window = self.windows(hops, seed)[index]
         cycles = np.random.default_rng((seed, index, 2)).random()  # nobody knows the phase of recorded sound
         channels = window.channels[MARGIN : MARGIN + hops]
         return network_clip(spec, channels, window.audio, cycles, window.style)
 
-    def _held_out(self, hops: int) -> AllWindows:
-        return AllWindows(self.corpus, self.split(True), self.names, hops + 2 * MARGIN)
+    def windows(self, hops: int, seed: int) -> RandomWindows:
+        if (hops, seed) not in self._windows:
+            self._windows[hops, seed] = RandomWindows(self.corpus, "train", self.names, hops + 2 * MARGIN, seed)
+        return self._windows[hops, seed]
+
+    def held_out(self, hops: int) -> tuple[AllWindows, np.ndarray]:
+        """All windows of that length, and an order in which neighbours are seldom neighbours in time: the shuffled
+        control needs that."""
+        if hops not in self._held_out:
+            windows = AllWindows(self.corpus, self.split(True), self.names, hops + 2 * MARGIN)
+            order = np.random.default_rng(procedural.HELD_OUT_SEED).permutation(len(windows))
+            self._held_out[hops] = windows, order
+        return self._held_out[hops]
 
 
 def network_clip(spec: ModelSpec, channels: Float32, audio: Float32, cycles: float, style: int) -> Clip:

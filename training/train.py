@@ -31,6 +31,7 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
+from tqdm import tqdm
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -286,22 +287,24 @@ def prepared(args: argparse.Namespace) -> Path:
     if (args.dataset / "corpus.json").exists():
         return args.dataset
     if int(os.environ.get("WORLD_SIZE", args.devices or 1)) > 1:
-        raise RecipeError(f"--dataset {args.dataset}: not prepared, and several processes must not do it at once; first: "
-                          f"python training/prepare.py {args.dataset} -o DATA")  # fmt: skip
-    from training import command_line
+        raise RecipeError(
+            f"--dataset {args.dataset}: not prepared, and several processes must not do it at once; first: "
+            f"python training/prepare.py {args.dataset} -o DATA"
+        )
     from training.clip import Settings
     from training.prepare import prepare
 
     rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)
     target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
-    with command_line.progress("preparing", 0) as say:
-        prepare(
-            str(args.dataset),
-            target,
-            Settings(sample_rate=rate),
-            worker_count=os.cpu_count() or 1,
-            on_progress=lambda done, total, clip: say(done, f"of {total}: {clip.name}"),
-        )
+    with tqdm(desc=f"preparing into {target}", unit="clip") as bar:
+
+        def show(done: int, total: int, clip: object) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        summary = prepare(str(args.dataset), target, Settings(rate), worker_count=os.cpu_count() or 1, on_progress=show)
+    for clip in summary.skipped:
+        print(f"{clip.source}: skipped: {clip.skipped}", file=sys.stderr)
     return target
 
 

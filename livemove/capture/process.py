@@ -48,11 +48,16 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         life.heartbeat()
         return segment.stop_requested
 
-    def show(picture: Picture, capture_s: float) -> None:
-        if segment.lives["monitor"].state is State.RUNNING:
-            segment.picture.write(small(picture, config.mirror), capture_s)
+    def show_it(picture: Picture, capture_s: float) -> None:
+        show(segment, config.mirror, picture, capture_s)
 
-    follow(config, publish, stop, segment.capture, now_s, show=show)
+    follow(config, publish, stop, segment.capture, now_s, show=show_it)
+
+
+def show(segment: Segment, mirror: bool, picture: Picture, capture_s: float) -> None:
+    """Give the picture to the monitor, if one runs: without it, it costs nothing."""
+    if segment.lives["monitor"].state is State.RUNNING:
+        segment.picture.write(small(picture, mirror), capture_s)
 
 
 def small(picture: Picture, mirror: bool = False) -> Picture:

@@ -22,7 +22,7 @@ from livemove.contracts import Controls, PoseFrame
 from livemove.features import TABLE, Feature
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Sound, Tone, Verdict, decibels, note_name
+from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Sound, Tone, Verdict, decibels, note_name, signed
 from livemove.monitor.parts import RIGHT, Bars, Meter, Reading, Tile, Words, card, dot
 from livemove.monitor.picture import Picture
 from livemove.monitor.rolls import Spectrogram, Traces, Waveform
@@ -33,6 +33,8 @@ SLOW = 5
 """Written values change at every fifth redraw: nobody reads faster."""
 
 FEATURE_LANES = 4
+CHANNEL_LANES, CHANNEL_BARS = 6, 4
+"""Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
 
 
 @dataclass(frozen=True)
@@ -225,13 +227,14 @@ class PlayPage(QWidget):
         self._choice = 0
         self._frame = 0
         spec = config.spec
-        self._low = np.array([c.minimum for c in spec.channels])
-        self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels])
-        lanes = len(spec.channels)
+        lanes = min(len(spec.channels), CHANNEL_LANES)
+        self._low = np.array([c.minimum for c in spec.channels[:lanes]])
+        self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
         self.bar = TopBar(config)
         self.picture = Picture(camera_name(config.camera))
-        self.channels = Lanes("CHANNELS", lanes, Traces(lanes, style.ACCENT))
-        self.channels.name("WHAT THE NETWORK HEARS", [c.name for c in spec.channels])
+        self.channels = Lanes("", lanes, Traces(lanes, style.ACCENT))
+        some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
+        self.channels.name("WHAT THE NETWORK HEARS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
         self.features = Lanes("", FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = SoundCard()
         self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
@@ -268,7 +271,7 @@ class PlayPage(QWidget):
         self._places = np.array(chosen, np.intp)
         self._feature_low = np.array([feature.minimum for feature in self._chosen])
         self._feature_span = np.array([feature.maximum - feature.minimum for feature in self._chosen])
-        self.features.name(f"BODY · {heading.upper()}", [f.name.replace("_", " ") for f in self._chosen])
+        self.features.name(f"BODY · {heading.upper()}", [spoken(f.name) for f in self._chosen])
         return heading
 
     def show_moment(self, moment: Moment) -> None:
@@ -278,8 +281,7 @@ class PlayPage(QWidget):
             self.picture.show_picture(moment.picture)
         if moment.new_pose or moment.pose is None:
             self.picture.show_pose(moment.pose)
-        self._show_traces(moment.values, slow)
-        self.sound.show_moment(moment, slow)
+        self.go_on(moment, slow)
         if slow:
             words = moment.verdict.words if "camera" in moment.verdict.words else ""
             self.picture.say_missing(words if moment.verdict.tone == Tone.WRONG else "")
@@ -289,20 +291,26 @@ class PlayPage(QWidget):
             for name, reading in dial_readings(moment.controls, self._config).items():
                 self.dials[name].say(reading)
 
+    def go_on(self, moment: Moment, slow: bool = False) -> None:
+        """What has a history goes on while the page is hidden."""
+        self._show_traces(moment.values, slow)
+        self.sound.show_moment(moment, slow)
+
     def _show_traces(self, values: npt.NDArray[np.float64], slow: bool) -> None:
-        lanes = len(self._low)
-        if values.shape[1] < lanes + len(TABLE):
+        lanes, features = len(self._low), len(self._config.spec.channels)
+        if values.shape[1] < features + len(TABLE):
             return  # synthesis has not played a hop yet
         if len(values):
             self.channels.push(np.clip((values[:, :lanes] - self._low) / self._span, 0.0, 1.0))
             parts = np.full((len(values), FEATURE_LANES), np.nan)
-            chosen = values[:, lanes + self._places]
+            chosen = values[:, features + self._places]
             parts[:, : len(self._places)] = np.clip((chosen - self._feature_low) / self._feature_span, 0.0, 1.0)
             self.features.push(parts)
         if slow and len(values):
             newest = values[-1].tolist()
-            self.channels.write([written(c.unit, v) for c, v in zip(self._config.spec.channels, newest, strict=False)])
-            self.features.write([f"{newest[lanes + place]:.2f}" for place in self._places.tolist()])
+            channels = self._config.spec.channels[:lanes]
+            self.channels.write([written(c.unit, v) for c, v in zip(channels, newest, strict=False)])
+            self.features.write([signed(newest[features + place], ".2f") for place in self._places.tolist()])
 
 
 class StagePage(QWidget):
@@ -312,18 +320,19 @@ class StagePage(QWidget):
         super().__init__()
         self._config = config
         self._frame = 0
+        self._wrong = False
         self.words = Words(64, bold=True, ground=style.BASE)
         self.clock = Words(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
         self.picture = Picture("", bare=True)
-        self.bars = Bars(config.spec.channel_names)
+        self.bars = Bars(tuple(spoken(c.name) for c in config.spec.channels[:CHANNEL_BARS]))
         self.meter = Meter(lying=True)
-        self.meter.setMinimumHeight(14 * GRID)
+        self.meter.setFixedHeight(16 * GRID)
         self.foot = Words(32, colour=style.SOFT, ground=style.BASE)
-        self._tone = Tone.FINE
         top, middle, whole = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
         for words in (self.words, self.clock, self.foot):
-            words.setMinimumHeight(11 * GRID)
-        self.words.setFixedHeight(22 * GRID)
+            words.setFixedHeight(24 * GRID)
+        self.foot.setFixedHeight(11 * GRID)
+        top.setSpacing(0)
         top.addWidget(self.words, 5)
         top.addWidget(self.clock, 2)
         middle.setSpacing(3 * MARGIN)
@@ -343,7 +352,7 @@ class StagePage(QWidget):
             self.picture.show_pose(moment.pose)
         limiting = figures.limiter_age_s < LIMITER_SHOWN_S
         self.meter.show_level(moment.sound.peak, limiting, moment.now, moment.dt_s)
-        channels = self._config.spec.channels
+        channels = self._config.spec.channels[:CHANNEL_BARS]
         if len(moment.values) and self._frame % SLOW == 0:
             newest = moment.values[-1].tolist()
             parts = [
@@ -352,15 +361,23 @@ class StagePage(QWidget):
             ]
             self.bars.show_values(parts, [written(c.unit, v) for c, v in zip(channels, newest, strict=False)])
         if self._frame % SLOW == 0:
-            self.words.say(moment.verdict.words, TONES[moment.verdict.tone])
-            self.clock.say(clock(figures.seconds))
+            wrong = moment.verdict.tone == Tone.WRONG  # a red band is seen from the corner of the eye
+            ground = style.RED if wrong else style.BASE
+            if wrong != self._wrong:
+                self._wrong = wrong
+                self.update()
+            self.words.say(moment.verdict.words, style.BASE if wrong else TONES[moment.verdict.tone], ground)
+            self.clock.say(clock(figures.seconds), style.BASE if wrong else style.SOFT, ground)
             self.foot.say(
                 f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
                 f"latency {number(figures.latency_p95_ms)} ms     gaps {figures.starvations}"
             )
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        QPainter(self).fillRect(self.rect(), style.BASE)
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), style.BASE)
+        if self._wrong:
+            painter.fillRect(0, 0, self.width(), self.words.geometry().bottom() + 1, style.RED)
 
 
 # --- what figures say ---------------------------------------------------------------------------------------
@@ -377,7 +394,8 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
     if figures.people == 0:
         pose = max(pose, Tone.WATCH)
     gaps = Tone.FINE if not figures.starvations else Tone.WRONG if figures.trouble_age_s < 10 else Tone.WATCH
-    restarts = Tone.FINE if not figures.restarts else Tone.WRONG if figures.restart_age_s < 10 else Tone.WATCH
+    again = {role: count for role, count in figures.restarts.items() if count}
+    restarts = Tone.FINE if not again else Tone.WRONG if figures.restart_age_s < 10 else Tone.WATCH
     late = figures.late_callbacks + figures.underflows
     broken = f"{figures.nonfinite} broken samples" if figures.nonfinite else ""
     return {
@@ -385,15 +403,14 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
         "pose": Reading(number(fps), "fps", f"{number(figures.pose_ms)} ms each" if figures.people else "nobody", pose),
         "ring": Reading(number(figures.ring_fill_ms), "ms", f"starts at {number(figures.ring_target_ms)} ms"),
         "gaps": Reading(f"{figures.starvations}", "", broken or f"{late} late callbacks", gaps),
-        "restarts": Reading(f"{figures.restarts}", "", "all parts run" if _all_run(figures) else "", restarts),
+        "restarts": Reading(f"{sum(again.values())}", "", ", ".join(again) or "all parts run", restarts),
         "limiter": Reading(
-            thousands(figures.limiter_hits), "", "samples", Tone.WATCH if figures.limiter_age_s < 1.0 else Tone.FINE
+            thousands(figures.limiter_hits),
+            "samples",
+            "above −1 dBFS",
+            Tone.WATCH if figures.limiter_age_s < 1.0 else Tone.FINE,
         ),
     }  # fmt: skip
-
-
-def _all_run(figures: Figures) -> bool:
-    return all(state.name in ("RUNNING", "FINISHED") for state in figures.states.values())
 
 
 def dial_readings(controls: Controls, config: MonitorConfig) -> dict[str, Reading]:
@@ -410,6 +427,10 @@ def dial_readings(controls: Controls, config: MonitorConfig) -> dict[str, Readin
             styles[controls.style % len(styles)] if styles else "–", "", "Page ↑ ↓" if styles else "no styles"
         ),
     }
+
+
+def spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def camera_name(camera: str) -> str:
@@ -429,12 +450,12 @@ def thousands(count: int) -> str:
 
 def written_db(level_db: float) -> str:
     """With a true minus and one decimal; nothing below -60."""
-    return "−∞" if level_db <= -60.0 else f"{level_db:+.1f}".replace("-", "−").replace("+0.0", "0.0")
+    return "−∞" if level_db <= -60.0 else signed(level_db, "+.1f").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
 def written(unit: str, value: float) -> str:
     """A channel's value as a musician reads it."""
-    return note_name(value) if unit == "MIDI note" else f"{value:.2f}"
+    return note_name(value) if unit == "MIDI note" else signed(value, ".2f")
 
 
 def clock(seconds: float) -> str:

@@ -50,10 +50,10 @@ class Words(QWidget):
         self._colour = colour
         self._ground = ground
 
-    def say(self, text: str, colour: QColor | None = None) -> None:
-        colour = colour or self._colour
-        if (text, colour) != (self.text, self._colour):
-            self.text, self._colour = text, colour
+    def say(self, text: str, colour: QColor | None = None, ground: QColor | None = None) -> None:
+        colour, ground = colour or self._colour, ground or self._ground
+        if (text, colour, ground) != (self.text, self._colour, self._ground):
+            self.text, self._colour, self._ground = text, colour, ground
             self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -279,7 +279,7 @@ class Note(QWidget):
         metrics = QFontMetrics(style.font(self._size))
         bold = QFontMetrics(style.font(self._size + 3, bold=True))
         widest = max((metrics.horizontalAdvance(meaning) for _, meaning in self._rows), default=0) + self._column()
-        width = max(widest, bold.horizontalAdvance(self._title)) + 2 * PADDING + 2 * GRID
+        width = max(widest, bold.horizontalAdvance(self._title)) + 2 * PADDING + 3 * GRID
         line = round(1.75 * self._size)
         height = len(self._rows) * line + (2 * line if self._title else 0) + 2 * PADDING - (line - self._size) // 2
         width, height = min(width, parent.width() - 2 * style.MARGIN), min(height, parent.height() - 2 * style.MARGIN)

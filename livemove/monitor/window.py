@@ -120,6 +120,8 @@ class MonitorWindow(QWidget):
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play
         page.show_moment(moment)
+        if page is self.stage:
+            self.play.go_on(moment)
         if self._asked_s is not None and now - self._asked_s > ASK_S:
             self._ask_no_more()
         if not self.question.isVisible():

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Generator
+from typing import Any, Protocol
 
 import click
 
@@ -52,17 +52,23 @@ class Group(click.Group):
     command_class = Command
 
 
+class Say(Protocol):
+    """Called with how many are done, the newest, and how many there are if that has become known."""
+
+    def __call__(self, done: int, newest: str, total: int = 0, /) -> None: ...
+
+
 @contextlib.contextmanager
-def progress(what: str, total: int) -> Generator[Callable[[int, str], None]]:
-    """Gives a function of (how many are done, the newest): a bar with the time left, or a line now and then."""
+def progress(what: str, total: int) -> Generator[Say]:
+    """A bar with the time left, or a line now and then where nobody watches a terminal. total 0: not known yet."""
     if not sys.stderr.isatty():
         said_s = time.monotonic()
 
-        def say(done: int, newest: str) -> None:
+        def say(done: int, newest: str, known: int = 0) -> None:
             nonlocal said_s
             if time.monotonic() - said_s >= PLAIN_S:
                 said_s = time.monotonic()
-                click.echo(f"{what} {done}/{total}  {newest}", err=True)
+                click.echo(f"{what} {done}/{total or known or '?'}  {newest}".rstrip(), err=True)
 
         yield say
         return
@@ -77,5 +83,9 @@ def progress(what: str, total: int) -> Generator[Callable[[int, str], None]]:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done, newest: bar.update(task, completed=done, description=newest.replace("[", "\\["))
+        task = bar.add_task("", total=total or None)
+
+        def show(done: int, newest: str, known: int = 0) -> None:
+            bar.update(task, completed=done, total=total or known or None, description=newest.replace("[", "\\["))
+
+        yield show

@@ -201,7 +201,7 @@ def main(
     settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person)
     done = 0
     with contextlib.ExitStack() as stack:
-        say: Callable[[int, str], None] | None = None
+        say: command_line.Say | None = None
 
         def on_progress(done: int, total: int, clip: Clip) -> None:
             nonlocal say

@@ -314,34 +314,74 @@ class PoseFrame:
 
 @dataclass(frozen=True)
 class Controls:
-    """What a performer can steer while playing: linear gain, factor on the model's temperature, style index, mute."""
+    """What a performer can steer while playing. The supervisor writes them, everybody may read them.
+
+    gain          linear
+    temperature   factor on the model's own
+    style         index; a model that has fewer plays its last
+    mute          silence at the output; everything else goes on
+    freeze        the channels hold, however the body moves
+    octave        added to the range of a pitch channel, as far as the model can play it
+    scale         0: as the mapping says; n: the n-th of mapping.SCALES
+    root          0: as the mapping says; 1..12: C..B
+    look_ahead_s  see features.FeatureSpec
+    model         index in the set of models that are loaded
+    preset        0: none; n: the n-th of the set list
+    panics        counts: with each new one the models forget all they have played
+    reloads       counts: with each new one the mapping files are read again
+    learn         Action the next knob that moves is to play; 0: none
+    """
 
     gain: float = 1.0
     temperature: float = 1.0
     style: int = 0
     mute: bool = False
+    freeze: bool = False
+    octave: int = 0
+    scale: int = 0
+    root: int = 0
+    look_ahead_s: float = 0.0
+    model: int = 0
+    preset: int = 0
+    panics: int = 0
+    reloads: int = 0
+    learn: int = 0
 
 
 class Action(enum.IntEnum):
-    """What may be asked for while playing. All are relative, so that an asker need not know what is set."""
+    """What may be asked for while playing."""
 
     GAIN = 1
     MUTE = 2
     TEMPERATURE = 3
     STYLE = 4
     STOP = 5
+    FREEZE = 6
+    PANIC = 7
+    OCTAVE = 8
+    SCALE = 9
+    ROOT = 10
+    LOOK_AHEAD = 11
+    RELOAD = 12
+    MODEL = 13
+    PRESET = 14
+    LEARN = 15
 
 
 @dataclass(frozen=True)
 class Request:
     """Something the performer asks of the supervisor, the one writer of `Controls`.
 
-    amount: decibels for GAIN, added to the factor for TEMPERATURE, styles onwards for STYLE; MUTE is a switch and STOP
-    ends the performance: they have none.
+    amount: decibels for GAIN, the factor for TEMPERATURE, milliseconds for LOOK_AHEAD, octaves for OCTAVE, places in
+    their lists for STYLE, SCALE, ROOT, MODEL and PRESET. It is added to what is set, so that an asker need not know
+    that; with absolute it is what to set. MUTE and FREEZE are switches: thrown, or absolutely on (not 0) or off (0).
+    PANIC is silence at once, until MUTE is off; RELOAD reads the mappings again; LEARN takes an Action, 0 to give up;
+    STOP ends it all.
     """
 
     action: Action
     amount: float = 0.0
+    absolute: bool = False
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, now_s
 
 __all__ = ["BIN_MS", "PICTURE_EDGE", "RING_CAPACITY", "ROLES", "Life", "Segment", "State", "now_s", "percentile_ms"]
 
-ROLES = ("capture", "synthesis", "playback", "monitor")
+ROLES = ("capture", "synthesis", "playback", "monitor", "control")
 """The children, in the order of their records."""
 
 Record = dict[str, npt.NDArray[Any]]
@@ -76,6 +76,11 @@ class Life:
         """A few times a second at least, from the loop that does the work."""
         self._record["heartbeat_s"][0] = now_s()
 
+    def remark(self, text: str) -> None:
+        """Something the person should read that ends nothing. At most 511 bytes are kept, and only the newest."""
+        self._put("remark", text)
+        self._record["remarks"][0] += np.uint64(1)
+
     def finished(self) -> None:
         self._record["state"][0] = State.FINISHED
 
@@ -99,6 +104,11 @@ class Life:
     @property
     def pid(self) -> int:
         return int(self._record["pid"][0])
+
+    @property
+    def remarks(self) -> tuple[int, str]:
+        """How many there were since it started, and the newest."""
+        return int(self._record["remarks"][0]), self._get("remark")
 
     @property
     def label(self) -> str:
@@ -172,26 +182,31 @@ class PoseMailbox:
 
 
 class ControlsMailbox:
-    """What the performer has set. One writer at a time: the process that runs the controls, else the supervisor."""
+    """What the performer has set. One writer: the supervisor."""
+
+    CHOICES = ("style", "freeze", "octave", "scale", "root", "model", "preset", "panics", "reloads", "learn")
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
-        self._numbers = self._bytes[:16].view(np.float64)
-        self._choices = self._bytes[16:].view(np.int64)
+        self._numbers = self._bytes[:24].view(np.float64)
+        self._integers = self._bytes[24:].view(np.int64)
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
-        self._numbers[:] = controls.gain, controls.temperature
-        self._choices[:] = controls.style, int(controls.mute)
+        self._numbers[:] = controls.gain, controls.temperature, controls.look_ahead_s
+        self._integers[0] = controls.mute
+        self._integers[1:] = [getattr(controls, name) for name in self.CHOICES]
         self._native.write(self._bytes)
 
     def read(self) -> Controls:
         """Any process: the newest controls; the previous ones while a write is under way."""
         if self._native.read(self._bytes):
-            gain, temperature = self._numbers.tolist()
-            style, mute = self._choices.tolist()
-            self._last = Controls(gain, temperature, style, bool(mute))
+            gain, temperature, look_ahead_s = self._numbers.tolist()
+            mute, *integers = self._integers.tolist()
+            choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
+            choices["freeze"] = bool(choices["freeze"])
+            self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last
 
 
@@ -202,9 +217,9 @@ class BulletinMailbox:
         self._native = _realtime.BulletinMailbox(memory)
         self._bytes = np.zeros(_realtime.BULLETIN_BYTES, np.uint8)
         self._times = self._bytes[:16].view(np.float64)
-        self._restarts = self._bytes[16:48].view(np.int64)
-        self._notices = self._bytes[48:56].view(np.int64)
-        self._text = self._bytes[56:].view(f"S{_realtime.BULLETIN_BYTES - 56}")
+        self._restarts = self._bytes[16:56].view(np.int64)
+        self._notices = self._bytes[56:64].view(np.int64)
+        self._text = self._bytes[64:].view(f"S{_realtime.BULLETIN_BYTES - 64}")
         self._last = Bulletin()
 
     def write(self, bulletin: Bulletin) -> None:
@@ -267,19 +282,60 @@ class PictureMailbox:
 
 
 class RequestQueue:
-    """What the monitor asks of the supervisor, in order and once. One asker, one taker."""
+    """What the performer asks of the supervisor, in order and once. One asker, one taker."""
 
-    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
-        self._native = _realtime.Requests(memory)
+    def __init__(self, native: _realtime.Requests | _realtime.Commands) -> None:
+        self._native = native
 
     def ask(self, request: Request) -> bool:
-        """Monitor only. False: the supervisor has not listened to the last 64."""
-        return self._native.push(request.action, request.amount)
+        """The asker only. False: the supervisor has not listened to the last 64."""
+        return self._native.push(-request.action if request.absolute else request.action, request.amount)
 
     def take(self) -> Request | None:
         """Supervisor only: the oldest one not taken yet."""
         asked = self._native.pop()
-        return None if asked is None else Request(Action(asked[0]), asked[1])
+        return None if asked is None else Request(Action(abs(asked[0])), asked[1], absolute=asked[0] < 0)
+
+
+class Sources:
+    """Numbers from outside, OSC and MIDI, that play channels: synthesis says which it wants, control fills them in.
+
+    Places are given once and stay: a name keeps its place, and its last value, whoever is started again.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._names: tuple[str, ...] = ()
+
+    def want(self, name: str) -> int:
+        """Synthesis only: the place of that source. Raises LivemoveError when there is no room for another one."""
+        names = self.wanted
+        if name in names:
+            return names.index(name)
+        text = "\n".join([*names, name]).encode()
+        if len(names) == len(self._record["value"]) or len(text) >= self._record["names"].dtype.itemsize:
+            raise LivemoveError(f"source {name!r}: there is no room for more than {len(names)} sources from outside")
+        self._record["value"][len(names)] = np.nan
+        self._record["names"][0] = text
+        self._record["wanted"][0] = len(names) + 1
+        return len(names)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Names by place. Anyone."""
+        count = int(self._record["wanted"][0])
+        if count != len(self._names):
+            self._names = tuple(bytes(self._record["names"][0]).decode().split("\n")[:count])
+        return self._names
+
+    def give(self, place: int, value: float) -> None:
+        """Control only."""
+        self._record["value"][place] = value
+
+    @property
+    def values(self) -> npt.NDArray[np.float64]:
+        """float64 [64] by place, a view; NaN until something came. Anyone."""
+        return self._record["value"]
 
 
 class CaptureTelemetry:
@@ -574,7 +630,11 @@ class Segment:
         self._supervisor = record(layout["supervisor"])
         self.pose = PoseMailbox(self.bytes)
         self.controls = ControlsMailbox(self.bytes)
-        self.requests = RequestQueue(self.bytes)
+        self.requests = RequestQueue(_realtime.Requests(self.bytes))
+        """The monitor's."""
+        self.commands = RequestQueue(_realtime.Commands(self.bytes))
+        """Control's."""
+        self.sources = Sources(record(layout["sources"]))
         self.bulletin = BulletinMailbox(self.bytes)
         self.picture = PictureMailbox(self.bytes)
         self.ring = AudioRing(self.bytes)
@@ -613,6 +673,10 @@ class Segment:
     def unlink(self) -> None:
         """Supervisor only, at the very end."""
         self._shared.unlink()
+
+    def wait_asked(self, timeout_s: float) -> bool:
+        """Supervisor only: sleep, without the GIL, until somebody asked for something; False if nobody did in time."""
+        return _realtime.wait_asked(self.bytes, timeout_s)
 
     # --- what the supervisor tells everybody
 

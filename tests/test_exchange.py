@@ -94,9 +94,10 @@ def test_a_pose_is_never_torn_and_survives_its_writer(segment: Segment) -> None:
 
 def test_controls_start_neutral_and_follow_the_writer(segment: Segment) -> None:
     assert segment.controls.read() == Controls()
-    segment.controls.write(Controls(0.5, 0.8, 2, True))
+    everything = Controls(0.5, 0.8, 2, True, True, -1, 3, 4, 0.05, 6, 7, 8, 9, 10)
+    segment.controls.write(everything)
     other = Segment.attach(segment.name)
-    assert other.controls.read() == Controls(0.5, 0.8, 2, True)
+    assert other.controls.read() == everything
     other.close()
 
 
@@ -133,7 +134,7 @@ def test_lives_are_apart_and_clear(segment: Segment) -> None:
     for number, role in enumerate(ROLES):
         segment.lives[role].starting(number + 1)
         segment.lives[role].running(role)
-    assert [segment.lives[role].pid for role in ROLES] == [1, 2, 3, 4]
+    assert [segment.lives[role].pid for role in ROLES] == [1, 2, 3, 4, 5]
     segment.lives["capture"].clear()
     assert segment.lives["capture"].state is State.NONE
     assert segment.lives["capture"].label == ""

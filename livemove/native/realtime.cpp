@@ -57,17 +57,32 @@ using ControlsMailbox = MailboxView<&Shared::controls>;
 using BulletinMailbox = MailboxView<&Shared::bulletin>;
 using PictureMailbox = MailboxView<&Shared::picture>;
 
-struct RequestsView : Attached {
+template <auto Member>
+struct QueueView : Attached {
     using Attached::Attached;
 
-    bool push(int64_t action, double value) { return shared->requests.push({action, value}); }
+    bool push(int64_t action, double value) { return (shared->*Member).push({action, value}); }
 
     nb::object pop() {
         Request request;
-        if (!shared->requests.pop(request)) return nb::none();
+        if (!(shared->*Member).pop(request)) return nb::none();
         return nb::make_tuple(request.action, request.value);
     }
 };
+using RequestsView = QueueView<&Shared::requests>;
+using CommandsView = QueueView<&Shared::commands>;
+
+// Sleeps until somebody asked for something. Polled: whoever asks makes no system call, and 1 ms is soon enough.
+bool wait_asked(const Memory& memory, double timeout_s) {
+    const Attached attached(memory);
+    nb::gil_scoped_release release;
+    const double end_s = now_s() + timeout_s;
+    while (!attached.shared->requests.waiting() && !attached.shared->commands.waiting()) {
+        if (now_s() >= end_s) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return true;
+}
 
 struct RingView : Attached {
     Pacer pacer{48000.0, 512};
@@ -158,7 +173,7 @@ nb::dict layout() {
                           .add("stop", &Supervisor::stop)
                           .list;
     nb::list lives;
-    for (size_t i = 0; i < 4; ++i)
+    for (size_t i = 0; i < kRoles; ++i)
         lives.append(fields<Life>(offsetof(Shared, lives) + i * sizeof(Life))
                          .add("heartbeat_s", &Life::heartbeat_s)
                          .add("pid", &Life::pid)
@@ -166,6 +181,8 @@ nb::dict layout() {
                          .add("label", &Life::label)
                          .add("error", &Life::error)
                          .add("message", &Life::message)
+                         .add("remarks", &Life::remarks)
+                         .add("remark", &Life::remark)
                          .list);
     d["lives"] = lives;
     d["capture"] = fields<Capture>(offsetof(Shared, capture))
@@ -187,6 +204,11 @@ nb::dict layout() {
                          .add("feature_count", &Synthesis::feature_count)
                          .add("features", &Synthesis::features)
                          .list;
+    d["sources"] = fields<Sources>(offsetof(Shared, sources))
+                       .add("wanted", &Sources::wanted)
+                       .add("names", &Sources::names)
+                       .add("value", &Sources::value)
+                       .list;
     d["playback"] = fields<Playback>(offsetof(Shared, playback))
                         .add("heartbeat_s", &Playback::heartbeat_s)
                         .add("callbacks", &Playback::callbacks)
@@ -215,7 +237,7 @@ void initialise(const Memory& memory) {
     if (memory.size() < sizeof(Shared)) throw nb::value_error("shared memory is smaller than the layout");
     auto* shared = reinterpret_cast<Shared*>(memory.data());
     std::memset(memory.data(), 0, sizeof(Shared));
-    const ControlsPayload controls{1.0, 1.0, 0, 0};
+    const ControlsPayload controls{1.0, 1.0, 0.0, 0, {}};
     shared->controls.write(&controls);
     shared->magic.store(kMagic, std::memory_order_release);
 }
@@ -259,6 +281,11 @@ NB_MODULE(_realtime, m) {
         .def(nb::init<Memory>(), nb::arg("memory"))
         .def("push", &RequestsView::push, nb::arg("action"), nb::arg("value"))
         .def("pop", &RequestsView::pop);
+    nb::class_<CommandsView>(m, "Commands")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("push", &CommandsView::push, nb::arg("action"), nb::arg("value"))
+        .def("pop", &CommandsView::pop);
+    m.def("wait_asked", &wait_asked, nb::arg("memory"), nb::arg("timeout_s"));
 
     nb::class_<RingView>(m, "Ring")
         .def(nb::init<Memory>(), nb::arg("memory"))

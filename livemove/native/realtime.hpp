@@ -71,6 +71,7 @@ struct Mailbox {
 };
 
 constexpr size_t kMaxPeople = 4, kLandmarks = 33;
+constexpr size_t kRoles = 5;  // children, in the order of exchange.ROLES
 
 struct PosePayload {
     double capture_s;
@@ -82,11 +83,13 @@ struct PosePayload {
 };
 static_assert(sizeof(PosePayload) % 8 == 0);
 
+// contracts.Controls, its three numbers first. The callback looks at gain and mute only.
 struct ControlsPayload {
     double gain;
     double temperature;
-    int64_t style;
+    double look_ahead_s;
     int64_t mute;
+    int64_t choices[10];  // whatever else Controls has, in the order of exchange.ControlsMailbox
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
@@ -104,16 +107,16 @@ static_assert(sizeof(PicturePayload) % 8 == 0);
 struct BulletinPayload {
     double written_s;
     double playing_since_s;
-    int64_t restarts[4];
+    int64_t restarts[kRoles];
     int64_t notices;
     char notice[512];
 };
 static_assert(sizeof(BulletinPayload) % 8 == 0);
 
-// --- requests: one process that asks (the monitor), one that decides (the supervisor) -----------------------------------
+// --- requests: one process that asks (the monitor; control has a queue of its own), one that decides (the supervisor) ---
 
 struct Request {
-    int64_t action;  // contracts.Action
+    int64_t action;  // contracts.Action; negative: to this value, not by it
     double value;
 };
 
@@ -129,6 +132,10 @@ struct Requests {
         items[w & (kCapacity - 1)] = request;
         written.store(w + 1, std::memory_order_release);
         return true;
+    }
+
+    bool waiting() const {  // supervisor
+        return read.load(std::memory_order_relaxed) != written.load(std::memory_order_acquire);
     }
 
     bool pop(Request& request) {  // supervisor
@@ -224,6 +231,8 @@ struct Life {  // one per child; written by that child, cleared by the superviso
     char label[128];
     char error[64];
     char message[1024];
+    Count remarks;     // how many there were
+    char remark[512];  // the newest: something the person should read that ends nothing
 };
 
 struct Supervisor {  // supervisor only
@@ -254,6 +263,15 @@ struct Synthesis {  // synthesis only
     Number features[kMaxFeatures];
 };
 
+// Numbers from outside (OSC, MIDI) that play channels. synthesis says which it wants, control fills them in.
+constexpr size_t kMaxSources = 64;
+
+struct Sources {
+    Count wanted;              // synthesis only: how many names there are; it only grows
+    char names[4096];          // synthesis only: one a line
+    Number value[kMaxSources]; // control only, from the moment it is wanted; NaN until something came
+};
+
 struct Playback {  // the callback only
     Number heartbeat_s;
     Count callbacks;
@@ -276,12 +294,12 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c04;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c05;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
     alignas(64) Supervisor supervisor;
-    alignas(64) Life lives[4];
+    alignas(64) Life lives[kRoles];
     alignas(64) Capture capture;
     alignas(64) Synthesis synthesis;
     alignas(64) Playback playback;
@@ -289,7 +307,9 @@ struct Shared {
     alignas(64) Mailbox<sizeof(ControlsPayload) / 8> controls;
     alignas(64) Ring ring;
     alignas(64) Tap tap;
-    alignas(64) Requests requests;
+    alignas(64) Requests requests;  // the monitor's
+    alignas(64) Requests commands;  // control's
+    alignas(64) Sources sources;
     alignas(64) Mailbox<sizeof(BulletinPayload) / 8> bulletin;
     alignas(64) Mailbox<sizeof(PicturePayload) / 8> picture;
 };

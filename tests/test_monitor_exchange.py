@@ -1,0 +1,170 @@
+"""What the window and the others share: pictures, requests and news, whole and in order; and what requests do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from livemove.capture.process import show, small
+from livemove.contracts import Action, Bulletin, Controls, Request
+from livemove.control.steering import steer
+from livemove.exchange import PICTURE_EDGE, Segment
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    made = Segment.create()
+    yield made
+    made.close()
+    made.unlink()
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (7, 3), (PICTURE_EDGE, PICTURE_EDGE)])
+def test_a_picture_arrives_whole_and_once(segment: Segment, height: int, width: int) -> None:
+    picture = noise(height, width)
+    segment.picture.write(picture, 12.5)
+    other = Segment.attach(segment.name)
+    got = other.picture.read()
+    assert got is not None
+    np.testing.assert_array_equal(got[0], picture)
+    assert got[1] == 12.5
+    assert other.picture.read() is None
+    del got
+    other.close()
+
+
+def test_a_picture_that_does_not_fit_is_refused(segment: Segment) -> None:
+    with pytest.raises(ValueError, match="321 x 10 does not fit"):
+        segment.picture.write(noise(10, PICTURE_EDGE + 1), 0.0)
+
+
+def hammer(name: str) -> None:
+    """Writes pictures of one grey each, until killed."""
+    segment = Segment.attach(name)
+    grey = 0
+    while True:
+        grey = (grey + 1) % 256
+        segment.picture.write(np.full((PICTURE_EDGE, PICTURE_EDGE, 3), grey, np.uint8), grey)
+
+
+def test_a_picture_is_never_torn_and_survives_its_writer(segment: Segment) -> None:
+    context = multiprocessing.get_context("spawn")
+    for _ in range(2):
+        writer = context.Process(target=hammer, args=(segment.name,))
+        writer.start()
+        pictures, deadline = 0, time.monotonic() + 60
+        while pictures < 60 and time.monotonic() < deadline:
+            got = segment.picture.read()
+            if got is not None:
+                pictures += 1
+                assert got[0].min() == got[0].max() == got[1]
+        assert writer.pid is not None
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.join()
+        assert pictures == 60
+    got = None
+
+
+def test_no_picture_is_published_without_a_window(segment: Segment) -> None:
+    show(segment, False, noise(480, 640), 1.0)
+    assert segment.picture.read() is None
+    segment.lives["monitor"].running("here")
+    show(segment, False, noise(480, 640), 2.0)
+    got = segment.picture.read()
+    assert got is not None
+    assert got[0].shape == (240, 320, 3)
+    got = None
+
+
+@pytest.mark.parametrize(("height", "width", "expected"), [(480, 640, (240, 320)), (1920, 1080, (320, 180))])
+def test_a_small_picture_keeps_its_shape(height: int, width: int, expected: tuple[int, int]) -> None:
+    assert small(noise(height, width)).shape[:2] == expected
+
+
+def test_a_picture_that_is_small_already_is_left_alone_and_mirrored_on_demand() -> None:
+    picture = noise(100, 120)
+    np.testing.assert_array_equal(small(picture), picture)
+    np.testing.assert_array_equal(small(picture, mirror=True), picture[:, ::-1])
+
+
+# --- requests and news -------------------------------------------------------------------------------------------
+
+
+def test_requests_arrive_in_order_and_once(segment: Segment) -> None:
+    asked = [Request(Action.GAIN, -1.0), Request(Action.MUTE), Request(Action.STYLE, 1.0), Request(Action.STOP)]
+    window = Segment.attach(segment.name)
+    assert all(window.requests.ask(request) for request in asked)
+    assert [segment.requests.take() for _ in asked] == asked
+    assert segment.requests.take() is None
+    window.close()
+
+
+def test_a_supervisor_that_does_not_listen_is_noticed_and_nothing_is_lost(segment: Segment) -> None:
+    assert [segment.requests.ask(Request(Action.GAIN, n)) for n in range(65)] == [True] * 64 + [False]
+    assert [request.amount for request in iter(segment.requests.take, None)] == list(range(64))
+    assert segment.requests.ask(Request(Action.MUTE))
+
+
+def test_news_arrive_and_long_ones_are_cut(segment: Segment) -> None:
+    restarts = {"capture": 1, "synthesis": 0, "playback": 2, "monitor": 0, "control": 3}
+    segment.bulletin.write(Bulletin(2.0, 1.0, restarts, 3, "ä" * 1000))
+    got = Segment.attach(segment.name).bulletin.read()
+    assert (got.written_s, got.playing_since_s, got.restarts, got.notices) == (2.0, 1.0, restarts, 3)
+    assert set(got.notice) == {"ä"}
+    assert len(got.notice) == 255
+
+
+def test_the_features_of_a_hop_arrive(segment: Segment) -> None:
+    features = np.linspace(-1, 1, 33, dtype=np.float32)
+    segment.synthesis.felt(features)
+    np.testing.assert_array_equal(segment.synthesis.features, features)
+
+
+# --- what requests do --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (Request(Action.GAIN, 6.0), Controls(gain=10 ** (6 / 20))),
+        (Request(Action.GAIN, 100.0), Controls(gain=10.0)),
+        (Request(Action.GAIN, -100.0), Controls(gain=0.001)),
+        (Request(Action.GAIN, float("nan")), Controls()),
+        (Request(Action.MUTE), Controls(mute=True)),
+        (Request(Action.TEMPERATURE, 0.25), Controls(temperature=1.25)),
+        (Request(Action.TEMPERATURE, -9.0), Controls(temperature=0.0)),
+        (Request(Action.TEMPERATURE, 9.0), Controls(temperature=4.0)),
+        (Request(Action.STYLE, -1.0), Controls(style=2)),
+        (Request(Action.STYLE, 4.0), Controls(style=1)),
+        (Request(Action.STOP), Controls()),
+    ],
+)
+def test_a_request_changes_one_control_within_its_range(request_: Request, expected: Controls) -> None:
+    changed = steer(Controls(), request_, styles=3)
+    assert changed.gain == pytest.approx(expected.gain)
+    assert (changed.temperature, changed.style, changed.mute) == (
+        expected.temperature,
+        expected.style,
+        expected.mute,
+    )
+
+
+def test_a_model_without_styles_stays_at_its_first() -> None:
+    assert steer(Controls(), Request(Action.STYLE, 1), styles=0) == Controls()
+
+
+def test_louder_after_silence_is_heard_again() -> None:
+    assert steer(Controls(gain=0.0), Request(Action.GAIN, 1.0), styles=0).gain > 0.0

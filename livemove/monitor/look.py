@@ -178,13 +178,12 @@ class Listener:
     """What was really played since the last time, from the tap: levels, and columns of waveform and spectrogram."""
 
     def __init__(self, segment: Segment) -> None:
-        self._tap = segment.tap
         self._segment = segment
         self._rate = 0.0
 
     def _begin(self, rate: float) -> None:
         self._rate = rate
-        self._at = self._tap.written
+        self._at = self._segment.tap.written
         self._step = max(round(rate / COLUMNS_PER_S), 1)
         self._kept: Float32 = np.zeros(WINDOW, np.float32)
         self._hann = np.hanning(WINDOW).astype(np.float32)
@@ -194,9 +193,9 @@ class Listener:
         # Bin k reaches from k - 0.5 to k + 0.5; `total` in _rows is the power below each of these borders.
         edges = edges_hz * WINDOW / rate + 0.5
         self._border = edges.astype(np.intp)
-        self._beyond = (edges - self._border).astype(np.float32)
-        self._weight = (1.0 / np.diff(edges)).astype(np.float32)
-        self._tilt_db = np.linspace(-6.0, 18.0, ROWS, dtype=np.float32)
+        self._beyond = edges - self._border
+        self._weight = 1.0 / np.diff(edges)
+        self._tilt_db = np.linspace(-6.0, 18.0, ROWS)
 
     def listen(self) -> Sound:
         """Everything played since the last call that fits whole columns."""
@@ -206,15 +205,15 @@ class Listener:
         if rate != self._rate:
             self._begin(rate)
         step = self._step
-        new = self._tap.written - self._at
+        new = self._segment.tap.written - self._at
         if new > 16 * step:  # we were held up: what is older is not worth catching up with
             self._at += (new - 16 * step) // step * step
-            new = self._tap.written - self._at
+            new = self._segment.tap.written - self._at
         count = new // step
         if count <= 0:
             return Sound()
         samples = np.zeros(count * step, np.float32)
-        if not self._tap.read(self._at, samples):
+        if not self._segment.tap.read(self._at, samples):
             samples[:] = 0.0
         self._at += count * step
         columns = samples.reshape(count, step)
@@ -237,7 +236,8 @@ class Listener:
         total = np.zeros((len(power), power.shape[1] + 1), np.float64)
         np.cumsum(power, axis=1, out=total[:, 1:])
         below = total[:, self._border] * (1 - self._beyond) + total[:, self._border + 1] * self._beyond
-        level_db = 10 * np.log10((below[:, 1:] - below[:, :-1]) * self._weight + 1e-12) + self._tilt_db
+        between = np.maximum(below[:, 1:] - below[:, :-1], 0.0) * self._weight  # differences of sums: never quite zero
+        level_db = 10 * np.log10(between + 1e-12) + self._tilt_db
         return np.clip((level_db - FLOOR_DB) * (255 / (CEILING_DB - FLOOR_DB)), 0, 255).astype(np.uint8)
 
 
@@ -256,7 +256,7 @@ class Tracer:
     """Channels and features as columns on the time axis of everything that scrolls."""
 
     def __init__(self, segment: Segment) -> None:
-        self._synthesis = segment.synthesis
+        self._segment = segment
         self._column = math.floor(now_s() * COLUMNS_PER_S)
         self._last: npt.NDArray[Any] | None = None
 
@@ -265,7 +265,8 @@ class Tracer:
         column = math.floor(now_s() * COLUMNS_PER_S)
         count = min(column - self._column, COLUMNS_PER_S)
         self._column = column
-        values = np.concatenate([self._synthesis.channels, self._synthesis.features])
+        synthesis = self._segment.synthesis
+        values = np.concatenate([synthesis.channels, synthesis.features])
         if self._last is None or len(self._last) != len(values):
             self._last = values
         way = np.arange(1, count + 1)[:, None] / max(count, 1)

@@ -25,9 +25,7 @@ def run(segment: Segment, config: MonitorConfig) -> None:
     life = segment.lives["monitor"]
     if sys.platform != "win32":
         os.nice(NICE)
-    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
-        if "cv2" in os.environ.get(name, ""):  # `import cv2` points Qt to plugins of its own, which do not fit ours
-            del os.environ[name]
+    keep_own_plugins()
     check_display()
     from PySide6.QtWidgets import QApplication
 
@@ -39,6 +37,13 @@ def run(segment: Segment, config: MonitorConfig) -> None:
     window.start()
     life.running(application.platformName())
     application.exec()
+
+
+def keep_own_plugins() -> None:
+    """`import cv2` points every Qt to plugins of its own, which do not fit this one."""
+    for name in ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR"):
+        if "cv2" in os.environ.get(name, ""):
+            del os.environ[name]
 
 
 def check_display() -> None:

@@ -315,8 +315,8 @@ private:
         int rows, columns;
     };
 
-    // The block / unit, rounded, [rows][columns]; the unit lets the largest entry be `most` and the magnitudes sum to no
-    // more than `sum` (rounding may add 1/2 per row). Balanced: the rounding errors of a column cancel, which takes
+    // The block / unit, rounded, [rows][columns]; the unit lets the largest entry be `most` and the magnitudes sum to
+    // no more than `sum` (rounding may add 1/2 per row). Balanced: the rounding errors of a column cancel, which takes
     // their mean away from inputs that are never negative (1.5 dB behind a rectifier).
     std::vector<int> quantise(const Block& b, double most, double sum, bool balanced, float* units) {
         std::vector<int> whole(static_cast<size_t>(b.rows) * b.columns);
@@ -418,14 +418,21 @@ private:
     // 12-bit weights; `bias`, of gate outputs only, is that of the product.
     Fixed pack_int12(const Block& b, float* bias) {
         float* unit = arena_.take<float>(b.columns);
-        const std::vector<int> whole = quantise(b, 2047.0, 65535.0, false, unit);
+        // 2039 is 16 * 127 + 7: the upper eight bits hold it whichever sign the lower four have.
+        const std::vector<int> whole = quantise(b, 2039.0, 65535.0, false, unit);
         if (!isa_.digits) return {lay_out<int16_t>(whole, b.rows, b.columns, 2, isa_.int_tile), unit, nullptr};
-        const auto at = [&](int row, int column) { return whole[static_cast<size_t>(row) * b.columns + column]; };
-        const auto low = [](int v) { return v & 15; };
+        size_t bytes = 0;
+        std::vector<bool> is_signed(b.columns);
+        tiles(b.columns, isa_.int_tile, [&](int column, int width) {
+            bytes += int12_bytes(width / isa_.lanes, isa_.digits) * isa_.lanes * b.rows;
+            for (int c = column + width / 2; c < column + width && width > isa_.lanes; ++c) is_signed[c] = true;
+        });
+        const auto at = [&](int row, int c) { return whole[static_cast<size_t>(row) * b.columns + c]; };
+        const auto low = [&](int row, int c) { return is_signed[c] ? ((at(row, c) + 8) & 15) - 8 : at(row, c) & 15; };
         float* offset = bias ? nullptr : arena_.take<float>(b.columns);
         for (int c = 0; c < b.columns; ++c) {
             double added = 0.0;
-            for (int row = 0; row < b.rows; ++row) added += 32768.0 * at(row, c) - 127.5 * low(at(row, c));
+            for (int row = 0; row < b.rows; ++row) added += 32768.0 * at(row, c) - 127.5 * low(row, c);
             if (bias) {
                 bias[c] -= static_cast<float>(kFixedStep * unit[c] * added);
             } else {
@@ -433,10 +440,6 @@ private:
             }
             unit[c] *= 16.0f;
         }
-        size_t bytes = 0;
-        tiles(b.columns, isa_.int_tile, [&](int, int width) {
-            bytes += int12_bytes(width / isa_.lanes, isa_.digits) * isa_.lanes * b.rows;
-        });
         int8_t* to = arena_.take<int8_t>(bytes);
         const Fixed fixed{to, unit, offset};
         tiles(b.columns, isa_.int_tile, [&](int column, int width) {
@@ -444,18 +447,34 @@ private:
             const int half = pairs ? width / 2 : width;
             for (int row = 0; row < b.rows; row += 4) {
                 for (int c = column; c < column + width; ++c) {
-                    for (int k = row; k < row + 4; ++k) *to++ = static_cast<int8_t>((at(k, c) - low(at(k, c))) / 16);
+                    for (int k = row; k < row + 4; ++k) *to++ = static_cast<int8_t>((at(k, c) - low(k, c)) / 16);
                 }
-                // Lower four bits: the second half of the tile's columns in the upper nibbles.
                 for (int c = column; c < column + half; ++c) {
                     for (int k = row; k < row + 4; ++k) {
-                        const int upper = pairs ? low(at(k, c + half)) : 0;
-                        *to++ = static_cast<int8_t>(low(at(k, c)) | upper << 4);
+                        *to++ = static_cast<int8_t>(low(k, c) + (pairs ? 16 * low(k, c + half) : 0));
                     }
                 }
             }
         });
         return fixed;
+    }
+
+    // A matrix or vector [rows, 2R] of the gate's arguments as the fixed-point plan has them: in each tile those of
+    // tanh before those of the sigmoid of the same outputs, times their factors.
+    std::vector<float> gate_order(const float* w, int rows) const {
+        const int r = n_.residual;
+        std::vector<float> ordered(static_cast<size_t>(rows) * 2 * r);
+        tiles(2 * r, isa_.int_tile, [&](int column, int width) {
+            for (int row = 0; row < rows; ++row) {
+                const float* from = w + static_cast<size_t>(row) * 2 * r + column / 2;
+                float* to = ordered.data() + static_cast<size_t>(row) * 2 * r + column;
+                for (int i = 0; i < width / 2; ++i) {
+                    to[i] = kTanhFactor * from[i];
+                    to[width / 2 + i] = kSigmoidFactor * from[r + i];
+                }
+            }
+        });
+        return ordered;
     }
 
     void pack(const nb::dict& tensors, bool fixed) {
@@ -484,7 +503,7 @@ private:
                 const auto skip_part = [&](int at, int columns) {
                     return pack_int8({skip_l + at, s, ri, columns}, skip_bias + at);
                 };
-                layer.fixed_now = pack_int12({now_l, 2 * r, ri, 2 * ri}, nullptr);
+                layer.fixed_now = pack_int12({gate_order(now_l, ri).data(), 2 * r, ri, 2 * ri}, nullptr);
                 if (residual_l) layer.fixed_residual = pack_int12({residual_l, r, ri, ri}, bias_l);
                 layer.fixed_skip[0] = skip_part(0, p.skip_split);
                 layer.fixed_skip[1] = skip_part(p.skip_split, si - p.skip_split);
@@ -561,12 +580,14 @@ private:
             const float* past_l = past.data() + l * r * 2 * r;
             if (fixed) {
                 const int widest = batch_tile(layer.batch, isa_.gemm_tile, isa_.int_tile);
-                layer.fixed_past = pack_int16({past_l, 2 * r, ri, 2 * ri}, widest);
+                layer.fixed_past = pack_int16({gate_order(past_l, ri).data(), 2 * r, ri, 2 * ri}, widest);
             } else {
                 layer.past = pack_matrix(past_l, ri, 2 * ri, batch_tile(layer.batch, isa_.gemm_tile, isa_.max_tile));
             }
-            layer.condition = pack(cond.data() + l * e * 2 * r, n_.conditioning, 2 * ri);
-            layer.bias = copy(bias.data() + l * 2 * r, 2 * r);
+            const float *cond_l = cond.data() + l * e * 2 * r, *bias_l = bias.data() + l * 2 * r;
+            layer.condition =
+                pack(fixed ? gate_order(cond_l, n_.conditioning).data() : cond_l, n_.conditioning, 2 * ri);
+            layer.bias = copy(fixed ? gate_order(bias_l, 1).data() : bias_l, 2 * r);
             layer.base = arena_.take<float>(2 * r);
         }
         p.layer = layers_.data();

@@ -18,6 +18,10 @@ constexpr int kGroup = 32;
 // A gate output or a scaled input of 1 is 32767 in fixed point.
 constexpr float kFixedStep = 1.0f / 32767.0f;
 
+// The fixed-point plan holds the arguments of tanh and sigmoid times -2 log2 e and -log2 e: their exponentials are then
+// powers of two.
+constexpr float kTanhFactor = -2.88539008f, kSigmoidFactor = -1.44269504f;
+
 // A matrix in int8, 12 bits or int16: integer = weight / unit of its column.
 struct Fixed {
     const int8_t* weights;  // in the order the instruction set's products want

@@ -73,10 +73,22 @@ LM_INLINE void v_store_int16(int16_t* p, V x) {
     _mm_store_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
 }
 
-LM_INLINE float v_largest(V x) {
-    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
-    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+LM_INLINE V v_abs(V x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+LM_INLINE float v_first(V x) { return _mm256_cvtss_f32(x); }
+LM_INLINE V v_estimate(V x) { return v_div(v_set(1.0f), x); }
+
+// The largest lane in every lane.
+LM_INLINE V v_spread_max(V x) {
+    x = _mm256_max_ps(x, _mm256_permute2f128_ps(x, x, 1));
+    x = _mm256_max_ps(x, _mm256_permute_ps(x, 0x4e));
+    return _mm256_max_ps(x, _mm256_permute_ps(x, 0xb1));
+}
+
+// x - floor(x) and the floor, for x clamped to -126 and more.
+LM_INLINE V v_fraction(V x, V* whole) {
+    x = v_max(x, v_set(-126.0f));
+    *whole = _mm256_floor_ps(x);
+    return v_sub(x, *whole);
 }
 
 LM_INLINE VI vi_zero() { return _mm256_setzero_si256(); }

@@ -64,7 +64,24 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
     return _mm_popcnt_u32(keep);
 }
 
-LM_INLINE float v_largest(V x) { return _mm512_reduce_max_ps(x); }
+LM_INLINE V v_abs(V x) { return _mm512_abs_ps(x); }
+LM_INLINE float v_first(V x) { return _mm512_cvtss_f32(x); }
+LM_INLINE V v_estimate(V x) { return _mm512_rcp14_ps(x); }
+
+// The largest lane in every lane.
+LM_INLINE V v_spread_max(V x) {
+    x = _mm512_max_ps(x, _mm512_shuffle_f32x4(x, x, 0x4e));
+    x = _mm512_max_ps(x, _mm512_shuffle_f32x4(x, x, 0xb1));
+    x = _mm512_max_ps(x, _mm512_permute_ps(x, 0x4e));
+    return _mm512_max_ps(x, _mm512_permute_ps(x, 0xb1));
+}
+
+// x - floor(x); whole is what v_scale needs of the rest: it takes the floor itself.
+LM_INLINE V v_fraction(V x, V* whole) {
+    *whole = x;
+    return _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+
 LM_INLINE VI vi_zero() { return _mm512_setzero_si512(); }
 LM_INLINE VI vi_load(const void* p) { return _mm512_load_si512(p); }
 LM_INLINE VI vi_add(VI a, VI b) { return _mm512_add_epi32(a, b); }
@@ -94,12 +111,16 @@ LM_INLINE const int16_t* fixed_row(const int16_t* x, int row) {
 }
 
 LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_sub(VI a, VI b) { return _mm512_sub_epi32(a, b); }
 template <int N>
-LM_INLINE VI vi_shift(VI x) {
+LM_INLINE VI vi_shift_left(VI x) {
     return _mm512_slli_epi32(x, N);
 }
-LM_INLINE VI vi_low_nibbles(VI x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
-LM_INLINE VI vi_high_nibbles(VI x) { return vi_low_nibbles(_mm512_srli_epi16(x, 4)); }
+template <int N>
+LM_INLINE VI vi_shift_right(VI x) {
+    return _mm512_srai_epi32(x, N);
+}
+LM_INLINE VI vi_upper_nibbles(VI x) { return _mm512_and_si512(x, _mm512_set1_epi8(-16)); }
 LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
 #if defined(__GNUC__) && !defined(__clang__)
     // GCC 12 copies every accumulator twice around the intrinsic, which halves the rate.

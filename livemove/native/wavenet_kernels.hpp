@@ -55,24 +55,23 @@ inline V v_gate(V a, V b) {
     return v_div(v_sub(one, ea), v_mul(v_add(one, ea), v_add(one, eb)));
 }
 
-// 2^x, x clamped to -126..126; relative error below 4e-6 (degree 4).
+// 2^x for x up to 126; relative error below 4e-6 (degree 4 on the fraction).
 inline V v_exp2_coarse(V x) {
-    x = v_min(v_max(x, v_set(-126.0f)), v_set(126.0f));
-    const V n = v_round(x), r = v_sub(x, n);
-    V p = v_set(9.5701013e-3f);
-    p = v_fma(p, r, v_set(5.5917863e-2f));
-    p = v_fma(p, r, v_set(2.4024744e-1f));
-    p = v_fma(p, r, v_set(6.9312179e-1f));
-    p = v_fma(p, r, v_set(9.9999928e-1f));
-    return v_scale(p, n);
+    V whole;
+    const V r = v_fraction(x, &whole);
+    V p = v_set(1.3534168e-2f);
+    p = v_fma(p, r, v_set(5.2011464e-2f));
+    p = v_fma(p, r, v_set(2.4144275e-1f));
+    p = v_fma(p, r, v_set(6.9300383e-1f));
+    p = v_fma(p, r, v_set(1.0000026f));
+    return v_scale(p, whole);
 }
 
-// As v_gate with an absolute error below 1e-5, a third of the step of the fixed-point result. The powers stay finite:
-// a counts from -10 up, b from -40.
-inline V v_gate_coarse(V a, V b) {
-    const V one = v_set(1.0f);
-    const V ea = v_exp2_coarse(v_mul(v_max(a, v_set(-10.0f)), v_set(-2.88539008f)));
-    const V eb = v_exp2_coarse(v_mul(v_max(b, v_set(-40.0f)), v_set(-1.44269504f)));
+// v_gate(x / kTanhFactor, y / kSigmoidFactor) with an absolute error below 1e-5, a third of the step of the fixed-point
+// result: the packer puts the factors into the weights.
+inline V v_gate_coarse(V x, V y) {
+    const V one = v_set(1.0f), most = v_set(60.0f);
+    const V ea = v_exp2_coarse(v_min(x, most)), eb = v_exp2_coarse(v_min(y, most));
     return v_div(v_sub(one, ea), v_mul(v_add(one, ea), v_add(one, eb)));
 }
 
@@ -276,12 +275,12 @@ LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRIC
 #if LM_DIGITS
 // int8 and 12-bit products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned
 // digits of x + 32768 (of x itself behind a rectifier): the high bytes, and `apart` bytes further the low ones. int8
-// weights lie as [tile][four rows][column][4]; 12-bit ones as their signed upper eight bits like that, then their lower
-// four, two columns to a byte. What the 32768 adds to a column is a constant times the input's scale: it stands in a
-// bias where that scale is known, in `offset` where not.
+// weights lie as [tile][four rows][column][4]; 12-bit ones as their upper eight bits like that, then their lower four,
+// two columns to a byte: those of the tile's first half unsigned in the lower nibble, of its second half signed in the
+// upper one. What the 32768 adds to a column is a constant times the input's scale: it stands in a bias where that
+// scale is known, in `offset` where not.
 template <int T>
-LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, int apart,
-                         const float* LM_RESTRICT unit, float scale, float* LM_RESTRICT sum) {
+LM_INLINE void sum_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, int apart, V (&total)[T]) {
     const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + apart;
     VI coarse[T], fine[T];
     LM_UNROLL
@@ -295,25 +294,21 @@ LM_INLINE void tile_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows
             fine[i] = vi_dot(fine[i], l, weight);
         }
     }
-    const V factor = v_set(scale), digit = v_set(256.0f);
     LM_UNROLL
-    for (int i = 0; i < T; ++i) {
-        const V whole = v_fma(digit, vi_float(coarse[i]), vi_float(fine[i]));
-        v_store(sum + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), whole, v_load(sum + i * LANES)));
-    }
+    for (int i = 0; i < T; ++i) total[i] = v_fma(v_set(256.0f), vi_float(coarse[i]), vi_float(fine[i]));
 }
 
-// The lower digit of the input times the lower four bits of the weight is left out but for its mean: it is 1e-4 of the
-// rounding of the weights. The unit is that of 16 times the product.
+// A sixteenth of x @ w. The lower digit of the input times the lower four bits of the weight is left out but for its
+// mean: it is 1e-4 of the rounding of the weights.
 template <int T>
-LM_INLINE void tile_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
-                          const float* LM_RESTRICT offset, float scale, const float* init, const float* init_2,
-                          float* y) {
+LM_INLINE void sum_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, V (&total)[T]) {
     constexpr int PAIRS = T > 1 ? T / 2 : 1;
     const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
-    VI coarse[T], middle[T], fine[T];
+    VI coarse[T], middle[T], both[PAIRS], upper[PAIRS];
     LM_UNROLL
-    for (int i = 0; i < T; ++i) coarse[i] = middle[i] = fine[i] = vi_zero();
+    for (int i = 0; i < T; ++i) coarse[i] = middle[i] = vi_zero();
+    LM_UNROLL
+    for (int i = 0; i < PAIRS; ++i) both[i] = upper[i] = vi_zero();
     for (int row = 0; row < rows; row += 4, w += 4 * (T + PAIRS) * LANES) {
         const VI h = vi_broadcast(high + row), l = vi_broadcast(low + row);
         LM_UNROLL
@@ -325,19 +320,14 @@ LM_INLINE void tile_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int row
         LM_UNROLL
         for (int i = 0; i < PAIRS; ++i) {
             const VI nibbles = vi_load(w + 4 * (T + i) * LANES);
-            fine[i] = vi_dot(fine[i], h, vi_low_nibbles(nibbles));
-            if constexpr (T > 1) fine[PAIRS + i] = vi_dot(fine[PAIRS + i], h, vi_high_nibbles(nibbles));
+            both[i] = vi_dot(both[i], h, nibbles);
+            if constexpr (T > 1) upper[i] = vi_dot(upper[i], h, vi_upper_nibbles(nibbles));
         }
     }
-    const V factor = v_set(scale), digit = v_set(16.0f);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        const VI upper = vi_add(vi_shift<4>(coarse[i]), fine[i]);
-        const V whole = v_fma(digit, vi_float(upper), vi_float(middle[i]));
-        V start = v_load(init + i * LANES);
-        if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
-        if (offset) start = v_sub(start, v_mul(factor, v_load(offset + i * LANES)));
-        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), whole, start));
+        const VI fine = i < PAIRS ? vi_sub(both[i], upper[i]) : vi_shift_right<4>(upper[i - PAIRS]);
+        total[i] = v_fma(v_set(16.0f), vi_float(vi_add(vi_shift_left<4>(coarse[i]), fine)), vi_float(middle[i]));
     }
 }
 #else
@@ -348,34 +338,36 @@ LM_INLINE void v_store_rectified(int16_t* row, int index, int, V x) { v_store_in
 LM_INLINE const int16_t* fixed_row(const int16_t* x, int row) { return x + row; }
 
 template <int T>
-LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, int, const float* LM_RESTRICT unit, float scale,
-                         float* LM_RESTRICT sum) {
-    VI total[1][T];
-    sum_pairs<1, T>(w, x, rows, 0, total);
-    const V factor = v_set(scale);
+LM_INLINE void sum_int8(const int8_t* w, const int16_t* x, int rows, int, V (&total)[T]) {
+    VI whole[1][T];
+    sum_pairs<1, T>(w, x, rows, 0, whole);
     LM_UNROLL
-    for (int i = 0; i < T; ++i) {
-        const V by = v_mul(factor, v_load(unit + i * LANES));
-        v_store(sum + i * LANES, v_fma(by, vi_float(total[0][i]), v_load(sum + i * LANES)));
-    }
+    for (int i = 0; i < T; ++i) total[i] = vi_float(whole[0][i]);
 }
 
 template <int T>
-LM_INLINE void tile_int12(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const float*,
-                          float scale, const float* init, const float* init_2, float* y) {
-    VI total[1][T];
-    sum_pairs<1, T>(reinterpret_cast<const int16_t*>(w), x, rows, 0, total);
-    const V factor = v_set(scale);
+LM_INLINE void sum_int12(const int8_t* w, const int16_t* x, int rows, V (&total)[T]) {
+    VI whole[1][T];
+    sum_pairs<1, T>(reinterpret_cast<const int16_t*>(w), x, rows, 0, whole);
     LM_UNROLL
-    for (int i = 0; i < T; ++i) {
-        V start = v_load(init + i * LANES);
-        if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
-        v_store(y + i * LANES, v_fma(v_mul(factor, v_load(unit + i * LANES)), vi_float(total[0][i]), start));
-    }
+    for (int i = 0; i < T; ++i) total[i] = vi_float(whole[0][i]);
 }
 #endif
 
 // sum += scale * unit * (x @ w), int8 weights; the two digits of an input are `apart` bytes apart.
+template <int T>
+LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, int apart, const float* LM_RESTRICT unit,
+                         float scale, float* LM_RESTRICT sum) {
+    V total[T];
+    sum_int8<T>(w, x, rows, apart, total);
+    const V factor = v_set(scale);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        const V by = v_mul(factor, v_load(unit + i * LANES));
+        v_store(sum + i * LANES, v_fma(by, total[i], v_load(sum + i * LANES)));
+    }
+}
+
 inline void product_int8(const Fixed& f, const int16_t* x, int rows, int apart, int columns, float scale, float* sum) {
     const int8_t* w = f.weights;
     for (int at = 0; at < columns;) {
@@ -391,22 +383,70 @@ inline void product_int8(const Fixed& f, const int16_t* x, int rows, int apart, 
     }
 }
 
-// y = init (+ init_2) + scale * (unit * (x @ w) - offset), 12-bit weights.
-inline void product_int12(const Fixed& f, const int16_t* x, int rows, int columns, float scale, const float* init,
-                          const float* init_2, float* y) {
+// The residual of a layer, 12-bit weights: y = h + bias + kFixedStep * unit * (x @ w).
+template <int T>
+LM_INLINE void tile_residual(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const float* h,
+                             const float* LM_RESTRICT bias, float* y) {
+    V total[T];
+    sum_int12<T>(w, x, rows, total);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        const V start = v_add(v_load(h + i * LANES), v_load(bias + i * LANES));
+        v_store(y + i * LANES, v_fma(v_mul(v_set(kFixedStep), v_load(unit + i * LANES)), total[i], start));
+    }
+}
+
+inline void residual_fixed(const Fixed& f, const int16_t* x, int r, const float* h, const float* bias, float* y) {
     const int8_t* w = f.weights;
-    for (int at = 0; at < columns;) {
-        const int tile = next_tile((columns - at) / LANES, INT_TILE);
-        const float *u = f.unit + at, *a = init + at, *b = init_2 ? init_2 + at : nullptr;
-        const float* o = f.offset ? f.offset + at : nullptr;
+    for (int at = 0; at < r;) {
+        const int tile = next_tile((r - at) / LANES, INT_TILE);
         switch (tile) {
-            case 8: tile_int12<8>(w, x, rows, u, o, scale, a, b, y + at); break;
-            case 4: tile_int12<4>(w, x, rows, u, o, scale, a, b, y + at); break;
-            case 2: tile_int12<2>(w, x, rows, u, o, scale, a, b, y + at); break;
-            default: tile_int12<1>(w, x, rows, u, o, scale, a, b, y + at); break;
+            case 8: tile_residual<8>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
+            case 4: tile_residual<4>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
+            case 2: tile_residual<2>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
+            default: tile_residual<1>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
         }
         at += tile * LANES;
-        w += int12_bytes(tile, LM_DIGITS) * LANES * rows;
+        w += int12_bytes(tile, LM_DIGITS) * LANES * r;
+    }
+}
+
+// Present tap and gate of a layer, 12-bit weights, in the order of columns of `gate_order` (wavenet.cpp): a tile holds
+// the arguments of the tanh of T / 2 vectors, then those of their sigmoid. z = ahead + base + scale * (unit * (x @ w) -
+// offset) stays in registers; g in fixed point.
+template <int T>
+LM_INLINE void tile_gated(const int8_t* w, const int16_t* x, int r, const float* LM_RESTRICT unit,
+                          const float* LM_RESTRICT offset, float scale, const float* LM_RESTRICT ahead,
+                          const float* LM_RESTRICT base, int16_t* g, int at) {
+    V z[T];
+    sum_int12<T>(w, x, r, z);
+    const V factor = v_set(scale);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) {
+        V start = v_add(v_load(ahead + i * LANES), v_load(base + i * LANES));
+        if (LM_DIGITS) start = v_sub(start, v_mul(factor, v_load(offset + i * LANES)));
+        z[i] = v_fma(v_mul(factor, v_load(unit + i * LANES)), z[i], start);
+    }
+    LM_UNROLL
+    for (int i = 0; i < T / 2; ++i) {
+        const V gate = v_gate_coarse(z[i], z[T / 2 + i]);
+        v_store_fixed(g, at + i * LANES, r, v_mul(gate, v_set(32767.0f)));
+    }
+}
+
+inline void gated_fixed(const Layer& layer, const int16_t* x, int r, float scale, const float* ahead, int16_t* g) {
+    const Fixed& f = layer.fixed_now;
+    const int8_t* w = f.weights;
+    for (int at = 0; at < 2 * r;) {
+        const int tile = next_tile((2 * r - at) / LANES, INT_TILE);  // never 1: 2R is an even number of vectors
+        const float *u = f.unit + at, *o = f.offset + at, *a = ahead + at, *b = layer.base + at;
+        switch (tile) {
+            case 8: tile_gated<8>(w, x, r, u, o, scale, a, b, g, at / 2); break;
+            case 4: tile_gated<4>(w, x, r, u, o, scale, a, b, g, at / 2); break;
+            default: tile_gated<2>(w, x, r, u, o, scale, a, b, g, at / 2); break;
+        }
+        at += tile * LANES;
+        w += int12_bytes(tile, LM_DIGITS) * LANES * r;
     }
 }
 
@@ -449,39 +489,33 @@ inline void batch_int16(const Fixed& f, const int16_t* x, int rows, int columns,
     }
 }
 
-// What one step of x in fixed point is worth when its largest magnitude becomes `most`.
-inline float fixed_step(const float* x, int count, float most) {
+// The factor that brings the largest magnitude of x just below `most`.
+LM_INLINE V fixed_factor(const float* x, int count, float most) {
     V largest = v_set(1e-20f);
-    for (int i = 0; i < count; i += LANES) {
-        const V v = v_load(x + i);
-        largest = v_max(largest, v_max(v, v_sub(v_set(0.0f), v)));
-    }
-    return v_largest(largest) / most;
+    for (int i = 0; i < count; i += LANES) largest = v_max(largest, v_abs(v_load(x + i)));
+    return v_mul(v_estimate(v_spread_max(largest)), v_set(most * 0.9999f));  // the estimate may be 1 / 2^14 too large
 }
 
 // x as signed fixed point for int8 and 12-bit products; returns the value of one step.
 inline float to_fixed(const float* x, int count, int16_t* y) {
-    const float step = fixed_step(x, count, 32767.0f);
-    const V scale = v_set(1.0f / step);
-    for (int i = 0; i < count; i += LANES) v_store_fixed(y, i, count, v_mul(v_load(x + i), scale));
-    return step;
+    const V factor = fixed_factor(x, count, 32767.0f);
+    for (int i = 0; i < count; i += LANES) v_store_fixed(y, i, count, v_mul(v_load(x + i), factor));
+    return 1.0f / v_first(factor);
 }
 
 // The same for int16 products.
 inline float to_int16(const float* x, int count, int16_t* y) {
-    const float step = fixed_step(x, count, 32767.0f);
-    const V scale = v_set(1.0f / step);
-    for (int i = 0; i < count; i += LANES) v_store_int16(y + i, v_mul(v_load(x + i), scale));
-    return step;
+    const V factor = fixed_factor(x, count, 32767.0f);
+    for (int i = 0; i < count; i += LANES) v_store_int16(y + i, v_mul(v_load(x + i), factor));
+    return 1.0f / v_first(factor);
 }
 
 // relu(x), in place and as unsigned fixed point for int8 products.
 inline float to_rectified(float* x, int count, int16_t* y) {
     for (int i = 0; i < count; i += LANES) v_store(x + i, v_max(v_load(x + i), v_set(0.0f)));
-    const float step = fixed_step(x, count, RECTIFIED);
-    const V scale = v_set(1.0f / step);
-    for (int i = 0; i < count; i += LANES) v_store_rectified(y, i, count, v_mul(v_load(x + i), scale));
-    return step;
+    const V factor = fixed_factor(x, count, RECTIFIED);
+    for (int i = 0; i < count; i += LANES) v_store_rectified(y, i, count, v_mul(v_load(x + i), factor));
+    return 1.0f / v_first(factor);
 }
 
 // The past taps of a layer for its `batch` steps from `first` on, known now because the layer looks `dilation` >= batch
@@ -582,7 +616,7 @@ inline void head_fixed(const Fixed* group, float* x, int rows, int columns, cons
 
 // Layers and head in fixed point. The two halves of a layer's skip product fill the latencies of the next layer: of the
 // range of its input, and of its gate.
-inline void fixed_step_of(const Plan& plan, const float* h) {
+inline void fixed_point_step(const Plan& plan, const float* h) {
     const int r = plan.residual;
     const auto skip = [&](int l, int half) {
         const Fixed& f = plan.layer[l].fixed_skip[half];
@@ -594,17 +628,12 @@ inline void fixed_step_of(const Plan& plan, const float* h) {
         int16_t* g = plan.gated_fixed + (l & 1) * r;
         const float step = to_fixed(h, r, plan.input_fixed);
         if (l > 0) skip(l - 1, 0);
-        product_int12(layer.fixed_now, plan.input_fixed, r, 2 * r, step, layer.ahead + turn_of(layer, plan.step) * 2 * r,
-                      layer.base, plan.z);
-        for (int i = 0; i < r; i += LANES) {
-            const V gate = v_gate_coarse(v_load(plan.z + i), v_load(plan.z + r + i));
-            v_store_fixed(g, i, r, v_mul(gate, v_set(32767.0f)));
-        }
+        gated_fixed(layer, plan.input_fixed, r, step, layer.ahead + turn_of(layer, plan.step) * 2 * r, g);
         if (l > 0) skip(l - 1, 1);
         if (l == plan.layers - 1) break;
         const Layer& next = plan.layer[l + 1];
         float* to = next.ring + (plan.step & next.mask) * r;
-        product_int12(layer.fixed_residual, g, r, r, kFixedStep, h, layer.residual_bias, to);
+        residual_fixed(layer.fixed_residual, g, r, h, layer.residual_bias, to);
         h = to;
     }
     skip(plan.layers - 1, 0);
@@ -624,7 +653,7 @@ inline void network_step(const Plan& plan, int at) {
     const float* h = first_input(plan, at);
     for (int i = 0; i < plan.skip; i += LANES) v_store(plan.sum + i, v_load(plan.skip_bias + i));
     if (plan.fixed) {
-        fixed_step_of(plan, h);
+        fixed_point_step(plan, h);
     } else {
         float_step(plan, h);
     }
@@ -773,7 +802,9 @@ void evaluate(int which, const float* x, float* y, int count) {
             case 0: result = v_exp(v); break;
             case 1: result = v_log(v); break;
             case 2: result = v_gate(v, v_load_unaligned(x + count + i)); break;
-            default: result = v_gate_coarse(v, v_load_unaligned(x + count + i)); break;
+            default:
+                result = v_gate_coarse(v_mul(v, v_set(kTanhFactor)),
+                                       v_mul(v_load_unaligned(x + count + i), v_set(kSigmoidFactor)));
         }
         v_store_unaligned(y + i, result);
     }

@@ -124,10 +124,26 @@ LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where
 LM_INLINE void v_store_int16(int16_t* p, V x) {
     for (int i = 0; i < LANES; ++i) p[i] = static_cast<int16_t>(lrintf(x[i]));
 }
-LM_INLINE float v_largest(V x) {
+LM_INLINE V v_abs(V x) {
+    for (int i = 0; i < LANES; ++i) x[i] = x[i] < 0.0f ? -x[i] : x[i];
+    return x;
+}
+LM_INLINE float v_first(V x) { return x[0]; }
+LM_INLINE V v_estimate(V x) { return v_div(v_set(1.0f), x); }
+
+// The largest lane in every lane.
+LM_INLINE V v_spread_max(V x) {
     float largest = x[0];
     for (int i = 1; i < LANES; ++i) largest = x[i] > largest ? x[i] : largest;
-    return largest;
+    return v_set(largest);
+}
+
+// x - floor(x) and the floor, for x clamped to -126 and more.
+LM_INLINE V v_fraction(V x, V* whole) {
+    x = v_max(x, v_set(-126.0f));
+    const V near = v_round(x);
+    *whole = v_select_le(near, x, near, v_sub(near, v_set(1.0f)));
+    return v_sub(x, *whole);
 }
 
 LM_INLINE VI vi_zero() {

@@ -30,8 +30,8 @@ else:
     _why = ""
 
 PRECISIONS = ("fp16", "int8")
-"""fp16: every matrix in binary16. int8: fixed point with one unit per column: skip and first head matrix in int8, the
-layers' own matrices in 12 bits, inputs in 16; the rest (past taps, last head matrix, input) as in fp16."""
+"""fp16: every matrix in binary16. int8: fixed point with one unit per column: skip and head in int8, a layer's present
+tap and residual in 12 bits, its past tap and all inputs in 16; condition and input as in fp16."""
 
 LARGEST_HALF = 65504.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.demo import pose_at
-from livemove.contracts import Float32
+from livemove.contracts import HOP, Float32, LivemoveError
 from livemove.render import RenderConfig
 from livemove.synthesis import make_engine
-from training import clip_scores, evaluate, metrics, procedural
+from livemove.synthesis.reference import ReferenceEngine
+from training import clip_scores, corpus_scores, evaluate, metrics, procedural
+from training.corpus import Clip, Corpus, Writer, packed, write_clip
 
 RATE = procedural.SAMPLE_RATE
 THEREMIN = Path(__file__).parents[1] / "models" / "theremin"
@@ -106,3 +109,54 @@ def test_a_real_dancer_is_scored(dancer_clip: Path, pose_model: Path, tmp_path: 
     found = clip_scores.scores(bundle, make_engine("native", bundle), watched)
     assert 2 <= found["kinematic_beats"] <= 18
     assert 0.0 <= found["alignment"] <= 1.0
+
+
+# --- a corpus -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Corpus:
+    """Two held-out clips of three seconds of theremin, one played by the demo dancer's poses."""
+    spec = procedural.theremin_spec()
+    writer = Writer(tmp_path / "corpus", RATE, "full", {"controls": spec.channels})
+    hops = round(3 * RATE / HOP)
+    for number, split in enumerate(("train", "valid", "valid")):
+        track = procedural.controls(np.random.default_rng(number), hops)
+        audio = procedural.tone(track, 0.0)
+        poses = [pose_at(i / 30, i) for i in range(90)] if number == 2 else []
+        arrays = {"controls": track, **(packed(poses) if poses else {})}
+        clip = Clip(
+            split, "none", f"clip{number}", "made", tracks=("controls",), hops=hops, seconds=3.0, frames=len(poses)
+        )
+        write_clip(writer.root, clip, audio, RATE, arrays)
+        writer.record(clip)
+    writer.close()
+    return Corpus(writer.root)
+
+
+def test_a_model_expects_its_own_kind_of_sound_and_by_its_own_channels(corpus: Corpus) -> None:
+    bundle = load_bundle(THEREMIN)
+    found = corpus_scores.scores(bundle, make_engine("native", bundle), corpus, 0.5)
+    assert found["split"] == "valid"
+    assert found["windows"] == 4
+    assert found["nll_bits"] < found["nll_bits_shuffled"] - 0.5
+    assert found["ignores_channels"] is False
+    assert found["spectral_distance_db"] < 0.8 * found["spectral_distance_db_shuffled"]
+    assert {"alignment", "alignment_shuffled", "dance_hit", "music_coverage"} <= set(found["dance"])
+    assert found["dance"]["music_coverage"] > 0
+
+
+def test_a_model_that_does_not_listen_is_told_so(corpus: Corpus, small_bundle: Bundle) -> None:
+    deaf = {name: np.zeros_like(w) if name == "conditioner.weight" else w for name, w in small_bundle.weights.items()}
+    spec = dataclasses.replace(small_bundle.spec, phase=None)
+    deaf.pop("input.phase", None)
+    bundle = dataclasses.replace(small_bundle, spec=spec, weights=deaf)
+    found = corpus_scores.scores(bundle, ReferenceEngine(spec, deaf), corpus, 1.0)
+    assert found["nll_bits"] == pytest.approx(found["nll_bits_shuffled"], abs=1e-6)
+    assert found["ignores_channels"] is True
+
+
+def test_a_corpus_of_another_rate_is_named(corpus: Corpus, small_bundle: Bundle) -> None:
+    bundle = dataclasses.replace(small_bundle, spec=dataclasses.replace(small_bundle.spec, sample_rate=16000))
+    with pytest.raises(LivemoveError, match="--sample-rate 16000"):
+        corpus_scores.scores(bundle, ReferenceEngine(bundle.spec, bundle.weights), corpus, 1.0)

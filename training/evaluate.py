@@ -1,7 +1,8 @@
 """Measure a model: `python training/evaluate.py --model models/theremin --json`.
 
-Plays held-out control tracks through the bundle's own engine, freely sampled as on stage, and measures what came out.
-The same measures of the sound it was trained on stand beside them as "ceiling": what the tracker and the fit can see.
+A model with the theremin's channels plays held-out control tracks, freely sampled as on stage; the same measures of the
+sound it was trained on stand beside them as "ceiling": what the tracker and the fit can see. --data scores any model on
+a corpus's held-out clips, --clip on a dancer; beside those stands a control that was given another dancer's movement.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec, Weights
 from livemove.synthesis import pqmf
 from livemove.synthesis.engines import make_engine
-from training import clip_scores, likelihood, metrics, procedural, report
+from training import clip_scores, corpus_scores, likelihood, metrics, procedural, report
+from training.corpus import Corpus
 
 REST_S = 0.1
 """Loudness must have been 0 for this long before a hop counts as rest."""
@@ -152,10 +154,11 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="models/theremin", help="bundle: a folder or the name of an installed model")
     parser.add_argument("--engine", default="auto", help="auto, native, onnx or reference")
     parser.add_argument("--temperature", type=float, default=None, help="of the sampling; the model's own if not given")
-    parser.add_argument("--tracks", type=int, default=16, help="held-out control tracks")
+    parser.add_argument("--tracks", type=int, default=16, help="held-out control tracks of a pitched model")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of a track")
-    parser.add_argument("--clip", type=Path, default=None, help="a film of a dancer: score the sound it makes, too")
-    parser.add_argument("--stranger", type=Path, default=None, help="another film, whose poses are the control")
+    parser.add_argument("--data", type=Path, default=None, help="a prepared corpus: score what it holds out")
+    parser.add_argument("--clip", type=Path, default=None, help="a film of a dancer: score the sound it makes")
+    parser.add_argument("--stranger", type=Path, default=None, help="another film, whose poses are the clip's control")
     parser.add_argument("--pose", default="full", choices=("full", "lite"), help="pose model for the films")
     parser.add_argument("--pose-model", type=Path, default=None, help="its file, if it is not to be fetched")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -163,37 +166,57 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def everything(args: argparse.Namespace) -> tuple[dict[str, Any], list[Heard], int]:
+    """(all figures asked for, what was heard of a pitched model, sample rate). Raises LivemoveError."""
+    bundle = load_bundle(args.model)
+    spec = bundle.spec
+    engine = make_engine(args.engine, bundle)
+    corpus = Corpus(args.data) if args.data else None
+    watched = [
+        clip_scores.watch(clip, bundle.path, args.pose, args.pose_model) for clip in (args.clip, args.stranger) if clip
+    ]
+    temperature = spec.temperature if args.temperature is None else args.temperature
+    heard: list[Heard] = []
+    if spec.sample_rate == procedural.SAMPLE_RATE and spec.channels == procedural.theremin_spec().channels:
+        heard = listen(engine, temperature, args.tracks, args.seconds, quiet=args.json)
+        result = figures_of(engine, bundle.weights, temperature, heard)
+    elif corpus or watched:
+        result = {"model": spec.name, "engine": engine.name, "temperature": temperature, "ceiling": {}}
+    else:
+        names = ", ".join(spec.channel_names[:4]) + (" ..." if len(spec.channels) > 4 else "")
+        raise LivemoveError(
+            f"{spec.name}: played by {names}, not by the theremin's channels: name sound it has not heard with --data "
+            "DATA (see training/prepare.py), or a dancer with --clip FILM"
+        )
+    if corpus:
+        result["data"] = corpus_scores.scores(bundle, engine, corpus, temperature)
+    if watched:
+        result["clip"] = clip_scores.scores(bundle, engine, *watched)
+    return result, heard, spec.sample_rate
+
+
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
     try:
-        bundle = load_bundle(args.model)
-        engine = make_engine(args.engine, bundle)
-        watched = [
-            clip_scores.watch(clip, bundle.path, args.pose, args.pose_model)
-            for clip in (args.clip, args.stranger)
-            if clip
-        ]
+        result, heard, rate = everything(args)
+        if args.report:
+            report.write(args.report, result, heard, rate)
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2
-    temperature = bundle.spec.temperature if args.temperature is None else args.temperature
-    heard = listen(engine, temperature, args.tracks, args.seconds, quiet=args.json)
-    result = figures_of(engine, bundle.weights, temperature, heard)
-    if watched:
-        result["clip"] = clip_scores.scores(bundle, engine, *watched)
-    if args.report:
-        try:
-            report.write(args.report, result, heard, bundle.spec.sample_rate)
-        except OSError as error:
-            print(f"{args.report}: cannot be written: {error.strerror}", file=sys.stderr)
-            return 2
+    except OSError as error:
+        print(f"{args.report}: cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     if args.json:
         print(json.dumps(result, indent=1))
         return 0
-    table = Table("figure", "model", "ceiling", title=f"{result['model']} on {result['engine']}")
-    for name, value, ceiling in report.rows(result):
-        table.add_row(name, value, ceiling)
-    Console().print(table)
+    table = Table("figure", "model", "beside it", title=f"{result['model']} on {result['engine']}")
+    for row in report.rows(result):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    for line in report.warnings(result):
+        console.print(f"[yellow]{line}")
     return 0
 
 

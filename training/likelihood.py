@@ -6,26 +6,27 @@ In: a spec, its weights, clips as training sees them. Out: bits per value, by ba
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livemove.contracts import Float32, Float64, ModelSpec, Weights
+from livemove.contracts import Float64, ModelSpec, Weights
 from training.wavenet import WaveNet, nats
 
 BITS = 1 / math.log(2)
 
 
-def bits(spec: ModelSpec, weights: Weights, clips: Sequence[dict[str, Float32]]) -> dict[str, object]:
+def bits(spec: ModelSpec, weights: Weights, clips: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
     """{"nll_bits": per value, "nll_bits_baseline", "nll_bits_by_band": [bands], "nll_bits_by_band_baseline": [bands]}.
 
-    clips: channels [hops, C] normalised, phases [steps, 2K], bands [steps, bands] (mulaw: class indices). With the
-    logistic head values are continuous and scaled by bands.scale, so bits are those of a density, and may be negative;
-    only differences mean something. Baseline: logistic head, the best linear prediction of each band from its own last
-    two values, with logistic residuals; mulaw, the classes' own frequencies.
+    clips: as training.feed gives them: channels [hops, C] normalised, phases [steps, 2K], bands [steps, bands] (mulaw:
+    class indices), style (0 if missing). With the logistic head values are continuous and scaled by bands.scale, so
+    bits are those of a density, and may be negative; only differences mean something. Baseline: logistic head, the best
+    linear prediction of each band from its own last two values, with logistic residuals; mulaw, the classes' own
+    frequencies.
     """
     network = WaveNet(spec)
     network.load_weights(weights)
@@ -37,7 +38,8 @@ def bits(spec: ModelSpec, weights: Weights, clips: Sequence[dict[str, Float32]])
             value = torch.from_numpy(clip["bands"])[None]
             value = value if spec.head == "mulaw" else value / scale
             channels, phases = torch.from_numpy(clip["channels"])[None], torch.from_numpy(clip["phases"])[None]
-            found = network(value, channels, phases, torch.zeros(1, dtype=torch.long))
+            style = torch.tensor([int(clip.get("style", 0))])
+            found = network(value, channels, phases, style)
             model.append(nats(spec, found, value)[0])
             values.append(value[0])
     of_model = torch.cat(model).double().mean(0).numpy() * BITS

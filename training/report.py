@@ -42,35 +42,55 @@ class Heard(Protocol):
 
 
 def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(name, model, ceiling) of every single figure, as text."""
+    """(name, model, what stands beside it: ceiling, baseline or control) of every single figure, as text."""
     for name, value in figures.items():
         if isinstance(value, float):
             ceiling = figures["ceiling"].get(name)
             yield name, f"{value:.3g}", "" if ceiling is None else f"{ceiling:.3g}"
-    own = figures.get("clip")
-    if own:
-        for name, value in own.items():
-            if isinstance(value, (int, float)):
-                control = own["shuffled"].get(name)
-                text = "" if control is None else f"{control:.3g} (another dance)"
-                yield f"clip: {name}", str(value) if isinstance(value, bool) else f"{value:.3g}", text
+    data, clip = figures.get("data", {}), figures.get("clip", {})
+    yield from _beside("data", {**data, **data.get("dance", {})})
+    yield from _beside(
+        "clip", {**clip, **{f"{name}_shuffled": value for name, value in clip.get("shuffled", {}).items()}}
+    )
+
+
+def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Single figures of one part; NAME_shuffled and NAME_baseline beside NAME."""
+    for name, value in found.items():
+        if not isinstance(value, (bool, int, float)) or name.endswith(("_shuffled", "_baseline")):
+            continue
+        text = str(value) if isinstance(value, (bool, int)) else f"{value:.3g}"
+        others = {"baseline": found.get(f"{name}_baseline"), "another's movement": found.get(f"{name}_shuffled")}
+        yield f"{where}: {name}", text, ", ".join(f"{v:.3g} ({k})" for k, v in others.items() if v is not None)
+
+
+def warnings(figures: dict[str, Any]) -> list[str]:
+    """What the controls say against the model."""
+    lines: list[str] = []
+    if figures.get("data", {}).get("ignores_channels"):
+        lines.append(
+            "It expects held-out sound no better by its channels than by another window's: it ignores them."
+        )
+    if figures.get("clip", {}).get("ignores_dancer"):
+        lines.append("The sound meets this dancer's beats no better than another dance's sound does.")
+    return lines
 
 
 def write(path: Path, figures: dict[str, Any], heard: Sequence[Heard], rate: int) -> None:
     """Raises OSError."""
     table = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{value}</td><td>{ceiling}</td></tr>"
-        for name, value, ceiling in rows(figures)
+        f"<tr><td>{html.escape(name)}</td><td>{value}</td><td>{html.escape(beside)}</td></tr>"
+        for name, value, beside in rows(figures)
     )
-    warning = ""
-    if figures.get("clip", {}).get("ignores_dancer"):
-        warning = "<p class=warn>The sound meets this dancer's beats no better than another dance's sound does.</p>"
-    plots = [_bands(figures), *(_track(h, rate) for h in heard[:SHOWN])]
+    against = "".join(f"<p class=warn>{html.escape(line)}</p>" for line in warnings(figures))
+    parts = [(figures, "control tracks"), (figures.get("data", {}), "held-out sound")]
+    plots = [_bands(part, title) for part, title in parts if "nll_bits_by_band" in part]
+    plots += [_track(h, rate) for h in heard[:SHOWN]]
     pictures = "".join(f'<p><img src="data:image/png;base64,{_png(plot)}"></p>' for plot in plots)
     title = html.escape(f"{figures['model']} on {figures['engine']}, temperature {figures['temperature']:g}")
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
-        f"<table><tr><th>figure</th><th>model</th><th>ceiling</th></tr>{table}</table>{warning}{pictures}",
+        f"<table><tr><th>figure</th><th>model</th><th>beside it</th></tr>{table}</table>{against}{pictures}",
         encoding="utf-8",
     )
 
@@ -81,14 +101,14 @@ def _png(figure: Figure) -> str:
     return base64.b64encode(data.getvalue()).decode()
 
 
-def _bands(figures: dict[str, Any]) -> Figure:
+def _bands(figures: dict[str, Any], title: str) -> Figure:
     """Bits per value, by band."""
     figure = Figure((9, 2.6), layout="constrained")
     axes = figure.subplots()
     at = np.arange(len(figures["nll_bits_by_band"]))
     axes.bar(at - 0.2, figures["nll_bits_by_band"], 0.4, label="model")
-    axes.bar(at + 0.2, figures["nll_bits_by_band_baseline"], 0.4, label="linear prediction")
-    axes.set(xlabel="band", ylabel="bits a value", title="negative log likelihood (lower is better)")
+    axes.bar(at + 0.2, figures["nll_bits_by_band_baseline"], 0.4, label="baseline")
+    axes.set(xlabel="band", ylabel="bits a value", title=f"negative log likelihood of {title} (lower is better)")
     axes.legend()
     return figure
 

@@ -23,7 +23,7 @@ import numpy as np
 from livemove.contracts import HOP, Engine, EngineError, Float32, ModelSpec, Weights
 from livemove.synthesis import settings
 
-ENGINES = ("native", "native-int8", "onnx", "reference")
+ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 SETTINGS = {"classic": settings.classic, "stage": settings.stage}
 SGEMM_SIZE = 1024
 ONE_THREAD = (
@@ -184,6 +184,10 @@ def _make(name: str, model: Model) -> tuple[Engine, str]:
         from livemove.synthesis.onnx import OnnxEngine
 
         return OnnxEngine(model.spec, model.onnx_path), "CPU, 1 thread"
+    if name == "cuda":
+        from livemove.synthesis.cuda import CudaEngine
+
+        return (engine := CudaEngine(model.spec, model.weights)), engine.detail
     from livemove.synthesis.reference import ReferenceEngine
 
     return ReferenceEngine(model.spec, model.weights), "NumPy"

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 PLAIN_STATUS_S = 5.0
 """How often perform says where it is when nobody watches a terminal."""
 
-ENGINES = ("auto", "native", "native-int8", "onnx", "reference")
+ENGINES = ("auto", "native", "native-int8", "cuda", "onnx", "reference")
 """What `synthesis.engine_names()` gives, known here without loading any."""
 
 PROVIDERS = ("cpu", "cuda", "coreml", "directml")
 """What `synthesis.onnx.PROVIDERS` knows, likewise."""
 
-BENCH_ENGINES = ("native", "native-int8", "onnx", "reference")
+BENCH_ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

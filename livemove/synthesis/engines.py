@@ -64,6 +64,8 @@ def _fastest(bundle: Bundle, provider: str) -> EngineChoice:
     refused: list[str] = []
     best: EngineChoice | None = None
     for name, make in _ENGINES.items():
+        if name == "cuda" and _no_gpu():
+            continue  # most machines have none: no reason to speak of
         try:
             engine = make(bundle, provider)
             realtime = _proven(engine, bundle)
@@ -77,6 +79,12 @@ def _fastest(bundle: Bundle, provider: str) -> EngineChoice:
     if best is None:
         raise EngineError(f"no engine can play {bundle.spec.name}: " + "; ".join(refused))
     return EngineChoice(best.engine, "; ".join([best.why, *refused]), best.realtime)
+
+
+def _no_gpu() -> bool:
+    from livemove.synthesis import cuda
+
+    return bool(cuda.why_not())
 
 
 def _proven(engine: Engine, bundle: Bundle) -> float:
@@ -121,6 +129,12 @@ def _native_int8(bundle: Bundle, _provider: str) -> Engine:
     return NativeEngine(bundle.spec, bundle.weights, precision="int8")
 
 
+def _cuda(bundle: Bundle, _provider: str) -> Engine:
+    from livemove.synthesis.cuda import CudaEngine
+
+    return CudaEngine(bundle.spec, bundle.weights)
+
+
 def _onnx(bundle: Bundle, provider: str) -> Engine:
     if bundle.onnx_path is None:
         raise EngineError(f"engine onnx: {bundle.path} has no generator.onnx; export the model again or use native")
@@ -140,6 +154,7 @@ def _reference(bundle: Bundle, _provider: str) -> Engine:
 _ENGINES: dict[str, Callable[[Bundle, str], Engine]] = {
     "native": _native,
     "native-int8": _native_int8,
+    "cuda": _cuda,
     "onnx": _onnx,
     "reference": _reference,
 }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from livemove import bench
 from livemove.bundle import list_bundles, load_bundle
-from livemove.contracts import BundleError, LivemoveError, weight_shapes
+from livemove.contracts import BundleError, EngineError, LivemoveError, weight_shapes
+from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
 
 
 def describe(path: Path) -> dict[str, object]:
@@ -33,6 +34,30 @@ def describe(path: Path) -> dict[str, object]:
         "styles": list(spec.styles),
         "onnx": bundle.onnx_path is not None,
     }
+
+
+def check(path: Path) -> list[dict[str, object]]:
+    """One model on every engine: {"model", "engine", "state", "detail"} each.
+
+    state: "true" (it reproduces the golden vector), "broken" (it does not, or the files are damaged), or "absent" (that
+    engine is not on this machine, or the model has no graph for it).
+    """
+    try:
+        bundle = load_bundle(path)
+    except BundleError as error:
+        return [{"model": path.name, "engine": "", "state": "broken", "detail": str(error)}]
+    rows: list[dict[str, object]] = []
+    for name in engine_names():
+        if name == "auto":
+            continue
+        try:
+            state, detail = "true", f"{choose_engine(name, bundle).realtime:.1f}x real time"
+        except UntrueEngineError as error:
+            state, detail = "broken", str(error)
+        except EngineError as error:
+            state, detail = "absent", str(error)
+        rows.append({"model": path.name, "engine": name, "state": state, "detail": detail})
+    return rows
 
 
 def style_index(style: str | None, model: Path) -> int:

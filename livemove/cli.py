@@ -408,27 +408,42 @@ def devices(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[check] [NAME|DIR]")
 @_json_option
-def models(name: str | None, as_json: bool) -> None:
-    """List the instruments, or describe the one called NAME (or in folder NAME).
+def models(names: tuple[str, ...], as_json: bool) -> None:
+    """List the instruments, describe the one called NAME (or in folder NAME), or check them.
+
+    check: are the files whole, and does every engine on this machine reproduce the golden vector? Exit code 1 if not.
 
     \b
     livemove models
     livemove models theremin
     livemove models --json
+    livemove models check
+    livemove models check theremin
     """
     from livemove.bundle import find_bundle, list_bundles, load_bundle
-    from livemove.catalogue import describe
+    from livemove.catalogue import check, describe
 
-    if name is not None and not as_json:
-        bundle = load_bundle(name)
+    checking, wanted = names[:1] == ("check",), names[1:] if names[:1] == ("check",) else names
+    if len(wanted) > 1:
+        raise click.UsageError(f"one model at a time, not {', '.join(wanted)}")
+    paths = [find_bundle(name) for name in wanted] or list_bundles()
+    if checking:
+        found = [row for path in paths for row in check(path)]
+        if as_json:
+            _print_json(found)
+        else:
+            _print_table(wording.checks(found))
+        click.get_current_context().exit(any(row["state"] == "broken" for row in found))
+    if wanted and not as_json:
+        bundle = load_bundle(paths[0])
         click.echo(bundle.description_path.read_text(encoding="utf-8").rstrip())
         click.echo(f"\nfolder: {bundle.path}")
         for c in bundle.spec.channels:
             click.echo(f"channel {c.name}: {c.minimum:g} to {c.maximum:g} {c.unit}, at rest {c.rest:g}")
         return
-    rows = [describe(path) for path in ([find_bundle(name)] if name is not None else list_bundles())]
+    rows = [describe(path) for path in paths]
     if as_json:
         _print_json(rows)
         return

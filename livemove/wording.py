@@ -127,6 +127,15 @@ def models(found: Sequence[dict[str, Any]]) -> Rows:
     return Rows(("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder"), rows)
 
 
+def checks(found: Sequence[dict[str, Any]]) -> Rows:
+    """Models on every engine, and whether they are true to their golden vectors."""
+    colours = {"true": "green", "broken": "red", "absent": "dim"}
+    return Rows(
+        ("model", "engine", "", "detail"),
+        [(r["model"], r["engine"], f"[{colours[r['state']]}]{r['state']}[/]", _plain(r["detail"])) for r in found],
+    )
+
+
 def bench(results: Sequence[dict[str, Any]]) -> Rows:
     """Engines and their speeds."""
     return Rows(

@@ -199,6 +199,24 @@ def test_doctor_calls_a_torn_model_broken(tmp_path: Path) -> None:
     assert "broken" in done.stdout
 
 
+def test_models_check_proves_every_engine_here_on_the_shipped_model() -> None:
+    done = run("models", "check", "theremin", "--json")
+    assert done.returncode == 0, done.stderr
+    states = {row["engine"]: row["state"] for row in json.loads(done.stdout)}
+    assert {name for name, state in states.items() if state == "true"} >= {"native", "native-int8", "onnx", "reference"}
+    assert "broken" not in states.values()
+
+
+def test_models_check_finds_a_model_that_sounds_otherwise(small_bundle: Bundle) -> None:
+    golden = small_bundle.path / "golden.npz"
+    arrays = dict(np.load(golden))
+    np.savez(golden, **{**arrays, "audio": arrays["audio"][::-1]})
+    done = run("models", "check", small_bundle.path)
+    assert done.returncode == 1
+    assert "broken" in done.stdout
+    assert "golden" in done.stdout
+
+
 def test_devices_lists_the_running_server() -> None:
     with Jack() as jack:
         done = run("devices", "--json", **jack.environment)

@@ -27,6 +27,10 @@ ENOUGH_REALTIME = 2.0
 TIMED_HOPS = 9
 
 
+class UntrueEngineError(EngineError):
+    """An engine that is here but does not reproduce the model's golden vector."""
+
+
 @dataclass(frozen=True)
 class EngineChoice:
     """An engine ready to play and, for the person at the keyboard, why this one."""
@@ -96,7 +100,7 @@ def _proven(engine: Engine, bundle: Bundle) -> float:
     error = np.sum(np.square(out.astype(np.float64) - golden.audio))
     limit = np.sum(np.square(golden.audio.astype(np.float64))) * 10 ** (-GOLDEN_SNR_DB / 10)
     if not error <= max(limit, len(out) * 1e-10):  # a silent take: 100 dB below full scale; NaN fails
-        raise EngineError(
+        raise UntrueEngineError(
             f"engine {engine.name} does not reproduce the golden vector of {bundle.path}; use another one"
         )
     realtime = _realtime(engine, bundle)

@@ -175,4 +175,4 @@ class Examples(pl.Callback):
 
                 row = [step, *(wandb.Audio(np.clip(a, -1, 1), spec.sample_rate) for a in sounds.values())]
                 table = wandb.Table(["step", *sounds, "picture"], [[*row, wandb.Image(figure)]])
-                logger.experiment.log({f"example_{number}": table}, step=step)
+                logger.experiment.log({f"example_{number}": table, "trainer/global_step": step})

@@ -104,7 +104,7 @@ def edge_distance(spec: ModelSpec, trace: Trace, noise: Float32, temperature: fl
     scaled = logits.astype(np.float64) / temperature
     p = np.exp(scaled - scaled.max(-1, keepdims=True))
     edges = np.cumsum(p, -1)[..., :-1] / p.sum(-1, keepdims=True)
-    return float(np.abs(edges - uniform[..., None]).min())
+    return float(np.abs(edges - uniform[..., None]).min(initial=1.0))  # a single component has no edge
 
 
 def make_golden(spec: ModelSpec, weights: Weights) -> Golden:

@@ -176,7 +176,8 @@ def network_clip(spec: ModelSpec, channels: Float32, audio: Float32, cycles: flo
 
 
 class Clips(Dataset[Clip]):
-    """The clips of a source by number. of_rest: play every channel at rest (the unconditional control)."""
+    """The clips of a source by number. of_rest: every channel at rest (the unconditional control). repeat: only the
+    first few, again and again (0: all)."""
 
     def __init__(
         self,
@@ -187,14 +188,16 @@ class Clips(Dataset[Clip]):
         held_out: bool = False,
         shake: Shake | None = None,
         of_rest: bool = False,
+        repeat: int = 0,
     ) -> None:
         self.source, self.spec, self.hops, self.seed, self.held_out = source, spec, hops, seed, held_out
-        self.shake = shake or Shake()
+        self.shake, self.repeat = shake or Shake(), repeat
         rest = np.array([[c.rest for c in spec.channels]], np.float32)
         self.rest = conditioning.normalise(spec, rest) if of_rest else None
 
     def __getitem__(self, index: int) -> Clip:
-        clip = self.source.clip(self.spec, self.hops, self.seed, index, self.held_out)
+        which = index % self.repeat if self.repeat else index
+        clip = self.source.clip(self.spec, self.hops, self.seed, which, self.held_out)
         if self.shake.any:
             clip["channels"] = self._shaken(clip["channels"], index)
         if self.rest is not None:

@@ -144,6 +144,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help="share of the data that counts as an epoch, drawn anew each time",
     )
     add(
+        "--overfit",
+        type=NATURAL,
+        default=0,
+        help="train on so many clips only, again and again, to see whether it learns at all; 0: on all",
+    )
+    add(
         "--num_workers",
         type=NATURAL,
         default=0,

@@ -247,6 +247,23 @@ class Waiting(pl.Callback):
         return self.computing_s / max(self.computing_s + self.waiting_s, 1e-9)
 
 
+class _Resumable:
+    """A progress bar that knows how far it is in a resumed run, too: Lightning begins no new epoch then."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)  # type: ignore[misc]
+        if trainer.global_step:
+            self.on_train_epoch_start(trainer, pl_module)  # type: ignore[attr-defined]
+
+
+class Bar(_Resumable, RichProgressBar):
+    """On a terminal."""
+
+
+class PlainBar(_Resumable, TQDMProgressBar):
+    """In a file."""
+
+
 def open_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint of this file's making. Raises RecipeError."""
     try:
@@ -296,7 +313,7 @@ def prepared(args: argparse.Namespace) -> Path:
 
     rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)
     target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
-    with tqdm(desc=f"preparing into {target}", unit="clip") as bar:
+    with tqdm(desc=f"preparing into {target}", unit="clip", delay=0.1) as bar:
 
         def show(done: int, total: int, clip: object) -> None:
             bar.total = total
@@ -386,12 +403,18 @@ def run(args: argparse.Namespace) -> None:
     source, facts = open_source(args)
     spec = model_spec(args, source.sample_rate, source.channels, source.styles)
     hops = max(round(args.seconds * spec.sample_rate / HOP), 1)
+    longest = min(source.longest_hops(held_out) for held_out in (False, True))
+    if hops > longest:
+        raise RecipeError(
+            f"--seconds {args.seconds:g}: {args.dataset} has no clips so long to train on and to hold out, but of "
+            f"{longest * HOP / spec.sample_rate:.2f} s"
+        )
     if args.steps is None:
         clips = source.seconds * spec.sample_rate / HOP / hops * args.batch_subsample_frac
         args.steps = args.n_epochs * max(math.ceil(clips / args.batch_size / args.accumulation_steps), 1)
     resume = resume_point(args)
     shake = Shake(args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs)
-    training = Clips(source, spec, hops, args.seed, shake=shake, of_rest=not args.use_video)
+    training = Clips(source, spec, hops, args.seed, False, shake, not args.use_video, args.overfit)
     held_out = Clips(source, spec, hops, args.seed, held_out=True, of_rest=not args.use_video)
     scale = band_scale(source, spec, args.seed) if spec.head == "logistic" else None
     pl.seed_everything(args.seed, verbose=False)
@@ -414,7 +437,7 @@ def run(args: argparse.Namespace) -> None:
         callbacks.append(EarlyStopping("val_loss", patience=args.early_stop))
     if logger:
         callbacks.append(LearningRateMonitor("step"))
-    callbacks.append(RichProgressBar(refresh_rate=1) if sys.stderr.isatty() else TQDMProgressBar(refresh_rate=50))
+    callbacks.append(Bar(refresh_rate=1) if sys.stderr.isatty() else PlainBar(refresh_rate=50))
     trainer = make_trainer(args, callbacks, logger)
     if trainer.is_global_zero:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -431,9 +454,10 @@ def run(args: argparse.Namespace) -> None:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # compute_share tells
         trainer.fit(module, feed, ckpt_path=resume)
     if trainer.is_global_zero:
-        loss = float(trainer.callback_metrics.get("val_loss", math.nan))
-        print(f"trained {trainer.global_step} steps, {waiting.share:.1%} of the time computing; val_loss {loss:.4f}; "
-              f"checkpoint: {args.out / 'last.ckpt'}")  # fmt: skip
+        said = ""
+        if "val_loss" in trainer.callback_metrics:  # not where a finished run was resumed
+            said = f", {waiting.share:.1%} of the time computing; val_loss {trainer.callback_metrics['val_loss']:.4f}"
+        print(f"trained {trainer.global_step} steps{said}; checkpoint: {args.out / 'last.ckpt'}")
 
 
 def start_worker(worker: int) -> None:

@@ -1,6 +1,6 @@
 """mapping.toml: which source plays which channel of a model, over which range, along which curve, in which scale.
 
-Source values (body features; later MIDI and OSC, by name) come in once a hop, channels in the model's natural units go
+Source values (body features, and by name MIDI and OSC) come in once a hop, channels in the model's natural units go
 out. It knows names and numbers only: not where a source comes from, nor what a model does with a channel.
 """
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -42,6 +43,15 @@ SCALES: dict[str, tuple[int, ...]] = {
 }
 """Semitones above the root, within an octave."""
 
+PITCH_UNIT = "MIDI note"
+"""The unit that says a channel can be moved by octaves and put into a scale."""
+
+PLAIN_SNAP = 0.8
+"""How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
+
+OUTSIDE = re.compile(r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))")
+"""Names of sources that come from outside: an OSC address, a MIDI message. Everything else is a body feature."""
+
 _NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
@@ -50,13 +60,14 @@ _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "sn
 class Route:
     """How one channel is played.
 
-    source       index of the source
+    source       index of the source; those from outside are counted on from the features
     take, give   the source's range, low to high (high < low turns it round) -> the channel's; clipped at both ends
     curve        exponent on the way: 2 opens slowly, 0.5 opens fast
     smoothing_s  time constant of a one-pole low-pass
     notes        for pitch: the scale's notes as MIDI numbers, ascending; empty: no scale
     snap         0 free, like a theremin; towards 1 the pitch rests on the scale's notes and hurries between them
     eased        fades to the channel's rest value as the performer leaves (body features; not MIDI or OSC)
+    steps, root  what notes was made of: semitones above the root, and the root as a MIDI number
     """
 
     source: int
@@ -67,16 +78,33 @@ class Route:
     notes: tuple[float, ...] = ()
     snap: float = 0.0
     eased: bool = False
+    steps: tuple[float, ...] = ()
+    root: float = 0.0
 
 
 class Mapping:
-    """Sources to channels, one step a hop. `routes` are in the order of the model's channels."""
+    """Sources to channels, one step a hop. `routes` are in the order of the model's channels.
 
-    def __init__(self, channels: tuple[Channel, ...], routes: tuple[Route, ...], presence: int | None) -> None:
+    outside: names of the sources that are no body features, in the order in which their values follow the features'.
+    """
+
+    def __init__(
+        self,
+        channels: tuple[Channel, ...],
+        routes: tuple[Route, ...],
+        presence: int | None,
+        outside: tuple[str, ...] = (),
+    ) -> None:
         """presence: index of the source that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
         self.routes = routes
+        self.outside = outside
         self._presence = presence
+        self._rest = np.array([channel.rest for channel in channels])
+        self._follow(routes)
+        self.reset()
+
+    def _follow(self, routes: tuple[Route, ...]) -> None:
         self._source = np.array([route.source for route in routes], np.intp)
         self._take = np.array([route.take[0] for route in routes])
         self._take_span = np.array([route.take[1] - route.take[0] for route in routes])
@@ -84,17 +112,28 @@ class Mapping:
         self._give_span = np.array([route.give[1] - route.give[0] for route in routes])
         self._curve = np.array([route.curve for route in routes])
         self._smoothing_s = np.maximum([route.smoothing_s for route in routes], 1e-9)
-        self._eased = np.array([route.eased and presence is not None for route in routes])
-        self._rest = np.array([channel.rest for channel in channels])
+        self._eased = np.array([route.eased and self._presence is not None for route in routes])
         self._in_scale = [(i, np.array(r.notes), r.snap) for i, r in enumerate(routes) if r.notes and r.snap > 0]
-        self.reset()
 
     def reset(self) -> None:
         """Every channel at rest."""
         self._value = self._rest.copy()
 
+    def take_over(self, other: Mapping) -> None:
+        """Go on from where another mapping of the same model is."""
+        self._value = other._value.copy()
+
+    def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
+        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
+
+        The range is cut to what the model can play, so that the whole gesture still plays; an octave that would leave
+        nothing of it goes only as far as something is left.
+        """
+        pairs = zip(self.channels, self.routes, strict=True)
+        self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in pairs))
+
     def step(self, sources: Float32, dt_s: float) -> Float32:
-        """float32 [C], natural units, after dt_s seconds with these sources, float32 [F].
+        """float32 [C], natural units, after dt_s seconds with these sources, float32 [F + len(outside)].
 
         A source that is not a finite number leaves its channel where it is.
         """
@@ -102,12 +141,37 @@ class Mapping:
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
         goal = self._give + place * self._give_span
         for i, notes, snap in self._in_scale:
+            if not math.isfinite(goal[i]):
+                continue
             goal[i] = _into_scale(float(goal[i]), notes, snap)
         if self._presence is not None:
             goal = np.where(self._eased, self._rest + float(sources[self._presence]) * (goal - self._rest), goal)
         goal = np.where(np.isfinite(goal), goal, self._value)
         self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
         return self._value.astype(np.float32)
+
+
+def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
+    """A route as `Mapping.steer` has it."""
+    if channel.unit != PITCH_UNIT or not (octave or scale or root):
+        return route
+    low, high = min(route.give), max(route.give)
+    while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
+        octave -= 1 if octave > 0 else -1
+    first, last = (min(max(end + 12 * octave, channel.minimum), channel.maximum) for end in route.give)
+    steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
+    tonic = float(root - 1) if root else route.root
+    notes = _scale_notes(steps, tonic, (first, last))
+    snap = route.snap or PLAIN_SNAP if scale else route.snap
+    return replace(route, give=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps)
+
+
+def _scale_notes(steps: Iterable[float], root: float, give: tuple[float, float]) -> tuple[float, ...]:
+    """The notes of the scale within a range, ascending."""
+    low, high = min(give), max(give)
+    octaves = range(math.floor((low - root) / 12) - 1, math.ceil((high - root) / 12) + 1)
+    every = {root + 12 * octave + step for octave in octaves for step in steps}
+    return tuple(sorted(note for note in every if low <= note <= high))
 
 
 def load_mapping(path_or_text: Path | str, spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
@@ -156,6 +220,7 @@ class _Reader:
         self.where = where
         self.spec = spec
         self.sources = sources
+        self.outside: list[str] = []
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
@@ -175,7 +240,7 @@ class _Reader:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
         presence = self.sources.index("presence") if "presence" in self.sources else None
-        return Mapping(self.spec.channels, tuple(routes), presence)
+        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.outside))
 
     def route(self, channel: Channel, table: dict[str, object]) -> Route:
         name = channel.name
@@ -185,7 +250,12 @@ class _Reader:
         source = table.get("source")
         if not isinstance(source, str):
             self.fail(name, 'source: expected a name, as in source = "right_hand_height"')
-        if source not in self.sources:
+        outside = OUTSIDE.fullmatch(source) is not None
+        if outside and source not in self.outside:
+            self.outside.append(source)
+        if not outside and source not in self.sources:
+            if source.startswith(("osc", "midi")):
+                self.fail(name, f'source: unknown source {source!r}; write "osc:/fader1", "midi:cc1" or "midi:note"')
             self.fail(name, f"source: unknown source {source!r}{_near(source, self.sources)}")
         give = self.pair(name, "to", table.get("to", [channel.minimum, channel.maximum]))
         if min(give) < channel.minimum or max(give) > channel.maximum:
@@ -201,42 +271,41 @@ class _Reader:
             if curve not in CURVES:
                 self.fail(name, f"curve: unknown curve {curve!r}{_near(curve, CURVES)}")
             curve = CURVES[curve]
+        steps, root = self.scale(name, table)
+        notes = _scale_notes(steps, root, give)
+        if steps and len(notes) < 2:
+            self.fail(name, f"scale: fewer than two of its notes lie in {min(give):g}..{max(give):g}")
         return Route(
-            source=self.sources.index(source),
+            source=len(self.sources) + self.outside.index(source) if outside else self.sources.index(source),
             take=take,
             give=give,
             curve=self.number(name, "curve", curve, 0.05, 20.0),
             smoothing_s=self.number(name, "smoothing_s", table.get("smoothing_s", 0.0), 0.0, 10.0),
-            notes=self.notes(name, table, give),
+            notes=notes,
             snap=self.number(name, "snap", table.get("snap", 0.0), 0.0, 1.0),
-            eased="." not in source and source != "presence",
+            eased=not outside and source != "presence",
+            steps=steps,
+            root=root,
         )
 
-    def notes(self, name: str, table: dict[str, object], give: tuple[float, float]) -> tuple[float, ...]:
-        """The notes of the scale within the channel's range as played."""
+    def scale(self, name: str, table: dict[str, object]) -> tuple[tuple[float, ...], float]:
+        """Semitones above the root, none without a scale, and the root."""
         scale = table.get("scale")
         if scale is None:
             for entry in ("root", "snap"):
                 if entry in table:
                     self.fail(name, f"{entry}: needs a scale beside it{_choice(SCALES)}")
-            return ()
+            return (), 0.0
         if isinstance(scale, str):
             if scale not in SCALES:
                 self.fail(name, f"scale: unknown scale {scale!r}{_near(scale, SCALES)}")
-            steps: Iterable[float] = SCALES[scale]
+            steps: tuple[float, ...] = SCALES[scale]
         elif isinstance(scale, list) and scale:
             degrees = cast("list[object]", scale)
-            steps = [self.number(name, "scale", degree, 0.0, 11.99) for degree in degrees]
+            steps = tuple(self.number(name, "scale", degree, 0.0, 11.99) for degree in degrees)
         else:
             self.fail(name, "scale: expected a name or a list of semitones")
-        root = self.root(name, table.get("root", "C"))
-        low, high = min(give), max(give)
-        octaves = range(math.floor((low - root) / 12) - 1, math.ceil((high - root) / 12) + 1)
-        every = {root + 12 * octave + step for octave in octaves for step in steps}
-        notes = tuple(sorted(note for note in every if low <= note <= high))
-        if len(notes) < 2:
-            self.fail(name, f"scale: fewer than two of its notes lie in {low:g}..{high:g}")
-        return notes
+        return steps, self.root(name, table.get("root", "C"))
 
     def root(self, name: str, root: object) -> float:
         if not isinstance(root, str):

@@ -19,7 +19,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypedDict
@@ -45,6 +44,7 @@ class SessionConfig:
     samplerate    device rate in Hz; None: the model's own rate
     output        WAV of what is played; with output and device None, the sound goes to the default device too if there
                   is one, and to the file alone if there is none or play is False
+    others        further models to switch to while playing, each with its mapping (None: its own)
     duration_s    None: until a signal, or until a camera file without loop ends
     started_s     when the command started, on the clock of `exchange.now_s`; None: this process's own start
     """
@@ -58,6 +58,7 @@ class SessionConfig:
     engine: str = "auto"
     provider: str = "cpu"
     mapping: Path | None = None
+    others: tuple[tuple[Path, Path | None], ...] = ()
     lookahead_s: float = 0.0
     style: int = 0
     temperature: float = 1.0
@@ -161,17 +162,30 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
     device ...), as the same class and message.
     """
     started_s = process_start_s() if config.started_s is None else config.started_s
-    bundle = load_bundle(config.model)
+    bundles = _load_set(config)
     if config.output is not None:
         check_writable(config.output)
     segment = Segment.create()
     try:
-        segment.controls.write(Controls(config.gain, config.temperature, config.style))
+        controls = Controls(config.gain, config.temperature, config.style, look_ahead_s=config.lookahead_s)
+        segment.controls.write(controls)
         with _stop_signals() as interrupted, _Log() as log:
-            return _play(_Session(config, bundle, segment, log, started_s, interrupted, on_status))
+            return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status))
     finally:
         segment.close()
         segment.unlink()
+
+
+def _load_set(config: SessionConfig) -> list[Bundle]:
+    """Every model there is to switch to, the first one first."""
+    first, *others = (load_bundle(model) for model in (config.model, *(model for model, _ in config.others)))
+    for bundle in others:
+        if bundle.spec.sample_rate != first.spec.sample_rate:
+            raise LivemoveError(
+                f"{bundle.path} plays at {bundle.spec.sample_rate} Hz and {first.path} at {first.spec.sample_rate}: "
+                "models of one set need the same rate"
+            )
+    return [first, *others]
 
 
 def _play(session: _Session) -> Report:
@@ -202,7 +216,7 @@ class _Session:
     def __init__(
         self,
         config: SessionConfig,
-        bundle: Bundle,
+        bundles: list[Bundle],
         segment: Segment,
         log: _Log,
         started_s: float,
@@ -210,7 +224,8 @@ class _Session:
         on_status: Callable[[Status], None],
     ) -> None:
         self.config = config
-        self.bundle = bundle
+        self.bundles = bundles
+        self.bundle = bundle = bundles[0]
         self.segment = segment
         self.log = log
         self.started_s = started_s
@@ -235,7 +250,7 @@ class _Session:
             engine=config.engine,
             provider=config.provider,
             mapping=config.mapping,
-            lookahead_s=config.lookahead_s,
+            others=config.others,
             seed=config.seed,
             block=config.block,
         )
@@ -262,11 +277,9 @@ class _Session:
             child.start()
         status_due_s = now_s()
         while not self.interrupted.is_set():
-            wait([c.process.sentinel for c in self._everybody() if c.process], timeout=0.02)
+            self.segment.wait_asked(0.02)
             for child in self._everybody():
-                notice = child.watch()
-                if notice:
-                    self.notices.append(notice)
+                self.notices.extend(notice for notice in (child.watch(), child.remark()) if notice)
             self._decide()
             if self.recorder and (trouble := self.recorder.trouble()):
                 self.notices.append(trouble)
@@ -290,11 +303,13 @@ class _Session:
 
     def _decide(self) -> None:
         """On everything that was asked since the last time."""
-        while (request := self.segment.requests.take()) is not None:
-            if request.action is Action.STOP:
-                self.interrupted.set()
-            self.controls = steer(self.controls, request, len(self.bundle.spec.styles))
-            self.segment.controls.write(self.controls)
+        for queue in (self.segment.requests, self.segment.commands):
+            while (request := queue.take()) is not None:
+                if request.action is Action.STOP:
+                    self.interrupted.set()
+                styles = len(self.bundles[self.controls.model].spec.styles)
+                self.controls = steer(self.controls, request, styles, len(self.bundles))
+                self.segment.controls.write(self.controls)
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
@@ -344,7 +359,7 @@ class _Session:
         then, poses_then, histogram_then = self.recent[0]
         lately = histogram - histogram_then
         rate = segment.device_rate or self.bundle.spec.sample_rate
-        names = self.bundle.spec.channel_names
+        names = self.bundles[self.controls.model].spec.channel_names
         return Status(
             phase=self.phase,
             seconds=0.0 if self.playing_s is None else now - self.playing_s,
@@ -425,9 +440,11 @@ class _Child:
         self._has_run = False
         self._pause_s = 0.0
         self._retry_s = 0.0
+        self._remarks = 0
 
     def start(self) -> None:
         self.life.clear()
+        self._remarks = 0
         self._started_s = now_s()
         context = multiprocessing.get_context("spawn")
         self.process = context.Process(
@@ -466,6 +483,14 @@ class _Child:
         self._retry_s = now + self._pause_s
         self._pause_s = min(max(2 * self._pause_s, 0.25), 2.0)
         return f"{self.role} {reason}{f' ({why})' if why else ''}: starting it again"
+
+    def remark(self) -> str | None:
+        """What it has to say, once."""
+        count, text = self.life.remarks
+        if count == self._remarks:
+            return None
+        self._remarks = count
+        return text
 
     def _trouble(self, state: State, now: float) -> str | None:
         assert self.process is not None

@@ -114,9 +114,10 @@ def test_nobody_in_view_is_the_channels_rest_however_it_is_mapped() -> None:
     np.testing.assert_allclose(settled(mapping, REST), [c.rest for c in SPEC.channels], atol=1e-6)
 
 
-def test_a_source_with_a_namespace_does_not_rest_with_the_dancer() -> None:
-    text = GOOD.replace('"left_hand_height"\nfrom = [-1.0, 1.0]', '"midi.cc7"\nfrom = [0.0, 127.0]')
-    mapping = load_mapping(text, SPEC, (*FEATURES, "midi.cc7"))
+def test_a_source_from_outside_does_not_rest_with_the_dancer() -> None:
+    text = GOOD.replace('"left_hand_height"\nfrom = [-1.0, 1.0]', '"midi:cc7"\nfrom = [0.0, 127.0]')
+    mapping = load_mapping(text, SPEC, FEATURES)
+    assert mapping.outside == ("midi:cc7",)
     assert settled(mapping, np.append(REST, np.float32(127.0)))[1] == pytest.approx(1.0)
 
 

@@ -1,31 +1,73 @@
 """What a performer asks for while playing -> Controls: the one place that knows how far each may go.
 
-Requests come from the monitor's keys (later from MIDI and OSC too). Knows no process, device, key or window.
+Requests come from the monitor's keys, from OSC and from MIDI. Knows no process, device, key or window.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from livemove.contracts import Action, Controls, Request
+from livemove.mapping import SCALES
 
 GAIN_DB = (-60.0, 20.0)
 TEMPERATURE = (0.0, 4.0)
+OCTAVE = (-4, 4)
+LOOK_AHEAD_MS = (0.0, 80.0)
 
 
-def steer(controls: Controls, request: Request, styles: int) -> Controls:
-    """The controls after one request; styles: how many the model has. STOP is no control and changes nothing."""
-    amount = request.amount
+def steer(
+    controls: Controls, request: Request, styles: int, models: int = 1, presets: Sequence[Controls] = ()
+) -> Controls:
+    """The controls after one request.
+
+    styles: how many the model has; models: how many are loaded; presets: what each of the set list sets, which is all
+    but mute and whatever only counts. What is no control (STOP) changes nothing, nor does nonsense.
+    """
+    amount, absolute = request.amount, request.absolute
     if not math.isfinite(amount):
         return controls
-    if request.action is Action.GAIN:
-        decibels = 20.0 * math.log10(max(controls.gain, 1e-6)) + amount
-        return replace(controls, gain=10.0 ** (min(max(decibels, GAIN_DB[0]), GAIN_DB[1]) / 20.0))
-    if request.action is Action.MUTE:
-        return replace(controls, mute=not controls.mute)
-    if request.action is Action.TEMPERATURE:
-        return replace(controls, temperature=min(max(controls.temperature + amount, TEMPERATURE[0]), TEMPERATURE[1]))
-    if request.action is Action.STYLE:
-        return replace(controls, style=(controls.style + round(amount)) % max(styles, 1))
+
+    def near(now: float, limits: tuple[float, float]) -> float:
+        return min(max(amount if absolute else now + amount, limits[0]), limits[1])
+
+    def place(now: int, count: int) -> int:
+        """In a list: absolutely no further than its ends, step by step round and round."""
+        step = round(min(max(amount, -1e9), 1e9))
+        return min(max(step, 0), count - 1) if absolute else (now + step) % count
+
+    action = request.action
+    if action is Action.GAIN:
+        decibels = near(20.0 * math.log10(max(controls.gain, 1e-6)), GAIN_DB)
+        return replace(controls, gain=10.0 ** (decibels / 20.0))
+    if action is Action.MUTE:
+        return replace(controls, mute=amount != 0.0 if absolute else not controls.mute)
+    if action is Action.TEMPERATURE:
+        return replace(controls, temperature=near(controls.temperature, TEMPERATURE))
+    if action is Action.STYLE:
+        return replace(controls, style=place(controls.style, max(styles, 1)))
+    if action is Action.FREEZE:
+        return replace(controls, freeze=amount != 0.0 if absolute else not controls.freeze)
+    if action is Action.PANIC:
+        return replace(controls, mute=True, freeze=False, panics=controls.panics + 1)
+    if action is Action.OCTAVE:
+        return replace(controls, octave=round(near(controls.octave, OCTAVE)))
+    if action is Action.SCALE:
+        return replace(controls, scale=place(controls.scale, len(SCALES) + 1))
+    if action is Action.ROOT:
+        return replace(controls, root=place(controls.root, 13))
+    if action is Action.LOOK_AHEAD:
+        return replace(controls, look_ahead_s=near(1e3 * controls.look_ahead_s, LOOK_AHEAD_MS) / 1e3)
+    if action is Action.RELOAD:
+        return replace(controls, reloads=controls.reloads + 1)
+    if action is Action.MODEL:
+        return replace(controls, model=place(controls.model, models), style=0)
+    if action is Action.PRESET and presets:
+        number = place(controls.preset - 1 if absolute or controls.preset else -1 if amount > 0 else 0, len(presets))
+        kept = {name: getattr(controls, name) for name in ("mute", "panics", "reloads", "learn")}
+        return replace(presets[number], preset=number + 1, **kept)
+    if action is Action.LEARN:
+        return replace(controls, learn=round(min(max(amount, 0.0), float(max(Action)))))
     return controls

@@ -1,7 +1,8 @@
 """The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
 
-In: the pose and controls mailboxes. Out: audio hops, each marked with the pose it was made from. Knows nothing of
-cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out of it.
+In: the pose and controls mailboxes, numbers from outside. Out: audio hops, each marked with the pose it was made from.
+Knows nothing of cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out
+of it.
 """
 
 # soxr has no type information; numpy's stubs need a newer Python than 3.10.
@@ -12,19 +13,25 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
+import threading
 import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import soxr
 
 from livemove.bundle import load_bundle
-from livemove.contracts import HOP, Engine, Float32, ModelSpec, PoseFrame
-from livemove.exchange import AudioRing, Segment, State, now_s
+from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
+from livemove.exchange import AudioRing, Life, Segment, State, now_s
 from livemove.features import FEATURES, FeatureSpec, FeatureStream
-from livemove.mapping import mapping_for
+from livemove.mapping import Mapping, mapping_for
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, ask_for_real_time
+from livemove.synthesis.voices import Ensemble, Voice
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
@@ -55,38 +62,80 @@ class HopWriter:
         self._ring.write(hop if self._resampler is None else self._resampler.resample_chunk(hop))
 
 
+class Reloader:
+    """Reads the mapping files again beside the loop, which never waits for a file.
+
+    Its thread is started before the loop asks for real time, and so has none.
+    """
+
+    def __init__(self, voices: Sequence[Voice], life: Life) -> None:
+        self._voices = voices
+        self._life = life
+        self._asked = threading.Event()
+        self._ready: deque[tuple[Voice, Mapping]] = deque()
+        threading.Thread(target=self._read, name="mapping reader", daemon=True).start()
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def apply(self) -> None:
+        """In the loop: mappings that were read take over where the old ones are."""
+        while self._ready:
+            voice, mapping = self._ready.popleft()
+            mapping.take_over(voice.mapping)
+            try:
+                voice.set_mapping(mapping)
+            except LivemoveError as error:
+                self._life.remark(f"{error}; the mapping in use stays")
+
+    def _read(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            for voice in self._voices:
+                if voice.mapping_path is None:
+                    continue
+                try:
+                    self._ready.append((voice, mapping_for(voice.mapping_path, voice.spec, FEATURES)))
+                    self._life.remark(f"{voice.mapping_path}: read again")
+                except LivemoveError as error:
+                    self._life.remark(f"{error}; the mapping in use stays")
+
+
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
     life = segment.lives["synthesis"]
-    bundle = load_bundle(config.model)
-    spec = bundle.spec
-    mapping = mapping_for(config.mapping or bundle.mapping_path, spec, FEATURES)
-    life.heartbeat()
-    choice = choose_engine(config.engine, bundle, config.provider)
-    engine = choice.engine
-    random = np.random.Generator(np.random.SFC64(config.seed))
-    _warm_up(engine, spec, random)
-    life.heartbeat()
+    voices: list[Voice] = []
+    for model, mapping in ((config.model, config.mapping), *config.others):
+        bundle = load_bundle(model)
+        life.heartbeat()
+        choice = choose_engine(config.engine, bundle, config.provider)
+        voices.append(Voice(bundle, choice, mapping, config.seed, segment.sources.want))
+        voices[-1].warm_up()
+        life.heartbeat()
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
         life.heartbeat()
         time.sleep(0.002)
 
-    rate = segment.device_rate
-    writer = HopWriter(segment.ring, spec.sample_rate, rate)
-    stream = FeatureStream(FeatureSpec(look_ahead_s=config.lookahead_s))
-    hop_s = HOP / spec.sample_rate
+    rate, model_rate = segment.device_rate, voices[0].spec.sample_rate
+    writer = HopWriter(segment.ring, model_rate, rate)
+    controls = segment.controls.read()
+    stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
+    hop_s = HOP / model_rate
     lead = Lead(hop_s)
     segment.ring.set_pace(rate, config.block)
     frame = PoseFrame()
     seen_s = math.nan
-    out = np.zeros(HOP, np.float32)
-    noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
-    channels = np.zeros((1, len(spec.channels)), np.float32)
+    outside = segment.sources.values
+    sources = np.zeros(len(FEATURES) + len(outside), np.float32)
+    ensemble = Ensemble(voices, controls)
+    reloader, reloads = Reloader(voices, life), controls.reloads
 
-    life.running(engine.name)
-    if choice.realtime > REAL_TIME_FROM:
+    life.running(voices[0].engine.name)
+    sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
+    if min(voice.realtime for voice in voices) > REAL_TIME_FROM:
         ask_for_real_time()
     gc.collect()
     gc.freeze()
@@ -104,20 +153,14 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
         controls = segment.controls.read()
-        features = stream.at(began_s)
-        channels[0] = mapping.step(features, hop_s)
-        random.random(out=noise, dtype=np.float32)
-        style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
-        engine.generate(out, channels, noise, style=style, temperature=spec.temperature * controls.temperature)
-        writer.write(out, seen_s)
-        segment.synthesis.hop(now_s() - began_s, HOP, channels[0])
+        if controls.look_ahead_s != stream.spec.look_ahead_s:
+            stream.spec = replace(stream.spec, look_ahead_s=controls.look_ahead_s)
+        if controls.reloads != reloads:
+            reloads = controls.reloads
+            reloader.ask()
+        reloader.apply()
+        sources[: len(FEATURES)] = features = stream.at(began_s)
+        sources[len(FEATURES) :] = outside
+        writer.write(ensemble.play(sources, controls), seen_s)
+        segment.synthesis.hop(now_s() - began_s, HOP, ensemble.channels)
         segment.synthesis.felt(features)
-
-
-def _warm_up(engine: Engine, spec: ModelSpec, random: np.random.Generator) -> None:
-    """First calls are slow (pages, caches, lazy kernels): make them before anybody listens."""
-    hops = 8
-    rest = np.array([[channel.rest for channel in spec.channels]] * hops, np.float32)
-    noise = random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
-    engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
-    engine.reset()

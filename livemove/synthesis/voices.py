@@ -1,0 +1,184 @@
+"""The models of a set, all loaded: one sounds, or two while one hands over to the other; freeze, panic, steering.
+
+In: the sources of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
+shared memory, device or clock; nothing here waits or reads a file, but `Voice` when it is made.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from livemove.bundle import Bundle
+from livemove.contracts import HOP, Controls, Float32
+from livemove.features import FEATURES
+from livemove.mapping import Mapping, mapping_for
+from livemove.synthesis.engines import EngineChoice
+
+FADE_HOPS = 8
+"""One model to the next: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
+
+THAW_S = 0.05
+"""From where a freeze held the body to where it is now."""
+
+BOTH = 0.8
+"""Two engines that need more than this share of the time together do not play at once: one fades out, then one in."""
+
+
+class Voice:
+    """One model ready to play: engine, mapping, its own noise.
+
+    want: name of a source from outside -> its place among the values given to `play`.
+    """
+
+    def __init__(
+        self, bundle: Bundle, choice: EngineChoice, mapping: Path | None, seed: int, want: Callable[[str], int]
+    ) -> None:
+        spec = bundle.spec
+        self.spec = spec
+        self.engine = choice.engine
+        self.realtime = choice.realtime
+        self.mapping_path = mapping or bundle.mapping_path
+        self.out = np.zeros(HOP, np.float32)
+        self.channels = np.zeros((1, len(spec.channels)), np.float32)
+        self._want = want
+        self._random = np.random.Generator(np.random.SFC64(seed))
+        self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
+        self._hop_s = HOP / spec.sample_rate
+        self._steering = (0, 0, 0)
+        self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
+
+    def set_mapping(self, mapping: Mapping) -> None:
+        """The mapping from now on. Raises LivemoveError, and changes nothing, if its outside sources find no room."""
+        places = [len(FEATURES) + self._want(name) for name in mapping.outside]
+        self._inside = np.array([*range(len(FEATURES)), *places], np.intp)
+        mapping.steer(*self._steering)
+        self.mapping = mapping
+
+    def warm_up(self) -> None:
+        """First calls are slow (pages, caches, lazy kernels): make them before anybody listens."""
+        hops, spec = 8, self.spec
+        rest = np.array([[channel.rest for channel in spec.channels]] * hops, np.float32)
+        noise = self._random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
+        self.engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
+        self.engine.reset()
+
+    def enter(self, sources: Float32, controls: Controls) -> None:
+        """From silence, the channels where these sources put them."""
+        self.engine.reset()
+        self._steer(controls)
+        self.mapping.step(sources[self._inside], math.inf)
+
+    def forget(self) -> None:
+        """As never played, the channels at rest."""
+        self.engine.reset()
+        self.mapping.reset()
+
+    def play(self, sources: Float32, controls: Controls) -> None:
+        """Fill `out` and `channels` with the next hop; sources float32 [F + places]."""
+        self._steer(controls)
+        spec = self.spec
+        self.channels[0] = self.mapping.step(sources[self._inside], self._hop_s)
+        self._random.random(out=self._noise, dtype=np.float32)
+        style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
+        temperature = spec.temperature * controls.temperature
+        self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
+
+    def _steer(self, controls: Controls) -> None:
+        steering = (controls.octave, controls.scale, controls.root)
+        if steering != self._steering:
+            self._steering = steering
+            self.mapping.steer(*steering)
+
+
+class Ensemble:
+    """Which voice sounds. `controls` as they are at the start: only what changes later is acted upon."""
+
+    def __init__(self, voices: Sequence[Voice], controls: Controls) -> None:
+        self.voices = voices
+        self.current = voices[self._index(controls)]
+        self._leaving: Voice | None = None
+        self._fade = 0
+        self._curves = _curves(together=True)
+        self._panics = controls.panics
+        self._silent = False
+        self._hop_s = HOP / voices[0].spec.sample_rate
+        self._held = np.zeros(0, np.float32)
+        self._thaw = 1.0  # 0: frozen; 1: free
+        self._out = np.zeros(HOP, np.float32)
+        self._rise = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
+
+    def play(self, sources: Float32, controls: Controls) -> Float32:
+        """The next hop, float32 [HOP], good until the next call; sources float32 [F + places]."""
+        sources = self._hold(sources, controls.freeze)
+        wanted = self.voices[self._index(controls)]
+        if self._leaving is None and wanted is not self.current:
+            self._leaving, self.current, self._fade = self.current, wanted, 0
+            share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
+            self._curves = _curves(together=share < BOTH)
+            wanted.enter(sources, controls)
+        if self._leaving is None:
+            self.current.play(sources, controls)
+            out = self.current.out
+        else:
+            out = self._hand_over(self._leaving, sources, controls)
+        if self._silent:
+            out = np.multiply(out, self._rise, out=self._out)
+            self._silent = False
+        if controls.panics != self._panics:
+            self._panics = controls.panics
+            out = np.multiply(out, self._rise[::-1], out=self._out)
+            self._silent = True
+            self._leaving = None
+            for voice in self.voices:
+                voice.forget()
+        return out
+
+    @property
+    def channels(self) -> Float32:
+        """float32 [C] of the last hop of the model that sounds, or comes in."""
+        return self.current.channels[0]
+
+    def _index(self, controls: Controls) -> int:
+        return min(max(controls.model, 0), len(self.voices) - 1)
+
+    def _hand_over(self, leaving: Voice, sources: Float32, controls: Controls) -> Float32:
+        self._out[:] = 0.0
+        for voice, curve in zip((leaving, self.current), self._curves, strict=True):
+            gain = curve[self._fade]
+            if gain.any():
+                voice.play(sources, controls)
+                self._out += gain * voice.out
+        self._fade += 1
+        if self._fade == FADE_HOPS:
+            self._leaving = None
+        return self._out
+
+    def _hold(self, sources: Float32, freeze: bool) -> Float32:
+        """Sources as a freeze left them; after it, on the way back to where they are now."""
+        if freeze and self._thaw == 0.0:
+            return self._held
+        now = sources if self._thaw >= 1.0 else (self._held + self._thaw * (sources - self._held)).astype(np.float32)
+        if freeze:
+            self._held = now.copy()
+            self._thaw = 0.0
+        elif self._thaw < 1.0:
+            self._thaw = min(self._thaw + self._hop_s / THAW_S, 1.0)
+        return now
+
+
+def _curves(together: bool) -> tuple[Float32, Float32]:
+    """Gains float32 [FADE_HOPS, HOP] of who leaves and who comes: over the whole time, or one after the other."""
+    place = (np.arange(FADE_HOPS * HOP) + 0.5) / (FADE_HOPS * HOP)
+    leave, come = (place, place) if together else (np.minimum(2 * place, 1.0), np.maximum(2 * place - 1.0, 0.0))
+    out, into = np.cos(0.5 * np.pi * leave), np.sin(0.5 * np.pi * come)
+    if not together:
+        out[place > 0.5] = 0.0
+    shape = (FADE_HOPS, HOP)
+    return out.astype(np.float32).reshape(shape), into.astype(np.float32).reshape(shape)

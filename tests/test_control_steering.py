@@ -1,0 +1,53 @@
+"""What a request does to the controls: by an amount, to a value, and never further than it may go."""
+
+from __future__ import annotations
+
+import pytest
+
+from livemove.contracts import Action, Controls, Request
+from livemove.control.steering import steer
+from livemove.mapping import SCALES
+
+PRESETS = [Controls(gain=0.5, model=1, octave=1), Controls(gain=0.25, model=2)]
+
+
+@pytest.mark.parametrize(
+    ("before", "request_", "after"),
+    [
+        (Controls(gain=0.5), Request(Action.GAIN, 0.0, True), Controls(gain=1.0)),
+        (Controls(), Request(Action.GAIN, -500.0, True), Controls(gain=0.001)),
+        (Controls(mute=True), Request(Action.MUTE, 1.0, True), Controls(mute=True)),
+        (Controls(mute=True), Request(Action.MUTE, 0.0, True), Controls()),
+        (Controls(), Request(Action.TEMPERATURE, 9.0, True), Controls(temperature=4.0)),
+        (Controls(), Request(Action.STYLE, 7.0, True), Controls(style=2)),
+        (Controls(), Request(Action.FREEZE), Controls(freeze=True)),
+        (Controls(freeze=True), Request(Action.FREEZE), Controls()),
+        (Controls(freeze=True), Request(Action.PANIC), Controls(mute=True, panics=1)),
+        (Controls(octave=4), Request(Action.OCTAVE, 1.0), Controls(octave=4)),
+        (Controls(), Request(Action.OCTAVE, -2.0), Controls(octave=-2)),
+        (Controls(), Request(Action.SCALE, -1.0), Controls(scale=len(SCALES))),
+        (Controls(scale=len(SCALES)), Request(Action.SCALE, 1.0), Controls()),
+        (Controls(root=12), Request(Action.ROOT, 1.0), Controls()),
+        (Controls(), Request(Action.LOOK_AHEAD, 40.0), Controls(look_ahead_s=0.04)),
+        (Controls(), Request(Action.LOOK_AHEAD, 900.0), Controls(look_ahead_s=0.08)),
+        (Controls(), Request(Action.RELOAD), Controls(reloads=1)),
+        (Controls(style=2), Request(Action.MODEL, 1.0), Controls(model=1)),
+        (Controls(model=3), Request(Action.MODEL, 1.0), Controls()),
+        (Controls(), Request(Action.MODEL, -1.0), Controls(model=3)),
+        (Controls(), Request(Action.MODEL, 99.0, True), Controls(model=3)),
+        (Controls(), Request(Action.PRESET, 1.0), Controls(gain=0.5, model=1, octave=1, preset=1)),
+        (Controls(preset=1), Request(Action.PRESET, 1.0), Controls(gain=0.25, model=2, preset=2)),
+        (Controls(preset=2, mute=True, panics=3), Request(Action.PRESET, 0.0, True),
+         Controls(gain=0.5, model=1, octave=1, preset=1, mute=True, panics=3)),
+        (Controls(), Request(Action.LEARN, Action.GAIN), Controls(learn=Action.GAIN)),
+        (Controls(), Request(Action.MODEL, float("inf")), Controls()),
+        (Controls(), Request(Action.OCTAVE, float("nan"), True), Controls()),
+        (Controls(), Request(Action.STOP), Controls()),
+    ],
+)  # fmt: skip
+def test_a_request_changes_what_it_says_and_nothing_else(before: Controls, request_: Request, after: Controls) -> None:
+    assert steer(before, request_, styles=3, models=4, presets=PRESETS) == after
+
+
+def test_without_presets_there_is_none_to_go_to() -> None:
+    assert steer(Controls(), Request(Action.PRESET, 1.0), styles=1) == Controls()

@@ -1,4 +1,4 @@
-"""A training run as a whole: any data, any model, killed and resumed, in two processes, and out into a playable bundle."""
+"""A training run as a whole: any data, any model, killed and resumed, in two processes, out into a playable bundle."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.contracts import PoseFrame
@@ -49,8 +49,10 @@ class Picture(QWidget):
         self._missing = ""
         doubtful = style.mix(style.CARD, style.AMBER, 0.75)
         dim = style.mix(style.ACCENT, style.CARD, 0.45)
-        self._pens = [QPen(style.mix(dim, style.ACCENT, part / (SHADES - 1))) for part in range(SHADES)]
-        self._doubtful = QPen(doubtful)
+        self._pens = [QPen(doubtful), *(QPen(style.mix(dim, style.ACCENT, n / (SHADES - 1))) for n in range(SHADES))]
+        for pen in self._pens:
+            pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        self._corner: QPixmap | None = None
 
     @property
     def shown(self) -> bool:
@@ -78,7 +80,7 @@ class Picture(QWidget):
         """The picture in the size it is shown in. Scaling apart from painting takes half the time."""
         assert self._image is not None
         ratio = self.devicePixelRatioF()
-        size = (self._area().size() * ratio).toSize()
+        size = self._area().size() * ratio
         if self._fitted is None or self._fitted.size() != size:
             self._fitted = self._image.scaled(
                 size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation
@@ -100,20 +102,22 @@ class Picture(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(432, 324)
 
-    def _area(self) -> QRectF:
-        """Where the picture lies: as large as fits."""
+    def _area(self) -> QRect:
+        """Where the picture lies: as large as fits. On whole pixels: between them, copying and clipping are slow."""
         aspect = self._image.width() / self._image.height() if self._image else DEMO_ASPECT
-        width, height = float(self.width()), float(self.height())
+        width, height = self.width(), self.height()
         if width / height > aspect:
-            return QRectF((width - height * aspect) / 2, 0.0, height * aspect, height)
-        return QRectF(0.0, (height - width / aspect) / 2, width, width / aspect)
+            width = round(height * aspect)
+        else:
+            height = round(width / aspect)
+        return QRect((self.width() - width) // 2, (self.height() - height) // 2, width, height)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         area = self._area()
         covered = self._image is not None and not self._bare and not self._missing
         ground = style.BASE if self._bare else style.WELL
-        if not covered or area.size() != self.size().toSizeF():
+        if not covered or area.size() != self.size():
             painter.fillRect(self.rect(), ground)
         if covered:
             painter.drawImage(area.topLeft(), self._fit())
@@ -126,48 +130,62 @@ class Picture(QWidget):
         if not self._bare:
             self._paint_label(painter)
 
-    def _paint_skeleton(self, painter: QPainter, area: QRectF, frame: PoseFrame) -> None:
+    def _paint_skeleton(self, painter: QPainter, area: QRect, frame: PoseFrame) -> None:
         places = frame.image[0, :, :2] * (area.width(), area.height()) + (area.x(), area.y())
-        seen = frame.visibility[0]
+        seen: list[float] = frame.visibility[0].tolist()
         x, y = places[:, 0].tolist(), places[:, 1].tolist()
         tall = max(float(np.ptp(places[:, 1])), 1.0)
-        pen = min(max(tall * (0.030 if self._bare else 0.013), 2.0), 18.0)
+        width = min(max(tall * (0.030 if self._bare else 0.013), 2.0), 18.0)
         painter.setClipRect(area)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         head = max(float(np.hypot(x[7] - x[8], y[7] - y[8])) * 0.62, tall * 0.045)
-        painter.setPen(self._pen(float(seen[[0, 7, 8]].min()), pen))
+        for number, each in enumerate(self._pens):
+            each.setWidthF(width if number else 0.6 * width)
+        painter.setPen(self._pens[_shade(min(seen[0], seen[7], seen[8]))])
         painter.drawEllipse(QPointF((x[7] + x[8]) / 2, (y[7] + y[8]) / 2), head, 1.15 * head)
+        bones: dict[int, list[QLineF]] = {}
         for a, b in BONES:
-            painter.setPen(self._pen(float(min(seen[a], seen[b])), pen))
-            painter.drawLine(QPointF(x[a], y[a]), QPointF(x[b], y[b]))
+            bones.setdefault(_shade(min(seen[a], seen[b])), []).append(QLineF(x[a], y[a], x[b], y[b]))
+        for shade, lines in bones.items():
+            painter.setPen(self._pens[shade])
+            painter.drawLines(lines)
         painter.setPen(Qt.PenStyle.NoPen)
         for hand in HANDS:
             if seen[hand] >= SEEN:
                 painter.setBrush(style.TEXT)
-                painter.drawEllipse(QPointF(x[hand], y[hand]), 1.3 * pen, 1.3 * pen)
+                painter.drawEllipse(QPointF(x[hand], y[hand]), 1.3 * width, 1.3 * width)
         painter.setClipping(False)
 
-    def _pen(self, seen: float, width: float) -> QPen:
-        shade = round((seen - SEEN) / (1.0 - SEEN) * (SHADES - 1))
-        pen = self._pens[min(shade, SHADES - 1)] if seen >= SEEN else self._doubtful
-        pen.setWidthF(width if seen >= SEEN else 0.6 * width)
-        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
-        return pen
-
     def _paint_label(self, painter: QPainter) -> None:
-        metrics = painter.fontMetrics()
-        painter.setFont(style.font(style.SMALL))
-        metrics = painter.fontMetrics()
-        text = metrics.elidedText(self._label, Qt.TextElideMode.ElideLeft, self.width() // 2)
-        box = QRect(0, 0, metrics.horizontalAdvance(text) + 4 * style.GRID, 6 * style.GRID)
-        box.moveBottomLeft(self.rect().bottomLeft())
-        painter.fillRect(box, style.CARD)
-        painter.setPen(style.SOFT)
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        if self._corner is None or self._corner.devicePixelRatioF() != self.devicePixelRatioF():
+            self._corner = self._label_image()
+        size = self._corner.deviceIndependentSize()
+        painter.drawPixmap(QPointF(0.0, self.height() - size.height()), self._corner)
         # Round corners: what lies outside them is painted over.
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         corners = QPainterPath()
         corners.addRect(QRectF(self.rect()))
         corners.addRoundedRect(QRectF(self.rect()), style.RADIUS, style.RADIUS)
         painter.fillPath(corners, style.BASE)
+
+    def _label_image(self) -> QPixmap:
+        """Painted once: text is what costs most in a redraw."""
+        face = style.font(style.SMALL)
+        text = QFontMetrics(face).elidedText(self._label, Qt.TextElideMode.ElideLeft, 50 * style.GRID)
+        width, height = QFontMetrics(face).horizontalAdvance(text) + 4 * style.GRID, 6 * style.GRID
+        ratio = self.devicePixelRatioF()
+        made = QPixmap(round(width * ratio), round(height * ratio))
+        made.setDevicePixelRatio(ratio)
+        made.fill(style.CARD)
+        painter = QPainter(made)
+        painter.setFont(face)
+        painter.setPen(style.SOFT)
+        painter.drawText(QRect(0, 0, width, height), Qt.AlignmentFlag.AlignCenter, text)
+        painter.end()
+        return made
+
+
+def _shade(seen: float) -> int:
+    """Index of the pen for that visibility: 0 doubtful, then the dimmer to the brightest."""
+    return 1 + min(round((seen - SEEN) / (1.0 - SEEN) * (SHADES - 1)), SHADES - 1) if seen >= SEEN else 0

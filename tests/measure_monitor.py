@@ -1,0 +1,111 @@
+"""What the window costs: `python tests/measure_monitor.py --seconds 600` plays on a JACK server of its own and tells.
+
+In: options. Out: one JSON line: redraws a second, share of one core, memory, and what the same time cost the sound. The
+window opens where DISPLAY says; without one, offscreen. `--no-monitor` gives the figures to compare with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import psutil
+from servers import Jack
+
+from livemove import session
+from livemove.bundle import find_bundle
+from livemove.exchange import Segment, State
+from livemove.session import SessionConfig, Status, run_session
+
+
+class Meter:
+    """Follows the window: each redraw is a heartbeat. Its first seconds, in which it loads, do not count."""
+
+    SETTLE_S = 3.0
+
+    def __init__(self, segment: Segment) -> None:
+        self._life = segment.lives["monitor"]
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+        self.redraws = self.seconds = self.checked_s = self.busy_s = self.memory_mb = 0.0
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while self._life.state is not State.RUNNING:
+            if self._over.wait(0.05):
+                return
+        if self._over.wait(self.SETTLE_S):
+            return
+        process = psutil.Process(self._life.pid)
+        last, began_s, busy_s = self._life.heartbeat_s, time.monotonic(), _busy_s(process)
+        while not self._over.wait(0.004):
+            if self._life.heartbeat_s != last:
+                last = self._life.heartbeat_s
+                self.redraws += 1
+            self.seconds = time.monotonic() - began_s
+            if self.seconds - self.checked_s > 1.0 and process.is_running():
+                self.checked_s, self.busy_s = self.seconds, _busy_s(process) - busy_s
+                self.memory_mb = process.memory_info().rss / 1e6
+
+
+def _busy_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--camera", default="demo")
+    parser.add_argument("--pose-model", type=Path)
+    parser.add_argument("--no-monitor", action="store_true")
+    asked = parser.parse_args()
+    if not os.environ.get("DISPLAY"):
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+    meters: list[Meter] = []
+    create = Segment.create
+
+    def measured() -> Segment:
+        segment = create()
+        meters.append(Meter(segment))
+        return segment
+
+    def ended(status: Status) -> None:
+        if status.phase == "stopping":
+            meters[0].stop()
+
+    session.Segment.create = measured  # pyright: ignore[reportAttributeAccessIssue]
+    with Jack() as jack:
+        os.environ.update(jack.environment)
+        config = SessionConfig(
+            model=find_bundle("theremin"), camera=asked.camera, loop=True, pose_model=asked.pose_model,
+            duration_s=asked.seconds, monitor=not asked.no_monitor,
+        )  # fmt: skip
+        report = run_session(config, ended)
+    meter = meters[0]
+    print(
+        json.dumps(
+            {
+                "seconds": round(meter.seconds, 1),
+                "redraws_per_s": round(meter.redraws / max(meter.seconds, 1e-9), 2),
+                "share_of_a_core": round(meter.busy_s / max(meter.checked_s, 1e-9), 4),
+                "memory_mb": round(meter.memory_mb, 1),
+                "platform": os.environ.get("QT_QPA_PLATFORM", "x11"),
+                **{name: report[name] for name in ("pose_fps", "ring_starvations", "late_callbacks", "restarts")},
+                "motion_to_sound_ms": report["motion_to_sound_ms"],
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""What a network is fed: clips by number, a stage's doings to a pose, flags and YAML; and the classic network on a sine."""
+"""What a network is fed: clips by number, stage-worn poses, flags and YAML; and the classic network on a sine."""
 
 from __future__ import annotations
 

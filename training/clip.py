@@ -182,11 +182,13 @@ def read_sound(path: Path, rate: int) -> Float32:
                 raise ClipError("it has no sound")
             origin_s = _first_frame_s(container) if _has_picture(container) else None
         with av.open(str(path)) as container:
-            parts, native = _decode(container, origin_s)
+            parts, native, damage = _decode(container, origin_s)
             length_s = float(container.duration or 0) / av.time_base
     except FFmpegError as error:
         raise ClipError(f"cannot be read: {error.strerror or error}") from error
     audio = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    if damage:
+        raise ClipError(f"its sound is damaged after {len(audio) / native:.1f} s: {damage}")
     if not len(audio):
         raise ClipError("it has no sound")
     if origin_s is None and length_s - len(audio) / native > max(1.0, 0.1 * length_s):
@@ -206,14 +208,21 @@ def _first_frame_s(container: av.container.InputContainer) -> float:
     return frame.time if frame is not None and frame.pts is not None else 0.0
 
 
-def _decode(container: av.container.InputContainer, origin_s: float | None) -> tuple[list[Float32], int]:
-    """(mono stretches that follow each other from origin_s on, or from where the sound begins; their rate)."""
+def _decode(container: av.container.InputContainer, origin_s: float | None) -> tuple[list[Float32], int, str]:
+    """(mono stretches that follow each other from origin_s on, or from where the sound begins; their rate; damage)."""
     stream = container.streams.audio[0]
     rate = stream.rate
     as_float = av.AudioResampler(format="fltp")
     parts: list[Float32] = []
     done = 0
-    for decoded in container.decode(stream):
+    frames = container.decode(stream)
+    while True:
+        try:
+            decoded = next(frames, None)
+        except FFmpegError as error:
+            return parts, rate, error.strerror or str(error)
+        if decoded is None:
+            return parts, rate, ""
         if decoded.sample_rate != rate:
             raise ClipError(f"the sound changes its rate from {rate} to {decoded.sample_rate}")
         for frame in as_float.resample(decoded):
@@ -228,4 +237,3 @@ def _decode(container: av.container.InputContainer, origin_s: float | None) -> t
             if len(mono):
                 parts += [np.zeros(max(place - done, 0), np.float32), mono]
                 done = max(place, done) + len(mono)
-    return parts, rate

@@ -120,7 +120,6 @@ class Writer:
                 f"{root}: holds other things than a corpus; give an empty folder, or one that is not there"
             )
         replace_file(root / "corpus.json", (json.dumps(header, indent=1) + "\n").encode())
-        self.rows = {clip.key: clip for clip in recorded(root)}
         self._fold()  # what a killed run left may end in half a line
         try:
             self._journal = (root / "journal.jsonl").open("a", encoding="utf-8")
@@ -143,6 +142,8 @@ class Writer:
         self._fold()
 
     def _fold(self) -> None:
+        """Read back rather than trust memory: Ctrl-C may come between a row's way to the disk and into `rows`."""
+        self.rows = {clip.key: clip for clip in recorded(self.root)}
         rows = [dataclasses.asdict(self.rows[key]) for key in sorted(self.rows)]
         packed = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), packed)
@@ -268,9 +269,7 @@ class Corpus:
         except (OSError, RuntimeError, ValueError) as error:
             raise CorpusError(f"{path}: cannot be read ({error}); delete the corpus and prepare it again") from error
         if len(audio) != hops * HOP or not np.isfinite(channels).all():
-            raise CorpusError(
-                f"{path.with_suffix('')}: too short, or not all numbers; delete the corpus and prepare it again"
-            )
+            raise CorpusError(f"{path}: too short, or not all numbers; delete the corpus and prepare it again")
         return Window(clip, first, self.styles.index(clip.style), channels, audio)
 
     def poses(self, clip: Clip) -> list[PoseFrame]:

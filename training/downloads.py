@@ -98,7 +98,7 @@ class Ledger:
 
 
 class Pace:
-    """How fast all threads together may ask: not at all for a while after a 429, longer each time until one succeeds."""
+    """How fast all threads together may ask: not at all for a while after a 429, longer after each in a row."""
 
     def __init__(self, limits: Limits, stop: threading.Event) -> None:
         self._limits, self._stop = limits, stop

@@ -109,8 +109,8 @@ def download(
     """Download the annotated seconds of Kinetics' videos into ROOT/{train,valid}/CLASS/ID.mp4.
 
     The annotations are DeepMind's CSV files (label, youtube_id, time_start, time_end, split): look for "Kinetics
-    700-2020 annotations". Videos come from YouTube through yt-dlp; if it stops working, the site has changed: pip install
-    -U 'yt-dlp[default]' (it also wants Deno, see its README). Only the seconds asked for are kept.
+    700-2020 annotations". Videos come from YouTube through yt-dlp; if it stops working, the site has changed: pip
+    install -U 'yt-dlp[default]' (it also wants Deno, see its README). Only the seconds asked for are kept.
 
     ROOT/downloads.jsonl remembers every clip: done, gone, private, or failed and why. Stop it as you like: the same
     command goes on where it was. When the site asks for patience, all workers wait, longer each time.

@@ -89,10 +89,10 @@ def _curves(corpus: Corpus, channels: np.ndarray, names: list[str], ax: Axes, cl
             ax.plot(time_s, channels[:, names.index(channel.name)], linewidth=0.9, label=channel.name)
     ax.set_ylim(0, 1)
     ax.margins(x=0)
-    ax.legend(loc="upper right", fontsize=7, ncols=4)
     notes = ax.twinx()
     notes.plot(time_s, _sounding(channels, names), "k.", markersize=1.5)
     notes.set_ylabel("pitch (MIDI note)", fontsize=8)
+    notes.legend(*ax.get_legend_handles_labels(), loc="upper right", fontsize=7, ncols=4)
 
 
 def _sounding(channels: np.ndarray, names: list[str]) -> np.ndarray:
@@ -108,5 +108,6 @@ def _spectrogram(audio: np.ndarray, rate: int, ax: Axes, channels: np.ndarray, n
     ax.plot(np.arange(len(channels)) * (HOP / rate), pitch_hz, color="cyan", linewidth=0.6)
     ax.set_yscale("symlog", linthresh=500)
     ax.set_ylim(0, rate / 2)
+    ax.set_xlim(0, len(audio) / rate)
     ax.set_xlabel("s")
     ax.set_ylabel("Hz")

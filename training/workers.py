@@ -6,9 +6,12 @@ In: sources. Out: their rows. What takes a worker down takes one clip with it, a
 from __future__ import annotations
 
 import dataclasses
+import logging
 import multiprocessing
 import os
 import signal
+import socket
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from multiprocessing import connection
 from pathlib import Path
@@ -121,11 +124,13 @@ def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: i
     Nodes need livemove installed with its train and cluster extras, and see SRC, DATA and the pose model under the same
     paths. Raises OutputError, ClusterError.
     """
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_answers(address)
     try:
         import ray
     except ImportError as error:
         raise ClusterError("Ray is not installed: pip install 'livemove[cluster]'") from error
-    address = os.environ.get("RAY_ADDRESS")
     here = str(Path(__file__).resolve().parents[1])
     options: dict[str, Any] = {"address": address} if address else {
         "address": "local", "num_cpus": workers, "object_store_memory": 100 * 2**20, "include_dashboard": False,
@@ -133,12 +138,14 @@ def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: i
     try:
         ray.init(**options, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": here}})
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(f"Ray cluster {address or 'local'}: {' '.join(str(error).split())[:200]}") from error
+        raise ClusterError(
+            f"Ray cluster {address or 'on this machine'}: {' '.join(str(error).split())[:200]}"
+        ) from error
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.max_errored_blocks = -1  # a task that dies loses its clip, nothing else
-        context.log_internal_stack_trace_to_stdout = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         rows = [{"source": dataclasses.asdict(source)} for source in sources]
         data = ray.data.from_items(rows, override_num_blocks=len(rows))
         left = {source.key: source for source in sources}
@@ -152,6 +159,17 @@ def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: i
             yield died(source, "its task died on the cluster")
     finally:
         ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for many minutes. Raises ClusterError."""
+    parts = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
+    if not parts.port:
+        return  # "auto", or a name Ray looks up
+    try:
+        socket.create_connection((parts.hostname or "", parts.port), timeout=10).close()
+    except OSError as error:
+        raise ClusterError(f"Ray cluster {address} (RAY_ADDRESS): {error.strerror or error}") from error
 
 
 def _on_node(row: dict[str, Any], root: Path, settings: Settings) -> dict[str, Any]:

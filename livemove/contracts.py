@@ -60,6 +60,10 @@ class DeviceError(LivemoveError):
     """An audio device that is unknown, or refuses the rate or block; the message names it."""
 
 
+class TakeError(LivemoveError):
+    """A recorded take that cannot be read or played again; the message names the file."""
+
+
 class OutputError(LivemoveError):
     """A file or folder that cannot be written."""
 
@@ -366,6 +370,8 @@ class Action(enum.IntEnum):
     MODEL = 13
     PRESET = 14
     LEARN = 15
+    RECORD = 16
+    SAVE_LAST = 17
 
 
 @dataclass(frozen=True)

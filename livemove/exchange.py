@@ -10,7 +10,10 @@ Knows nothing of cameras, models, devices or windows; numpy and the native exten
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
+import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -23,15 +26,65 @@ import numpy.typing as npt
 from livemove import contracts
 from livemove.contracts import Action, Bulletin, Controls, Float32, LivemoveError, PoseFrame, Request
 from livemove.native import _realtime
-from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, now_s
+from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, SNAPSHOT_BYTES, now_s
 
-__all__ = ["BIN_MS", "PICTURE_EDGE", "RING_CAPACITY", "ROLES", "Life", "Segment", "State", "now_s", "percentile_ms"]
+__all__ = [
+    "BIN_MS",
+    "BLOCK_ROW",
+    "HOP_ROW",
+    "PICTURE_EDGE",
+    "POSE_ROW",
+    "RING_CAPACITY",
+    "ROLES",
+    "SNAPSHOT_BYTES",
+    "Life",
+    "Segment",
+    "State",
+    "now_s",
+    "percentile_ms",
+]
 
 ROLES = ("capture", "synthesis", "playback", "monitor", "control")
 """The children, in the order of their records."""
 
 Record = dict[str, npt.NDArray[Any]]
 """Field name -> view of shared memory, [1] or [count]. An aligned 8-byte store is one store: never half-written."""
+
+
+_BODY = (contracts.MAX_PEOPLE, contracts.LANDMARKS)
+
+POSE_ROW = np.dtype(
+    [
+        *(("capture_s", "<f8"), ("sequence", "<i8"), ("people", "<i8")),
+        *(("image", "<f4", (*_BODY, 3)), ("world", "<f4", (*_BODY, 3)), ("visibility", "<f4", _BODY)),
+    ]
+)
+"""A PoseFrame, as the mailbox and the log hold it."""
+
+BLOCK_ROW = np.dtype([(name, f"<{kind}") for name, kind, _, _ in _realtime.BLOCK])
+"""One call of the callback, as realtime.hpp says."""
+
+_STEERED = tuple(field.name for field in dataclasses.fields(Controls))
+
+_HOP = (
+    # The engine's life (when it began, on the clock), the hop's number in it, when it was begun.
+    *("life_s", "hop", "began_s"),
+    # The pose it was made from: its sequence number, and when it was captured (NaN: none).
+    *("pose", "capture_s"),
+    # Its place in the ring, at the device's rate.
+    *("first_sample", "samples"),
+    # How many of the sources and channels there are (of the model that sounds, of one that leaves); all controls.
+    *("source_count", "channel_count", "leaving_count", *_STEERED),
+)
+
+HOP_ROW = np.dtype(
+    {
+        "names": [*_HOP, "sources", "channels", "leaving"],
+        "formats": ["<f8"] * len(_HOP) + [("<f4", 128), ("<f4", 64), ("<f4", 64)],
+        "itemsize": _realtime.HOP_BYTES,
+    }
+)
+"""One hop as synthesis made it: sources as the mapping got them, channels as the engine did."""
 
 
 class State(enum.IntEnum):
@@ -140,6 +193,7 @@ class PoseMailbox:
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.PoseMailbox(memory)
+        self._log = _realtime.PoseLog(memory)
         self._bytes = np.zeros(_realtime.POSE_BYTES, np.uint8)
         people = contracts.MAX_PEOPLE
         points = contracts.LANDMARKS
@@ -157,7 +211,7 @@ class PoseMailbox:
         self._seen = 0
 
     def write(self, frame: PoseFrame) -> None:
-        """Capture only."""
+        """Capture only. It is remembered in `Segment.poses` too."""
         self._capture_s[0] = frame.capture_s
         self._numbers[0] = frame.sequence
         self._numbers[1] = frame.people
@@ -165,6 +219,7 @@ class PoseMailbox:
         self._arrays["world"][...] = frame.world
         self._arrays["visibility"][...] = frame.visibility
         self._native.write(self._bytes)
+        self._log.add(self._bytes)
 
     def read(self, frame: PoseFrame) -> bool:
         """Any process but capture: fill frame in place if there is a newer pose than at the last call; False if not."""
@@ -279,6 +334,95 @@ class PictureMailbox:
         self._seen = sequence
         width, height = payload[8:24].view(np.int64).tolist()
         return payload[24 : 24 + 3 * width * height].reshape(height, width, 3), float(payload[:8].view(np.float64)[0])
+
+
+class Log:
+    """All that happened of one kind, in order, as rows; the supervisor reads it for takes, and nobody waits for it."""
+
+    def __init__(self, native: _realtime.PoseLog | _realtime.HopLog | _realtime.BlockLog, row: np.dtype[Any]) -> None:
+        self._native = native
+        self.row = row
+        self._seen = native.written
+
+    def take(self) -> tuple[npt.NDArray[Any], int]:
+        """Supervisor only: rows added since the last call, and how many before them were lost."""
+        lost = 0
+        while True:
+            rows = np.zeros(self._native.written - self._seen, self.row)
+            if not len(rows) or self._native.read(self._seen, rows.view(np.uint8)):
+                self._seen += len(rows)
+                return rows, lost
+            # The writer went round: what is left is what it cannot reach while we copy.
+            step = max(len(rows) // 2, 1)
+            self._seen += step
+            lost += step
+
+
+class HopLog:
+    """Where synthesis says what it made; one row, filled in place and added."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.HopLog(memory)
+        row = np.zeros(1, HOP_ROW)
+        self._bytes = row.view(np.uint8)
+        self._head = self._bytes[: 8 * len(_HOP)].view(np.float64)
+        self._vectors = [row[name][0] for name in ("sources", "channels", "leaving")]
+
+    def add(self, head: tuple[float, ...], controls: Controls, *vectors: Float32) -> None:
+        """Synthesis only. head: HOP_ROW's fields up to samples; vectors: its sources, channels and leaving, float32."""
+        counts = [len(vector) for vector in vectors]
+        self._head[:] = (*head, *counts, *(getattr(controls, name) for name in _STEERED))
+        for place, vector, count in zip(self._vectors, vectors, counts, strict=True):
+            place[:count] = vector
+        self._native.add(self._bytes)
+
+
+class SnapshotBox:
+    """What the engines are before a hop, now and then, so that a take can begin anywhere. One writer: synthesis."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.Snapshot(memory)
+        self._seen = 0
+
+    def write(self, head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> bool:
+        """Synthesis only. head: plain numbers and names. False: it has no room."""
+        shapes = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
+        text = json.dumps([head, shapes]).encode()
+        text += b" " * (-len(text) % 8)
+        size = len(text) + sum(array.nbytes for array in arrays.values())
+        words = np.zeros(2 + -(-size // 8), np.uint64)
+        if words.nbytes > SNAPSHOT_BYTES:
+            return False
+        words[:2] = size, len(text)
+        room = words[2:].view(np.uint8)
+        room[: len(text)] = np.frombuffer(text, np.uint8)
+        at = len(text)
+        for array in arrays.values():
+            room[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            at += array.nbytes
+        self._native.write(words.view(np.uint8))
+        return True
+
+    def take(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]] | None:
+        """Supervisor only: what was written, if that is newer than at the last call."""
+        if self._native.sequence == self._seen:
+            return None
+        start = np.zeros(2, np.uint64)
+        if not self._native.read(start.view(np.uint8)):
+            return None
+        words = np.zeros(2 + -(-int(start[0]) // 8), np.uint64)
+        sequence = self._native.read(words.view(np.uint8))
+        if sequence == 0 or (words[:2] != start).any():
+            return None  # another one came in between: next time
+        self._seen = sequence
+        room, at = words[2:].view(np.uint8), int(start[1])
+        head, shapes = json.loads(room[:at].tobytes())
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, (kind, shape) in shapes.items():
+            size = np.dtype(kind).itemsize * math.prod(shape)
+            arrays[name] = np.frombuffer(room[at : at + size].tobytes(), kind).reshape(shape)
+            at += size
+        return head, arrays
 
 
 class RequestQueue:
@@ -637,6 +781,11 @@ class Segment:
         self.sources = Sources(record(layout["sources"]))
         self.bulletin = BulletinMailbox(self.bytes)
         self.picture = PictureMailbox(self.bytes)
+        self.poses = Log(_realtime.PoseLog(self.bytes), POSE_ROW)
+        self.made = HopLog(self.bytes)
+        self.hops = Log(_realtime.HopLog(self.bytes), HOP_ROW)
+        self.blocks = Log(_realtime.BlockLog(self.bytes), BLOCK_ROW)
+        self.snapshot = SnapshotBox(self.bytes)
         self.ring = AudioRing(self.bytes)
         self.tap = Tap(self.bytes)
         self.capture = CaptureTelemetry(record(layout["capture"]))

@@ -107,6 +107,50 @@ struct RingView : Attached {
     }
 };
 
+// A log as bytes: items one after the other.
+template <auto Member>
+struct LogView : Attached {
+    using Attached::Attached;
+    using Items = std::remove_reference_t<decltype((std::declval<Shared&>().*Member).items)>;
+    using Item = std::remove_extent_t<Items>;
+
+    void add(const Bytes& item) {
+        if (item.size() != sizeof(Item)) throw nb::value_error("item has the wrong size");
+        Item copy;
+        std::memcpy(&copy, item.data(), sizeof(Item));
+        (shared->*Member).add(copy);
+    }
+
+    uint64_t written() const { return (shared->*Member).written.load(std::memory_order_acquire); }
+
+    bool read(uint64_t start, const Memory& out) const {
+        const uint64_t count = out.size() / sizeof(Item);
+        if (out.size() % sizeof(Item)) throw nb::value_error("room for whole items only");
+        if (reinterpret_cast<uintptr_t>(out.data()) % alignof(Item)) throw nb::value_error("room is not aligned");
+        if (start + count > written()) throw nb::value_error("did not happen yet");
+        return (shared->*Member).read(start, count, reinterpret_cast<Item*>(out.data()));
+    }
+};
+using PoseLog = LogView<&Shared::poses>;
+using HopLog = LogView<&Shared::hops>;
+using BlockLog = LogView<&Shared::blocks>;
+
+struct SnapshotView : Attached {
+    using Attached::Attached;
+
+    void write(const Bytes& payload) {
+        if (payload.size() > kSnapshotBytes || payload.size() % 8) throw nb::value_error("payload has the wrong size");
+        shared->snapshot.write(payload.data(), payload.size() / 8);
+    }
+
+    uint64_t read(const Memory& payload) const {
+        if (payload.size() > kSnapshotBytes || payload.size() % 8) throw nb::value_error("payload has the wrong size");
+        return shared->snapshot.read(payload.data(), 64, payload.size() / 8);
+    }
+
+    uint64_t sequence() const { return shared->snapshot.sequence.load(std::memory_order_acquire); }
+};
+
 struct TapView : Attached {
     using Attached::Attached;
 
@@ -126,6 +170,13 @@ struct OutputView : Attached {
 
     OutputView(Memory array, double rate, uint32_t channels, double latency_s) : Attached(std::move(array)) {
         output->prepare(shared, rate, channels, latency_s);
+    }
+
+    void restore(const Bytes& bytes) {
+        if (bytes.size() != sizeof(Block)) throw nb::value_error("a block has another size");
+        Block block;
+        std::memcpy(&block, bytes.data(), sizeof block);
+        output->restore(block);
     }
 
     nb::object render(uint64_t frames, double delay_s, unsigned long flags) {
@@ -151,8 +202,8 @@ struct Fields {
         size_t count = 1;
         using Item = std::remove_extent_t<T>;
         if constexpr (std::is_array_v<T>) count = std::extent_v<T>;
-        if constexpr (std::is_same_v<Item, Count>) format = "u8";
-        else if constexpr (std::is_same_v<Item, Number>) format = "f8";
+        if constexpr (std::is_same_v<Item, Count> || std::is_same_v<Item, uint64_t>) format = "u8";
+        else if constexpr (std::is_same_v<Item, Number> || std::is_same_v<Item, double>) format = "f8";
         else format = "S";
         list.append(nb::make_tuple(name, format, count, base + offset));
         return *this;
@@ -255,6 +306,27 @@ NB_MODULE(_realtime, m) {
     m.attr("BULLETIN_BYTES") = sizeof(BulletinPayload);
     m.attr("PICTURE_BYTES") = sizeof(PicturePayload);
     m.attr("PICTURE_EDGE") = kPictureEdge;
+    m.attr("HOP_BYTES") = sizeof(Hop);
+    m.attr("SNAPSHOT_BYTES") = kSnapshotBytes;
+    m.attr("BLOCK") = fields<Block>(0)
+                          .add("tap_at", &Block::tap_at)
+                          .add("frames", &Block::frames)
+                          .add("read", &Block::read)
+                          .add("written", &Block::written)
+                          .add("target", &Block::target)
+                          .add("fresh", &Block::fresh)
+                          .add("state", &Block::state)
+                          .add("starving", &Block::starving)
+                          .add("position", &Block::position)
+                          .add("tail", &Block::tail)
+                          .add("stop", &Block::stop)
+                          .add("gain", &Block::gain)
+                          .add("dc_in", &Block::dc_in)
+                          .add("dc_out", &Block::dc_out)
+                          .add("gain_target", &Block::gain_target)
+                          .add("start_s", &Block::start_s)
+                          .add("dac_s", &Block::dac_s)
+                          .list;
     m.def("now_s", &now_s);
     m.def("layout", &layout);
     m.def("initialise", &initialise, nb::arg("memory"));
@@ -294,9 +366,35 @@ NB_MODULE(_realtime, m) {
              nb::arg("first_sample"), nb::arg("capture_s"))
         .def("set_pace", &RingView::set_pace, nb::arg("rate"), nb::arg("block"))
         .def("wait_due", &RingView::wait_due, nb::arg("lead_s"), nb::arg("timeout_s"))
+        .def("seek", [](RingView& v, uint64_t sample) {
+            v.shared->ring.written.store(sample, std::memory_order_relaxed);
+            v.shared->ring.read.store(sample, std::memory_order_relaxed);
+        }, nb::arg("sample"))
+        .def("set_target", [](RingView& v, uint64_t fill) { v.shared->ring.target.store(fill, std::memory_order_relaxed); },
+             nb::arg("fill"))
         .def_prop_ro("fill", [](const RingView& v) { return v.shared->ring.fill(); })
         .def_prop_ro("written", [](const RingView& v) { return v.shared->ring.written.load(std::memory_order_acquire); })
         .def_prop_ro("target", [](const RingView& v) { return v.shared->ring.target.load(std::memory_order_relaxed); });
+
+    nb::class_<PoseLog>(m, "PoseLog")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("add", &PoseLog::add, nb::arg("item"))
+        .def("read", &PoseLog::read, nb::arg("start"), nb::arg("out"))
+        .def_prop_ro("written", &PoseLog::written);
+    nb::class_<HopLog>(m, "HopLog")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("add", &HopLog::add, nb::arg("item"))
+        .def("read", &HopLog::read, nb::arg("start"), nb::arg("out"))
+        .def_prop_ro("written", &HopLog::written);
+    nb::class_<BlockLog>(m, "BlockLog")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("read", &BlockLog::read, nb::arg("start"), nb::arg("out"))
+        .def_prop_ro("written", &BlockLog::written);
+    nb::class_<SnapshotView>(m, "Snapshot")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("write", &SnapshotView::write, nb::arg("payload"))
+        .def("read", &SnapshotView::read, nb::arg("payload"))
+        .def_prop_ro("sequence", &SnapshotView::sequence);
 
     nb::class_<TapView>(m, "Tap")
         .def(nb::init<Memory>(), nb::arg("memory"))
@@ -312,6 +410,7 @@ NB_MODULE(_realtime, m) {
             "latency_s", [](const OutputView& v) { return v.output->fallback_latency_s; },
             [](OutputView& v, double s) { v.output->fallback_latency_s = s; })
         .def("stop", [](OutputView& v) { v.output->stopping.store(true); })
+        .def("restore", &OutputView::restore, nb::arg("block"))
         .def_prop_ro("faded", [](const OutputView& v) { return v.output->faded.load(std::memory_order_acquire); })
         .def("render", &OutputView::render, nb::arg("frames"), nb::arg("delay_s") = 0.0, nb::arg("flags") = 0);
 }

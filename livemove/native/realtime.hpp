@@ -39,12 +39,13 @@ struct Mailbox {
     Count sequence;
     Count words[Words];
 
-    void write(const void* payload) {  // the one writer
+    // count: how many words of the payload there are; readers of a box with varying payloads find it in the payload.
+    void write(const void* payload, size_t count = Words) {  // the one writer
         const uint64_t odd = sequence.load(std::memory_order_relaxed) | 1;
         sequence.store(odd, std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_release);
         const auto* bytes = static_cast<const unsigned char*>(payload);
-        for (size_t i = 0; i < Words; ++i) {
+        for (size_t i = 0; i < count; ++i) {
             uint64_t word;
             std::memcpy(&word, bytes + 8 * i, 8);
             words[i].store(word, std::memory_order_relaxed);
@@ -53,13 +54,13 @@ struct Mailbox {
     }
 
     // Any reader. Returns the even sequence number of a consistent copy, or 0: never written, or the writer was in the way.
-    uint64_t read(void* payload, int tries) const {
+    uint64_t read(void* payload, int tries, size_t count = Words) const {
         auto* bytes = static_cast<unsigned char*>(payload);
         for (; tries > 0; --tries) {
             const uint64_t before = sequence.load(std::memory_order_acquire);
             if (before & 1) continue;
             if (before == 0) return 0;
-            for (size_t i = 0; i < Words; ++i) {
+            for (size_t i = 0; i < count; ++i) {
                 const uint64_t word = words[i].load(std::memory_order_relaxed);
                 std::memcpy(bytes + 8 * i, &word, 8);
             }
@@ -218,6 +219,47 @@ struct Tap {
     alignas(64) float samples[kCapacity];
 };
 
+// --- the log: all that happened lately, for takes ------------------------------------------------------------------------
+
+// The last items of a kind, in order. One writer, which never waits; a reader that falls behind has lost some, and can tell.
+template <class Item, uint64_t Capacity>
+struct Log {
+    static constexpr uint64_t kCapacity = Capacity;
+    alignas(64) Count written;
+    alignas(64) Item items[Capacity];
+
+    void add(const Item& item) {  // the one writer
+        const uint64_t w = written.load(std::memory_order_relaxed);
+        items[w & (Capacity - 1)] = item;
+        written.store(w + 1, std::memory_order_release);
+    }
+
+    bool read(uint64_t start, uint64_t count, Item* out) const {  // the reader; start + count <= written
+        for (uint64_t i = 0; i < count; ++i) out[i] = items[(start + i) & (Capacity - 1)];
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return written.load(std::memory_order_relaxed) < start + Capacity;  // the writer may be at the next one already
+    }
+};
+
+// One call of the callback: all that its sound depends on besides the ring's samples, and when it was.
+struct Block {
+    uint64_t tap_at, frames;          // where in the tap, and how many
+    uint64_t read, written, target;   // the ring when it began
+    uint64_t fresh, state, starving, position, tail;  // the output when it began; fresh: its first block
+    uint64_t stop;
+    double gain, dc_in, dc_out;
+    double gain_target;               // what the controls said
+    double start_s, dac_s;            // when it was called, and when its first sample is heard
+};
+
+// One hop as synthesis made it; exchange.HOP_ROW says what stands where.
+struct Hop {
+    double words[160];
+};
+
+// An engine's state every few seconds, so that a take can begin anywhere; its first word says how many bytes it has.
+constexpr size_t kSnapshotBytes = 4u << 20;
+
 // --- telemetry: each record has one writing process -------------------------------------------------------------------
 
 constexpr size_t kBins = 4096;
@@ -294,7 +336,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c05;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c06;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
@@ -312,6 +354,10 @@ struct Shared {
     alignas(64) Sources sources;
     alignas(64) Mailbox<sizeof(BulletinPayload) / 8> bulletin;
     alignas(64) Mailbox<sizeof(PicturePayload) / 8> picture;
+    alignas(64) Log<PosePayload, 128> poses;  // capture's
+    alignas(64) Log<Hop, 1024> hops;          // synthesis'
+    alignas(64) Log<Block, 4096> blocks;      // the callback's
+    alignas(64) Mailbox<kSnapshotBytes / 8> snapshot;  // synthesis'
 };
 
 // When the next hop is due: as late as can be, for every millisecond in the ring is a millisecond between motion and sound.
@@ -396,6 +442,7 @@ struct Output {
     double last_start_s;
     double last_block_s;
     double mean_square;
+    bool fresh;                  // no block yet
 
     void prepare(Shared* memory, double sample_rate, uint32_t channel_count, double latency_s) {  // not hot
         shared = memory;
@@ -415,7 +462,26 @@ struct Output {
         dc_pole = static_cast<float>(std::exp(-2.0 * kPi * 5.0 / rate));  // 5 Hz
         dc_in = dc_out = 0.0f;
         last_start_s = last_block_s = mean_square = 0.0;
+        fresh = true;
         shared->ring.skip_to_newest();
+    }
+
+    // Before a block that is played again: what it met. The ring must still hold what was played before.  (not hot)
+    void restore(const Block& block) {
+        state = static_cast<State>(block.state);
+        starving = block.starving != 0;
+        position = static_cast<uint32_t>(block.position);
+        tail = static_cast<uint32_t>(block.tail);
+        gain = static_cast<float>(block.gain);
+        gain_target = static_cast<float>(block.gain_target);
+        dc_in = static_cast<float>(block.dc_in);
+        dc_out = static_cast<float>(block.dc_out);
+        history_at = 0;
+        for (uint32_t i = 1; i <= kMaxFade; ++i) {  // history_at is the newest
+            const bool there = !block.fresh && block.read + i > kMaxFade;
+            history[i & (kMaxFade - 1)] = there ? shared->ring.samples[(block.read + i - 1 - kMaxFade) & (Ring::kCapacity - 1)] : 0.0f;
+        }
+        shared->ring.read.store(block.read, std::memory_order_release);
     }
 
     void begin_tail() {
@@ -540,12 +606,16 @@ struct Output {
         const bool stop = stopping.load(std::memory_order_relaxed);
         const uint64_t written = ring.written.load(std::memory_order_acquire);
         uint64_t read = ring.read.load(std::memory_order_relaxed);
+        const uint64_t target = ring.target.load(std::memory_order_relaxed);
+        const Block block{shared->tap.written.load(std::memory_order_relaxed), frames, read, written, target, fresh,
+                          static_cast<uint64_t>(state), starving, position, tail, stop, gain, dc_in, dc_out, gain_target,
+                          now, dac_s};
+        fresh = false;
         if (state == State::silent && !stop) {
             while (read < written && !finite(ring.samples[read & (Ring::kCapacity - 1)])) {
                 ++read;
                 add(p.nonfinite_samples, 1);
             }
-            const uint64_t target = ring.target.load(std::memory_order_relaxed);
             if (written - read >= (target > frames ? target : frames)) {
                 state = State::playing;
                 starving = false;
@@ -568,6 +638,7 @@ struct Output {
             for (uint32_t c = 0; c < channels; ++c) *out++ = y;
         }
         shared->tap.written.store(tap_at + frames, std::memory_order_release);
+        shared->blocks.add(block);
         note_latencies(first, read, dac_s);
         note_margin(read, now);
         ring.read.store(read, std::memory_order_release);

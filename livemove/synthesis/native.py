@@ -50,8 +50,6 @@ class NativeEngine:
     rounded to binary16 once, at construction; sums are float32.
     """
 
-    name = "native"
-
     def __init__(
         self, spec: ModelSpec, weights: Weights, *, instruction_set: str = "auto", precision: str = "fp16"
     ) -> None:
@@ -64,6 +62,7 @@ class NativeEngine:
         _check_spec(spec)
         self.spec = spec
         self.precision = precision
+        self.name = "native" if precision == "fp16" else f"native-{precision}"
         phase = spec.phase
         self._generator = _wavenet.Generator(
             sizes={

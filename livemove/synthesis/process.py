@@ -33,6 +33,9 @@ from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, ask_for_real_time
 from livemove.synthesis.voices import Ensemble, Voice
 
+SNAPSHOT_S = 5.0
+"""A take can begin anywhere; to be made again it is made from so long before at most. A snapshot costs 0.3 ms."""
+
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
 
@@ -132,6 +135,8 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     sources = np.zeros(len(FEATURES) + len(outside), np.float32)
     ensemble = Ensemble(voices, controls)
     reloader, reloads = Reloader(voices, life), controls.reloads
+    life_s, hops, snapshot_s = now_s(), 0, 0.0
+    nothing = np.zeros(0, np.float32)
 
     life.running(voices[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
@@ -161,6 +166,17 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         reloader.apply()
         sources[: len(FEATURES)] = features = stream.at(began_s)
         sources[len(FEATURES) :] = outside
+        if began_s >= snapshot_s and (state := ensemble.state()) is not None:
+            snapshot_s = began_s + SNAPSHOT_S
+            place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written}
+            segment.snapshot.write({**place, **state[0]}, state[1])
+        first = segment.ring.written
         writer.write(ensemble.play(sources, controls), seen_s)
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, segment.ring.written - first)
+        sounding, leaving = ensemble.played
+        segment.made.add(
+            made, controls, sources, sounding.channels[0], nothing if leaving is None else leaving.channels[0]
+        )
+        hops += 1
         segment.synthesis.hop(now_s() - began_s, HOP, ensemble.channels)
         segment.synthesis.felt(features)

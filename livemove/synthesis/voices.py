@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from livemove.bundle import Bundle
-from livemove.contracts import HOP, Controls, Float32
+from livemove.contracts import HOP, Controls, EngineState, Float32
 from livemove.features import FEATURES
 from livemove.mapping import Mapping, mapping_for
 from livemove.synthesis.engines import EngineChoice
@@ -90,6 +91,18 @@ class Voice:
         temperature = spec.temperature * controls.temperature
         self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
 
+    def noise_state(self) -> list[int]:
+        """Where its noise is, between two hops: four whole numbers, SFC64's."""
+        state: Any = self._random.bit_generator.state["state"]["state"]
+        return [int(word) for word in state]
+
+    def set_noise_state(self, words: list[int]) -> None:
+        """What `noise_state` gave."""
+        state: Any = self._random.bit_generator.state
+        state["state"]["state"] = np.array(words, np.uint64)
+        state["has_uint32"] = 0
+        self._random.bit_generator.state = state
+
     def _steer(self, controls: Controls) -> None:
         steering = (controls.octave, controls.scale, controls.root)
         if steering != self._steering:
@@ -103,6 +116,7 @@ class Ensemble:
     def __init__(self, voices: Sequence[Voice], controls: Controls) -> None:
         self.voices = voices
         self.current = voices[self._index(controls)]
+        self.played: tuple[Voice, Voice | None] = (self.current, None)
         self._leaving: Voice | None = None
         self._fade = 0
         self._curves = _curves(together=True)
@@ -123,6 +137,7 @@ class Ensemble:
             share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
             self._curves = _curves(together=share < BOTH)
             wanted.enter(sources, controls)
+        self.played = (self.current, self._leaving)
         if self._leaving is None:
             self.current.play(sources, controls)
             out = self.current.out
@@ -139,6 +154,31 @@ class Ensemble:
             for voice in self.voices:
                 voice.forget()
         return out
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """(head, arrays) from which, with the same channels and controls, the same sound follows.
+
+        None for the few hops in which one model hands over to another, or sound comes back after a panic.
+        """
+        if self._leaving is not None or self._silent:
+            return None
+        head: dict[str, Any] = {
+            "model": self.voices.index(self.current),
+            "panics": self._panics,
+            "engines": [voice.engine.name for voice in self.voices],
+            "realtime": [voice.realtime for voice in self.voices],
+            "noise": [voice.noise_state() for voice in self.voices],
+        }
+        return head, vars(self.current.engine.state())
+
+    def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """What `state` gave; the voices must be of the same models and engines."""
+        self.current = self.voices[head["model"]]
+        self._leaving, self._silent, self._panics = None, False, head["panics"]
+        self.current.engine.set_state(EngineState(**arrays))
+        for voice, realtime, noise in zip(self.voices, head["realtime"], head["noise"], strict=True):
+            voice.realtime = realtime
+            voice.set_noise_state(noise)
 
     @property
     def channels(self) -> Float32:

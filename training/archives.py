@@ -30,7 +30,7 @@ from livemove.contracts import LivemoveError, OutputError
 Progress = Callable[[int, int], None]
 """Called with (bytes so far, bytes in all; 0 while not known)."""
 
-BLOCK = 1 << 20
+BLOCK = 1 << 16
 FREE_BYTES = 10**8
 """Archives may unpack to so much whatever their size; beyond, to `ratio` times it."""
 

@@ -1,31 +1,40 @@
 """The benchmark behind `livemove bench`: engines against the same core's sgemm, in one run.
 
 In: which engines and settings, or bundles. Out: a plain dict for the table or --json. Prints nothing. Everything runs
-in one child process whose BLAS was told to use one thread before it started; measurements of all engines and of sgemm
-take turns, so that a noisy machine is noisy to all of them.
+in one child process whose BLAS was told to use one thread before it started; measurements of all engines, of sgemm and
+of memory take turns, so that a noisy machine is noisy to all of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import multiprocessing
 import os
+import pickle
 import platform
 import statistics
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from livemove.contracts import HOP, Engine, EngineError, Float32, ModelSpec, Weights
+from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
 from livemove.synthesis import settings
 
 ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 SETTINGS = {"classic": settings.classic, "stage": settings.stage}
 SGEMM_SIZE = 1024
+MEMORY_MB = 64
+"""Read for the memory bandwidth: more than any cache but the largest servers' holds."""
+CACHE_KB = 512
+"""Read again and again for the bandwidth of the second-level cache."""
 ONE_THREAD = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -80,11 +89,15 @@ def run(
     models: Sequence[Model] | None = None,
     repeats: int = 7,
     seconds_per_round: float = 0.15,
+    streams: Sequence[int] = (),
 ) -> dict[str, object]:
     """Measure engines (of ENGINES) on models (default: every setting with random weights) on one thread.
 
-    {"sgemm_gflops": median of one core, "flop": the formula, "cpu": name, "repeats": rounds,
-    "results": [{engine, setting, detail, steps_per_s, samples_per_s, realtime, gflops, fraction_of_sgemm}],
+    {"sgemm_gflops": median of one core, "memory_gbps", "cache_gbps": of reads, likewise, "flop": the formula,
+    "cpu": name, "repeats": rounds,
+    "results": [{engine, setting, detail, residual, layers, bands, receptive_field_s, steps_per_s, samples_per_s,
+                 realtime, us_per_step, us_per_layer, gflops, fraction_of_sgemm}],
+    "streams": [{engine, setting, streams, samples_per_s of all together}], for each number of `streams`, a thread each,
     "absent": [{engine, setting, why}]}. Medians over the rounds; fraction_of_sgemm is that of each round's own ratio.
     Raises EngineError for an unknown engine.
     """
@@ -93,7 +106,8 @@ def run(
         raise EngineError(f"bench: no engine called {unknown[0]}; choose from {', '.join(ENGINES)}")
     chosen = random_models() if models is None else models
     with _one_thread(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
-        return child.submit(_measure, tuple(engines), tuple(chosen), repeats, seconds_per_round).result()
+        measured = child.submit(_measure, tuple(engines), tuple(chosen), repeats, seconds_per_round, tuple(streams))
+        return measured.result()
 
 
 def random_models(graphs: dict[str, Path] | None = None) -> list[Model]:
@@ -103,6 +117,54 @@ def random_models(graphs: dict[str, Path] | None = None) -> list[Model]:
         spec = make()
         models.append(Model(name, spec, settings.random_weights(spec), (graphs or {}).get(name)))
     return models
+
+
+def size_models() -> list[Model]:
+    """The stage setting in other sizes, one dimension at a time: width, layers, bands, receptive field."""
+    stage = settings.stage()
+    ten = stage.dilations
+    specs: dict[str, ModelSpec] = {}
+    for r in (32, 64, 128, 256):
+        specs[f"R{r} S{2 * r}"] = replace(stage, residual=r, skip=2 * r, hidden=2 * r)
+    for layers in (20, 30, 40):
+        specs[f"{layers} layers"] = replace(stage, dilations=ten * (layers // 10))
+    for bands in (8, 4, 1):
+        specs[f"{bands} bands"] = replace(stage, bands=bands, pqmf_taps=10 * bands if bands > 1 else 0)
+    specs["dilations 1"] = replace(stage, dilations=(1,) * 10)
+    specs["dilations 16..8192"] = replace(stage, dilations=tuple(16 * d for d in ten))
+    specs["R128 S256, 20 layers"] = replace(stage, residual=128, skip=256, hidden=256, dilations=ten * 2)
+    return [Model(name, spec, settings.random_weights(spec), None) for name, spec in specs.items()]
+
+
+def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
+    """[{setting, steps_per_s, samples_per_s, realtime}] of an eager PyTorch generator (training/eager.py), one thread.
+
+    It runs in a process of its own, since nothing of livemove imports torch. Raises EngineError where it is not there.
+    """
+    rows: list[Row] = []
+    for model in models:
+        with _one_thread():
+            done = subprocess.run(
+                [sys.executable, "-m", "training.eager", "--seconds", str(seconds)],
+                input=pickle.dumps(model.spec),
+                capture_output=True,
+            )
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise EngineError(
+                f"--baseline torch: {said[-1]}: it needs PyTorch and the source tree: pip install -e '.[train]' there"
+            )
+        steps = float(json.loads(done.stdout)["steps_per_s"])
+        samples = steps * model.spec.bands
+        rows.append(
+            {
+                "setting": model.setting,
+                "steps_per_s": steps,
+                "samples_per_s": samples,
+                "realtime": samples / model.spec.sample_rate,
+            }
+        )
+    return rows
 
 
 @contextlib.contextmanager
@@ -120,7 +182,9 @@ def _one_thread() -> Generator[None]:
                 os.environ[name] = value
 
 
-def _measure(engines: tuple[str, ...], models: tuple[Model, ...], repeats: int, seconds: float) -> dict[str, object]:
+def _measure(
+    engines: tuple[str, ...], models: tuple[Model, ...], repeats: int, seconds: float, streams: tuple[int, ...]
+) -> dict[str, object]:
     contenders: list[Contender] = []
     absent: list[Row] = []
     for model in models:
@@ -134,17 +198,30 @@ def _measure(engines: tuple[str, ...], models: tuple[Model, ...], repeats: int, 
     product = np.empty_like(matrix)
     _sgemm_gflops(matrix, product)
     sgemm: list[float] = []
+    large, small = np.ones(MEMORY_MB << 17, np.int64), np.ones(CACHE_KB << 7, np.int64)
+    memory: list[float] = []
+    cache: list[float] = []
     for _ in range(repeats):
+        memory.append(_read_gbps(large, 1))
+        cache.append(_read_gbps(small, 64))
         for c in contenders:
             sgemm.append(_sgemm_gflops(matrix, product))
             c.steps_per_s.append(_steps_per_s(c))
             c.fraction.append(2e-9 * multiply_adds(c.spec) * c.steps_per_s[-1] / sgemm[-1])
     return {
         "sgemm_gflops": statistics.median(sgemm) if sgemm else _sgemm_gflops(matrix, product),
+        "memory_gbps": statistics.median(memory),
+        "cache_gbps": statistics.median(cache),
         "flop": "2 per multiply-add of the network: layers, head, input; see livemove.bench.multiply_adds",
         "cpu": _cpu_name(),
         "repeats": repeats,
         "results": [_row(c) for c in contenders],
+        "streams": [
+            _together(models[0], name, count, repeats)
+            for name in engines
+            if name.startswith("native")
+            for count in streams
+        ],
         "absent": absent,
     }
 
@@ -205,12 +282,42 @@ def _sgemm_gflops(matrix: Float32, product: Float32) -> float:
     return 2e-9 * SGEMM_SIZE**3 / (time.perf_counter() - started)
 
 
+def _read_gbps(values: Int64, times: int) -> float:
+    """Reading with as little else to do as NumPy offers: a bitwise or of everything."""
+    started = time.perf_counter()
+    for _ in range(times):
+        np.bitwise_or.reduce(values)
+    return 1e-9 * times * values.nbytes / (time.perf_counter() - started)
+
+
+def _together(model: Model, name: str, count: int, repeats: int) -> Row:
+    """`count` streams of one model at once, an engine and a thread each."""
+    made = [_contender(name, model, 0.15) for _ in range(count)]
+    contenders = [c for c in made if isinstance(c, Contender)]
+    speeds: list[float] = []
+    for _ in range(repeats):
+        threads = [threading.Thread(target=_steps_per_s, args=(c,)) for c in contenders]
+        started = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        speeds.append(sum(len(c.out) for c in contenders) / (time.perf_counter() - started))
+    return {"engine": name, "setting": model.setting, "streams": count, "samples_per_s": statistics.median(speeds)}
+
+
 def _row(c: Contender) -> Row:
     steps = statistics.median(c.steps_per_s)
     return {
         "engine": c.engine_name,
         "setting": c.setting,
         "detail": c.detail,
+        "residual": c.spec.residual,
+        "layers": c.spec.layers,
+        "bands": c.spec.bands,
+        "receptive_field_s": c.spec.receptive_field / c.spec.step_rate,
+        "us_per_step": 1e6 / steps,
+        "us_per_layer": 1e6 / steps / c.spec.layers,
         "steps_per_s": steps,
         "samples_per_s": steps * c.spec.bands,
         "realtime": steps * c.spec.bands / c.spec.sample_rate,

@@ -86,10 +86,8 @@ def main() -> None:
 
 
 def _instrument_options(command: Command) -> Command:
-    """Options about what plays: the same in perform and render."""
+    """Options about what plays: the same in perform and render, but for the model: perform may load several."""
     options = [
-        click.option("--model", "-m", default="theremin", show_default=True, metavar="NAME|DIR",
-                     help="The instrument: a name from `livemove models`, or a folder."),
         click.option("--engine", type=click.Choice(ENGINES), default="auto",
                      show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
         click.option("--provider", type=click.Choice(PROVIDERS), default="cpu",
@@ -113,6 +111,15 @@ def _instrument_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _model_option(several: bool) -> Callable[[Command], Command]:
+    more = " Several times: all are loaded, to switch between while playing." if several else ""
+    return click.option(
+        "--model", "-m", "models" if several else "model", multiple=several, show_default=True, metavar="NAME|DIR",
+        default=("theremin",) if several else "theremin",
+        help=f"The instrument: a name from `livemove models`, or a folder.{more}",
+    )  # fmt: skip
 
 
 def _have_pose_model(camera: str, kind: str, path: Path | None) -> None:
@@ -214,14 +221,22 @@ def _console() -> Console:
     default=None,
     help="The window with picture, sound and figures; without either, one opens where there is a display.",
 )
+@click.option(
+    "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
+)
+@click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")
+@_model_option(several=True)
 @_instrument_options
 def perform(
     report: Path | None,
-    model: str,
+    models: tuple[str, ...],
     style: str | None,
     duration: float | None,
     look_ahead: float,
     monitor: bool | None,
+    osc: str | None,
+    osc_out: str | None,
+    mapping: Path | None,
     **options: Any,
 ) -> None:
     """Play live: camera, pose, network, sound card. Ctrl-C ends it, or Q twice in the window.
@@ -238,18 +253,23 @@ def perform(
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --no-monitor                        without the window (in it, ? shows the keys)
+    livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
     """
     from livemove.bundle import find_bundle
     from livemove.catalogue import style_index
     from livemove.contracts import CameraError, DeviceError
+    from livemove.control.config import ControlConfig, address
     from livemove.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
     from livemove.session import SessionConfig, run_session
 
     _check_report(report)
-    folder = find_bundle(model)
+    folder, *others = [find_bundle(model) for model in models]
     config = SessionConfig(
         model=folder,
+        mapping=mapping,
+        others=tuple((other, mapping) for other in others),
+        control=ControlConfig(osc=address(osc) if osc else None, osc_out=address(osc_out) if osc_out else None),
         style=style_index(style, folder),
         lookahead_s=look_ahead / 1000,
         duration_s=duration,
@@ -323,6 +343,7 @@ def _teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Calla
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Only the clip's first seconds."
 )
+@_model_option(several=False)
 @_instrument_options
 def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:
     """Let the dancer in CLIP play the instrument; as fast as the machine can, the same file for the same seed.
@@ -471,27 +492,69 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     help="Only this engine; may be given several times.",
 )
 @click.option("--repeats", type=click.IntRange(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
+@click.option(
+    "--sizes", is_flag=True, help="Also widths, depths, bands and receptive fields, and several streams at once."
+)
+@click.option("--baseline", type=click.Choice(("torch",)), help="Beside an eager PyTorch generator, for scale.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it, too.")
+@click.option(
+    "--steady",
+    "minutes",
+    type=click.FloatRange(min=0.01),
+    metavar="MINUTES",
+    help="Instead: so long at real-time pace for each engine, the other cores busy. Exit code 1: a hop was late.",
+)
 @_json_option
-def bench(names: tuple[str, ...], engines: tuple[str, ...], repeats: int, as_json: bool) -> None:  # fmt: skip
+def bench(
+    names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, baseline: str | None,
+    plot: Path | None, minutes: float | None, as_json: bool,
+) -> None:  # fmt: skip
     """Measure the engines on one thread, beside the matrix product (sgemm) of the same core.
 
     \b
     livemove bench
     livemove bench --engine native --json
     livemove bench --model theremin
+    livemove bench --sizes --baseline torch --plot bench.png
+    livemove bench --steady 10
     """
-    from livemove.bench import run
+    if minutes is not None:
+        _hold_steady(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
+        return
+    from livemove import bench, chart
     from livemove.catalogue import models_to_measure
 
+    models = models_to_measure(names)
+    streams = range(1, min(os.cpu_count() or 1, 4) + 1) if sizes else ()
     with _console().status("measuring …"):
-        result = run(engines or BENCH_ENGINES, models_to_measure(names), repeats)
+        measured = [*models, *bench.size_models()] if sizes else models
+        result = bench.run(engines or BENCH_ENGINES, measured, repeats, streams=streams)
+        if baseline:
+            result["baseline"] = bench.torch_baseline(measured)
+    if plot is not None:
+        chart.draw(result, plot)
     if as_json:
         _print_json(result)
         return
-    _print_table(wording.bench(cast("list[dict[str, Any]]", result["results"])))
-    for row in cast("list[dict[str, Any]]", result["absent"]):
-        click.echo(f"{row['engine']} {row['setting']}: {row['why']}")
-    click.echo(f"sgemm {result['sgemm_gflops']:.1f} GFLOP/s on one core of {result['cpu']}")
+    _print_table(wording.bench(result))
+    for line in wording.bench_remarks(result):
+        click.echo(line)
+
+
+def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
+    from livemove import steady
+    from livemove.bundle import load_bundle
+
+    with _console().status(f"playing for {len(engines)} x {minutes:g} minutes …"):
+        result = steady.run(load_bundle(model), engines, minutes)
+    if as_json:
+        _print_json(result)
+    else:
+        _print_table(wording.steady(result))
+        for row in cast("list[dict[str, str]]", result["absent"]):
+            click.echo(f"{row['engine']}: {row['why']}")
+        click.echo(f"{result['model']}, blocks of {result['block']}, meanwhile {result['load']} on the other cores")
+    click.get_current_context().exit(any(row["late"] for row in cast("list[dict[str, Any]]", result["results"])))
 
 
 # --- is it well? --------------------------------------------------------------------------------------------

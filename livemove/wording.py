@@ -6,7 +6,7 @@ Prints nothing and loads nothing: whatever it words, it knows by type only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,10 +136,12 @@ def checks(found: Sequence[dict[str, Any]]) -> Rows:
     )
 
 
-def bench(results: Sequence[dict[str, Any]]) -> Rows:
-    """Engines and their speeds."""
+def bench(result: Mapping[str, Any]) -> Rows:
+    """Engines and their speeds; beside a baseline also how many times its speed."""
+    slow = {b["setting"]: b["steps_per_s"] for b in result.get("baseline", [])}
+    columns = ("engine", "setting", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
     return Rows(
-        ("engine", "setting", "steps/s>", "samples/s>", "real time>", "GFLOP/s>", "of sgemm>", ""),
+        (*columns, *(["× torch>"] if slow else []), ""),
         [
             (
                 r["engine"],
@@ -147,11 +149,51 @@ def bench(results: Sequence[dict[str, Any]]) -> Rows:
                 f"{r['steps_per_s']:,.0f}",
                 f"{r['samples_per_s']:,.0f}",
                 f"{r['realtime']:.2f}",
+                f"{r['us_per_layer']:.2f}",
                 f"{r['gflops']:.1f}",
                 f"{r['fraction_of_sgemm']:.2f}",
+                *([f"{r['steps_per_s'] / slow[r['setting']]:,.0f}"] if slow else []),
                 r["detail"],
             )
-            for r in results
+            for r in result["results"]
+        ],
+    )
+
+
+def bench_remarks(result: Mapping[str, Any]) -> list[str]:
+    """What stands under the table: the roofline, the baseline, several streams at once, what was not there."""
+    lines = [f"{row['engine']} {row['setting']}: {row['why']}" for row in result["absent"]]
+    lines += [
+        f"{row['engine']} {row['setting']}, {row['streams']} streams at once: {row['samples_per_s']:,.0f} samples/s"
+        for row in result["streams"]
+    ]
+    lines += [
+        f"eager PyTorch, {row['setting']}: {row['samples_per_s']:,.0f} samples/s" for row in result.get("baseline", [])
+    ]
+    lines.append(
+        f"roofline: sgemm {result['sgemm_gflops']:.1f} GFLOP/s; reads {result['memory_gbps']:.1f} GB/s from memory "
+        f"(float32 weights from there: {result['memory_gbps'] / 2:.1f} GFLOP/s), {result['cache_gbps']:.0f} GB/s from "
+        f"the second-level cache; one core of {result['cpu']}"
+    )
+    return lines
+
+
+def steady(result: Mapping[str, Any]) -> Rows:
+    """How engines held at real-time pace."""
+    columns = ("engine", "hops>", "late>", "blocks starved>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
+    return Rows(
+        (*columns, "lead ms>", "closest ms>"),
+        [
+            (
+                r["engine"],
+                f"{r['hops']:,}",
+                str(r["late"]),
+                str(r["starved"]),
+                *(f"{r[key]:.2f}" for key in ("median_ms", "p99_9_ms", "max_ms", "hop_ms")),
+                f"{r['lead_ms']:.1f}",
+                f"{r['least_margin_ms']:.1f}",
+            )
+            for r in result["results"]
         ],
     )
 

@@ -1,0 +1,140 @@
+"""Does an engine hold for minutes? Generation at real-time pace, as the synthesis process does it, beside busy cores.
+
+In: a bundle, engines, minutes. Out: how late hops were and how long they took, a plain dict per engine. The device is a
+clock that takes a block at a time; the lead before it is the instrument's own. Prints nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from livemove.bundle import Bundle, load_bundle
+from livemove.contracts import HOP, Engine, EngineError
+from livemove.load import other_cores_busy
+from livemove.synthesis import choose_engine
+from livemove.synthesis.pace import Lead, ask_for_real_time
+
+BLOCK = 512
+"""Frames the device takes at once: the command line's default."""
+
+RUSHED_FROM = 2.0
+"""Engines this many times faster than needed run before ordinary processes, as on stage."""
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """One engine's run. late: hops not whole when the device took the block they belong to; starved: such blocks.
+
+    Times in milliseconds: how long hops took, the longest lead before the device, how close the closest hop came.
+    """
+
+    engine: str
+    hops: int
+    late: int
+    starved: int
+    median_ms: float
+    p99_9_ms: float
+    max_ms: float
+    hop_ms: float
+    lead_ms: float
+    least_margin_ms: float
+
+
+def run(
+    bundle: Bundle, engines: Sequence[str] = ("native", "onnx"), minutes: float = 1.0, block: int = BLOCK
+) -> dict[str, object]:
+    """Each engine on its own for `minutes`, in a process of its own, all other cores busy.
+
+    {"minutes", "model", "block", "load": what the others did, "results": [Steadiness as dict],
+    "absent": [{engine, why}]}.
+    """
+    results: list[dict[str, object]] = []
+    absent: list[dict[str, str]] = []
+    with other_cores_busy() as load:
+        for name in engines:
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+                try:
+                    results.append(asdict(child.submit(_hold, str(bundle.path), name, minutes, block).result()))
+                except EngineError as error:
+                    absent.append({"engine": name, "why": str(error)})
+    return {
+        "minutes": minutes,
+        "model": bundle.spec.name,
+        "block": block,
+        "load": load,
+        "results": results,
+        "absent": absent,
+    }
+
+
+def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
+    bundle = load_bundle(folder)
+    choice = choose_engine(name, bundle)
+    if choice.realtime > RUSHED_FROM:
+        ask_for_real_time()
+    gc.collect()
+    gc.disable()
+    return hold(choice.engine, round(minutes * 60 * bundle.spec.sample_rate / HOP), block)
+
+
+def hold(
+    engine: Engine,
+    hops: int,
+    block: int = BLOCK,
+    now: Callable[[], float] = time.perf_counter,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Steadiness:
+    """Generate `hops` hops, each begun its lead before the device takes the block its last sample belongs to.
+
+    Block k is taken k * block / rate after the start; what is not there then is late, and the device goes on, as a
+    sound card does. now and sleep: seconds.
+    """
+    spec = engine.spec
+    hop_s, block_s = HOP / spec.sample_rate, block / spec.sample_rate
+    rng = np.random.default_rng(0)
+    rest = np.array([[c.rest for c in spec.channels]], np.float32)
+    noise = rng.random((64, spec.steps_per_hop, spec.noise_width), np.float32)
+    out = np.zeros(HOP, np.float32)
+    lead = Lead(hop_s)
+    took_s = np.zeros(hops)
+    late = starved = callbacks = 0
+    longest_lead_s, least_margin_s, margin_s = 0.0, np.inf, 0.0
+    for _ in range(8):  # caches, lazy allocations
+        engine.generate(out, rest, noise[0])
+    started_s = now() + lead.seconds
+    for hop in range(hops):
+        lead.adapt(callbacks, starved, margin_s, now() - started_s)
+        longest_lead_s = max(longest_lead_s, lead.seconds)
+        taken_by = hop * HOP // block  # the block that holds this hop's first sample
+        due_s = started_s + taken_by * block_s
+        if due_s - lead.seconds > now():
+            sleep(due_s - lead.seconds - now())
+        began_s = now()
+        engine.generate(out, rest, noise[hop % len(noise)], temperature=spec.temperature)
+        ended_s = now()
+        took_s[hop] = ended_s - began_s
+        margin_s = max(due_s - ended_s, 0.0)
+        least_margin_s = min(least_margin_s, due_s - ended_s)
+        late += ended_s > due_s
+        if (hop + 1) * HOP // block > taken_by:  # the last hop of its block
+            callbacks += 1
+            starved += margin_s == 0.0
+    return Steadiness(
+        engine=engine.name,
+        hops=hops,
+        late=late,
+        starved=starved,
+        median_ms=1e3 * float(np.median(took_s)),
+        p99_9_ms=1e3 * float(np.quantile(took_s, 0.999)),
+        max_ms=1e3 * float(took_s.max()),
+        hop_ms=1e3 * hop_s,
+        lead_ms=1e3 * longest_lead_s,
+        least_margin_ms=1e3 * float(least_margin_s),
+    )

@@ -68,6 +68,10 @@ class OutputError(LivemoveError):
     """A file or folder that cannot be written."""
 
 
+class ControlError(LivemoveError):
+    """An OSC address, a MIDI port or a preset that cannot be used; the message names it."""
+
+
 class DisplayError(LivemoveError):
     """No window can be shown: Qt is not installed, or there is no display."""
 

@@ -27,6 +27,7 @@ from livemove.bundle import Bundle, load_bundle
 from livemove.capture.config import CaptureConfig
 from livemove.child import begin
 from livemove.contracts import Action, Bulletin, Controls, LivemoveError
+from livemove.control.config import ControlConfig
 from livemove.control.steering import steer
 from livemove.exchange import Life, Segment, State, now_s, percentile_ms
 from livemove.monitor.config import MonitorConfig
@@ -44,6 +45,7 @@ class SessionConfig:
     samplerate    device rate in Hz; None: the model's own rate
     output        WAV of what is played; with output and device None, the sound goes to the default device too if there
                   is one, and to the file alone if there is none or play is False
+    control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
     others        further models to switch to while playing, each with its mapping (None: its own)
     duration_s    None: until a signal, or until a camera file without loop ends
     started_s     when the command started, on the clock of `exchange.now_s`; None: this process's own start
@@ -69,6 +71,7 @@ class SessionConfig:
     samplerate: int | None = None
     output: Path | None = None
     play: bool = True
+    control: ControlConfig = field(default_factory=ControlConfig)
     duration_s: float | None = None
     monitor: bool = True
     started_s: float | None = None
@@ -139,7 +142,7 @@ class Report(TypedDict):
 
 
 STATUS_S = 0.2
-START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0, "monitor": 60.0}
+START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0, "monitor": 60.0, "control": 30.0}
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
@@ -151,6 +154,7 @@ MODULES = {
     "synthesis": "livemove.synthesis.process",
     "playback": "livemove.playback.process",
     "monitor": "livemove.monitor.process",
+    "control": "livemove.control.process",
 }
 """Where each child's `run(segment, config)` is. Imported in the child alone: the supervisor stays small."""
 
@@ -262,7 +266,11 @@ class _Session:
             play=config.play,
             fallback=config.output is not None,
         )
-        configs = {"capture": capture, "synthesis": synthesis, "playback": playback}
+        configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
+        if config.control.wanted:
+            models = tuple(each.path.name for each in bundles)
+            channels = tuple(each.spec.channel_names for each in bundles)
+            configs["control"] = replace(config.control, models=models, channels=channels)
         self.children = {role: _Child(role, segment, each, log) for role, each in configs.items()}
         self.controls = segment.controls.read()
         self.told = Bulletin()

@@ -1,0 +1,238 @@
+"""OSC (Open Sound Control 1.0) over UDP: packets -> requests and sources; features and channels -> packets.
+
+In and out: datagrams. The address table is SETS, SWITCHES and TRIGGERS below. Knows no shared memory and no model.
+"""
+
+# python-osc's own annotations are incomplete.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import contextlib
+import math
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pythonosc.osc_packet import OscPacket, ParseError
+
+from livemove.contracts import Action, ControlError, Request
+from livemove.mapping import SCALES
+
+PREFIX = "/livemove/"
+
+SETS = {
+    "gain": Action.GAIN,
+    "gain_db": Action.GAIN,
+    "temperature": Action.TEMPERATURE,
+    "style": Action.STYLE,
+    "octave": Action.OCTAVE,
+    "scale": Action.SCALE,
+    "root": Action.ROOT,
+    "look_ahead": Action.LOOK_AHEAD,
+    "model": Action.MODEL,
+    "preset": Action.PRESET,
+}
+"""/livemove/NAME value sets; /livemove/NAME/by amount changes. gain is a factor, look_ahead milliseconds; model, preset
+and style count from 1, or take a name; scale and root take a name or a number, 0 for what the mapping says."""
+
+SWITCHES = {"mute": Action.MUTE, "freeze": Action.FREEZE}
+"""/livemove/NAME 1 is on, 0 off; without a value it is thrown."""
+
+TRIGGERS = {"panic": Action.PANIC, "reload": Action.RELOAD}
+"""/livemove/NAME; a value of 0 (a button that is let go) does nothing."""
+
+LEARN = "learn"
+"""/livemove/learn NAME: the next MIDI knob or pad that moves is bound to that name."""
+
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
+
+BATCH = 50
+"""Packets read at once that are all heard. Of more, the last of each address: a flood must not make us late."""
+
+MOST = 2000
+LONGEST = 65535
+MALFORMED = (ParseError, ValueError, IndexError, TypeError, struct.error, RecursionError)
+"""What python-osc raises on bytes that are not OSC."""
+
+
+@dataclass
+class Heard:
+    """What one batch of packets said. sources: address -> its first number."""
+
+    requests: list[Request] = field(default_factory=list[Request])
+    sources: dict[str, float] = field(default_factory=dict[str, float])
+    messages: int = 0
+    troubles: int = 0
+    trouble: str = ""
+
+
+class OscIn:
+    """A UDP socket one may listen to without ever waiting. names: table -> names in the order of their numbers."""
+
+    def __init__(self, host: str, port: int, names: Mapping[str, Sequence[str]]) -> None:
+        """Raises ControlError when the address cannot be listened at."""
+        self._names = {"scale": ("", *SCALES), "root": ("", *NOTES), **names}
+        try:
+            family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+            self.socket = socket.socket(family, socket.SOCK_DGRAM)
+            self.socket.bind(place)
+        except OSError as error:
+            raise ControlError(
+                f"cannot listen for OSC at {host}:{port}: {error.strerror or error}; try another port, or end the "
+                "program that has it"
+            ) from error
+        self.socket.setblocking(False)
+        with contextlib.suppress(OSError):  # as much as the system allows
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+
+    def listen(self) -> Heard:
+        """Everything that came since the last time."""
+        packets: list[tuple[bytes, str]] = []
+        while len(packets) < MOST:
+            try:
+                packet, sender = self.socket.recvfrom(LONGEST)
+            except BlockingIOError:
+                break
+            except OSError:  # Windows: an earlier answer of ours met a closed port
+                continue
+            packets.append((packet, str(sender[0])))
+        if len(packets) > BATCH:
+            packets = list({packet.partition(b"\0")[0]: (packet, sender) for packet, sender in packets}.values())
+        heard = Heard()
+        for packet, sender in packets:
+            self._hear(packet, sender, heard)
+        return heard
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _hear(self, packet: bytes, sender: str, heard: Heard) -> None:
+        try:
+            if not packet.startswith((b"/", b"#bundle\0")):  # most of any rubbish, without python-osc's cost
+                raise ValueError("no OSC")
+            messages = [
+                (str(timed.message.address), list(timed.message.params)) for timed in OscPacket(packet).messages
+            ]
+        except MALFORMED:
+            heard.troubles += 1
+            heard.trouble = heard.trouble or f"{sender} sends packets that are not OSC"
+            return
+        for where, values in messages:
+            heard.messages += 1
+            number = _number(values[0]) if values else None
+            if number is not None:
+                heard.sources[where] = number
+            try:
+                heard.requests.extend(requests_of(where, values, self._names))
+            except ValueError as error:
+                heard.troubles += 1
+                heard.trouble = heard.trouble or f"{sender} sends {_plain(where)}: {error}"
+
+
+def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequence[str]]) -> list[Request]:
+    """What a message asks for; nothing for an address that is not ours. Raises ValueError saying what is wrong."""
+    if not where.startswith(PREFIX):
+        return []
+    name, _, relative = where.removeprefix(PREFIX).partition("/")
+    value = values[0] if values else None
+    number = _number(value)
+    if name in TRIGGERS and not relative:
+        return [Request(TRIGGERS[name])] if value is None or number else []
+    if name in SWITCHES and not relative:
+        if value is None:
+            return [Request(SWITCHES[name])]
+        if number is None:
+            raise ValueError("it takes 1 or 0")
+        return [Request(SWITCHES[name], float(number != 0.0), absolute=True)]
+    if name == LEARN and not relative:
+        return [Request(Action.LEARN, _learnable(value))]
+    if name not in SETS or relative not in ("", "by"):
+        raise ValueError("there is no such address")
+    if relative:
+        if number is None:
+            raise ValueError("it takes a number")
+        amount = _decibels(number) if name == "gain" else number
+        return [Request(SETS[name], amount)]
+    if isinstance(value, str):
+        number = _place(name, value, names)
+    elif number is not None and name in ("style", "model", "preset"):
+        number -= 1.0
+    if number is None:
+        raise ValueError("it takes a number")
+    return [Request(SETS[name], _decibels(number) if name == "gain" else number, absolute=True)]
+
+
+def learnable() -> dict[str, Action]:
+    """What a knob, pad or pedal may be bound to, by name."""
+    return {**{name: action for name, action in SETS.items() if name != "gain_db"}, **SWITCHES, **TRIGGERS}
+
+
+def _learnable(value: object) -> float:
+    if value is None or value == "" or value == 0:
+        return 0.0
+    found = learnable().get(str(value))
+    if found is None:
+        raise ValueError(f"there is nothing called {_plain(str(value))} to learn; there are {', '.join(learnable())}")
+    return float(found)
+
+
+def _place(name: str, value: str, names: Mapping[str, Sequence[str]]) -> float:
+    known = names.get(name, ())
+    value = FLATS.get(value, value)
+    if value not in known:
+        there = f"; there are {', '.join(filter(None, known))}" if known else ""
+        raise ValueError(f"there is no {name} {_plain(value)!r}{there}")
+    return float(known.index(value))
+
+
+def _number(value: object) -> float | None:
+    """Finite numbers and truth values; None for all else."""
+    if isinstance(value, (bool, int, float)) and math.isfinite(value):
+        return float(value)
+    return None
+
+
+def _decibels(factor: float) -> float:
+    return 20.0 * math.log10(max(factor, 1e-6))
+
+
+def _plain(text: str) -> str:
+    """At most 60 characters, all printable: it is somebody else's text."""
+    return "".join(c if c.isprintable() else "?" for c in text[:60])
+
+
+class OscOut:
+    """Numbers to one address, a bundle at a time; nobody there is no trouble."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Raises ControlError for a host that has no address."""
+        try:
+            family, _, _, _, self._place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        except OSError as error:
+            raise ControlError(f"cannot send OSC to {host}:{port}: {error.strerror or error}") from error
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._heads: dict[str, bytes] = {}
+
+    def send(self, values: Mapping[str, float]) -> None:
+        """Address -> value, as one bundle of messages with one float each, to be heard at once."""
+        parts = [b"#bundle\0" + struct.pack(">Q", 1)]
+        for where, value in values.items():
+            if where not in self._heads:
+                self._heads[where] = _padded(where) + _padded(",f")
+            message = self._heads[where] + struct.pack(">f", value)
+            parts.append(struct.pack(">i", len(message)) + message)
+        with contextlib.suppress(OSError):  # nobody listens there now; somebody may later
+            self._socket.sendto(b"".join(parts), self._place)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _padded(text: str) -> bytes:
+    """An OSC string: ends in one to four zeros, its length a multiple of four."""
+    data = text.encode()
+    return data + b"\0" * (4 - len(data) % 4)

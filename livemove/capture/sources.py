@@ -1,4 +1,4 @@
-"""Where pictures come from: a camera, a URL or a film, each drained by a thread that keeps only the newest picture.
+"""Where pictures come from: a camera, a URL or a film, each drained by a thread that keeps the newest ones only.
 
 In: a CaptureConfig and a clock. Out: uint8 RGB pictures with the time they reached us. Knows no pose and no process.
 """
@@ -16,6 +16,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +50,23 @@ class Shot:
 
 
 class Feed:
-    """Room for one picture between the thread that gets them and the thread that looks at them.
+    """Room for the newest `keep` pictures between the thread that gets them and the thread that looks at them.
 
-    Counted by the source: pictures seen, how often it was lost and came back, pictures thrown away as frozen.
+    Counted by the source: pictures seen, how often it was lost and came back, pictures thrown away as frozen; and
+    pictures that gave way to newer ones before anybody took them.
     """
 
-    def __init__(self, config: CaptureConfig, now: Clock) -> None:
+    def __init__(self, config: CaptureConfig, now: Clock, keep: int = 1) -> None:
         self.config = config
         self.now = now
         self.seen = 0
         self.lost = 0
         self.returned = 0
         self.frozen = 0
+        self.missed = 0
         self.stopping = threading.Event()
         self._changed = threading.Condition()
-        self._shot: Shot | None = None
+        self._shots: deque[Shot] = deque(maxlen=keep)
         self._ended = False
         self._error: CameraError | None = None
         self._opening_s: float | None = None
@@ -77,7 +80,8 @@ class Feed:
     def put(self, picture: Picture, capture_s: float) -> None:
         with self._changed:
             self.seen += 1
-            self._shot = Shot(picture, capture_s)
+            self.missed += len(self._shots) == self._shots.maxlen
+            self._shots.append(Shot(picture, capture_s))
             self._changed.notify()
 
     def end(self, error: CameraError | None = None) -> None:
@@ -89,13 +93,12 @@ class Feed:
     # --- the landmarker's thread
 
     def take(self, timeout_s: float) -> Shot | None:
-        """The newest picture not yet taken, waited for no longer than timeout_s. Raises what `end` was given."""
+        """The oldest picture kept and not yet taken, waited for up to timeout_s. Raises what `end` was given."""
         with self._changed:
-            self._changed.wait_for(lambda: self._shot is not None or self._ended, timeout_s)
+            self._changed.wait_for(lambda: self._shots or self._ended, timeout_s)
             if self._error is not None:
                 raise self._error
-            shot, self._shot = self._shot, None
-            return shot
+            return self._shots.popleft() if self._shots else None
 
     def check_silence(self) -> None:
         """Raise CameraError if the source has had its time and has given no picture yet."""
@@ -107,16 +110,16 @@ class Feed:
     def over(self) -> bool:
         """The source has ended and its last picture was taken."""
         with self._changed:
-            return self._ended and self._shot is None
+            return self._ended and not self._shots
 
     def close(self) -> None:
         """Let the thread go. It is not waited for: it may sit in a driver that never returns."""
         self.stopping.set()
 
 
-def open_feed(config: CaptureConfig, now: Clock) -> Feed:
+def open_feed(config: CaptureConfig, now: Clock, keep: int = 1) -> Feed:
     """Start the thread of a camera, URL or film. A source that gives no picture ends its feed with a CameraError."""
-    feed = Feed(config, now)
+    feed = Feed(config, now, keep)
     work = _play_film if config.kind == "file" else _drain_camera
     threading.Thread(target=work, args=(feed,), name="camera", daemon=True).start()
     return feed

@@ -1,6 +1,7 @@
 """Sound cards: list them, find one by index or part of a name, open a stream on the native callback.
 
 In: what the person typed. Out: Device records, an open PortAudio stream. Knows nothing of models, poses or processes.
+kind is "output" (what plays) or "input" (what records).
 """
 
 # sounddevice has no type information, and the route for C callbacks is its documented base class for library authors.
@@ -18,6 +19,7 @@ from livemove.contracts import DeviceError
 from livemove.native._realtime import Output
 
 NO_DEVICE = "no sound card found: connect one or start a sound server, or write to a file with --output take.wav"
+NO_INPUT = "no microphone or other sound input found: connect one or start a sound server"
 
 
 class Stream(Protocol):
@@ -33,7 +35,7 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Device:
-    """An output device as PortAudio names it. default: the one that plays when none is asked for."""
+    """A device as PortAudio names it, with its lowest latency. default: the one taken when none is asked for."""
 
     index: int
     name: str
@@ -44,37 +46,37 @@ class Device:
     default: bool
 
 
-def list_devices() -> list[Device]:
-    """Every device that can play, in PortAudio's order. Empty on a machine without any."""
+def list_devices(kind: str = "output") -> list[Device]:
+    """Every device of this kind, in PortAudio's order. Empty on a machine without any."""
     try:
         hosts = cast("list[dict[str, Any]]", sounddevice.query_hostapis())
         entries = cast("list[dict[str, Any]]", sounddevice.query_devices())
     except sounddevice.PortAudioError as error:
         raise DeviceError(f"PortAudio cannot list the sound cards: {error}") from error
-    chosen = _default_index(hosts)
+    chosen = _default_index(hosts, kind)
     return [
         Device(
             index=index,
             name=str(entry["name"]),
             host=str(hosts[entry["hostapi"]]["name"]),
-            channels=int(entry["max_output_channels"]),
+            channels=int(entry[f"max_{kind}_channels"]),
             rate=float(entry["default_samplerate"]),
-            latency_s=float(entry["default_low_output_latency"]),
+            latency_s=float(entry[f"default_low_{kind}_latency"]),
             default=index == chosen,
         )
         for index, entry in enumerate(entries)
-        if entry["max_output_channels"] > 0
+        if entry[f"max_{kind}_channels"] > 0
     ]
 
 
-def find_device(text: str | None) -> Device:
+def find_device(text: str | None, kind: str = "output") -> Device:
     """The device with this index, or with this text in its name or host; None: the default one.
 
     Raises DeviceError when there is none, or when the text fits several and none of them exactly.
     """
-    devices = list_devices()
+    devices = list_devices(kind)
     if not devices:
-        raise DeviceError(NO_DEVICE)
+        raise DeviceError(NO_DEVICE if kind == "output" else NO_INPUT)
     if text is None:
         return next((device for device in devices if device.default), devices[0])
     if text.lstrip("-").isdigit():
@@ -85,7 +87,8 @@ def find_device(text: str | None) -> Device:
         exact = [d for d in devices if wanted == d.name.casefold()]
         found = exact or found
     if not found:
-        raise DeviceError(f"no sound card matches {text!r}: `livemove devices` lists them")
+        listing = "livemove devices" if kind == "output" else "livemove devices --input"
+        raise DeviceError(f"no sound card matches {text!r}: `{listing}` lists them")
     if len(found) > 1:
         names = ", ".join(f"{d.index} {d.name} ({d.host})" for d in found[:4])
         raise DeviceError(f"several sound cards match {text!r}: {names}; give the number")
@@ -133,12 +136,13 @@ def _refusal(device: Device, rate: float, block: int, error: Exception) -> str:
     return f"{name} cannot be opened with blocks of {block}: {reason}; try another --device or --block"
 
 
-def _default_index(hosts: list[dict[str, Any]]) -> int:
+def _default_index(hosts: list[dict[str, Any]], kind: str) -> int:
     """JACK's default when its server runs (whoever starts one means it), else PortAudio's."""
+    field = f"default_{kind}_device"
     for host in hosts:
-        if "JACK" in str(host["name"]) and host["default_output_device"] >= 0:
-            return int(host["default_output_device"])
-    index = int(sounddevice.default.device[1])
+        if "JACK" in str(host["name"]) and host[field] >= 0:
+            return int(host[field])
+    index = int(sounddevice.default.device[kind])
     if index >= 0:
         return index
-    return next((int(h["default_output_device"]) for h in hosts if h["default_output_device"] >= 0), -1)
+    return next((int(h[field]) for h in hosts if h[field] >= 0), -1)

@@ -116,7 +116,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(trained: Pa
 def test_a_checkpoint_becomes_a_bundle_that_can_be_measured(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main([str(trained), "--name", "theremin", "--out", str(tmp_path / "new")]) == 0
+    assert export.main([str(trained), "--name", "theremin", "--out", str(tmp_path / "new"), "--tracks", "1"]) == 0
     bundle = load_bundle(tmp_path / "new")
     assert bundle.spec.name == "theremin"
     assert len(bundle.golden.audio) == export.GOLDEN_HOPS * HOP

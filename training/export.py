@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from livemove.bundle import Golden, as_stored, save_bundle
+from livemove.bundle import Bundle, Golden, as_stored, save_bundle
 from livemove.contracts import HOP, Channel, Float32, LivemoveError, ModelSpec, Phase, Trace, Weights, weight_shapes
 from livemove.features import FEATURES
 from livemove.mapping import mapping_for
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
-from training import onnx_graph, procedural
+from training import corpus_scores, onnx_graph, procedural, report
+from training.corpus import Corpus
 from training.evaluate import evaluate, held_out_tracks
 from training.recipe import command_line
 from training.wavenet import key
@@ -124,13 +126,26 @@ def make_golden(spec: ModelSpec, weights: Weights) -> Golden:
 
 
 def figures_table(figures: dict[str, Any]) -> str:
-    """Markdown table of an evaluation and its ceiling."""
-    rows = ["| figure | model | ceiling |", "|---|---|---|"]
-    for name, value in figures.items():
-        if isinstance(value, float) and name not in ("temperature", "seconds"):
-            ceiling = figures["ceiling"].get(name)
-            rows.append(f"| {name} | {value:.3g} | {'' if ceiling is None else f'{ceiling:.3g}'} |")
-    return "\n".join(rows)
+    """Markdown table of an evaluation, with what stands beside each figure, and what speaks against the model."""
+    rows = [f"| figure | model | {'ceiling' if figures['ceiling'] else 'beside it'} |", "|---|---|---|"]
+    for name, value, beside in report.rows(figures):
+        if name not in ("temperature", "seconds"):
+            rows.append(f"| {name} | {value} | {beside} |")
+    return "\n\n".join(["\n".join(rows), *report.warnings(figures)])
+
+
+def measured(args: argparse.Namespace, bundle: Bundle, facts: dict[str, Any]) -> str:
+    """The table for MODEL.md: the measures that apply, or else the run's last validation. Raises LivemoveError."""
+    spec = bundle.spec
+    if not (procedural_channels(spec) or args.data):
+        return validation_table(facts)
+    engine = make_engine("auto", bundle)
+    figures: dict[str, Any] = {"ceiling": {}}
+    if procedural_channels(spec):
+        figures = evaluate(engine, bundle.weights, spec.temperature, count=args.tracks, seconds=6.0)
+    if args.data:
+        figures["data"] = corpus_scores.scores(bundle, engine, Corpus(args.data), spec.temperature)
+    return figures_table(figures)
 
 
 def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> str | None:
@@ -218,6 +233,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for "
                         "a model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
     parser.add_argument("--temperature", type=float, default=None, help="sampling temperature the bundle asks for")
+    parser.add_argument(
+        "--data", type=Path, default=None, help="a prepared corpus: measure the model on what it holds out"
+    )
+    parser.add_argument("--tracks", type=int, default=16, help="held-out tracks a theremin is measured on")
     parser.add_argument("--licence", default=NO_LICENCE, help="of the data, and so of the weights: goes into MODEL.md")
     args = parser.parse_args(argv)
     try:
@@ -232,13 +251,13 @@ def main(argv: list[str] | None = None) -> int:
         print("golden vectors ...", file=sys.stderr)
         golden = make_golden(spec, trained.weights)
         graph = onnx_graph.build(spec, trained.weights)
-        table = validation_table(trained.facts)
-        if procedural_channels(spec):
-            bundle = save_bundle(out, spec, trained.weights, golden, graph, mapping, "# not measured yet\n")
-            engine = make_engine("auto", bundle)
-            table = figures_table(evaluate(engine, trained.weights, temperature, count=16, seconds=6.0))
-        bundle = save_bundle(out, spec, trained.weights, golden, graph, mapping, text.replace("{figures}", table))
-        mapping_for(bundle.mapping_path, spec, FEATURES)  # it must fit, or nobody can play the model
+        with tempfile.TemporaryDirectory() as folder:
+            draft = save_bundle(
+                Path(folder) / name, spec, trained.weights, golden, graph, mapping, "# not measured yet\n"
+            )
+            mapping_for(draft.mapping_path, spec, FEATURES)  # it must fit, or nobody can play the model
+            table = measured(args, draft, trained.facts)
+        save_bundle(out, spec, trained.weights, golden, graph, mapping, text.replace("{figures}", table))
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2

@@ -25,8 +25,14 @@ from livemove import cli
 from livemove.bundle import Bundle
 from livemove.synthesis import engine_names, onnx, settings
 
-NO_SERVERS = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}
-"""An environment in which no sound server answers, whatever runs on the machine."""
+NO_SERVERS = {
+    "JACK_NO_START_SERVER": "1",
+    "JACK_DEFAULT_SERVER": "none",
+    "PULSE_SERVER": "unix:/nonexistent",
+    "DISPLAY": "",
+    "WAYLAND_DISPLAY": "",
+}
+"""An environment in which neither a sound server nor a display answers, whatever runs on the machine."""
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:

@@ -24,6 +24,7 @@ from livemove.features import FEATURES, REST
 from livemove.monitor import style, window
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.look import ROWS
+from livemove.monitor.picture import DIM
 from livemove.monitor.process import keep_own_plugins
 from livemove.monitor.rolls import Spectrogram, Traces, Waveform
 from livemove.monitor.window import MonitorWindow
@@ -233,6 +234,21 @@ def test_the_skeleton_stands_in_the_picture_until_nobody_is_there(
     assert share(picture, style.ACCENT) == 0.0
 
 
+def test_on_stage_a_far_body_is_as_large_as_a_near_one(shown: MonitorWindow, segment: Segment) -> None:
+    QTest.keyClick(shown, Key.Key_S)
+    sizes: list[float] = []
+    for scale in (1.0, 0.3):
+        frame = pose_at(1.0, 3)
+        frame.image[0] = 0.5 + scale * (frame.image[0] - 0.5)
+        for _ in range(200):
+            frame.capture_s, frame.sequence = now_s(), frame.sequence + 1
+            segment.pose.write(frame)
+            shown.tick()
+            shown.stage.picture.grab()
+        sizes.append(share(shown.stage.picture, style.ACCENT))
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.2)
+
+
 def test_a_limb_the_camera_hardly_sees_has_another_colour(shown: MonitorWindow, segment: Segment) -> None:
     frame = pose_at(1.0, 3)
     frame.capture_s = now_s()
@@ -248,7 +264,7 @@ def test_the_cameras_picture_is_shown(shown: MonitorWindow, segment: Segment) ->
     segment.picture.write(np.full((240, 320, 3), (200, 40, 40), np.uint8), now_s())
     shown.tick()
     assert shown.play.picture.shown
-    dimmed = style.mix(QColor(200, 40, 40), style.BASE, 70 / 255)
+    dimmed = style.mix(QColor(200, 40, 40), style.BASE, DIM.alphaF())
     assert share(shown.play.picture, dimmed, 6) > 0.7
 
 

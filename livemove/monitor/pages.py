@@ -348,6 +348,8 @@ class StagePage(QWidget):
     def show_moment(self, moment: Moment) -> None:
         self._frame += 1
         figures, controls = moment.figures, moment.controls
+        if moment.picture is not None:
+            self.picture.show_picture(moment.picture)
         if moment.new_pose or moment.pose is None:
             self.picture.show_pose(moment.pose)
         limiting = figures.limiter_age_s < LIMITER_SHOWN_S

@@ -14,7 +14,7 @@ from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from livemove.contracts import PoseFrame
+from livemove.contracts import Float64, PoseFrame
 from livemove.monitor import style
 
 BONES = (
@@ -30,7 +30,9 @@ SEEN = 0.5
 
 SHADES = 6
 DEMO_ASPECT = 4 / 3
-DIM = QColor(9, 11, 15, 70)
+MARGIN, EASE = 0.05, 0.03
+"""Around the body that the stage view follows, as a share of it; how much of the way the view goes at a redraw."""
+DIM = QColor(9, 11, 15, 110)
 """Over the picture, so that the skeleton and not the room is what one sees."""
 
 
@@ -47,6 +49,8 @@ class Picture(QWidget):
         self._fitted: QImage | None = None
         self._pose: PoseFrame | None = None
         self._missing = ""
+        self._aspect = DEMO_ASPECT
+        self._view: Float64 | None = None
         doubtful = style.mix(style.CARD, style.AMBER, 0.75)
         dim = style.mix(style.ACCENT, style.CARD, 0.45)
         self._pens = [QPen(doubtful), *(QPen(style.mix(dim, style.ACCENT, n / (SHADES - 1))) for n in range(SHADES))]
@@ -60,8 +64,11 @@ class Picture(QWidget):
         return self._image is not None
 
     def show_picture(self, picture: npt.NDArray[np.uint8]) -> None:
-        """uint8 RGB [height, width, 3]; copied."""
+        """uint8 RGB [height, width, 3]; copied. Bare, only its shape counts."""
         height, width, _ = picture.shape
+        self._aspect = width / height
+        if self._bare:
+            return
         given = QImage(
             picture.data,  # pyright: ignore[reportArgumentType]
             width,
@@ -104,8 +111,7 @@ class Picture(QWidget):
 
     def _area(self) -> QRect:
         """Where the picture lies: as large as fits. On whole pixels: between them, copying and clipping are slow."""
-        aspect = self._image.width() / self._image.height() if self._image else DEMO_ASPECT
-        width, height = self.width(), self.height()
+        aspect, width, height = self._aspect, self.width(), self.height()
         if width / height > aspect:
             width = round(height * aspect)
         else:
@@ -117,12 +123,17 @@ class Picture(QWidget):
         area = self._area()
         covered = self._image is not None and not self._bare and not self._missing
         ground = style.BASE if self._bare else style.WELL
+        if self._bare:
+            area = self.rect()
         if not covered or area.size() != self.size():
             painter.fillRect(self.rect(), ground)
         if covered:
             painter.drawImage(area.topLeft(), self._fit())
         if self._pose is not None and not self._missing:
-            self._paint_skeleton(painter, area, self._pose)
+            painter.setClipRect(area)
+            seen: list[float] = self._pose.visibility[0].tolist()
+            self._paint_skeleton(painter, self._places(area, self._pose), seen)
+            painter.setClipping(False)
         if self._missing:
             painter.setFont(style.font(style.LARGE if not self._bare else 2 * style.FIGURE))
             painter.setPen(style.RED)
@@ -130,13 +141,28 @@ class Picture(QWidget):
         if not self._bare:
             self._paint_label(painter)
 
-    def _paint_skeleton(self, painter: QPainter, area: QRect, frame: PoseFrame) -> None:
-        places = frame.image[0, :, :2] * (area.width(), area.height()) + (area.x(), area.y())
-        seen: list[float] = frame.visibility[0].tolist()
+    def _places(self, area: QRect, frame: PoseFrame) -> Float64:
+        """float64 [33, 2]: where the landmarks lie in the widget. Bare, the view follows the body, to show it large."""
+        places = frame.image[0, :, :2].astype(np.float64)
+        if not self._bare:
+            return places * (area.width(), area.height()) + (area.x(), area.y())
+        places[:, 0] *= self._aspect
+        low, high = places.min(axis=0), places.max(axis=0)
+        margin = MARGIN * (high - low).max()
+        low, high = low - margin, high + margin
+        if self._view is None:
+            self._view = np.stack([low, high])
+        # At once where the body leaves it, slowly where there is room.
+        self._view[0] = np.minimum(low, self._view[0] + EASE * (low - self._view[0]))
+        self._view[1] = np.maximum(high, self._view[1] + EASE * (high - self._view[1]))
+        room = np.array([self.width(), self.height()])
+        scale = (room / (self._view[1] - self._view[0])).min()
+        return (places - self._view.mean(axis=0)) * scale + room / 2
+
+    def _paint_skeleton(self, painter: QPainter, places: Float64, seen: list[float]) -> None:
         x, y = places[:, 0].tolist(), places[:, 1].tolist()
         tall = max(float(np.ptp(places[:, 1])), 1.0)
-        width = min(max(tall * (0.030 if self._bare else 0.013), 2.0), 18.0)
-        painter.setClipRect(area)
+        width = min(max(tall * (0.030 if self._bare else 0.013), 3.0), 18.0)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         head = max(float(np.hypot(x[7] - x[8], y[7] - y[8])) * 0.62, tall * 0.045)
@@ -155,7 +181,6 @@ class Picture(QWidget):
             if seen[hand] >= SEEN:
                 painter.setBrush(style.TEXT)
                 painter.drawEllipse(QPointF(x[hand], y[hand]), 1.3 * width, 1.3 * width)
-        painter.setClipping(False)
 
     def _paint_label(self, painter: QPainter) -> None:
         if self._corner is None or self._corner.devicePixelRatioF() != self.devicePixelRatioF():

@@ -60,13 +60,21 @@ MALFORMED = (ParseError, ValueError, IndexError, TypeError, struct.error, Recurs
 
 @dataclass
 class Heard:
-    """What one batch of packets said. sources: address -> its first number."""
+    """What one batch of packets said.
+
+    sources: address -> its first number; skipped: packets of a flood that later ones stood in for; trouble: the first.
+    """
 
     requests: list[Request] = field(default_factory=list[Request])
     sources: dict[str, float] = field(default_factory=dict[str, float])
     messages: int = 0
+    skipped: int = 0
     troubles: int = 0
     trouble: str = ""
+
+    def complain(self, trouble: str) -> None:
+        self.troubles += 1
+        self.trouble = self.trouble or trouble
 
 
 class OscIn:
@@ -91,17 +99,23 @@ class OscIn:
     def listen(self) -> Heard:
         """Everything that came since the last time."""
         packets: list[tuple[bytes, str]] = []
-        while len(packets) < MOST:
+        heard = Heard()
+        for _ in range(MOST):
             try:
                 packet, sender = self.socket.recvfrom(LONGEST)
             except BlockingIOError:
                 break
             except OSError:  # Windows: an earlier answer of ours met a closed port
                 continue
-            packets.append((packet, str(sender[0])))
+            if packet.startswith((b"/", b"#bundle\0")):
+                packets.append((packet, str(sender[0])))
+            else:  # most of any rubbish, without python-osc's cost
+                heard.complain(f"{sender[0]} sends packets that are not OSC")
         if len(packets) > BATCH:
-            packets = list({packet.partition(b"\0")[0]: (packet, sender) for packet, sender in packets}.values())
-        heard = Heard()
+            # By length too: something broken on its way must not stand in for what is whole.
+            last = {(packet.partition(b"\0")[0], len(packet)): (packet, sender) for packet, sender in packets}
+            heard.skipped = len(packets) - len(last)
+            packets = list(last.values())
         for packet, sender in packets:
             self._hear(packet, sender, heard)
         return heard
@@ -111,14 +125,11 @@ class OscIn:
 
     def _hear(self, packet: bytes, sender: str, heard: Heard) -> None:
         try:
-            if not packet.startswith((b"/", b"#bundle\0")):  # most of any rubbish, without python-osc's cost
-                raise ValueError("no OSC")
             messages = [
                 (str(timed.message.address), list(timed.message.params)) for timed in OscPacket(packet).messages
             ]
         except MALFORMED:
-            heard.troubles += 1
-            heard.trouble = heard.trouble or f"{sender} sends packets that are not OSC"
+            heard.complain(f"{sender} sends packets that are not OSC")
             return
         for where, values in messages:
             heard.messages += 1
@@ -128,8 +139,7 @@ class OscIn:
             try:
                 heard.requests.extend(requests_of(where, values, self._names))
             except ValueError as error:
-                heard.troubles += 1
-                heard.trouble = heard.trouble or f"{sender} sends {_plain(where)}: {error}"
+                heard.complain(f"{sender} sends {_plain(where)}: {error}")
 
 
 def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequence[str]]) -> list[Request]:

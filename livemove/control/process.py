@@ -79,10 +79,10 @@ def run(segment: Segment, config: ControlConfig) -> None:
     osc_out = OscOut(*config.osc_out) if config.osc_out else None
     asker, sender = Asker(segment.commands), Sender(segment)
     ears = [osc.socket] if osc else []
-    messages = troubles = 0
+    messages = troubles = skipped = 0
     label_due_s = 0.0
     poll_s = 0.005 if osc_out else 0.1
-    life.running(_label(config, messages, troubles))
+    life.running(_label(config, messages, troubles, skipped))
     while not segment.stop_requested:
         life.heartbeat()
         if ears:
@@ -98,9 +98,10 @@ def run(segment: Segment, config: ControlConfig) -> None:
                 if value is not None:
                     segment.sources.give(place, value)
             if heard.trouble and not troubles:
-                life.remark(f"OSC: {heard.trouble} (said once; `control` counts the rest)")
+                life.remark(f"OSC: {heard.trouble} (said once)")
             messages += heard.messages
             troubles += heard.troubles
+            skipped += heard.skipped
             time.sleep(REST_S)
         else:
             asker.ask([])
@@ -108,7 +109,7 @@ def run(segment: Segment, config: ControlConfig) -> None:
             osc_out.send(what_is_sent(segment, config))
         if now_s() >= label_due_s:
             label_due_s = now_s() + LABEL_S
-            life.running(_label(config, messages, troubles))
+            life.running(_label(config, messages, troubles, skipped))
 
 
 def what_is_sent(segment: Segment, config: ControlConfig) -> dict[str, float]:
@@ -120,11 +121,13 @@ def what_is_sent(segment: Segment, config: ControlConfig) -> dict[str, float]:
     return {**found, **{f"/livemove/channel/{name}": value for name, value in channels}}
 
 
-def _label(config: ControlConfig, messages: int, troubles: int) -> str:
+def _label(config: ControlConfig, messages: int, troubles: int, skipped: int) -> str:
     """What it listens and sends to, and how much came."""
     ways: list[str] = []
     if config.osc:
-        ways.append(f"OSC at {config.osc[0]}:{config.osc[1]}: {messages} messages, {troubles} not understood")
+        ways.append(
+            f"OSC at {config.osc[0]}:{config.osc[1]}: {messages} messages, {troubles} not understood, {skipped} skipped"
+        )
     if config.osc_out:
         ways.append(f"OSC to {config.osc_out[0]}:{config.osc_out[1]}")
     return "; ".join(ways)

@@ -1,0 +1,146 @@
+"""From an OSC message to the first changed sample: `python tests/measure_control.py` plays on a JACK of its own.
+
+In: options. Out: one JSON line with the median, 95 % and maximum of two ways, in ms: "switch", a mute taken away, which
+the callback obeys; "source", a fader on the loudness channel, which goes through mapping, network and ring. Each until
+the sample is in the block the sound card is given, and until it leaves the converter, as the sound server tells it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from servers import Jack
+from test_osc import packet
+
+from livemove import session
+from livemove.bundle import find_bundle
+from livemove.control.config import ControlConfig
+from livemove.exchange import Segment, now_s
+from livemove.session import SessionConfig, Status, run_session
+
+LOUD = 3e-3
+"""Above what the theremin breathes at rest, -62 dBFS, and what is left of it while it is mute."""
+QUIET_S = 0.35
+"""After a mute, or a loudness of 0: until nothing of it is left."""
+PATIENCE_S = 1.0
+
+
+class Listener:
+    """Waits for sound at the tap, and dates it: when the callback wrote its block, when it leaves the converter."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+
+    def first_sound(self, threshold: float) -> tuple[float, float] | None:
+        """When the next sample above the threshold was given to the sound card, and when it sounds; None: none came."""
+        tap, played = self._segment.tap, self._segment.playback
+        seen, deadline_s = tap.written, now_s() + PATIENCE_S
+        while now_s() < deadline_s:
+            written = tap.written
+            if written == seen:
+                time.sleep(0.0002)
+                continue
+            given_s, block = played.heartbeat_s, np.empty(written - seen, np.float32)
+            if tap.read(seen, block) and (loud := np.flatnonzero(np.abs(block) > threshold)).size:
+                return given_s, given_s + played.output_latency_s + loud[0] / self._segment.device_rate
+            seen = written
+        return None
+
+
+def measure(segment: Segment, quiet: Callable[[], None], loud: Callable[[], None], count: int) -> dict[str, object]:
+    """count times from quiet to loud, at times that know nothing of the callback's."""
+    listener = Listener(segment)
+    given: list[float] = []
+    sounding: list[float] = []
+    missed = 0
+    for _ in range(count):
+        quiet()
+        time.sleep(QUIET_S + random.random() * 0.05)
+        asked_s = now_s()
+        loud()
+        heard = listener.first_sound(LOUD)
+        if heard is None:
+            missed += 1
+            continue
+        given.append(1e3 * (heard[0] - asked_s))
+        sounding.append(1e3 * (heard[1] - asked_s))
+        time.sleep(0.1)
+    return {"to_the_card_ms": _spread(given), "to_the_converter_ms": _spread(sounding), "missed": missed}
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    if not values:
+        return {}
+    p50, p95, most = np.percentile(values, [50, 95, 100])
+    return {"p50": round(float(p50), 1), "p95": round(float(p95), 1), "max": round(float(most), 1)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=60, help="measurements of each way")
+    parser.add_argument("--block", type=int, default=512, help="frames of the sound server")
+    options = parser.parse_args()
+    segments: list[Segment] = []
+    create = Segment.create
+
+    def created() -> Segment:
+        segments.append(create())
+        return segments[0]
+
+    session.Segment.create = staticmethod(created)
+    with tempfile.TemporaryDirectory() as folder, Jack(period=options.block) as jack:
+        os.environ.update(jack.environment)
+        mapping = Path(folder) / "fader.toml"
+        mapping.write_text(
+            '[channels.pitch]\nsource = "presence"\nfrom = [0, 1]\nto = [69, 70]\n'
+            '[channels.loudness]\nsource = "osc:/fader"\nfrom = [0, 1]\n'
+            '[channels.brightness]\nsource = "presence"\nfrom = [0, 1]\n'
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        found: dict[str, object] = {}
+
+        def say(where: str, value: float) -> Callable[[], None]:
+            return lambda: sender.sendto(packet(where, value), ("127.0.0.1", port)) and None
+
+        def run() -> None:
+            time.sleep(1.0)
+            say("/fader", 1.0)()
+            found["switch"] = measure(
+                segments[0], say("/livemove/mute", 1.0), say("/livemove/mute", 0.0), options.count
+            )
+            found["source"] = measure(segments[0], say("/fader", 0.0), say("/fader", 1.0), options.count)
+            os.kill(os.getpid(), 2)
+
+        thread = threading.Thread(target=run)
+
+        def on_status(status: Status) -> None:
+            if status.phase == "playing" and thread.ident is None:
+                thread.start()
+            if status.notice:
+                found.setdefault("notice", status.notice)
+
+        config = SessionConfig(
+            model=find_bundle("theremin"), mapping=mapping, camera="demo", block=options.block, monitor=False,
+            control=ControlConfig(osc=("127.0.0.1", port)),
+        )  # fmt: skip
+        report = run_session(config, on_status)
+        thread.join()
+    found["starvations"] = report["ring_starvations"]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -306,6 +306,18 @@ def test_a_model_too_large_for_the_device_tries_fewer_stages(monkeypatch: pytest
         player._warm_up()
 
 
+def test_a_kernel_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = CudaStreams(STAGE, settings.random_weights(STAGE), 1, device=DEVICE)
+
+    class NoCompiler:
+        def __getitem__(self, grid: tuple[int, ...]) -> object:
+            raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
+
+    monkeypatch.setattr(cuda.kernels, "network", NoCompiler())
+    with pytest.raises(EngineError, match=r"cannot be used \(Failed to find C compiler.\); use native"):
+        player._warm_up()
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = settings.random_weights(STAGE)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -120,7 +120,8 @@ class CudaEngine:
 class CudaStreams:
     """Several streams of one model on one GPU, in lockstep, each with its own state, channels, style and noise.
 
-    precision: one of PRECISIONS. device: a CUDA device of torch; "cpu" under TRITON_INTERPRET=1, for tests.
+    precision: one of PRECISIONS. device: "cuda", or "cpu" under TRITON_INTERPRET=1, for tests. EngineError if there is
+    no GPU to use, if Triton cannot compile for it, or if the model does not fit it.
     """
 
     def __init__(
@@ -247,8 +248,8 @@ class CudaStreams:
     def _launch(self, launch: _Launch, *, traced: bool) -> None:
         """Everything of one launch, in the order the device does it; the host waits for nothing."""
         spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
-        for host, there in slot.uploads:
-            there.copy_(host, non_blocking=True)
+        for (host, there), used in zip(slot.uploads, (hops, hops, hops * spec.steps_per_hop, lanes), strict=True):
+            there[:used].copy_(host[:used], non_blocking=True)
         embedded = slot.embedded[:hops].view(hops * lanes, -1)
         conditions = slot.conditions[:hops].view(hops * lanes, -1)
         torch.addmm(self._weights["condition_bias"], embedded, self._weights["condition"], out=conditions)
@@ -277,7 +278,8 @@ class CudaStreams:
             kernels.levels_to_audio[grid](
                 self._values, w["to_audio"], slot.audio, self._start, lanes, MULAW=spec.head == "mulaw", **sizes
             )
-        slot.audio_host.copy_(slot.audio, non_blocking=True)
+        samples = self.streams * hops * HOP
+        slot.audio_host[:samples].copy_(slot.audio[:samples], non_blocking=True)
         if slot.done:
             slot.done.record()
 
@@ -322,6 +324,10 @@ class CudaStreams:
                     raise EngineError(
                         f"engine cuda: {spec.name} does not fit this GPU ({full}); use native or a smaller model"
                     ) from full
+            except RuntimeError as error:  # no C compiler for Triton's launcher, no memory, a driver too old
+                raise EngineError(
+                    f"engine cuda: the GPU cannot be used ({str(error).strip().splitlines()[0]}); use native"
+                ) from error
             else:
                 break
         self.reset()

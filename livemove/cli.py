@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -542,28 +542,32 @@ def bench(
 
 
 def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
+    from dataclasses import asdict
+
     from livemove import steady
     from livemove.bundle import load_bundle
 
     with _console().status(f"playing for {len(engines)} x {minutes:g} minutes …"):
         result = steady.run(load_bundle(model), engines, minutes)
     if as_json:
-        _print_json(result)
+        _print_json(asdict(result))
     else:
-        _print_table(wording.steady(result))
-        for row in cast("list[dict[str, str]]", result["absent"]):
+        _print_table(wording.steady(result.results))
+        for row in result.absent:
             click.echo(f"{row['engine']}: {row['why']}")
-        click.echo(f"{result['model']}, blocks of {result['block']}, meanwhile {result['load']} on the other cores")
-    click.get_current_context().exit(any(row["late"] for row in cast("list[dict[str, Any]]", result["results"])))
+        click.echo(f"{result.model}, blocks of {result.block}, meanwhile {result.load} on the other cores")
+    click.get_current_context().exit(any(row.late for row in result.results))
 
 
 # --- is it well? --------------------------------------------------------------------------------------------
 
 
 @main.command()
+@click.option("--model", "-m", metavar="NAME|DIR", help="The model to be played; by default the first there is.")
 @_json_option
-def doctor(as_json: bool) -> None:
-    """Examine this machine: Python, camera, pose model, sound cards, models, and how fast the engines are.
+def doctor(model: str | None, as_json: bool) -> None:
+    """Examine this machine: Python, camera, pose model, sound cards, models, how fast the engines are, and whether one
+    of them holds a model live while poses are found beside it.
 
     Exit code 0: livemove is whole, though the machine may lack a camera or a sound card. 1: something is broken.
 
@@ -576,7 +580,7 @@ def doctor(as_json: bool) -> None:
     from livemove.doctor import examine
 
     with _console().status("examining …"):
-        found = list(examine())
+        found = list(examine(model))
     if as_json:
         _print_json([asdict(finding) for finding in found])
     else:

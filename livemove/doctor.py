@@ -9,17 +9,24 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from livemove import __version__
 from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
-from livemove.contracts import BundleError, DeviceError, LivemoveError
+from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
     from livemove.playback.device import Device
+    from livemove.steady import Steadiness
+
+LIVE_ENGINES = ("native", "native-int8", "onnx")
+MEASURED_S = 2.0
+"""How long each engine plays at real-time pace beside the pose estimation."""
+SPARE = 0.5
+"""Least part of a hop's time that the median must leave free for an engine to be called able to play live."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,8 @@ class Finding:
     detail: str
 
 
-def examine() -> Iterator[Finding]:
-    """Every finding, one by one; some take a second."""
+def examine(live: str | None = None) -> Iterator[Finding]:
+    """Every finding, one by one; some take a second. live: the model to be played (None: the first there is)."""
     yield _python()
     yield _native()
     yield _camera()
@@ -43,6 +50,7 @@ def examine() -> Iterator[Finding]:
         yield Finding("models", "broken", f"none in {', '.join(map(str, bundle_folders()))}: install livemove again")
     for path in found:
         yield from _model(path)
+    yield from _live(live or next((path.name for path in found), None))
 
 
 def _python() -> Finding:
@@ -147,6 +155,63 @@ def _engine(bundle: Bundle, name: str) -> Finding:
         return Finding(part, "broken", str(error))
     detail = f"golden vector passed, {realtime:.1f} times real time"
     return Finding(part, "ok", detail) if realtime > 1 else Finding(part, "slow", f"{detail}: not enough to play")
+
+
+def _live(model: str | None) -> Iterator[Finding]:
+    """Whether the model can be held while poses are found, by which engine; else whether the stage setting could."""
+    from livemove import steady
+    from livemove.load import other_cores_busy
+    from livemove.synthesis import settings
+    from livemove.synthesis.native import NativeEngine
+
+    if model is None:
+        return
+    try:
+        bundle = load_bundle(model)
+    except BundleError as error:
+        yield Finding(f"{model} live", "broken", str(error))
+        return
+    engines = [name for name in LIVE_ENGINES if name != "onnx" or bundle.onnx_path is not None]
+    report = steady.run(bundle, engines, MEASURED_S / 60)
+    for refused in report.absent:
+        yield Finding(f"{model} live on {refused['engine']}", "broken", refused["why"])
+    found = live_findings(model, report.results, report.load)
+    yield from found
+    if found[-1].state != "ok":
+        stage = settings.stage()
+        engine = NativeEngine(stage, settings.random_weights(stage), precision="int8")
+        with other_cores_busy():
+            tried = steady.hold(engine, round(MEASURED_S * stage.sample_rate / HOP))
+        can = "would hold" if holds(tried) else "would not hold either"
+        size = f"R{stage.residual} S{stage.skip}, {stage.layers} layers"
+        detail = f"{can} on native-int8: {_hops(tried)} ({size})"
+        yield Finding("stage setting live", "ok" if holds(tried) else "slow", detail)
+
+
+def holds(run: Steadiness) -> bool:
+    """Nothing late, and room for the median to grow."""
+    return run.late == 0 and run.median_ms <= (1.0 - SPARE) * run.hop_ms
+
+
+def live_findings(model: str, runs: Sequence[Steadiness], load: str) -> list[Finding]:
+    """A finding per engine, in the order tried, then the verdict. load: what ran beside them, in words."""
+    findings = [
+        Finding(f"{model} live on {run.engine}", "ok" if holds(run) else "slow", f"{_hops(run)} beside {load}")
+        for run in runs
+    ]
+    able = [run.engine for run in runs if holds(run)]
+    if not able:
+        return [*findings, Finding(f"{model} live", "slow", "no engine holds it here: free a core, or a smaller model")]
+    also = f"; so would {', '.join(able[1:])}" if able[1:] else ""
+    return [*findings, Finding(f"{model} live", "ok", f"--engine {able[0]} holds it{also}")]
+
+
+def _hops(run: Steadiness) -> str:
+    spare = 100 * max(1.0 - run.median_ms / run.hop_ms, 0.0)
+    return (
+        f"{run.median_ms:.2f} of {run.hop_ms:.2f} ms a hop, longest {run.max_ms:.2f}, {run.late} of {run.hops} late, "
+        f"{spare:.0f} % to spare"
+    )
 
 
 def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:

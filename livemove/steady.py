@@ -1,7 +1,7 @@
 """Does an engine hold for minutes? Generation at real-time pace, as the synthesis process does it, beside busy cores.
 
-In: a bundle, engines, minutes. Out: how late hops were and how long they took, a plain dict per engine. The device is a
-clock that takes a block at a time; the lead before it is the instrument's own. Prints nothing.
+In: a bundle, engines, minutes. Out: for each engine how late hops were and how long they took. The device is a clock
+that takes a block at a time; the lead before it is the instrument's own. Prints nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,10 @@ BLOCK = 512
 
 RUSHED_FROM = 2.0
 """Engines this many times faster than needed run before ordinary processes, as on stage."""
+
+
+GIVEN_UP_S = 2.0
+"""An engine so far behind will not catch up: its run ends there."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +51,32 @@ class Steadiness:
     least_margin_ms: float
 
 
+@dataclass(frozen=True)
+class Report:
+    """Runs of several engines; load: what the other cores did; absent: [{engine, why}]."""
+
+    minutes: float
+    model: str
+    block: int
+    load: str
+    results: list[Steadiness]
+    absent: list[dict[str, str]]
+
+
 def run(
     bundle: Bundle, engines: Sequence[str] = ("native", "onnx"), minutes: float = 1.0, block: int = BLOCK
-) -> dict[str, object]:
-    """Each engine on its own for `minutes`, in a process of its own, all other cores busy.
-
-    {"minutes", "model", "block", "load": what the others did, "results": [Steadiness as dict],
-    "absent": [{engine, why}]}.
-    """
-    results: list[dict[str, object]] = []
+) -> Report:
+    """Each engine on its own for `minutes`, in a process of its own, all other cores busy."""
+    results: list[Steadiness] = []
     absent: list[dict[str, str]] = []
     with other_cores_busy() as load:
         for name in engines:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
                 try:
-                    results.append(asdict(child.submit(_hold, str(bundle.path), name, minutes, block).result()))
+                    results.append(child.submit(_hold, str(bundle.path), name, minutes, block).result())
                 except EngineError as error:
                     absent.append({"engine": name, "why": str(error)})
-    return {
-        "minutes": minutes,
-        "model": bundle.spec.name,
-        "block": block,
-        "load": load,
-        "results": results,
-        "absent": absent,
-    }
+    return Report(minutes, bundle.spec.name, block, load, results, absent)
 
 
 def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
@@ -81,7 +86,8 @@ def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
         ask_for_real_time()
     gc.collect()
     gc.disable()
-    return hold(choice.engine, round(minutes * 60 * bundle.spec.sample_rate / HOP), block)
+    run = hold(choice.engine, round(minutes * 60 * bundle.spec.sample_rate / HOP), block)
+    return replace(run, engine=name)
 
 
 def hold(
@@ -94,7 +100,7 @@ def hold(
     """Generate `hops` hops, each begun its lead before the device takes the block its last sample belongs to.
 
     Block k is taken k * block / rate after the start; what is not there then is late, and the device goes on, as a
-    sound card does. now and sleep: seconds.
+    sound card does. Ends early GIVEN_UP_S behind. now and sleep: seconds.
     """
     spec = engine.spec
     hop_s, block_s = HOP / spec.sample_rate, block / spec.sample_rate
@@ -126,9 +132,12 @@ def hold(
         if (hop + 1) * HOP // block > taken_by:  # the last hop of its block
             callbacks += 1
             starved += margin_s == 0.0
+        if ended_s - due_s > GIVEN_UP_S:
+            took_s = took_s[: hop + 1]
+            break
     return Steadiness(
         engine=engine.name,
-        hops=hops,
+        hops=len(took_s),
         late=late,
         starved=starved,
         median_ms=1e3 * float(np.median(took_s)),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from livemove.playback.device import Device
     from livemove.render import RenderReport
     from livemove.session import Report, Status
+    from livemove.steady import Steadiness
 
 
 @dataclass(frozen=True)
@@ -178,22 +179,22 @@ def bench_remarks(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def steady(result: Mapping[str, Any]) -> Rows:
+def steady(runs: Sequence[Steadiness]) -> Rows:
     """How engines held at real-time pace."""
     columns = ("engine", "hops>", "late>", "blocks starved>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
     return Rows(
         (*columns, "lead ms>", "closest ms>"),
         [
             (
-                r["engine"],
-                f"{r['hops']:,}",
-                str(r["late"]),
-                str(r["starved"]),
-                *(f"{r[key]:.2f}" for key in ("median_ms", "p99_9_ms", "max_ms", "hop_ms")),
-                f"{r['lead_ms']:.1f}",
-                f"{r['least_margin_ms']:.1f}",
+                r.engine,
+                f"{r.hops:,}",
+                str(r.late),
+                str(r.starved),
+                *(f"{ms:.2f}" for ms in (r.median_ms, r.p99_9_ms, r.max_ms, r.hop_ms)),
+                f"{r.lead_ms:.1f}",
+                f"{r.least_margin_ms:.1f}",
             )
-            for r in result["results"]
+            for r in runs
         ],
     )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from livemove import bench
-from livemove.contracts import EngineError, weight_shapes
+from livemove import bench, chart
+from livemove.contracts import HOP, EngineError, LivemoveError, OutputError, weight_shapes
 from livemove.synthesis import settings
+from livemove.synthesis.native import NativeEngine
 
 
 @pytest.mark.parametrize("make", bench.SETTINGS.values(), ids=bench.SETTINGS.keys())
@@ -40,6 +44,9 @@ def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
         assert row["realtime"] == pytest.approx(row["samples_per_s"] / 48000)
         assert row["gflops"] == pytest.approx(2e-9 * bench.multiply_adds(spec) * row["steps_per_s"])
         assert 0 < row["fraction_of_sgemm"] < 10
+        assert row["us_per_layer"] * row["layers"] * row["steps_per_s"] == pytest.approx(1e6)
+    assert report["memory_gbps"] > 0  # type: ignore[operator]
+    assert report["cache_gbps"] > 0  # type: ignore[operator]
     absent = report["absent"]
     assert isinstance(absent, list)
     assert [(a["engine"], a["setting"]) for a in absent] == [("onnx", "stage")]
@@ -48,3 +55,70 @@ def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(EngineError, match="no engine called fast"):
         bench.run(("fast",))
+
+
+def test_sizes_differ_from_the_stage_setting_in_one_dimension_each() -> None:
+    stage, sizes = settings.stage(), {m.setting: m.spec for m in bench.size_models()}
+    assert {s.residual for s in sizes.values()} == {32, 64, 128, 256}
+    assert {s.layers for s in sizes.values()} == {10, 20, 30, 40}
+    assert {s.bands for s in sizes.values()} == {1, 4, 8, 16}
+    work = {name: bench.multiply_adds(s) for name, s in sizes.items()}
+    assert work["dilations 1"] == work["dilations 16..8192"] == bench.multiply_adds(stage)
+    assert sizes["dilations 16..8192"].receptive_field > 1000 * sizes["dilations 1"].receptive_field
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_native_engine_plays_every_size(precision: str) -> None:
+    for model in bench.size_models():
+        out = np.zeros(HOP, np.float32)
+        noise = np.full((model.spec.steps_per_hop, model.spec.noise_width), 0.3, np.float32)
+        engine = NativeEngine(model.spec, model.weights, precision=precision)
+        engine.generate(out, np.zeros((1, len(model.spec.channels)), np.float32), noise)
+        assert np.isfinite(out).all(), model.setting
+        assert out.any(), model.setting
+
+
+def test_several_streams_at_once_are_counted_together() -> None:
+    spec = settings.stage()
+    models = [bench.Model("stage", spec, settings.random_weights(spec), None)]
+    report = bench.run(("native",), models, repeats=1, seconds_per_round=0.02, streams=(1, 2))
+    rows = report["streams"]
+    assert isinstance(rows, list)
+    assert [(r["engine"], r["streams"]) for r in rows] == [("native", 1), ("native", 2)]
+    assert all(r["samples_per_s"] > 0 for r in rows)
+
+
+def test_the_torch_baseline_runs_in_a_process_of_its_own() -> None:
+    (row,) = bench.torch_baseline([bench.Model("stage", spec := settings.stage(), {}, None)], seconds=0.05)
+    assert row["setting"] == "stage"
+    assert row["samples_per_s"] == pytest.approx(row["steps_per_s"] * spec.bands)  # type: ignore[operator]
+
+
+def test_without_torch_the_baseline_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(EngineError, match=r"No module named torch.*pip install -e"):
+        bench.torch_baseline([bench.Model("stage", settings.stage(), {}, None)], seconds=0.05)
+
+
+def test_the_picture_is_drawn(tmp_path: Path) -> None:
+    rows = [
+        {"engine": engine, "setting": setting, "realtime": 3.0, "gflops": 10.0}
+        for engine in ("native", "onnx")
+        for setting in ("classic", "stage")
+    ]
+    result: dict[str, object] = {"results": rows, "sgemm_gflops": 50.0, "memory_gbps": 8.0, "cpu": "a core"}
+    chart.draw(result, tmp_path / "b.png")
+    assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(OutputError, match="cannot write"):
+        chart.draw(result, tmp_path / "none" / "b.png")
+
+
+def test_without_matplotlib_the_picture_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(LivemoveError, match=r"livemove\[plot\]"):
+        chart.draw({"results": [], "cpu": ""}, tmp_path / "b.png")
+
+
+def test_the_roofline_of_weights_from_memory_is_half_a_flop_per_byte() -> None:
+    assert chart.roofline({"sgemm_gflops": 100.0, "memory_gbps": 8.0})["float32 weights from memory"] == 4.0

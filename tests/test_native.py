@@ -9,16 +9,29 @@ import threading
 import numpy as np
 import pytest
 
-from livemove.contracts import HOP, Channel, EngineError, Float32, ModelSpec, Trace, initial_state
+from livemove.contracts import (
+    HOP,
+    Channel,
+    Engine,
+    EngineError,
+    Float32,
+    ModelSpec,
+    Trace,
+    Weights,
+    initial_state,
+)
 from livemove.native import _wavenet
 from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine, instruction_sets
+from livemove.synthesis.onnx import OnnxEngine
 from livemove.synthesis.reference import ReferenceEngine
+from training import onnx_graph
 
 FP32_BOUND = 1e-4
 """Both sides hold the same fp16 weights and sum in float32: only the order of the sums differs."""
 
 INT8_SNR_DB = 40.0
+FP16_SNR_DB = 60.0
 
 ODD = tuple(Channel(f"c{i}", "1", -1.0, 2.0, 0.0) for i in range(5))
 
@@ -57,7 +70,7 @@ def hops_of(spec: ModelSpec) -> int:
     return max(1, min(4, 512 // spec.steps_per_hop))
 
 
-def play(engine: NativeEngine | ReferenceEngine, channels: Float32, noise: Float32, **how: float) -> Float32:
+def play(engine: Engine, channels: Float32, noise: Float32, **how: float) -> Float32:
     out = np.zeros(len(channels) * HOP, np.float32)
     engine.generate(out, channels, noise, **how)  # type: ignore[arg-type]
     return out
@@ -125,6 +138,28 @@ def test_hand_over_between_native_and_reference_mid_note(spec: ModelSpec) -> Non
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("spec", [STAGE, CLASSIC], ids=["stage", "classic"])
+def test_hand_over_every_ten_hops_gives_the_uninterrupted_signal(spec: ModelSpec) -> None:
+    """native -> onnx -> reference -> native ..., in float32; half the usual gain, for the same reason."""
+    weights = {name: w / 2 for name, w in settings.random_weights(spec).items()}
+    alone = ReferenceEngine(spec, weights)
+    players = (
+        NativeEngine(spec, weights),
+        OnnxEngine(spec, onnx_graph.build(spec, weights)),
+        ReferenceEngine(spec, weights),
+    )
+    turns = 5 if spec.steps_per_hop < HOP else 4
+    channels, noise = material(spec, 10 * turns)
+    whole = play(alone, channels, noise)
+    steps, parts, state = 10 * spec.steps_per_hop, [], initial_state(spec)
+    for turn in range(turns):
+        engine = players[turn % 3]
+        engine.set_state(state)
+        parts.append(play(engine, channels[10 * turn : 10 * turn + 10], noise[turn * steps : (turn + 1) * steps]))
+        state = engine.state()
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4, rtol=0)
+
+
 def test_state_survives_a_round_trip() -> None:
     engine = NativeEngine(STAGE, settings.random_weights(STAGE))
     play(engine, *material(STAGE, 3))
@@ -151,19 +186,40 @@ def test_noise_decides_what_is_played() -> None:
     assert not np.array_equal(play(engine, channels, noise[::-1].copy()), first)
 
 
-@pytest.mark.parametrize("instruction_set", instruction_sets())
-@pytest.mark.parametrize("spec", [STAGE, settings.classic()], ids=["stage", "classic"])
-def test_int8_keeps_the_distribution(spec: ModelSpec, instruction_set: str) -> None:
-    """Signal to error of the int8 engine's parameters against float32, fed with the same values."""
-    weights = settings.random_weights(spec)
-    engine = NativeEngine(spec, weights, instruction_set=instruction_set, precision="int8")
+def distribution_snr_db(spec: ModelSpec, weights: Weights, instruction_set: str, precision: str) -> float:
+    """Signal to error of an engine's distribution (logits; of logistics also means and log scales) against float32,
+    both fed with the engine's own values."""
+    engine = NativeEngine(spec, weights, instruction_set=instruction_set, precision=precision)
     hops = max(1, 128 // spec.steps_per_hop)
     channels, noise = material(spec, hops)
     out, trace, exact = np.zeros(hops * HOP, np.float32), Trace.empty(spec, hops), Trace.empty(spec, hops)
     engine.generate(out, channels, noise, trace=trace)
     ReferenceEngine(spec, weights).generate(out, channels, noise, trace=exact, forced=trace.values)
     error = trace.parameters - exact.parameters
-    assert 10 * np.log10(np.sum(exact.parameters**2) / np.sum(error**2)) > INT8_SNR_DB
+    return float(10 * np.log10(np.sum(exact.parameters**2) / np.sum(error**2)))
+
+
+@pytest.mark.parametrize("instruction_set", instruction_sets())
+@pytest.mark.parametrize("spec", [STAGE, settings.classic()], ids=["stage", "classic"])
+def test_int8_keeps_the_distribution(spec: ModelSpec, instruction_set: str) -> None:
+    assert distribution_snr_db(spec, settings.random_weights(spec), instruction_set, "int8") > INT8_SNR_DB
+
+
+@pytest.mark.parametrize("instruction_set", instruction_sets())
+@pytest.mark.parametrize("spec", [STAGE, settings.classic()], ids=["stage", "classic"])
+def test_fp16_keeps_the_distribution_of_float32_weights(spec: ModelSpec, instruction_set: str) -> None:
+    """Weights that binary16 does not hold, as training leaves them."""
+    rng = np.random.default_rng(5)
+    weights = {name: w * rng.uniform(0.7, 1.0, w.shape) for name, w in settings.random_weights(spec).items()}
+    weights = {name: w.astype(np.float32) for name, w in weights.items()}
+    assert distribution_snr_db(spec, weights, instruction_set, "fp16") > FP16_SNR_DB
+
+
+@pytest.mark.parametrize("instruction_set", instruction_sets())
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_int8_computes_the_same_network_in_every_shape(spec: ModelSpec, instruction_set: str) -> None:
+    """Small or narrow networks average fewer rounding errors: a wrong column or tap would leave 0 dB."""
+    assert distribution_snr_db(spec, settings.random_weights(spec), instruction_set, "int8") > 30.0
 
 
 @pytest.mark.parametrize("instruction_set", instruction_sets())

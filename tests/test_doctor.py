@@ -1,0 +1,35 @@
+"""The doctor's verdict on playing live, from runs whose times are known."""
+
+from __future__ import annotations
+
+from livemove.doctor import live_findings
+from livemove.steady import Steadiness
+
+
+def run(engine: str, median_ms: float, late: int = 0) -> Steadiness:
+    return Steadiness(engine, 375, late, late // 2, median_ms, 2 * median_ms, 3 * median_ms, 5.33, 25.0, 10.0)
+
+
+def test_the_first_engine_that_holds_is_named() -> None:
+    found = live_findings("mine", [run("native", 0.5), run("native-int8", 0.3), run("onnx", 4.9)], "pose estimation")
+    assert [(f.part, f.state) for f in found] == [
+        ("mine live on native", "ok"),
+        ("mine live on native-int8", "ok"),
+        ("mine live on onnx", "slow"),
+        ("mine live", "ok"),
+    ]
+    assert "91 % to spare beside pose estimation" in found[0].detail
+    assert found[-1].detail == "--engine native holds it; so would native-int8"
+
+
+def test_an_engine_that_was_late_does_not_hold_however_fast() -> None:
+    found = live_findings("mine", [run("native", 0.5, late=3), run("native-int8", 0.3)], "")
+    assert found[0].state == "slow"
+    assert "3 of 375 late" in found[0].detail
+    assert found[-1].detail == "--engine native-int8 holds it"
+
+
+def test_when_none_holds_it_says_so() -> None:
+    (_, verdict) = live_findings("mine", [run("onnx", 6.0, late=300)], "")
+    assert verdict.state == "slow"
+    assert "no engine holds it" in verdict.detail

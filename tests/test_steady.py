@@ -1,0 +1,120 @@
+"""Generation at real-time pace, on a clock of the test's own; and the processes that keep other cores busy."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+
+import numpy as np
+import pytest
+
+from livemove import load, steady
+from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, initial_state
+from livemove.synthesis import settings
+
+SPEC = dataclasses.replace(settings.stage("slow"), residual=16, skip=16, hidden=16, dilations=(1,))
+HOP_S = HOP / SPEC.sample_rate
+
+
+class Clock:
+    """Virtual seconds; sleeping is what makes them pass."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.now_s += seconds
+
+
+class TimedEngine:
+    """Takes as long for a hop as it is told to: usual_s, but at some hops longer."""
+
+    name = "timed"
+    spec: ModelSpec = SPEC
+
+    def __init__(self, clock: Clock, usual_s: float, longer_s: dict[int, float] | None = None) -> None:
+        self.clock, self.usual_s, self.longer_s = clock, usual_s, longer_s or {}
+        self.hop = -8  # the engine is warmed up before it counts
+
+    def generate(
+        self,
+        out: Float32,
+        channels: Float32,
+        noise: Float32,
+        *,
+        style: int = 0,
+        temperature: float = 1.0,
+        trace: Trace | None = None,
+    ) -> None:
+        assert out.shape == (HOP,)
+        assert noise.shape == (SPEC.steps_per_hop, SPEC.noise_width)
+        self.clock.now_s += self.longer_s.get(self.hop, self.usual_s)
+        self.hop += 1
+
+    def reset(self) -> None: ...
+
+    def state(self) -> EngineState:
+        return initial_state(SPEC)
+
+    def set_state(self, state: EngineState) -> None: ...
+
+
+def hold(usual_s: float, hops: int = 600, longer_s: dict[int, float] | None = None) -> steady.Steadiness:
+    clock = Clock()
+    return steady.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, clock.now, clock.sleep)
+
+
+def test_an_engine_with_time_to_spare_is_never_late() -> None:
+    run = hold(HOP_S / 4)
+    assert (run.hops, run.late, run.starved) == (600, 0, 0)
+    assert run.median_ms == pytest.approx(1e3 * HOP_S / 4)
+    assert run.max_ms == pytest.approx(1e3 * HOP_S / 4)
+    assert run.least_margin_ms > 0
+
+
+def test_one_hop_longer_than_the_lead_is_late_and_the_lead_grows() -> None:
+    run = hold(HOP_S / 4, longer_s={300: 0.08})
+    assert run.late >= 1
+    assert run.starved >= 1
+    assert run.max_ms == pytest.approx(80.0)
+    assert run.p99_9_ms < 80.0
+    assert run.lead_ms > 25.0
+
+
+def test_a_hop_within_the_lead_is_not_late() -> None:
+    assert hold(HOP_S / 4, longer_s={2: 0.012}).late == 0
+
+
+def test_an_engine_slower_than_real_time_is_given_up() -> None:
+    run = hold(3 * HOP_S, hops=100_000)
+    assert run.hops < 1000
+    assert run.late > run.hops / 2
+    assert run.least_margin_ms < -1e3
+
+
+def test_company_works_until_it_is_no_longer_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "pose_kind", lambda: None)
+    before = set(multiprocessing.active_children())
+    with load.other_cores_busy(2) as what:
+        company = set(multiprocessing.active_children()) - before
+        assert what == "matrix products"
+        assert len(company) == 2
+        assert all(process.is_alive() for process in company)
+    assert not any(process.is_alive() for process in company)
+
+
+def test_noise_is_not_always_the_same() -> None:
+    """A model that hears the same numbers every hop would play one note for ever; its branches would be too easy."""
+    seen: list[Float32] = []
+
+    class Listening(TimedEngine):
+        def generate(self, out: Float32, channels: Float32, noise: Float32, **how: object) -> None:
+            seen.append(noise.copy())
+
+    clock = Clock()
+    steady.hold(Listening(clock, 0.0), 3, 512, clock.now, clock.sleep)
+    assert not np.array_equal(seen[-1], seen[-2])

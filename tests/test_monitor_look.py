@@ -100,6 +100,21 @@ def test_a_tone_lights_the_row_of_its_pitch(segment: Segment, hertz: float) -> N
     assert abs(int(spectrum[-1].argmax()) + 0.5 - row) < 2.5
 
 
+def test_rows_above_half_the_rate_stay_dark() -> None:
+    slow = Segment.create()
+    try:
+        slow.set_device_rate(16000)
+        listener, player = Listener(slow), Player(slow)
+        listener.listen()
+        spectrum = listened(listener, player, np.random.default_rng(0).normal(0, 0.2, RATE)).spectrum
+        dark = int(np.ceil(ROWS * math.log(8000 / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ)))
+        assert not spectrum[:, dark:].any()
+        assert spectrum[-1, dark - 2] > 0
+    finally:
+        slow.close()
+        slow.unlink()
+
+
 def test_silence_lights_nothing(segment: Segment) -> None:
     listener, player = Listener(segment), Player(segment)
     listener.listen()

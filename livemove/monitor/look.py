@@ -141,10 +141,11 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How it goes, in a few words."""
+    """How it goes, in a few words. camera: it is the picture that is missing."""
 
     tone: Tone
     words: str
+    camera: bool = False
 
 
 def judge(figures: Figures, controls: Controls) -> Verdict:
@@ -160,9 +161,9 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     if "synthesis" in gone:
         return Verdict(Tone.WRONG, "the instrument is coming back")
     if "capture" in gone:
-        return Verdict(Tone.WRONG, "the camera is coming back")
+        return Verdict(Tone.WRONG, "the camera is coming back", camera=True)
     if figures.pose_age_s > SILENT_S:
-        return Verdict(Tone.WRONG, "no picture from the camera")
+        return Verdict(Tone.WRONG, "no picture from the camera", camera=True)
     if figures.trouble_age_s < 3.0:
         return Verdict(Tone.WRONG, "the sound broke off")
     if controls.mute:
@@ -188,13 +189,13 @@ class Listener:
         self._kept: Float32 = np.zeros(WINDOW, np.float32)
         self._hann = np.hanning(WINDOW).astype(np.float32)
         self._hann /= self._hann.sum() / 2
-        top_hz = min(HIGH_HZ, 0.45 * rate)
-        edges_hz = LOW_HZ * (top_hz / LOW_HZ) ** (np.arange(ROWS + 1) / ROWS)
+        edges_hz = LOW_HZ * (HIGH_HZ / LOW_HZ) ** (np.arange(ROWS + 1) / ROWS)
         # Bin k reaches from k - 0.5 to k + 0.5; `total` in _rows is the power below each of these borders.
         edges = edges_hz * WINDOW / rate + 0.5
+        self._weight = 1.0 / np.diff(edges)
+        edges = np.minimum(edges, WINDOW / 2)  # rows above half the rate stay dark
         self._border = edges.astype(np.intp)
         self._beyond = edges - self._border
-        self._weight = 1.0 / np.diff(edges)
         self._tilt_db = np.linspace(-6.0, 18.0, ROWS)
 
     def listen(self) -> Sound:

@@ -59,9 +59,9 @@ class Lanes(QWidget):
     NAME, VALUE = 32 * GRID, 16 * GRID
     HEADING = 8 * GRID
 
-    def __init__(self, heading: str, lanes: int, traces: Traces) -> None:
+    def __init__(self, lanes: int, traces: Traces) -> None:
         super().__init__()
-        self._heading = heading
+        self._heading = ""
         self._traces = traces
         self._names = [Words(style.BODY, colour=style.TEXT) for _ in range(lanes)]
         self._values = [Words(style.BODY, align=RIGHT, colour=style.SOFT) for _ in range(lanes)]
@@ -232,10 +232,10 @@ class PlayPage(QWidget):
         self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
         self.bar = TopBar(config)
         self.picture = Picture(camera_name(config.camera))
-        self.channels = Lanes("", lanes, Traces(lanes, style.ACCENT))
+        self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
         self.channels.name("WHAT THE NETWORK HEARS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
-        self.features = Lanes("", FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
+        self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = SoundCard()
         self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
         self.dials = {name: Tile(name) for name in ("gain", "temperature", "style")}
@@ -283,8 +283,7 @@ class PlayPage(QWidget):
             self.picture.show_pose(moment.pose)
         self.go_on(moment, slow)
         if slow:
-            words = moment.verdict.words if "camera" in moment.verdict.words else ""
-            self.picture.say_missing(words if moment.verdict.tone == Tone.WRONG else "")
+            self.picture.say_missing(moment.verdict.words if moment.verdict.camera else "")
             self.bar.show_moment(moment)
             for name, reading in readings(moment.figures, self._config).items():
                 self.tiles[name].say(reading)

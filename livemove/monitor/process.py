@@ -33,6 +33,7 @@ def run(segment: Segment, config: MonitorConfig) -> None:
 
     application = QApplication([config.spec.name])
     window = MonitorWindow(segment, config)
+    window.resize(window.size().boundedTo(application.primaryScreen().availableSize()))
     window.show()
     window.start()
     life.running(application.platformName())

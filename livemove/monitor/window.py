@@ -60,7 +60,7 @@ def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
 
 
 class MonitorWindow(QWidget):
-    """Read `look` for what it sees. `asked` is the last request it made, for whoever wants to know."""
+    """One page of two, and the cards above it. Nothing moves before `start`, or but at a `tick`."""
 
     def __init__(self, segment: Segment, config: MonitorConfig) -> None:
         super().__init__()
@@ -72,7 +72,6 @@ class MonitorWindow(QWidget):
         self._news = News()
         self._figures, self._figures_s = self._watcher.look(), now_s()
         self._pose = PoseFrame()
-        self._picture_s = 0.0
         self._last_s = now_s()
         self._asked_s: float | None = None
         self.play = PlayPage(config, feature_choices(config))

@@ -29,7 +29,7 @@ from training.downloads import Ledger, Limits, Outcome, Pace, download
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "training" / "kinetics.py"
-HASTY = Limits(timeout_s=0.5, backoff_s=0.01, backoff_most_s=0.1, refusals=4)
+HASTY = Limits(timeout_s=2.0, backoff_s=0.01, backoff_most_s=0.1, refusals=4)
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def table(tmp_path: Path) -> Path:
 
 def fetch_all(site: VideoSite, table: Path, root: Path, *more: str) -> Result:
     url = site.url + "/{id}.mp4"
-    return call("download", "--annotations", table, "--url", url, "--timeout", "0.5", "--workers", "2", *more, root)
+    return call("download", "--annotations", table, "--url", url, "--workers", "2", *more, root)
 
 
 def test_a_second_run_asks_only_for_what_failed(site: VideoSite, tmp_path: Path, table: Path, video: Path) -> None:

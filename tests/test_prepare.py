@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 from click.testing import CliRunner
-from films import RATE, clicks, make_film, tone
+from films import RATE, clicks, flashes, make_film, tone
 
 from livemove import film
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, OutputError
 from livemove.features import FEATURES, FeatureStream
+from livemove.take import TakeFile
 from training import clip as one_clip
 from training import prepare as command
 from training import workers
@@ -105,6 +106,29 @@ def test_sound_counts_from_the_first_frame(tmp_path: Path, begin_s: float, sound
     found = read_sound(path, RATE)
     expected_s = 1.0 + sound_begin_s - begin_s
     assert np.abs(found).argmax() / RATE == pytest.approx(expected_s, abs=0.002)
+
+
+def test_a_recorded_take_keeps_its_one_clock(tmp_path: Path) -> None:
+    """As `livemove record` writes it: the sound runs when the first picture comes, and pictures come when they like."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "take.mp4"
+    sound = clicks(4.0, [1.0, 2.5])
+    with path.open("wb", buffering=0) as file:
+        take = TakeFile(file, RATE, 1, (48, 64))
+        shown_s, white_s = 0.37, list[float]()
+        for first in range(0, len(sound), 480):
+            take.add_sound(first, 100 + first / RATE, sound[first : first + 480, None])
+            while shown_s < first / RATE:
+                flash = min(abs(shown_s - time_s) for time_s in (1.0, 2.5)) < 0.02
+                white_s += [shown_s] if flash else []
+                take.add_picture(np.full((48, 64, 3), 255 if flash else 40, np.uint8), 100 + shown_s)
+                shown_s += 0.03 + 0.008 * rng.random()
+        take.finish()
+    found = np.abs(read_sound(path, RATE))
+    loud = np.flatnonzero(found > 0.1)
+    heard = loud[np.diff(loud, prepend=-RATE) > RATE // 10] / RATE
+    assert heard == pytest.approx([1.0 - 0.37, 2.5 - 0.37], abs=0.002)
+    assert flashes(path) == pytest.approx(np.array(white_s) - 0.37, abs=0.002)
 
 
 def test_sound_is_resampled_in_place(tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ def _see_film(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, n
     _check_loud(audio)
     with Landmarker(settings.pose, settings.pose_model) as landmarker:  # a new one: nothing of the clip before is left
         poses = [landmarker.find(picture, time_s) for time_s, picture in film.frames(path)]
-    end_s = poses[-1].capture_s + 1 / about.fps
-    if about.seconds - end_s > max(1.0, 0.1 * about.seconds):
-        raise ClipError(f"the picture breaks off after {end_s:.1f} of {about.seconds:.1f} s")
+    end_s, promised_s = poses[-1].capture_s + 1 / about.fps, _promised_s(path)
+    if promised_s - end_s > max(1.0, 0.1 * promised_s):
+        raise ClipError(f"the picture breaks off after {end_s:.1f} of {promised_s:.1f} s")
     person = float(np.mean([pose.people > 0 for pose in poses]))
     if person < settings.person:
         raise ClipError(f"somebody is in view in {100 * person:.0f} % of the frames only")
@@ -206,6 +206,16 @@ def _has_picture(container: av.container.InputContainer) -> bool:
 def _first_frame_s(container: av.container.InputContainer) -> float:
     frame = next(container.decode(container.streams.video[0]), None)
     return frame.time if frame is not None and frame.pts is not None else 0.0
+
+
+def _promised_s(path: Path) -> float:
+    """Seconds of picture from the first frame on, by what the file says of itself; 0 if it says nothing."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        if stream.duration is None:
+            return 0.0
+        end_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        return end_s - _first_frame_s(container)
 
 
 def _decode(container: av.container.InputContainer, origin_s: float | None) -> tuple[list[Float32], int, str]:

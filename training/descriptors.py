@@ -1,7 +1,7 @@
 """What a sound is like, hop by hop: pitch, voicing, loudness, brightness, onset strength.
 
 In: mono audio float32 [samples] at any rate. Out: float32 [hops, 5], row i about samples i * HOP .. (i + 1) * HOP.
-Pure NumPy/SciPy on arrays, in blocks, so that an hour needs no more memory than a minute. Knows no file and no network.
+Pure NumPy/SciPy on arrays, in blocks, so that an hour takes little more memory than a minute. Knows no file or network.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from training.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
 from training.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
 from training.sources import Source, find_sources
 
-Progress = Callable[[int, int, Clip], None]
-"""Called after each clip with (clips done, clips in all, the newest)."""
+Progress = Callable[[int, int, "Clip | None"], None]
+"""Called before the first clip and after each with (clips done, clips in all, the newest)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,7 @@ def prepare(
     made: list[Clip] = []
     try:
         if todo:
+            on_progress(0, len(todo), None)
             run = workers.on_ray if cluster else workers.on_this_machine
             with contextlib.closing(run(todo, root.absolute(), settings, worker_count)) as rows:
                 for clip in rows:
@@ -203,10 +204,10 @@ def main(
     with contextlib.ExitStack() as stack:
         say: command_line.Say | None = None
 
-        def on_progress(done: int, total: int, clip: Clip) -> None:
+        def on_progress(done: int, total: int, clip: Clip | None) -> None:
             nonlocal say
             say = say or stack.enter_context(command_line.progress("clips", total))
-            say(done, clip.key)
+            say(done, clip.key if clip else "")
 
         done = prepare(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,

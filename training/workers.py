@@ -131,6 +131,7 @@ def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: i
         import ray
     except ImportError as error:
         raise ClusterError("Ray is not installed: pip install 'livemove[cluster]'") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for it to tell its makers
     here = str(Path(__file__).resolve().parents[1])
     options: dict[str, Any] = {"address": address} if address else {
         "address": "local", "num_cpus": workers, "object_store_memory": 100 * 2**20, "include_dashboard": False,

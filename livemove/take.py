@@ -1,377 +1,219 @@
-"""A take on disk: the sound of a performance, and all it was made from, on one clock; readable after a kill -9.
+"""A take as a file: the sound whole, every picture at its time in it; readable whenever and however the writing ends.
 
-In: sound, rows and engine states, as they come. Out: a folder of WAV, NumPy arrays and one TOML. Knows no process, no
-shared memory and no engine: the rows bring their own field names.
-
-    take-20260131-203000/
-      take.toml       what played: models with their sha256 and engines, rates, clock, names of sources and channels
-      take.wav        24 bits, mono, exactly what came out; take-002.wav ... where one file would pass 4 GB
-      blocks.npy      one row per call of the sound card: when, how many samples, gain, what the ring held
-      hops.npy        one row per hop of the model: when, sources, channels, controls
-      poses.npy       one row per person and camera frame: when, landmarks
-      state-001.npz   the engine before a hop (`head` says which), so that the same sound can be made again
-      mapping.toml    as it was when the take began; mapping-002.toml ... for further models
+In: pictures and stretches of sound, each with its time on one clock. Out: an mp4 (H.264 and FLAC). Knows no camera, no
+sound card and no process.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# PyAV's stubs are partial; numpy's stubs need a newer Python than 3.10.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
-import os
-import sys
-import wave
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+import io
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any, cast
 
+import av
 import numpy as np
 import numpy.typing as npt
-import tomli_w
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
 
-from livemove.contracts import Float32, OutputError, PoseFrame, TakeError
+from livemove.contracts import Float32, OutputError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
+TICKS = 60_000
+"""Of picture times in a second: whole numbers of them at 24, 25, 30, 50 and 60 fps; MPEG-4 allows 65,535 at most."""
 
-FORMAT = 1
-INDEX = "take.toml"
+WINDOW_S = 1.0
+"""Marks so long before and after a moment place it. A picture is written once they have come."""
 
-WAV_BYTES = 4_000_000_000
-"""A WAV counts its bytes in 32 bits: the next file begins before that."""
+APART = TICKS // 1000
+"""Pictures of a moment for which there is no sound (the card dropped some) follow each other by a millisecond."""
 
-Rows = npt.NDArray[np.void]
-"""Structured array; its fields say what is in it."""
-
-Pcm = npt.NDArray[np.uint8]
-"""uint8 [samples, 3]: 24-bit little-endian."""
+FRAGMENT_S = 0.5
+"""What is written so far can be read: a fragment of the mp4 is complete after so long."""
 
 
-@dataclass(frozen=True)
-class TakenModel:
-    """A model that could be played: sha256 is its model.json's, which names all its other files' own.
+class Timeline:
+    """Where in the sound a moment of the clock falls. The sound is the take's own time: it stays as it is.
 
-    realtime: how fast its engine was, in multiples of real time. mapping: file in the take; "": the model has none.
+    Marks say when a sample was in the air. A single one may be off by 10 ms on a busy machine; a sound card's crystal
+    strays from the clock (100 ppm are 18 ms in three minutes); a card that ran dry shifts all that follows. The median
+    of the offsets around a moment ignores the first, follows the second, and keeps the edge of the third sharp.
     """
 
-    name: str
-    path: str
-    sha256: str
-    engine: str
-    realtime: float
-    channels: tuple[str, ...]
-    mapping: str
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._marks: deque[tuple[float, float]] = deque()  # (time, time - place)
 
-
-@dataclass(frozen=True)
-class TakeInfo:
-    """take.toml. started: local time; clock_s: the same moment on the clock of all rows; rate: of the sound, in Hz."""
-
-    livemove: str
-    started: datetime
-    clock_s: float
-    rate: int
-    model_rate: int
-    block: int
-    seed: int
-    camera: str
-    sources: tuple[str, ...]
-    models: tuple[TakenModel, ...]
-    format: int = FORMAT
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What the engines were before a hop. head: which life, hop and model, and their noise; arrays: an EngineState."""
-
-    head: dict[str, Any]
-    arrays: dict[str, npt.NDArray[Any]]
-
-
-def pcm24(samples: Float32) -> Pcm:
-    """uint8 [n, 3] from float32 [n]: rounded to the nearest of 2^24 steps, clipped at full scale."""
-    steps = np.clip(np.rint(samples.astype(np.float64) * 2**23), -(2**23), 2**23 - 1).astype("<i4")
-    return steps.view(np.uint8).reshape(-1, 4)[:, :3]
-
-
-def samples24(pcm: Pcm) -> Float32:
-    """float32 [n] in -1..1 from uint8 [n, 3]."""
-    wide = np.zeros((len(pcm), 4), np.uint8)
-    wide[:, 1:] = pcm
-    return (wide.reshape(-1).view("<i4") / 2**31).astype(np.float32)
-
-
-# --- writing ------------------------------------------------------------------------------------------------
-
-
-class Sound:
-    """A 24-bit mono WAV that is whole after every write; further files NAME-002.wav ... before one is too long."""
-
-    def __init__(self, path: Path, rate: int, limit_bytes: int = WAV_BYTES) -> None:
-        self._path = path
-        self._rate = rate
-        self._limit = limit_bytes // 3
-        self._count = 0
-        self._open()
-
-    def _open(self) -> None:
-        self._count += 1
-        path = part(self._path, self._count)
-        try:
-            self._file: BinaryIO = path.open("wb")
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written: {error.strerror}; choose another place") from error
-        self._wave = wave.open(self._file, "wb")  # noqa: SIM115  (closed by close)
-        self._wave.setparams((1, 3, self._rate, 0, "NONE", ""))
-        self._room = self._limit
-        self._put(np.zeros((0, 3), np.uint8))
-
-    def write(self, pcm: Pcm) -> None:
-        """Raises OSError; what was written before stays."""
-        while len(pcm) > self._room:
-            self._put(pcm[: self._room])
-            pcm = pcm[self._room :]
-            self.close()
-            self._open()
-        self._put(pcm)
-
-    def _put(self, pcm: Pcm) -> None:
-        self._wave.writeframes(pcm.tobytes())  # says in the header how long it is now
-        self._file.flush()
-        self._room -= len(pcm)
-
-    def close(self) -> None:
-        """Raises OSError."""
-        try:
-            self._wave.close()
-        finally:
-            self._file.close()
-
-
-def part(path: Path, number: int) -> Path:
-    """name.ext, name-002.ext, name-003.ext ..."""
-    return path if number == 1 else path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
-
-
-class Table:
-    """Rows appended to an .npy file, whose header NumPy leaves room in for just that."""
-
-    def __init__(self, path: Path, row: np.dtype[Any]) -> None:
-        self._row = row
-        self._count = 0
-        self._file = path.open("wb")
-        self._write_header()
-
-    def _write_header(self) -> None:
-        descr = np.lib.format.dtype_to_descr(self._row)
-        header: dict[str, Any] = {"descr": descr, "fortran_order": False, "shape": (self._count,)}
-        np.lib.format.write_array_header_1_0(self._file, header)
-
-    def write(self, rows: Rows) -> None:
-        """Raises OSError; what was written before stays."""
-        if not len(rows):
-            return
-        self._file.write(rows.tobytes())
-        self._file.flush()
-        self._count += len(rows)
-        self._file.seek(0)
-        self._write_header()
-        self._file.seek(0, os.SEEK_END)
-        self._file.flush()
-
-    def close(self) -> None:
-        """Raises OSError."""
-        self._file.close()
-
-
-def make_folder(takes: Path, started: datetime) -> Path:
-    """takes/take-YYYYMMDD-HHMMSS, made now; of two in one second the later gets -2. Raises OutputError."""
-    name = f"take-{started:%Y%m%d-%H%M%S}"
-    for number in range(1, 100):
-        folder = takes / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be made: {error.strerror}; choose another folder with --takes"
-            ) from error
-        return folder
-    raise OutputError(f"{takes} holds a hundred takes of this second: clear it up")
-
-
-class TakeWriter:
-    """A take while it is written; everything that was given is on disk when the method returns."""
-
-    def __init__(self, folder: Path, info: TakeInfo, mappings: dict[str, str], wav_bytes: int = WAV_BYTES) -> None:
-        """mappings: file name -> text. Raises OutputError."""
-        self.folder = folder
-        try:
-            (folder / INDEX).write_text(_index(info), encoding="utf-8")
-            for name, text in mappings.items():
-                (folder / name).write_text(text, encoding="utf-8")
-            self._sound = Sound(folder / "take.wav", info.rate, wav_bytes)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written: {error.strerror}; choose another folder") from error
-        self._tables: dict[str, Table] = {}
-        self._states = 0
-
-    def sound(self, pcm: Pcm) -> None:
-        """Raises OSError, as all that follow."""
-        self._sound.write(pcm)
-
-    def rows(self, name: str, rows: Rows) -> None:
-        """Append to name.npy; a table keeps the fields of its first rows."""
-        if name not in self._tables:
-            self._tables[name] = Table(self.folder / f"{name}.npy", rows.dtype)
-        self._tables[name].write(rows)
-
-    def state(self, snapshot: Snapshot) -> None:
-        """Whole or not at all."""
-        self._states += 1
-        path = self.folder / f"state-{self._states:03d}.npz"
-        partial = path.with_suffix(".part")
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, head=np.array(json.dumps(snapshot.head)), **snapshot.arrays)
-        os.replace(partial, path)
-
-    def close(self) -> None:
-        """Raises OSError, after having closed all it can."""
-        with contextlib.ExitStack() as stack:
-            for each in (self._sound, *self._tables.values()):
-                stack.callback(each.close)
-
-
-def _index(info: TakeInfo) -> str:
-    return tomli_w.dumps(dataclasses.asdict(info))
-
-
-# --- reading ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Take:
-    """A take as read: as much as all its parts hold. blocks, hops, poses: rows, in the order of time."""
-
-    path: Path
-    info: TakeInfo
-    blocks: Rows
-    hops: Rows
-    poses: Rows
-    snapshots: tuple[Snapshot, ...]
+    def mark(self, sample: int, time_s: float) -> None:
+        self._marks.append((time_s, time_s - sample / self.rate))
 
     @property
-    def samples(self) -> int:
-        """Of the sound, at info.rate."""
-        return int(self.blocks["frames"].sum())
+    def settled_s(self) -> float:
+        """Moments before this one are placed for good. -inf: there is no mark yet."""
+        return self._marks[-1][0] - WINDOW_S if self._marks else -np.inf
+
+    def place(self, time_s: float) -> float:
+        """In samples, not rounded. There must be a mark; the nearest serves where there is none around."""
+        around = [offset for mark_s, offset in self._marks if abs(mark_s - time_s) <= WINDOW_S]
+        offset = statistics.median(around) if around else min(self._marks, key=lambda mark: abs(mark[0] - time_s))[1]
+        return (time_s - offset) * self.rate
+
+    def forget(self, before_s: float) -> None:
+        """No moment before this will be asked for."""
+        while len(self._marks) > 1 and self._marks[0][0] < before_s - WINDOW_S:
+            self._marks.popleft()
+
+
+class TakeFile:
+    """One take being written to a file that is open for writing and empty. It takes what comes, in any order.
+
+    rate, channels: of the sound. size: (height, width) of the pictures; others are scaled to it. about: what the file
+    says about itself. What has come is on the disk about two seconds later. Methods raise OutputError when the disk
+    takes no more; what was written before stays.
+    """
+
+    def __init__(
+        self, file: io.FileIO, rate: int, channels: int, size: tuple[int, int], about: dict[str, str] | None = None
+    ) -> None:
+        self._disk = _Disk(file)
+        # Fragments, each whole, in the order of writing: nothing is ever rewritten. delay_moov: without it the header
+        # is written before the first picture's time is known, and that time is lost.
+        options = {
+            "movflags": "delay_moov+default_base_moof",
+            "frag_duration": str(round(FRAGMENT_S * 1e6)),
+            "flush_packets": "1",
+        }
+        self._container = av.open(cast(Any, self._disk), "w", format="mp4", options=options)
+        self._container.metadata.update(about or {})
+        self._picture = _picture_stream(self._container, size)
+        self._sound = self._container.add_stream("flac", rate=rate)
+        self._sound.codec_context.format = "s16"
+        self._sound.codec_context.layout = "mono" if channels == 1 else "stereo"
+        self.rate = rate
+        self.frames = 0
+        self.samples = 0
+        self._timeline = Timeline(rate)
+        self._begin: int | None = None  # number of the first sample
+        self._zero_s: float | None = None  # time of the first picture
+        self._encoded_ticks = self._placed_ticks = -APART
+        self._packets: deque[Packet[VideoStream]] = deque()
+        self._closed = False
+        self._blocks: deque[npt.NDArray[np.int16]] = deque()
 
     @property
     def seconds(self) -> float:
-        return self.samples / self.info.rate
+        """Of sound written."""
+        return self.samples / self.rate
 
-    def sound(self) -> Pcm:
-        """uint8 [samples, 3]: what came out, to the bit."""
-        pieces: list[Pcm] = []
-        for path in _parts(self.path / "take.wav"):
-            with wave.open(str(path), "rb") as file:
-                pieces.append(np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, 3))
-        return np.concatenate(pieces)[: self.samples]
+    def add_sound(self, first: int, time_s: float, samples: Float32) -> None:
+        """float32 [n, channels] from sample number first on, in the air since time_s; empty: a mark only.
 
-    def frames(self) -> Iterator[PoseFrame]:
-        """The pose frames, in order, each with the people that were seen."""
-        frame: PoseFrame | None = None
-        for row in self.poses:
-            if frame is None or frame.sequence != int(row["sequence"]) or frame.capture_s != float(row["capture_s"]):
-                if frame is not None:
-                    yield frame
-                frame = PoseFrame(float(row["capture_s"]), int(row["sequence"]), int(row["people"]))
-            person = int(row["person"])
-            frame.image[person] = row["image"]
-            frame.world[person] = row["world"]
-            frame.visibility[person] = row["visibility"]
-        if frame is not None:
-            yield frame
+        The first that is not empty begins the take; they follow each other without a gap.
+        """
+        self._timeline.mark(first, time_s)
+        if len(samples):
+            self._begin = first if self._begin is None else self._begin
+            self._blocks.append(np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16))
+        settled_s = self._timeline.settled_s
+        self._write(settled_s)
+        self._timeline.forget(settled_s)
 
+    def add_picture(self, picture: npt.NDArray[np.uint8], time_s: float) -> None:
+        """uint8 RGB [height, width, 3] and when it was seen; not before the take begins, later than the one before."""
+        self._zero_s = time_s if self._zero_s is None else self._zero_s
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = frame.reformat(self._picture.width, self._picture.height, "yuv420p")
+        self._encoded_ticks = max(round((time_s - self._zero_s) * TICKS), self._encoded_ticks + 1)
+        frame.pts, frame.time_base = self._encoded_ticks, Fraction(1, TICKS)
+        self._packets.extend(self._picture.encode(frame))
 
-def is_take(path: Path) -> bool:
-    return (path / INDEX).is_file()
+    def finish(self, until_s: float | None = None) -> None:
+        """Write the rest, as far as until_s, and end the file; nothing may be added afterwards. Again: does nothing.
 
+        until_s: no further than WINDOW_S before the newest sound; None: all there is.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._begin is not None and self._zero_s is not None:
+            self._packets.extend(self._picture.encode(None))
+            self._write(np.inf if until_s is None else until_s)
+            self._mux(self._sound.encode(None))
+        self._container.close()
+        self._disk.check()
 
-def load_take(path: Path) -> Take:
-    """Read a take, one that was never finished too. Raises TakeError."""
-    info = _read_index(path / INDEX)
-    blocks, hops, poses = (_read_table(path / f"{name}.npy") for name in ("blocks", "hops", "poses"))
-    if not len(blocks):
-        raise TakeError(f"{path}: this take holds no sound")
-    try:
-        frames = sum(_frames(file) for file in _parts(path / "take.wav"))
-    except (OSError, EOFError, wave.Error) as error:
-        raise TakeError(f"{path / 'take.wav'}: cannot be read: {error}") from error
-    whole = int(np.searchsorted(np.cumsum(blocks["frames"]), frames, side="right"))
-    return Take(path, info, blocks[:whole], hops, poses, tuple(_read_states(path)))
+    def _write(self, until_s: float) -> None:
+        """Everything until then, picture and sound level with each other, so that the muxer need not hold either."""
+        if self._begin is None or self._zero_s is None:
+            return
+        while self._packets and (time_s := self._zero_s + cast(int, self._packets[0].pts) / TICKS) <= until_s:
+            place = (self._timeline.place(time_s) - self._begin) / self.rate
+            packet = self._packets.popleft()
+            self._placed_ticks = max(round(place * TICKS), self._placed_ticks + APART)
+            packet.pts = packet.dts = self._placed_ticks
+            self._mux([packet])
+            self.frames += 1
+        end = np.inf if np.isinf(until_s) else self._timeline.place(until_s) - self._begin
+        while self._blocks and (room := end - self.samples) >= 1:
+            block = self._blocks.popleft()
+            if len(block) > room:
+                self._blocks.appendleft(block[int(room) :])
+                block = block[: int(room)]
+            self._add_block(block)
 
+    def _add_block(self, block: npt.NDArray[np.int16]) -> None:
+        frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="s16", layout=self._sound.layout.name)
+        frame.sample_rate, frame.pts, frame.time_base = self.rate, self.samples, Fraction(1, self.rate)
+        self._mux(self._sound.encode(frame))
+        self.samples += len(block)
 
-def _parts(path: Path) -> Iterator[Path]:
-    number = 1
-    while (each := part(path, number)).exists():
-        yield each
-        number += 1
-
-
-def _frames(path: Path) -> int:
-    with wave.open(str(path), "rb") as file:
-        return file.getnframes()
-
-
-def _read_index(path: Path) -> TakeInfo:
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TakeError(f"{path.parent}: no {INDEX} in there, so it is no take") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TakeError(f"{path}: cannot be read: {error}") from error
-    if document.get("format") != FORMAT:
-        raise TakeError(f"{path}: format {document.get('format')!r}; this livemove reads format {FORMAT}")
-    try:
-        for entry in (document, *document["models"]):
-            entry.update({name: tuple(value) for name, value in entry.items() if isinstance(value, list)})
-        document["models"] = tuple(TakenModel(**model) for model in document["models"])
-        return TakeInfo(**document)
-    except (KeyError, TypeError) as error:
-        raise TakeError(f"{path}: an entry is missing or unknown: {error}") from error
+    def _mux(self, packets: Iterable[Packet[Any]]) -> None:
+        for packet in packets:
+            self._container.mux(packet)
+        self._disk.check()
 
 
-def _read_table(path: Path) -> Rows:
-    """All whole rows, those too that came after the header was last written."""
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"version {version}")
-            _, _, row = np.lib.format.read_array_header_1_0(file)
-            content = file.read()
-    except (OSError, ValueError) as error:
-        raise TakeError(f"{path}: cannot be read: {error}") from error
-    return cast(Rows, np.frombuffer(content[: len(content) // row.itemsize * row.itemsize], row))
+def _picture_stream(container: OutputContainer, size: tuple[int, int]) -> VideoStream:
+    """H.264 where PyAV was built with it, else MPEG-4. A packet comes for each picture, at once and in their order."""
+    if "libx264" in av.codecs_available:
+        stream = container.add_stream("libx264", rate=30)
+        stream.options = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "60"}
+    else:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.options = {"qmin": "2", "qmax": "4", "g": "60"}
+    stream.height, stream.width = (edge // 2 * 2 for edge in size)
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = Fraction(1, TICKS)
+    return stream
 
 
-def _read_states(path: Path) -> Iterator[Snapshot]:
-    for each in sorted(path.glob("state-*.npz")):
-        yield _read_state(each)
+class _Disk:
+    """The file as PyAV writes to it: what is on the disk stays as it is once the disk takes no more.
 
+    The muxer goes on at such a moment (it buffers, it writes a trailer), so the trouble is kept for `check`.
+    """
 
-def _read_state(path: Path) -> Snapshot:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
-        return Snapshot(json.loads(str(arrays.pop("head"))), arrays)
-    except (OSError, ValueError, KeyError) as error:
-        raise TakeError(f"{path}: cannot be read: {error}") from error
+    def __init__(self, file: io.FileIO) -> None:
+        self.name = str(file.name)
+        self._file = file
+        self._error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        left = memoryview(content)
+        try:
+            while left and self._error is None:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._error = error
+        return len(content)
+
+    def check(self) -> None:
+        """Raises OutputError."""
+        if self._error is not None:
+            raise OutputError(f"{self.name} can no longer be written: {self._error.strerror}")

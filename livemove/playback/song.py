@@ -1,0 +1,318 @@
+"""Sound for a take, in a process of its own: plays a song, or records a microphone, and tells when each sample was in
+the air.
+
+In: a SoundConfig, "go" and "stop". Out, through a pipe: Ready, Stretches, Over, or the LivemoveError that ended it.
+Knows no camera and no file but the song. A sound server that dies can hang whoever uses it for minutes: that is killed.
+"""
+
+# sounddevice has no type information; numpy's stubs need a newer Python than 3.10, PyAV's are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from livemove.contracts import DeviceError, Float32, LivemoveError
+from livemove.exchange import now_s
+
+if TYPE_CHECKING:
+    from livemove.playback.device import Device
+
+BLOCK = 1024
+LATENCY_S = 0.2
+"""When a sample is in the air is known, so it may take its time: a machine busy with pictures then leaves no gaps."""
+LEAD_S = 1.2
+"""Silence before the song: the first times a sound server gives are wrong by up to 30 ms."""
+SILENT_STREAM_S = 1.0
+"""A stream whose callback is not called for so long is dead."""
+FADE_S = 0.02
+BEEP_S = 0.06
+
+
+@dataclass(frozen=True)
+class SoundConfig:
+    """What a take sounds like. Picklable.
+
+    sound        to play; None: nothing
+    mic          record the microphone: then that is the take's sound
+    device       to play on, input_device to record from: number or part of the name; None: the default
+    count_in_s   one beep a second before it begins
+    duration_s   None: as long as the song; without one, until told to stop
+    """
+
+    sound: Path | None = None
+    mic: bool = False
+    device: str | None = None
+    input_device: str | None = None
+    count_in_s: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The devices are open. label names them; rate and channels are of the Stretches; seconds None: open end."""
+
+    label: str
+    rate: int
+    channels: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """float32 [n, channels] from sample number first on, in the air since time_s; empty before the take begins.
+
+    gap: PortAudio says that the device ran dry, or that samples were lost, shortly before.
+    """
+
+    first: int
+    time_s: float
+    samples: Float32
+    gap: bool
+
+
+@dataclass(frozen=True)
+class Over:
+    """Nothing more comes. until_s: when it was told to stop; None: it came to its end."""
+
+    until_s: float | None
+
+
+def run(pipe: Connection, config: SoundConfig) -> None:
+    """The process. The supervisor decides about signals; when it is gone, so are we."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)  # ALSA and JACK tell the terminal what they could not find
+    try:
+        _run(pipe, config)
+    except (EOFError, ConnectionError):
+        os._exit(1)
+    except LivemoveError as error:
+        pipe.send(error)
+    except Exception as error:
+        pipe.send(LivemoveError(f"the sound process failed: {type(error).__name__}: {error}"))
+    os._exit(0)  # closing a stream whose server has died can hang
+
+
+def _run(pipe: Connection, config: SoundConfig) -> None:
+    try:
+        from livemove.playback import device as devices
+    except OSError as error:
+        raise DeviceError("the PortAudio library is missing: install it (Debian: libportaudio2)") from error
+    player = None
+    if config.sound is not None or (config.count_in_s and devices.list_devices()):
+        player = _Player(devices.find_device(config.device), config)
+    microphone = _Microphone(devices.find_device(config.input_device, "input")) if config.mic else None
+    source = microphone or player
+    assert source is not None
+    length_s = player.seconds if player and config.sound else config.duration_s
+    pipe.send(Ready(source.label, source.rate, source.channels, length_s))
+    if pipe.recv() == "stop":
+        return
+    started_s = now_s()
+    lead_s = max(config.count_in_s, LEAD_S)
+    begin_s = None if player else started_s + lead_s
+    end_s, recorded_s = math.inf, -math.inf
+    stopped = False
+    if player:
+        player.going = True
+    while True:
+        for stream in filter(None, (player, microphone)):
+            stream.check_alive(started_s)
+        if player:
+            while player.heard:
+                stretch = player.heard.popleft()
+                begin_s = stretch.time_s + (player.lead - stretch.first) / player.rate
+                if not microphone:
+                    pipe.send(stretch)
+        if begin_s is not None and not stopped:
+            end_s = begin_s + (math.inf if length_s is None else length_s)
+        if microphone:
+            while microphone.heard:
+                stretch = microphone.heard.popleft()
+                recorded_s = stretch.time_s + len(stretch.samples) / microphone.rate
+                pipe.send(_between(stretch, begin_s, end_s, microphone.rate))
+        if (recorded_s if microphone else now_s()) >= end_s:
+            pipe.send(Over(end_s if stopped else None))
+            break
+        if pipe.poll(0.02) and pipe.recv() == "stop" and not stopped:
+            stopped, end_s = True, now_s()
+            if player:
+                player.leave()
+    time.sleep(LATENCY_S)  # the fade leaves the card
+
+
+def _between(stretch: Stretch, begin_s: float | None, end_s: float, rate: int) -> Stretch:
+    """The part of a stretch that belongs to the take; empty before it begins and after it ends."""
+    if begin_s is None:
+        return Stretch(stretch.first, stretch.time_s, stretch.samples[:0], stretch.gap)
+    count = len(stretch.samples)
+    skip = min(max(round((begin_s - stretch.time_s) * rate), 0), count)
+    stop = count if math.isinf(end_s) else min(max(round((end_s - stretch.time_s) * rate), skip), count)
+    return Stretch(stretch.first + skip, stretch.time_s + skip / rate, stretch.samples[skip:stop], stretch.gap)
+
+
+# --- streams ------------------------------------------------------------------------------------------------
+
+
+class _Stream:
+    """What player and microphone share: an open PortAudio stream and what its callback has left in `heard`.
+
+    The callbacks are Python. That is no way to play an instrument (see DESIGN), but nothing else runs in this process,
+    and LATENCY_S is long.
+    """
+
+    def __init__(self, device: Device, rate: int, channels: int) -> None:
+        self.label = f"{device.name} ({device.host})"
+        self.rate = rate
+        self.channels = channels
+        self.heard: deque[Stretch] = deque()
+        self.at = 0
+        self.called_s = 0.0
+        self.latency_s = 0.0
+
+    def open(self, kind: str, device: Device, callback: Callable[..., None]) -> None:
+        """Raises DeviceError."""
+        import sounddevice
+
+        opened = sounddevice.OutputStream if kind == "output" else sounddevice.InputStream
+        try:
+            stream = opened(
+                samplerate=self.rate, blocksize=BLOCK, device=device.index, channels=self.channels, dtype="float32",
+                latency=LATENCY_S, callback=callback,
+            )  # fmt: skip
+            self.latency_s = float(cast(Any, stream).latency)
+            stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            reason = str(error.args[0]) if error.args else type(error).__name__
+            raise DeviceError(f"{self.label} cannot be opened: {reason}; try another") from error
+
+    def air_time_s(self, given: float, current: float) -> float:
+        """When the first sample of a callback is in the air, from the time PortAudio gives and its time now."""
+        delay_s = given - current
+        if given <= 0.0 or not -5.0 < delay_s < 5.0:  # some hosts give none
+            delay_s = self.latency_s
+        return self.called_s + delay_s
+
+    def check_alive(self, started_s: float) -> None:
+        """Raises DeviceError."""
+        if now_s() - max(self.called_s, started_s) > SILENT_STREAM_S:
+            raise DeviceError(f"{self.label} has stopped: the sound server or the device is gone")
+
+
+class _Player(_Stream):
+    """Plays silence, and once it is going, the count-in and the song."""
+
+    def __init__(self, device: Device, config: SoundConfig) -> None:
+        rate = round(device.rate)
+        song = np.zeros((0, 1), np.float32)
+        if config.sound is not None:
+            song = read_song(config.sound, rate, config.duration_s)
+        super().__init__(device, rate, min(song.shape[1], device.channels))
+        if self.channels < song.shape[1]:
+            song = song.mean(axis=1, keepdims=True)
+        self.seconds = len(song) / rate
+        self.lead = round(max(config.count_in_s, LEAD_S) * rate)
+        self._track = np.concatenate([_count_in(self.lead, config.count_in_s, rate, self.channels), song])
+        self._fade = np.linspace(1.0, 0.0, round(FADE_S * rate), dtype=np.float32)[:, None]
+        self.going = False
+        self._leaving = False
+        self.open("output", device, self._play)
+
+    def leave(self) -> None:
+        """Fade out."""
+        self._leaving = True
+
+    def _play(self, out: Float32, frames: int, times: Any, status: Any) -> None:
+        self.called_s = now_s()
+        out.fill(0.0)
+        if not self.going:
+            return
+        part = self._track[self.at : self.at + frames]
+        out[: len(part)] = part
+        if self._leaving:
+            faded = min(len(self._fade), frames)
+            out[:faded] *= self._fade[:faded]
+            out[faded:] = 0.0
+            self.going = False
+        time_s = self.air_time_s(times.outputBufferDacTime, times.currentTime)
+        before = min(max(self.lead - self.at, 0), frames)
+        self.heard.append(Stretch(self.at + before, time_s + before / self.rate, part[before:], bool(status)))
+        self.at += frames
+
+
+class _Microphone(_Stream):
+    """Records one channel, all the time."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(device, round(device.rate), 1)
+        self.open("input", device, self._hear)
+
+    def _hear(self, samples: Float32, frames: int, times: Any, status: Any) -> None:
+        self.called_s = now_s()
+        time_s = self.air_time_s(times.inputBufferAdcTime, times.currentTime)
+        self.heard.append(Stretch(self.at, time_s, samples.copy(), bool(status)))
+        self.at += frames
+
+
+# --- sounds -------------------------------------------------------------------------------------------------
+
+
+def read_song(path: Path, rate: int, seconds: float | None = None) -> Float32:
+    """float32 [samples, 1 or 2] in -1..1 at this rate, no longer than so many seconds. Raises LivemoveError."""
+    import av
+    import soxr
+    from av.error import FFmpegError
+
+    parts: list[Float32] = []
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise LivemoveError(f"{path}: cannot be played: it has no sound")
+            stream = container.streams.audio[0]
+            channels = min(stream.channels, 2)
+            as_float = av.AudioResampler(format="flt", layout="mono" if channels == 1 else "stereo")
+            left = math.inf if seconds is None else math.ceil(seconds * stream.rate)
+            for frame in container.decode(stream):
+                for part in as_float.resample(frame):
+                    parts.append(cast("Float32", part.to_ndarray()).reshape(-1, channels))
+                    left -= len(parts[-1])
+                if left <= 0:
+                    break
+            native = stream.rate
+    except (FFmpegError, OSError, ValueError) as error:
+        reason = "no such file" if not path.exists() else getattr(error, "strerror", None) or str(error)
+        raise LivemoveError(f"{path}: cannot be played: {reason}") from error
+    song = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+    if not len(song):
+        raise LivemoveError(f"{path}: cannot be played: it has no sound")
+    if not np.isfinite(song).all():
+        raise LivemoveError(f"{path}: cannot be played: its samples are not all numbers")
+    if native != rate:
+        song = soxr.resample(song, native, rate).astype(np.float32)
+    return np.clip(song[: None if seconds is None else round(seconds * rate)], -1.0, 1.0)
+
+
+def _count_in(samples: int, seconds: float, rate: int, channels: int) -> Float32:
+    """float32 [samples, channels]: silence with a beep at each whole second before its end, as many as there are."""
+    out = np.zeros((samples, channels), np.float32)
+    at = np.arange(round(BEEP_S * rate)) / rate
+    beep = 0.4 * np.sin(2 * np.pi * 1000 * at) * np.sin(np.pi * at / BEEP_S)
+    for second in range(1, math.floor(seconds) + 1):
+        place = samples - second * rate
+        out[place : place + len(beep)] = beep[:, None]
+    return out

@@ -1,0 +1,44 @@
+"""Ctrl-C and its kin, for commands that start processes and have something to finish.
+
+In: SIGINT and SIGTERM. Out: an event that is set. Knows nothing of what is stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Generator
+
+
+@contextlib.contextmanager
+def stop_signals() -> Generator[threading.Event]:
+    """SIGINT and SIGTERM set the event instead of raising; a second one of them kills the old way."""
+    event = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, _: object) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def signals_held() -> Generator[None]:
+    """A child inherits the mask: Ctrl-C reaches the whole terminal group, and must not end a child that just starts."""
+    if sys.platform == "win32":
+        yield
+        return
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)

@@ -35,6 +35,9 @@ MEMORY_MB = 64
 """Read for the memory bandwidth: more than any cache but the largest servers' holds."""
 CACHE_KB = 512
 """Read again and again for the bandwidth of the second-level cache."""
+LOCKSTEP = (1, 2, 4, 8, 16, 32, 64)
+"""Streams at once on a GPU."""
+LOCKSTEP_HOPS = 32
 ONE_THREAD = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -97,7 +100,8 @@ def run(
     "cpu": name, "repeats": rounds,
     "results": [{engine, setting, detail, residual, layers, bands, receptive_field_s, steps_per_s, samples_per_s,
                  realtime, us_per_step, us_per_layer, gflops, fraction_of_sgemm}],
-    "streams": [{engine, setting, streams, samples_per_s of all together}], for each number of `streams`, a thread each,
+    "streams": [{engine, setting, streams, samples_per_s of all together}], native for each number of `streams`, a
+                thread each; cuda for each of LOCKSTEP, where there is a GPU,
     "absent": [{engine, setting, why}]}. Medians over the rounds; fraction_of_sgemm is that of each round's own ratio.
     Raises EngineError for an unknown engine.
     """
@@ -187,6 +191,9 @@ def _measure(
 ) -> dict[str, object]:
     contenders: list[Contender] = []
     absent: list[Row] = []
+    if "cuda" in engines and (why := _no_gpu()):
+        absent.append({"engine": "cuda", "setting": "all", "why": why})  # once, not for every model
+        engines = tuple(name for name in engines if name != "cuda")
     for model in models:
         for name in engines:
             made = _contender(name, model, seconds)
@@ -221,6 +228,12 @@ def _measure(
             for name in engines
             if name.startswith("native")
             for count in streams
+        ]
+        + [
+            _in_lockstep(model, count, repeats)
+            for model in models
+            if any(c.engine_name == "cuda" and c.setting == model.setting for c in contenders)
+            for count in LOCKSTEP
         ],
         "absent": absent,
     }
@@ -304,6 +317,29 @@ def _together(model: Model, name: str, count: int, repeats: int) -> Row:
             thread.join()
         speeds.append(sum(len(c.out) for c in contenders) / (time.perf_counter() - started))
     return {"engine": name, "setting": model.setting, "streams": count, "samples_per_s": statistics.median(speeds)}
+
+
+def _no_gpu() -> str:
+    from livemove.synthesis import cuda
+
+    return cuda.why_not()
+
+
+def _in_lockstep(model: Model, count: int, repeats: int, hops: int = LOCKSTEP_HOPS, device: str = "cuda") -> Row:
+    """`count` streams of one model on one GPU, as many steps at once."""
+    from livemove.synthesis.cuda import CudaStreams
+
+    spec, rng = model.spec, np.random.default_rng(1)
+    engine = CudaStreams(spec, model.weights, count, device=device)
+    channels = np.tile(np.array([c.rest for c in spec.channels], np.float32), (count, hops, 1))
+    noise = rng.random((count, hops * spec.steps_per_hop, spec.noise_width), np.float32)
+    out = np.empty((count, hops * HOP), np.float32)
+    speeds: list[float] = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        engine.generate(out, channels, noise, styles=[0] * count, temperatures=[1.0] * count)
+        speeds.append(out.size / (time.perf_counter() - started))
+    return {"engine": "cuda", "setting": model.setting, "streams": count, "samples_per_s": statistics.median(speeds)}
 
 
 def _row(c: Contender) -> Row:

@@ -52,6 +52,13 @@ def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
     assert [(a["engine"], a["setting"]) for a in absent] == [("onnx", "stage")]
 
 
+def test_where_there_is_no_gpu_it_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livemove.synthesis.cuda.why_not", lambda: "no GPU here")
+    report = bench._measure(("cuda",), tuple(bench.random_models()), 1, 0.02, ())
+    assert report["absent"] == [{"engine": "cuda", "setting": "all", "why": "no GPU here"}]
+    assert report["results"] == []
+
+
 def test_an_unknown_engine_is_named() -> None:
     with pytest.raises(EngineError, match="no engine called fast"):
         bench.run(("fast",))

@@ -24,7 +24,7 @@ DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 import triton.language as tl  # noqa: E402
 from triton.runtime import OutOfResources, interpreter  # noqa: E402
 
-from livemove import contracts  # noqa: E402
+from livemove import bench, contracts  # noqa: E402
 from livemove.contracts import EngineError, Float32, ModelSpec, Phase, Trace, initial_state  # noqa: E402
 from livemove.synthesis import cuda, reference, settings  # noqa: E402
 from livemove.synthesis.cuda import CudaEngine, CudaStreams  # noqa: E402
@@ -282,6 +282,13 @@ def test_the_full_size_compiles_to_tensor_cores_and_fits(
     result = json.loads(done.stdout)
     assert instruction in result["ptx"]
     assert result["shared"] <= SHARED_MEMORY[architecture]
+
+
+def test_the_benchmark_counts_the_samples_of_all_streams() -> None:
+    model = bench.Model("small", STAGE, settings.random_weights(STAGE), None)
+    row = bench._in_lockstep(model, 3, repeats=1, hops=1, device=DEVICE)
+    assert (row["engine"], row["setting"], row["streams"]) == ("cuda", "small", 3)
+    assert float(row["samples_per_s"]) > 0
 
 
 def test_a_model_too_large_for_the_device_tries_fewer_stages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,6 +225,13 @@ def _console() -> Console:
     "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
 )
 @click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")
+@click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
+@click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
+@click.option(
+    "--learn",
+    metavar="WHAT",
+    help="The first MIDI knob, pad or pedal you move plays gain, mute, freeze, panic, octave ...",
+)
 @_model_option(several=True)
 @_instrument_options
 def perform(
@@ -236,6 +243,9 @@ def perform(
     monitor: bool | None,
     osc: str | None,
     osc_out: str | None,
+    midi: str | None,
+    midi_out: str | None,
+    learn: str | None,
     mapping: Path | None,
     **options: Any,
 ) -> None:
@@ -254,11 +264,13 @@ def perform(
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --no-monitor                        without the window (in it, ? shows the keys)
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
+    livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     """
     from livemove.bundle import find_bundle
     from livemove.catalogue import style_index
     from livemove.contracts import CameraError, DeviceError
-    from livemove.control.config import ControlConfig, address
+    from livemove.control.config import ControlConfig, address, learnt_file
+    from livemove.control.vocabulary import learnable
     from livemove.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
     from livemove.session import SessionConfig, run_session
@@ -269,7 +281,14 @@ def perform(
         model=folder,
         mapping=mapping,
         others=tuple((other, mapping) for other in others),
-        control=ControlConfig(osc=address(osc) if osc else None, osc_out=address(osc_out) if osc_out else None),
+        control=ControlConfig(
+            osc=address(osc) if osc else None,
+            osc_out=address(osc_out) if osc_out else None,
+            midi=midi,
+            midi_out=midi_out,
+            learnt=learnt_file(),
+        ),
+        learn=learnable(learn) if learn else 0,
         style=style_index(style, folder),
         lookahead_s=look_ahead / 1000,
         duration_s=duration,
@@ -407,7 +426,7 @@ def _print_table(content: wording.Rows) -> None:
 @main.command()
 @_json_option
 def devices(as_json: bool) -> None:
-    """List sound cards, for `livemove perform --device N` or `--device "part of its name"`.
+    """List sound cards, for `livemove perform --device N` or `--device "part of its name"`, and MIDI ports.
 
     \b
     livemove devices
@@ -415,6 +434,8 @@ def devices(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
+    from livemove.contracts import ControlError
+    from livemove.control.midi import port_names
     from livemove.doctor import sound_cards
 
     found = sound_cards()
@@ -426,6 +447,10 @@ def devices(as_json: bool) -> None:
 
         raise _Mendable(NO_DEVICE)
     _print_table(wording.devices(found))
+    try:
+        _print_table(wording.midi_ports(*port_names()))
+    except ControlError as error:
+        click.echo(str(error), err=True)
 
 
 @main.command()

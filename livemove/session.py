@@ -46,6 +46,7 @@ class SessionConfig:
     output        WAV of what is played; with output and device None, the sound goes to the default device too if there
                   is one, and to the file alone if there is none or play is False
     control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
+    learn         Action that the first MIDI knob moved is to play; 0: none
     others        further models to switch to while playing, each with its mapping (None: its own)
     duration_s    None: until a signal, or until a camera file without loop ends
     started_s     when the command started, on the clock of `exchange.now_s`; None: this process's own start
@@ -72,6 +73,7 @@ class SessionConfig:
     output: Path | None = None
     play: bool = True
     control: ControlConfig = field(default_factory=ControlConfig)
+    learn: int = 0
     duration_s: float | None = None
     monitor: bool = True
     started_s: float | None = None
@@ -171,7 +173,9 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
         check_writable(config.output)
     segment = Segment.create()
     try:
-        controls = Controls(config.gain, config.temperature, config.style, look_ahead_s=config.lookahead_s)
+        controls = Controls(
+            config.gain, config.temperature, config.style, look_ahead_s=config.lookahead_s, learn=config.learn
+        )
         segment.controls.write(controls)
         with _stop_signals() as interrupted, _Log() as log:
             return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status))
@@ -269,7 +273,7 @@ class _Session:
         configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
         if config.control.wanted:
             models = tuple(each.path.name for each in bundles)
-            channels = tuple(each.spec.channel_names for each in bundles)
+            channels = tuple(each.spec.channels for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels)
         self.children = {role: _Child(role, segment, each, log) for role, each in configs.items()}
         self.controls = segment.controls.read()

@@ -115,6 +115,12 @@ def devices(found: Sequence[Device]) -> Rows:
     )
 
 
+def midi_ports(inputs: Sequence[str], outputs: Sequence[str]) -> Rows:
+    """MIDI ports: for --midi, and for --midi-out."""
+    rows = [*((_plain(name), "--midi") for name in inputs), *((_plain(name), "--midi-out") for name in outputs)]
+    return Rows(("MIDI port", "for"), rows or [("none", "")])
+
+
 def models(found: Sequence[dict[str, Any]]) -> Rows:
     """Models, with what is wrong with those that cannot be loaded."""
     rows: list[tuple[str, ...]] = []

@@ -25,6 +25,7 @@ from livemove.control.config import ControlConfig
 from livemove.control.process import Asker
 from livemove.exchange import Segment, State
 from livemove.features import FEATURES
+from livemove.synthesis import settings
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_features_and_channels_go_out_once_for_every_pose(segment: Segment, tmp_
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
         ear.settimeout(10)
-        config = ControlConfig(osc_out=ear.getsockname(), channels=(("pitch", "loudness"),))
+        config = ControlConfig(osc_out=ear.getsockname(), channels=((settings.PITCH, settings.LOUDNESS),))
         with control(segment, config, tmp_path / "log"):
             values = np.linspace(0, 1, len(FEATURES)).astype(np.float32)
             for _ in range(3):

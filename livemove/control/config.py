@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from livemove.contracts import ControlError
+import platformdirs
+
+from livemove.contracts import Channel, ControlError
 
 LOCAL = "127.0.0.1"
 """Who listens here is not heard by the network."""
@@ -19,7 +21,7 @@ class ControlConfig:
     midi, midi_out    part of a port's name; "" the first port there is
     learnt            file of what was learnt by moving knobs
     models, presets   names, in the order of their numbers
-    channels          for each model the names of its channels
+    channels          each model's
     """
 
     osc: tuple[str, int] | None = None
@@ -29,7 +31,7 @@ class ControlConfig:
     learnt: Path | None = None
     models: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
-    channels: tuple[tuple[str, ...], ...] = ()
+    channels: tuple[tuple[Channel, ...], ...] = ()
 
     @property
     def wanted(self) -> bool:
@@ -43,3 +45,12 @@ def address(text: str) -> tuple[str, int]:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ControlError(f"{text!r} is no address: write a port, as in 9000, or host:port, as in 192.168.0.7:9000")
     return host.strip("[]") or LOCAL, int(port)
+
+
+def config_folder() -> Path:
+    """Where presets and what was learnt are kept."""
+    return platformdirs.user_config_path("livemove", appauthor=False)
+
+
+def learnt_file() -> Path:
+    return config_folder() / "midi.toml"

@@ -1,6 +1,14 @@
 """OSC (Open Sound Control 1.0) over UDP: packets -> requests and sources; features and channels -> packets.
 
-In and out: datagrams. The address table is SETS, SWITCHES and TRIGGERS below. Knows no shared memory and no model.
+In and out: datagrams. Knows no shared memory and no model. With the names of control/vocabulary.py:
+
+/livemove/NAME value        sets what has a value; gain is a factor, look_ahead milliseconds; model, preset and style
+                            count from 1 or take a name; scale and root take a name, or a number: 0 is the mapping's
+/livemove/NAME/by amount    changes it; model, preset, style, scale and root go round
+/livemove/mute, /freeze     1 is on, 0 off; without a value the switch is thrown
+/livemove/panic, /reload    does it; a value of 0 (a button that is let go) does nothing
+/livemove/learn NAME        the next MIDI knob, pad or pedal that moves is bound to that name
+any other address           a source, if a mapping.toml names it ("osc:/fader1"): its first number
 """
 
 # python-osc's own annotations are incomplete.
@@ -13,38 +21,14 @@ import math
 import socket
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from pythonosc.osc_packet import OscPacket, ParseError
 
 from livemove.contracts import Action, ControlError, Request
+from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Heard, learnable
 from livemove.mapping import SCALES
 
 PREFIX = "/livemove/"
-
-SETS = {
-    "gain": Action.GAIN,
-    "gain_db": Action.GAIN,
-    "temperature": Action.TEMPERATURE,
-    "style": Action.STYLE,
-    "octave": Action.OCTAVE,
-    "scale": Action.SCALE,
-    "root": Action.ROOT,
-    "look_ahead": Action.LOOK_AHEAD,
-    "model": Action.MODEL,
-    "preset": Action.PRESET,
-}
-"""/livemove/NAME value sets; /livemove/NAME/by amount changes. gain is a factor, look_ahead milliseconds; model, preset
-and style count from 1, or take a name; scale and root take a name or a number, 0 for what the mapping says."""
-
-SWITCHES = {"mute": Action.MUTE, "freeze": Action.FREEZE}
-"""/livemove/NAME 1 is on, 0 off; without a value it is thrown."""
-
-TRIGGERS = {"panic": Action.PANIC, "reload": Action.RELOAD}
-"""/livemove/NAME; a value of 0 (a button that is let go) does nothing."""
-
-LEARN = "learn"
-"""/livemove/learn NAME: the next MIDI knob or pad that moves is bound to that name."""
 
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
@@ -56,25 +40,6 @@ MOST = 2000
 LONGEST = 65535
 MALFORMED = (ParseError, ValueError, IndexError, TypeError, struct.error, RecursionError)
 """What python-osc raises on bytes that are not OSC."""
-
-
-@dataclass
-class Heard:
-    """What one batch of packets said.
-
-    sources: address -> its first number; skipped: packets of a flood that later ones stood in for; trouble: the first.
-    """
-
-    requests: list[Request] = field(default_factory=list[Request])
-    sources: dict[str, float] = field(default_factory=dict[str, float])
-    messages: int = 0
-    skipped: int = 0
-    troubles: int = 0
-    trouble: str = ""
-
-    def complain(self, trouble: str) -> None:
-        self.troubles += 1
-        self.trouble = self.trouble or trouble
 
 
 class OscIn:
@@ -135,10 +100,10 @@ class OscIn:
             heard.messages += 1
             number = _number(values[0]) if values else None
             if number is not None:
-                heard.sources[where] = number
+                heard.sources["osc:" + where] = number
             try:
                 heard.requests.extend(requests_of(where, values, self._names))
-            except ValueError as error:
+            except (ValueError, ControlError) as error:
                 heard.complain(f"{sender} sends {_plain(where)}: {error}")
 
 
@@ -157,7 +122,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         if number is None:
             raise ValueError("it takes 1 or 0")
         return [Request(SWITCHES[name], float(number != 0.0), absolute=True)]
-    if name == LEARN and not relative:
+    if name == "learn" and not relative:
         return [Request(Action.LEARN, _learnable(value))]
     if name not in SETS or relative not in ("", "by"):
         raise ValueError("there is no such address")
@@ -175,18 +140,10 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
     return [Request(SETS[name], _decibels(number) if name == "gain" else number, absolute=True)]
 
 
-def learnable() -> dict[str, Action]:
-    """What a knob, pad or pedal may be bound to, by name."""
-    return {**{name: action for name, action in SETS.items() if name != "gain_db"}, **SWITCHES, **TRIGGERS}
-
-
 def _learnable(value: object) -> float:
     if value is None or value == "" or value == 0:
         return 0.0
-    found = learnable().get(str(value))
-    if found is None:
-        raise ValueError(f"there is nothing called {_plain(str(value))} to learn; there are {', '.join(learnable())}")
-    return float(found)
+    return float(learnable(_plain(str(value))))
 
 
 def _place(name: str, value: str, names: Mapping[str, Sequence[str]]) -> float:

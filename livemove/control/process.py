@@ -15,9 +15,10 @@ import select
 import sys
 import time
 
-from livemove.contracts import Request
+from livemove.contracts import Action, Channel, Request
 from livemove.control.config import ControlConfig
 from livemove.control.osc import OscIn, OscOut
+from livemove.control.vocabulary import LEARNABLE, Heard
 from livemove.exchange import RequestQueue, Segment, now_s
 from livemove.features import FEATURES
 
@@ -28,6 +29,8 @@ REST_S = 0.001
 """After every batch: a flood is read in gulps, and cannot keep a core busy."""
 
 LABEL_S = 0.5
+CHECK_S = 1.0
+"""How often it is looked whether a MIDI port is still there."""
 
 
 class Asker:
@@ -68,66 +71,102 @@ class Sender:
         return True
 
 
+class Ways:
+    """Everything that is open, by what it is for. Raises ControlError when something cannot be."""
+
+    def __init__(self, config: ControlConfig) -> None:
+        self.osc = OscIn(*config.osc, {"model": config.models, "preset": config.presets}) if config.osc else None
+        self.osc_out = OscOut(*config.osc_out) if config.osc_out else None
+        self.midi = self.midi_out = None
+        if config.midi is not None or config.midi_out is not None:
+            from livemove.control.midi import Hands, Learnt, MidiIn, MidiOut  # mido need not be installed
+
+            self.midi = MidiIn(config.midi) if config.midi is not None else None
+            self.midi_out = MidiOut(config.midi_out) if config.midi_out is not None else None
+            self.hands = Hands(Learnt(config.learnt), bool(config.presets))
+        self._ears = [self.osc.socket] if self.osc else []
+        self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out else 0.1
+        self._checked_s = now_s()
+
+    def wait(self) -> None:
+        """Until something may have come, or is to be sent."""
+        if self._ears:
+            select.select(self._ears, [], [], self._poll_s)
+        else:
+            time.sleep(self._poll_s)
+
+    def listen(self, learning: int) -> tuple[Heard, list[str]]:
+        """What came, and what to tell the person. learning: Controls.learn."""
+        heard = self.osc.listen() if self.osc else Heard()
+        told: list[str] = []
+        if self.midi:
+            name = next((name for name, action in LEARNABLE.items() if action == learning), "")
+            for message in self.midi.messages():
+                if said := self.hands.hear(message, heard, name):
+                    told.append(said)
+                    name = ""
+                    heard.requests.append(Request(Action.LEARN, 0.0, absolute=True))
+            if now_s() - self._checked_s > CHECK_S:
+                self._checked_s = now_s()
+                told.append(self.midi.check())
+        return heard, [line for line in told if line]
+
+    def send(self, segment: Segment, channels: tuple[Channel, ...]) -> None:
+        """Every feature and every channel of the model that plays, as of the last hop."""
+        values = segment.synthesis.channels.tolist()
+        if self.osc_out:
+            features = zip(FEATURES, segment.synthesis.features.tolist(), strict=False)
+            found = {f"/livemove/feature/{name}": value for name, value in features}
+            played = zip(channels, values, strict=False)
+            self.osc_out.send({**found, **{f"/livemove/channel/{c.name}": value for c, value in played}})
+        if self.midi_out:
+            self.midi_out.send(channels, values)
+
+    def label(self, heard: Heard) -> str:
+        """What is open, and how much came."""
+        ways: list[str] = []
+        if self.osc:
+            ways.append("OSC at {}:{}".format(*self.osc.socket.getsockname()[:2]))
+        if self.midi:
+            ways.append(f"MIDI from {self.midi.name}")
+        if self.midi_out:
+            ways.append(f"MIDI to {self.midi_out.name}")
+        if self.osc or self.midi:
+            ways.append(f"{heard.messages} messages, {heard.troubles} not understood, {heard.skipped} skipped")
+        return "; ".join(ways) or "OSC out"
+
+
 def run(segment: Segment, config: ControlConfig) -> None:
     """Listen and send until the supervisor asks to stop. Raises ControlError before it runs."""
     life = segment.lives["control"]
     logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
     if sys.platform != "win32":
         os.nice(NICE)
-    names = {"model": config.models, "preset": config.presets}
-    osc = OscIn(*config.osc, names) if config.osc else None
-    osc_out = OscOut(*config.osc_out) if config.osc_out else None
+    ways = Ways(config)
     asker, sender = Asker(segment.commands), Sender(segment)
-    ears = [osc.socket] if osc else []
-    messages = troubles = skipped = 0
+    total = Heard()
     label_due_s = 0.0
-    poll_s = 0.005 if osc_out else 0.1
-    life.running(_label(config, messages, troubles, skipped))
     while not segment.stop_requested:
-        life.heartbeat()
-        if ears:
-            heard_any = bool(select.select(ears, [], [], poll_s)[0])
-        else:
-            time.sleep(poll_s)
-            heard_any = False
-        if osc and heard_any:
-            heard = osc.listen()
-            asker.ask(heard.requests)
-            for place, name in enumerate(segment.sources.wanted):
-                value = heard.sources.get(name.removeprefix("osc:"))
-                if value is not None:
-                    segment.sources.give(place, value)
-            if heard.trouble and not troubles:
-                life.remark(f"OSC: {heard.trouble} (said once)")
-            messages += heard.messages
-            troubles += heard.troubles
-            skipped += heard.skipped
-            time.sleep(REST_S)
-        else:
-            asker.ask([])
-        if osc_out and sender.due():
-            osc_out.send(what_is_sent(segment, config))
         if now_s() >= label_due_s:
             label_due_s = now_s() + LABEL_S
-            life.running(_label(config, messages, troubles, skipped))
-
-
-def what_is_sent(segment: Segment, config: ControlConfig) -> dict[str, float]:
-    """Address -> value: every feature and every channel of the model that plays, as of the last hop."""
-    model = min(segment.controls.read().model, len(config.channels) - 1)
-    features = zip(FEATURES, segment.synthesis.features.tolist(), strict=False)
-    channels = zip(config.channels[model], segment.synthesis.channels.tolist(), strict=False)
-    found = {f"/livemove/feature/{name}": value for name, value in features}
-    return {**found, **{f"/livemove/channel/{name}": value for name, value in channels}}
-
-
-def _label(config: ControlConfig, messages: int, troubles: int, skipped: int) -> str:
-    """What it listens and sends to, and how much came."""
-    ways: list[str] = []
-    if config.osc:
-        ways.append(
-            f"OSC at {config.osc[0]}:{config.osc[1]}: {messages} messages, {troubles} not understood, {skipped} skipped"
-        )
-    if config.osc_out:
-        ways.append(f"OSC to {config.osc_out[0]}:{config.osc_out[1]}")
-    return "; ".join(ways)
+            life.running(ways.label(total))
+        life.heartbeat()
+        ways.wait()
+        heard, told = ways.listen(segment.controls.read().learn)
+        asker.ask(heard.requests)
+        if heard.sources:
+            for place, name in enumerate(segment.sources.wanted):
+                if name in heard.sources:
+                    segment.sources.give(place, heard.sources[name])
+        if heard.trouble and not total.troubles:
+            told.append(f"OSC: {heard.trouble} (said once)")
+        for line in told:
+            life.remark(line)
+        total.messages += heard.messages
+        total.troubles += heard.troubles
+        total.skipped += heard.skipped
+        if sender.due():
+            model = min(segment.controls.read().model, len(config.channels) - 1)
+            ways.send(segment, config.channels[model])
+        if heard.messages or heard.troubles:
+            time.sleep(REST_S)

@@ -1,0 +1,268 @@
+"""MIDI: messages of one port -> requests and sources, what knobs were taught; channels -> control changes at another.
+
+In and out: MIDI, through mido. Without mido everything else plays on. Knows no shared memory and no model.
+"""
+
+# mido has no type information.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportMissingImports=false
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from livemove.contracts import Action, Channel, ControlError, Request
+from livemove.control.vocabulary import LEARNABLE, SWITCHES, TRIGGERS, Heard
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
+
+KINDS = ("cc", "note")
+"""What may be bound: control changes (knobs, faders, pedals) and notes (pads, keys)."""
+
+FIRST_CC = 20
+"""The first channel goes out as this control change: 20 to 31 have no meaning of their own in MIDI."""
+
+BINDINGS = {("cc", 64): "freeze", ("cc", 120): "panic"}
+"""Without being taught: the sustain pedal holds, "all sound off" is silence."""
+
+
+KNOBS = {"gain": (-48.0, 6.0), "temperature": (0.0, 2.0), "octave": (-2.4, 2.4), "look_ahead": (0.0, 80.0)}
+"""From one end of a knob to the other, in the units of Request. octave: five places of the same width."""
+
+
+def port_names() -> tuple[list[str], list[str]]:
+    """Ports one may listen to, and ports one may send to. Raises ControlError where there is no MIDI."""
+    mido = _mido()
+    try:
+        return list(mido.get_input_names()), list(mido.get_output_names())
+    except Exception as error:  # the backends raise what they like, from classes of their own
+        raise ControlError(
+            f"no MIDI on this machine ({' '.join(str(error).split())}); MIDO_BACKEND chooses another system, as in "
+            "MIDO_BACKEND=mido.backends.rtmidi/UNIX_JACK"
+        ) from error
+
+
+def find_port(wanted: str, names: Sequence[str]) -> str:
+    """The first port with that in its name, in small or capital letters; for "" the first that is a device.
+
+    Raises ControlError naming those there are.
+    """
+    through = [name for name in names if "through" not in name.lower()]
+    for name in through if not wanted else names:
+        if wanted.lower() in name.lower():
+            return name
+    there = f"there are: {', '.join(names)}" if names else "there is none"
+    raise ControlError(f"no MIDI port {wanted!r}; {there} (`livemove devices` lists them)")
+
+
+class Learnt:
+    """Which knob, pad or pedal does what: kept in a file, written whole or not at all."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises ControlError for a file that is not what `learn` writes."""
+        self._path = path
+        self.bindings = dict(BINDINGS)
+        if path is None or not path.exists():
+            return
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ControlError(f"{path}: cannot be read: {error}") from error
+        for kind, table in document.items():
+            if kind not in KINDS or not isinstance(table, dict):
+                raise ControlError(f"{path}: unknown entry {kind!r}; there are the tables [cc] and [note]")
+            for number, name in cast("dict[str, Any]", table).items():
+                if not number.isdecimal() or int(number) > 127 or name not in LEARNABLE:
+                    raise ControlError(
+                        f"{path}: [{kind}] {number} = {name!r}: expected a number up to 127 and one of "
+                        f"{', '.join(LEARNABLE)}"
+                    )
+                self.bindings[kind, int(number)] = name
+
+    def learn(self, kind: str, number: int, name: str) -> str:
+        """Bind it from now on; what to tell the person."""
+        self.bindings[kind, number] = name
+        said = f"MIDI {kind} {number} plays {name} from now on"
+        if self._path is None:
+            return said
+        try:
+            self._write(self._path)
+        except OSError as error:
+            return f"{said}, until the end: {self._path} cannot be written: {error.strerror}"
+        return f"{said}; kept in {self._path}"
+
+    def _write(self, path: Path) -> None:
+        lines: list[str] = []
+        for kind in KINDS:
+            bound = sorted((number, name) for (each, number), name in self.bindings.items() if each == kind)
+            lines += [f"[{kind}]", *(f'{number} = "{name}"' for number, name in bound), ""]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write("\n".join(lines))
+            os.replace(draft, path)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+
+
+class Hands:
+    """What a keyboard, a box of knobs and a pedal say, message by message.
+
+    presets: whether a program change is a preset; otherwise it is a model.
+    """
+
+    def __init__(self, learnt: Learnt, presets: bool) -> None:
+        self.learnt = learnt
+        self._program = Action.PRESET if presets else Action.MODEL
+        self._held: dict[int, int] = {}  # note -> velocity, in the order of pressing
+        self._pressed: set[int] = set()  # control changes that are beyond the middle
+
+    def hear(self, message: Any, heard: Heard, learning: str = "") -> str:
+        """Add to heard what a mido message means. learning: what the next thing moved is to do; told when it did."""
+        heard.messages += 1
+        kind = message.type
+        if kind == "note_on" and message.velocity > 0:
+            if learning:
+                return self.learnt.learn("note", message.note, learning)
+            self._note_on(message.note, message.velocity, heard)
+        elif kind in ("note_on", "note_off"):
+            self._held.pop(message.note, None)
+            self._tell_notes(heard)
+        elif kind == "control_change":
+            if learning:
+                self._pressed.add(message.control)  # letting go of the pedal that taught is not a second press
+                return self.learnt.learn("cc", message.control, learning)
+            heard.sources[f"midi:cc{message.control}"] = float(message.value)
+            name = self.learnt.bindings.get(("cc", message.control))
+            if name is not None:
+                self._turn(message.control, message.value, name, heard)
+        elif kind == "program_change":
+            heard.requests.append(Request(self._program, float(message.program), absolute=True))
+        elif kind == "pitchwheel":
+            heard.sources["midi:bend"] = message.pitch / 8192.0
+        elif kind == "aftertouch":
+            heard.sources["midi:pressure"] = float(message.value)
+        return ""
+
+    def _note_on(self, note: int, velocity: int, heard: Heard) -> None:
+        name = self.learnt.bindings.get(("note", note))
+        if name is not None:  # a pad that does something is no music
+            amount = 0.0 if name in SWITCHES or name in TRIGGERS else 1.0
+            heard.requests.append(Request(LEARNABLE[name], amount))
+            return
+        self._held.pop(note, None)
+        self._held[note] = velocity
+        self._tell_notes(heard)
+
+    def _tell_notes(self, heard: Heard) -> None:
+        """The last key still down sounds; without any, velocity is 0 and the note stays where it was."""
+        if self._held:
+            note, velocity = next(reversed(self._held.items()))
+            heard.sources["midi:note"] = float(note)
+            heard.sources["midi:velocity"] = float(velocity)
+        else:
+            heard.sources["midi:velocity"] = 0.0
+
+    def _turn(self, control: int, value: int, name: str, heard: Heard) -> None:
+        action = LEARNABLE[name]
+        pressed = value >= 64
+        press = pressed and control not in self._pressed
+        (self._pressed.add if pressed else self._pressed.discard)(control)
+        if name in SWITCHES:
+            heard.requests.append(Request(action, float(pressed), absolute=True))
+        elif name in TRIGGERS:
+            heard.requests.extend([Request(action)] if press else [])
+        elif name in KNOBS:
+            low, high = KNOBS[name]
+            heard.requests.append(Request(action, low + value / 127 * (high - low), absolute=True))
+        else:  # a list: every press goes on
+            heard.requests.extend([Request(action, 1.0)] if press else [])
+
+
+class MidiIn:
+    """One port, listened to without waiting; when it goes it is told, and when it comes back it is heard again."""
+
+    def __init__(self, wanted: str) -> None:
+        """Raises ControlError when there is no such port."""
+        self._mido = _mido()
+        self.name = find_port(wanted, port_names()[0])
+        self._port: Any = None
+        self._open()
+
+    def messages(self) -> list[Any]:
+        """Everything that came since the last time."""
+        return list(self._port.iter_pending()) if self._port is not None else []
+
+    def check(self) -> str:
+        """Once a second: whether it went or came back; what to tell the person."""
+        with contextlib.suppress(ControlError):
+            there = self.name in port_names()[0]
+            if not there and self._port is not None:
+                self.close()
+                return f"MIDI: {self.name} is gone; what it played holds, and it is heard again when it comes back"
+            if there and self._port is None:
+                self._open()
+                return f"MIDI: {self.name} is back"
+        return ""
+
+    def close(self) -> None:
+        if self._port is not None:
+            with contextlib.suppress(Exception):  # it may be gone already, and says so in the backend's own way
+                self._port.close()
+            self._port = None
+
+    def _open(self) -> None:
+        try:
+            self._port = self._mido.open_input(self.name)
+        except Exception as error:
+            raise ControlError(
+                f"MIDI port {self.name} cannot be opened: {error}; another program may have it"
+            ) from error
+
+
+class MidiOut:
+    """Channels as control changes FIRST_CC .. on MIDI channel 1, only when they change."""
+
+    def __init__(self, wanted: str) -> None:
+        """Raises ControlError when there is no such port."""
+        mido = _mido()
+        self.name = find_port(wanted, port_names()[1])
+        self._message = mido.Message
+        try:
+            self._port: Any = mido.open_output(self.name)
+        except Exception as error:
+            raise ControlError(
+                f"MIDI port {self.name} cannot be opened: {error}; another program may have it"
+            ) from error
+        self._last: dict[int, int] = {}
+
+    def send(self, channels: Sequence[Channel], values: Sequence[float]) -> None:
+        """values in natural units: a channel's range is 0..127."""
+        for place, (channel, value) in enumerate(zip(channels, values, strict=False)):
+            share = (value - channel.minimum) / (channel.maximum - channel.minimum)
+            control, coarse = FIRST_CC + place, round(127 * min(max(share, 0.0), 1.0))
+            if control < 120 and self._last.get(control) != coarse:
+                self._last[control] = coarse
+                self._port.send(self._message("control_change", control=control, value=coarse))
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def _mido() -> Any:
+    try:
+        import mido
+        import rtmidi as _  # noqa: F401  (what mido speaks to the system with)
+    except ImportError as error:
+        raise ControlError("MIDI is not installed: pip install 'livemove[midi]'") from error
+    return mido

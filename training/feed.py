@@ -273,4 +273,4 @@ class Feed(pl.LightningDataModule):
         mine = range(trainer.global_rank, count, trainer.world_size)
         size = self.val_batch_size
         batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
-        return DataLoader(self.held_out, batch_sampler=batches, **{**self.loading, "persistent_workers": False})
+        return DataLoader(self.held_out, batch_sampler=batches, pin_memory=self.loading["pin_memory"])

@@ -152,7 +152,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add(
         "--num_workers",
         type=NATURAL,
-        default=0,
+        default=1,
         help="processes that prepare clips ahead; 0: the training process itself",
     )
     add("--pin_memory", action=switch, default=False, help="page-locked clips, quicker on their way to a GPU")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import logging
 import math
 import os
 import sys
@@ -449,7 +450,10 @@ def run(args: argparse.Namespace) -> None:
         training, held_out, args.steps, args.accumulation_steps, args.batch_size,
         args.val_batch_size or args.batch_size, args.num_workers, args.pin_memory, start_worker,
     )  # fmt: skip
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises
     with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning against a newer torch
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # Batches.first
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # compute_share tells
         trainer.fit(module, feed, ckpt_path=resume)
@@ -470,7 +474,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run(args)
     except LivemoveError as error:
-        print(error, file=sys.stderr)
+        # One that a loader's process met arrives with its traceback, the message last.
+        line = str(error).strip().splitlines()[-1]
+        print(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: "), file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename or args.out}: {error.strerror}; then go on with --resume", file=sys.stderr)

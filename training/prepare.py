@@ -191,16 +191,15 @@ def main(
 ) -> None:  # fmt: skip
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
-    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of films or sounds (the first folder
-    below it is the style, one file in ten is for validation), or procedural:theremin. What cannot be used is skipped
-    and listed. Stop it as you like: the same command goes on where it was. DATA may be filled from several SRCs.
+    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of films, takes or sounds (the first
+    folder below it is the style, one file in ten is for validation), or procedural:theremin. What cannot be used is
+    skipped and listed. Stop it as you like: the same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
     """
     if pose_model is not None:
         pose = _kind_of(pose_model)
     settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person)
-    done = 0
     with contextlib.ExitStack() as stack:
         say: command_line.Say | None = None
 

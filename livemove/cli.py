@@ -1,4 +1,4 @@
-"""The command line: livemove perform | render | devices | models | bench | doctor.
+"""The command line: livemove perform | record | render | devices | models | bench | doctor.
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 The only file that prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -21,6 +21,7 @@ from livemove import __version__, wording
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from livemove.record import Progress as Take
     from livemove.render import Progress
     from livemove.session import Status
 
@@ -78,6 +79,7 @@ def main() -> None:
     livemove perform                              stand in front of the webcam and play
     livemove perform --camera demo                hear it without a camera
     livemove render clip.mp4 -o clip-played.mp4   let a film play the instrument
+    livemove record --sound song.wav takes/       film yourself moving to a song, to train on
     livemove doctor                               what works on this machine, what does not
     """
 
@@ -346,6 +348,91 @@ def _teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Calla
     return tell
 
 
+# --- record -------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE",
+              help="Webcam by number, an http or rtsp address, or a video file at its own pace.")
+@click.option("--sound", "-s", type=click.Path(path_type=Path), metavar="FILE",
+              help="Play this (WAV, FLAC, Ogg, MP3, a film's sound ...); the take lasts as long.")
+@click.option("--mic", is_flag=True,
+              help="Record voice or instrument; with --sound, which you then hear on headphones, the microphone is kept.")
+@click.option("--name", metavar="TAKE", help="The take becomes FOLDER/TAKE.mp4; without it, date and time.")
+@click.option("--count-in", "count_in_s", type=click.IntRange(0, 60), default=0, show_default=True, metavar="SECONDS",
+              help="Time to get into place, one beep a second.")
+@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="End the take after that.")
+@click.option("--device", "-d", metavar="N|NAME", help="Sound card that plays: number or part of its name "
+              "(`livemove devices`).")
+@click.option("--input-device", metavar="N|NAME", help="What --mic records from (`livemove devices --input`).")
+@click.option("--camera-delay", type=click.FloatRange(0, 1000), default=0, show_default=True, metavar="MS",
+              help="How long a picture takes from the camera to us; see above.")
+def record(camera_delay: float, **options: Any) -> None:
+    """Film yourself moving to a sound, both on one clock, as a take in FOLDER to train on.
+
+    Picture and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored. What you heard and what the camera saw
+    at one moment have one time in it. Ctrl-C ends a take and keeps it; after a crash all but its last two seconds can
+    be read. Nothing is ever overwritten. Then: `python training/prepare.py FOLDER -o DATA`.
+
+    A camera's own delay (mostly 20 to 80 ms) cannot be known from here. To measure it, record yourself clapping with
+    --mic, look in the take how much later the hands meet than it claps, and give that to --camera-delay from then on.
+
+    \b
+    livemove record --sound song.wav takes/                      dance to a song
+    livemove record --sound song.wav --count-in 5 takes/         with time to get into place
+    livemove record --mic --duration 60 takes/                   sing or play while you move
+    livemove record --mic --sound beat.mp3 takes/                the same, to a beat on headphones
+    livemove record --camera http://phone:8080/video --sound song.wav --camera-delay 120 takes/
+    """
+    from livemove.contracts import CameraError, DeviceError
+    from livemove.doctor import whatever_is_missing
+    from livemove.record import RecordConfig
+    from livemove.record import record as record_take
+
+    config = RecordConfig(camera_delay_s=camera_delay / 1000, **options)
+    if config.sound is None and not config.mic:
+        raise _Mendable("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
+    try:
+        with _take_display() as on_progress:
+            report = record_take(config, on_progress)
+    except (CameraError, DeviceError) as error:
+        output = None if config.sound else config.folder  # without one, no sound card is missed
+        raise _Mendable(*whatever_is_missing(config.camera, config.device, output, error)) from error
+    click.echo(wording.recorded(report), err=True)
+
+
+@contextlib.contextmanager
+def _take_display() -> Generator[Callable[[Take], None]]:
+    """A live line on a terminal; elsewhere the same line every few seconds, and what there is to notice."""
+    console = _console()
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
+
+            def update(take: Take) -> None:
+                if take.notice:
+                    live.console.print(take.notice, markup=False)
+                live.update(Text.from_markup(wording.take_line(take)))
+
+            yield update
+        return
+    last_s = -math.inf
+
+    def show(take: Take) -> None:
+        nonlocal last_s
+        if take.notice:
+            console.print(take.notice, markup=False, soft_wrap=True)
+        if take.phase != "starting" and take.seconds - last_s >= PLAIN_STATUS_S:
+            last_s = take.seconds
+            console.print(wording.take_line(take), soft_wrap=True)
+
+    yield show
+
+
 # --- render -------------------------------------------------------------------------------------------------
 
 
@@ -424,13 +511,15 @@ def _print_table(content: wording.Rows) -> None:
 
 
 @main.command()
+@click.option("--input", "inputs", is_flag=True, help="What can be recorded from, for `livemove record --mic`.")
 @_json_option
-def devices(as_json: bool) -> None:
+def devices(inputs: bool, as_json: bool) -> None:
     """List sound cards, for `livemove perform --device N` or `--device "part of its name"`, and MIDI ports.
 
     \b
     livemove devices
     livemove devices --json
+    livemove devices --input
     """
     from dataclasses import asdict
 
@@ -438,14 +527,14 @@ def devices(as_json: bool) -> None:
     from livemove.control.midi import port_names
     from livemove.doctor import sound_cards
 
-    found = sound_cards()
+    found = sound_cards("input" if inputs else "output")
     if as_json:
         _print_json([asdict(device) for device in found])
         return
     if not found:
-        from livemove.playback.device import NO_DEVICE
+        from livemove.playback.device import NO_DEVICE, NO_INPUT
 
-        raise _Mendable(NO_DEVICE)
+        raise _Mendable(NO_INPUT if inputs else NO_DEVICE)
     _print_table(wording.devices(found))
     try:
         _print_table(wording.midi_ports(*port_names()))

@@ -102,7 +102,7 @@ def _pose_model() -> Finding:
         return Finding("pose model", "broken", str(error))
 
 
-def sound_cards() -> list[Device]:
+def sound_cards(kind: str = "output") -> list[Device]:
     """As `playback.device.list_devices`; also of a missing PortAudio library a DeviceError is made."""
     try:
         from livemove.playback.device import list_devices
@@ -110,7 +110,7 @@ def sound_cards() -> list[Device]:
         raise DeviceError(
             f"{error}: install it (Debian: apt-get install libportaudio2), or play into a file: --output take.wav"
         ) from error
-    return list_devices()
+    return list_devices(kind)
 
 
 def _sound_cards() -> Iterator[Finding]:

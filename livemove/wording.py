@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from livemove.doctor import Finding
     from livemove.playback.device import Device
+    from livemove.record import Progress as Take
+    from livemove.record import Report as TakeReport
     from livemove.render import RenderReport
     from livemove.session import Report, Status
     from livemove.steady import Steadiness
@@ -82,6 +84,35 @@ def farewell(report: Report, output: Path | None) -> list[str]:
     if output is not None:
         lines.append(f"written: {output}")
     return lines
+
+
+def take_line(take: Take) -> str:
+    """A take that is being recorded, in a line."""
+    if take.phase == "starting":
+        return "[bold]record[/] starting …"
+    fps = f"camera {_number(take.fps, '.1f')} fps"
+    if take.phase == "counting":
+        return f"[bold yellow]{math.ceil(-take.seconds)}[/]  {fps}"
+    length = "" if take.total_s is None else f" of {take.total_s:.0f}"
+    parts = (f"[bold red]●[/] {take.seconds:.0f}{length} s", meter(take.rms, take.peak), fps, _alarm("gaps", take.gaps))
+    return "  ".join(parts)
+
+
+def recorded(report: TakeReport) -> str:
+    """What a take holds, in a line."""
+    fps = report["frames"] / max(report["seconds"], 1e-3)
+    troubles = [
+        f"{report['gaps']} gaps in the sound: close other programs" if report["gaps"] else "",
+        f"camera lost {report['lost']} times" if report["lost"] else "",
+        f"{report['missed']} pictures came too fast" if report["missed"] else "",
+    ]
+    return "; ".join(
+        [
+            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} pictures "
+            f"({fps:.1f} fps)",
+            *filter(None, troubles),
+        ]
+    )
 
 
 def rendered(report: RenderReport) -> str:

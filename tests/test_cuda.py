@@ -19,6 +19,7 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+    assert "triton" not in sys.modules, "a test module before this one imports triton: it decides then if it interprets"
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 
 import triton.language as tl  # noqa: E402

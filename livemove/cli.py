@@ -353,22 +353,53 @@ def _teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Calla
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE",
-              help="Webcam by number, an http or rtsp address, or a video file at its own pace.")
-@click.option("--sound", "-s", type=click.Path(path_type=Path), metavar="FILE",
-              help="Play this (WAV, FLAC, Ogg, MP3, a film's sound ...); the take lasts as long.")
-@click.option("--mic", is_flag=True,
-              help="Record voice or instrument; with --sound, which you then hear on headphones, the microphone is kept.")
+@click.option(
+    "--camera",
+    "-c",
+    default="0",
+    show_default=True,
+    metavar="N|URL|FILE",
+    help="Webcam by number, an http or rtsp address, or a video file at its own pace.",
+)
+@click.option(
+    "--sound",
+    "-s",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Play this (WAV, FLAC, Ogg, MP3, a film's sound ...); the take lasts as long.",
+)
+@click.option(
+    "--mic", is_flag=True, help="Record voice or instrument; with --sound (on headphones), the microphone is kept."
+)
 @click.option("--name", metavar="TAKE", help="The take becomes FOLDER/TAKE.mp4; without it, date and time.")
-@click.option("--count-in", "count_in_s", type=click.IntRange(0, 60), default=0, show_default=True, metavar="SECONDS",
-              help="Time to get into place, one beep a second.")
-@click.option("--duration", "duration_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="End the take after that.")
-@click.option("--device", "-d", metavar="N|NAME", help="Sound card that plays: number or part of its name "
-              "(`livemove devices`).")
+@click.option(
+    "--count-in",
+    "count_in_s",
+    type=click.IntRange(0, 60),
+    default=0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time to get into place, one beep a second.",
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="End the take after that.",
+)
+@click.option(
+    "--device", "-d", metavar="N|NAME", help="Sound card that plays: number or part of its name (`livemove devices`)."
+)
 @click.option("--input-device", metavar="N|NAME", help="What --mic records from (`livemove devices --input`).")
-@click.option("--camera-delay", type=click.FloatRange(0, 1000), default=0, show_default=True, metavar="MS",
-              help="How long a picture takes from the camera to us; see above.")
+@click.option(
+    "--camera-delay",
+    type=click.FloatRange(0, 1000),
+    default=0,
+    show_default=True,
+    metavar="MS",
+    help="How long a picture takes from the camera to us; see above.",
+)
 def record(camera_delay: float, **options: Any) -> None:
     """Film yourself moving to a sound, both on one clock, as a take in FOLDER to train on.
 

@@ -193,7 +193,8 @@ def main(
 
     SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of films, takes or sounds (the first
     folder below it is the style, one file in ten is for validation), or procedural:theremin. What cannot be used is
-    skipped and listed. Stop it as you like: the same command goes on where it was. DATA may be filled from several SRCs.
+    skipped and listed. Stop it as you like: the same command goes on where it was. DATA may be filled from several
+    SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
     """

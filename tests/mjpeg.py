@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.server
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 import cv2
@@ -17,10 +18,15 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving pictures, "freeze" the same one again, "stall" connected but silent, "drop" hangs up."""
+    """mode: "play" moving pictures, "freeze" the same one again, "stall" connected but silent, "drop" hangs up.
 
-    def __init__(self, mode: str = "play") -> None:
+    draw: makes each picture, uint8 RGB, at the moment it is sent; None: noise.
+    """
+
+    def __init__(self, mode: str = "play", draw: Callable[[], np.ndarray] | None = None, fps: float = FPS) -> None:
         self.mode = mode
+        self._draw = draw or self._noise
+        self._frame_s = 1 / fps
         camera = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,10 +75,12 @@ class NetworkCamera:
                 jpeg = jpeg if self.mode == "freeze" else self._picture()
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 request.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(1 / FPS)
+                time.sleep(self._frame_s)
         except OSError:
             return  # the client has gone
 
     def _picture(self) -> bytes:
-        picture = self._rng.integers(0, 255, (96, 128, 3), np.uint8)
-        return cv2.imencode(".jpg", picture)[1].tobytes()
+        return cv2.imencode(".jpg", self._draw()[:, :, ::-1])[1].tobytes()
+
+    def _noise(self) -> np.ndarray:
+        return self._rng.integers(0, 255, (96, 128, 3), np.uint8)

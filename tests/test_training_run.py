@@ -254,6 +254,7 @@ def test_the_written_flags_start_the_same_run(dance_run: Path) -> None:
         (["--learning_rate", "fast"], "--learning_rate"),
         (["--config", "no_such_experiment"], "overfit"),
         (["--devices", "3"], "--batch_size 2"),
+        (["--precision", "16-mixed", "--accelerator", "mps"], "--accelerator"),
     ],
     ids=lambda w: " ".join(w) if isinstance(w, list) else None,
 )

@@ -1,7 +1,7 @@
 """What a training run is asked to do: flags, experiments in YAML, and the ModelSpec they describe.
 
-In: a command line. Out: a checked argparse.Namespace and, given channels and styles, a ModelSpec. Imports no torch, so
-that `--help` and a mistyped flag are answered at once. Knows no data and no loop.
+In: a command line. Out: a checked argparse.Namespace and, given channels and styles, a ModelSpec. Knows no data, no
+network and no loop.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{message} (training/train.py --help lists every flag)\n")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults beside the flags that have one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 class _InsteadOf(argparse.Action):
@@ -76,8 +83,9 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     """Every flag of training/train.py, in groups; the origin's names where it had them."""
     parser = _Parser(
         prog="training/train.py",
+        usage="training/train.py (--dataset DATA | --config NAME | --instrument theremin) [flags]",
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     switch = argparse.BooleanOptionalAction

@@ -31,6 +31,7 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from tqdm import tqdm
 
@@ -270,6 +271,9 @@ def open_checkpoint(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         return {**saved, "spec": saved["spec"], "arguments": saved["arguments"]}
+    except MisconfigurationException as error:
+        print(f"{' '.join(str(error).split())} (--accelerator, --precision, --devices)", file=sys.stderr)
+        return 2
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # a truncated zip, a pickle of something else: torch raises all kinds
@@ -477,6 +481,9 @@ def main(argv: list[str] | None = None) -> int:
         # One that a loader's process met arrives with its traceback, the message last.
         line = str(error).strip().splitlines()[-1]
         print(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: "), file=sys.stderr)
+        return 2
+    except MisconfigurationException as error:
+        print(f"{' '.join(str(error).split())} (--accelerator, --precision, --devices)", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename or args.out}: {error.strerror}; then go on with --resume", file=sys.stderr)

@@ -99,6 +99,13 @@ def test_loudness_is_the_theremins() -> None:
     assert np.abs(found - controls[:, 1])[8:-8].max() < 0.03
 
 
+def test_music_as_loud_as_it_is_sold_is_within_range() -> None:
+    sine = (0.7 * np.sin(np.arange(RATE) * 0.1)).astype(np.float32)
+    found = describe(sine, RATE)[8:-8, COLUMN["loudness"]]
+    assert found == pytest.approx(np.sqrt(0.7 / np.sqrt(2) / procedural.LEVEL), abs=0.03)
+    assert found.max() < descriptors.CHANNELS[COLUMN["loudness"]].maximum
+
+
 def test_brightness_counts_octaves_of_the_spectral_centroid() -> None:
     t = np.arange(RATE) / RATE
     found = [

@@ -17,7 +17,7 @@ from training.procedural import LEVEL
 CHANNELS: tuple[Channel, ...] = (
     Channel("pitch", "MIDI note", 33.0, 93.0, 69.0),  # A1 to A6, held through what has none
     Channel("voicing", "0..1", 0.0, 1.0, 0.0),  # 0 noise or silence .. 1 perfectly periodic
-    Channel("loudness", "0..1", 0.0, 1.0, 0.0),  # the theremin's: 1 is an RMS of -12 dBFS, 0.1 one of -52
+    Channel("loudness", "0..1.5", 0.0, 1.5, 0.0),  # the theremin's: 1 is an RMS of -12 dBFS, 0.1 one of -52, 1.5 of -5
     Channel("brightness", "0..1", 0.0, 1.0, 0.5),  # spectral centroid, 100 Hz .. 10 kHz in octaves
     Channel("onset", "0..1", 0.0, 1.0, 0.0),  # how much the spectrum rises: 1 is a hit out of silence
 )

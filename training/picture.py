@@ -81,12 +81,12 @@ def _features(corpus: Corpus, channels: np.ndarray, names: list[str], ax: Axes, 
 
 
 def _curves(corpus: Corpus, channels: np.ndarray, names: list[str], ax: Axes, clip: Clip) -> None:
-    """Sound descriptors, or the controls of procedural sound; pitch on its own scale, where it is heard."""
+    """Sound descriptors, or the controls of procedural sound, each over its range; pitch where it is heard."""
     time_s = np.arange(len(channels)) * (HOP / corpus.sample_rate)
     track = "controls" if "controls" in clip.tracks else "descriptors"
     for channel in corpus.tracks[track]:
         if channel.name != "pitch":
-            ax.plot(time_s, channels[:, names.index(channel.name)], linewidth=0.9, label=channel.name)
+            ax.plot(time_s, channels[:, names.index(channel.name)] / channel.maximum, linewidth=0.9, label=channel.name)
     ax.set_ylim(0, 1)
     ax.margins(x=0)
     notes = ax.twinx()

@@ -71,8 +71,8 @@ _HOP = (
     *("life_s", "hop", "began_s"),
     # The pose it was made from: its sequence number, and when it was captured (NaN: none).
     *("pose", "capture_s"),
-    # Its place in the ring, at the device's rate.
-    *("first_sample", "samples"),
+    # Its place in the ring, at the device's rate; number of the model that sounds or comes in.
+    *("first_sample", "samples", "sounding"),
     # How many of the sources and channels there are (of the model that sounds, of one that leaves); all controls.
     *("source_count", "channel_count", "leaving_count", *_STEERED),
 )
@@ -369,7 +369,7 @@ class HopLog:
         self._vectors = [row[name][0] for name in ("sources", "channels", "leaving")]
 
     def add(self, head: tuple[float, ...], controls: Controls, *vectors: Float32) -> None:
-        """Synthesis only. head: HOP_ROW's fields up to samples; vectors: its sources, channels and leaving, float32."""
+        """Synthesis only. head: HOP_ROW's fields up to sounding; vectors: its sources, channels, leaving, float32."""
         counts = [len(vector) for vector in vectors]
         self._head[:] = (*head, *counts, *(getattr(controls, name) for name in _STEERED))
         for place, vector, count in zip(self._vectors, vectors, counts, strict=True):
@@ -705,6 +705,14 @@ class AudioRing:
         Due: the ring holds less than the callbacks of the next lead_s seconds will take.
         """
         return self._native.wait_due(lead_s, timeout_s)
+
+    def seek(self, sample: int) -> None:
+        """Replay only, nobody else being there: all before this sample was written and played."""
+        self._native.seek(sample)
+
+    def set_target(self, fill: int) -> None:
+        """Replay only: `target`, which is otherwise set by `wait_due`."""
+        self._native.set_target(fill)
 
     @property
     def written(self) -> int:

@@ -30,10 +30,12 @@ from livemove.contracts import Action, Bulletin, Controls, LivemoveError
 from livemove.control.config import ControlConfig
 from livemove.control.steering import steer
 from livemove.exchange import Life, Segment, State, now_s, percentile_ms
+from livemove.features import FEATURES
 from livemove.monitor.config import MonitorConfig
 from livemove.playback.config import PlaybackConfig
-from livemove.playback.recorder import Recorder, check_writable
+from livemove.playback.recorder import Keeper, Recorder, TakeSettings, check_takes, check_writable
 from livemove.synthesis.config import SynthesisConfig
+from livemove.takefolder import TakenModel, model_sha256
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class SessionConfig:
     control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
     learn         Action that the first MIDI knob moved is to play; 0: none
     others        further models to switch to while playing, each with its mapping (None: its own)
+    record        a take from the first sample on
+    takes         folder in which takes are made, at any time
+    keep_s        how much is kept in memory, to be made a take after the fact
     duration_s    None: until a signal, or until a camera file without loop ends
     started_s     when the command started, on the clock of `exchange.now_s`; None: this process's own start
     """
@@ -71,6 +76,9 @@ class SessionConfig:
     block: int = 512
     samplerate: int | None = None
     output: Path | None = None
+    record: bool = False
+    takes: Path = Path()
+    keep_s: float = 300.0
     play: bool = True
     control: ControlConfig = field(default_factory=ControlConfig)
     learn: int = 0
@@ -105,6 +113,7 @@ class Status:
     nonfinite_samples: int = 0
     peak: float = 0.0
     rms: float = 0.0
+    recording: Path | None = None
     channels: dict[str, float] = field(default_factory=dict[str, float])
     restarts: dict[str, int] = field(default_factory=dict[str, int])
     notice: str | None = None
@@ -171,6 +180,8 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
     bundles = _load_set(config)
     if config.output is not None:
         check_writable(config.output)
+    if config.record:
+        check_takes(config.takes)
     segment = Segment.create()
     try:
         controls = Controls(
@@ -218,6 +229,24 @@ def process_start_s() -> float:
 _LOADED_S = now_s()
 
 
+def _take_settings(config: SessionConfig, bundles: list[Bundle]) -> TakeSettings:
+    mappings = (config.mapping, *(mapping for _, mapping in config.others))
+    return TakeSettings(
+        folder=config.takes,
+        models=tuple(
+            TakenModel(b.spec.name, str(b.path.resolve()), model_sha256(b.path), "", 0.0, b.spec.channel_names, "")
+            for b in bundles
+        ),
+        mappings=tuple(own or b.mapping_path for own, b in zip(mappings, bundles, strict=True)),
+        features=FEATURES,
+        model_rate=bundles[0].spec.sample_rate,
+        block=config.block,
+        seed=config.seed,
+        camera=config.camera,
+        keep_s=config.keep_s,
+    )
+
+
 class _Session:
     """The children of one run and what is known about them."""
 
@@ -246,6 +275,7 @@ class _Session:
         self.recent: deque[tuple[float, int, Any]] = deque()
         self.engine = ""
         self.recorder = Recorder(segment, config.output) if config.output else None
+        self.keeper = Keeper(segment, _take_settings(config, bundles))
         capture = CaptureConfig(
             camera=config.camera,
             loop=config.loop,
@@ -287,6 +317,9 @@ class _Session:
         """From the first child's start until it is time to stop."""
         for child in self.children.values():
             child.start()
+        self.keeper.start()
+        if self.config.record:
+            self.keeper.record_all()
         status_due_s = now_s()
         while not self.interrupted.is_set():
             self.segment.wait_asked(0.02)
@@ -295,6 +328,8 @@ class _Session:
             self._decide()
             if self.recorder and (trouble := self.recorder.trouble()):
                 self.notices.append(trouble)
+            if notice := self.keeper.notice():
+                self.notices.append(notice)
             now = now_s()
             if self.playing_s is None and all(c.life.state in RUNS for c in self.children.values()):
                 self._everything_runs(now)
@@ -319,6 +354,10 @@ class _Session:
             while (request := queue.take()) is not None:
                 if request.action is Action.STOP:
                     self.interrupted.set()
+                if request.action is Action.RECORD:
+                    self.keeper.record(request.amount != 0.0 if request.absolute else None)
+                if request.action is Action.SAVE_LAST:
+                    self.keeper.save_last()
                 styles = len(self.bundles[self.controls.model].spec.styles)
                 self.controls = steer(self.controls, request, styles, len(self.bundles))
                 self.segment.controls.write(self.controls)
@@ -347,6 +386,10 @@ class _Session:
             child.join(deadline_s)
         if self.recorder:
             self.recorder.stop()
+        self.keeper.stop()
+        while notice := self.keeper.notice():
+            self.notices.append(notice)
+            self._tell()
 
     def _tell(self) -> None:
         status = self._status()
@@ -391,6 +434,7 @@ class _Session:
             nonfinite_samples=segment.playback.nonfinite_samples,
             peak=segment.playback.peak,
             rms=segment.playback.rms,
+            recording=self.keeper.recording,
             channels=dict(zip(names, segment.synthesis.channels.tolist(), strict=False)),
             restarts=self._restarts(),
             notice=self.notices.popleft() if self.notices else None,

@@ -20,10 +20,10 @@ SETS = {
 }
 """What has a value."""
 
-SWITCHES = {"mute": Action.MUTE, "freeze": Action.FREEZE}
+SWITCHES = {"mute": Action.MUTE, "freeze": Action.FREEZE, "record": Action.RECORD}
 """What is on or off."""
 
-TRIGGERS = {"panic": Action.PANIC, "reload": Action.RELOAD}
+TRIGGERS = {"panic": Action.PANIC, "reload": Action.RELOAD, "save_last": Action.SAVE_LAST}
 """What happens once."""
 
 LEARNABLE = {**{name: action for name, action in SETS.items() if name != "gain_db"}, **SWITCHES, **TRIGGERS}

@@ -172,11 +172,10 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
         writer.write(ensemble.play(sources, controls), seen_s)
-        made = (life_s, hops, began_s, frame.sequence, seen_s, first, segment.ring.written - first)
         sounding, leaving = ensemble.played
-        segment.made.add(
-            made, controls, sources, sounding.channels[0], nothing if leaving is None else leaving.channels[0]
-        )
+        samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, voices.index(sounding))
+        segment.made.add(made, controls, sources, sounding.channels[0], left)
         hops += 1
         segment.synthesis.hop(now_s() - began_s, HOP, ensemble.channels)
         segment.synthesis.felt(features)

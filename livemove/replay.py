@@ -1,0 +1,271 @@
+"""A take played again, without camera and device: the same sound to the bit, or its movement through another model.
+
+In: a take and, if asked, another model. Out: a WAV and a ReplayReport. The same code as on stage does it all, engines,
+hand-over and callback; only what it met there comes from the take. Must not know devices, sessions or the terminal.
+"""
+
+# numpy's stubs need a newer Python than 3.10.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.bundle import Bundle, find_bundle, load_bundle
+from livemove.contracts import HOP, Controls, Float32, TakeError
+from livemove.exchange import Segment
+from livemove.features import FEATURES
+from livemove.mapping import Mapping
+from livemove.native._realtime import Output
+from livemove.playback.recorder import check_writable
+from livemove.synthesis import choose_engine
+from livemove.synthesis.process import HopWriter
+from livemove.synthesis.voices import Ensemble, Voice
+from livemove.takefolder import Sound, Take, load_take, model_sha256, pcm24
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """What a run of `livemove replay TAKE -o FILE` does. None: as the take has it."""
+
+    take: Path
+    output: Path
+    model: Path | None = None
+    engine: str | None = None
+    provider: str = "cpu"
+    mapping: Path | None = None
+
+
+class ReplayReport(TypedDict):
+    """What `replay --report FILE` writes. exact: made from all that the take knows; otherwise why_not says why, and the
+    movement was played. identical: the very samples of the take; otherwise differs_s says from when on."""
+
+    take: str
+    output: str
+    model: str
+    engine: str
+    seconds: float
+    sample_rate: int
+    exact: bool
+    why_not: str | None
+    identical: bool
+    differs_s: float | None
+    wall_s: float
+
+
+def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) -> ReplayReport:
+    """Play the take into config.output; on_progress gets seconds done and of all. Raises LivemoveError."""
+    began_s = time.perf_counter()
+    check_writable(config.output)
+    take = load_take(config.take)
+    try:
+        voices = _same_voices(take, config)
+        blocks, rate, why_not = again(take, voices), take.info.rate, None
+    except TakeError as error:
+        voices = [_other_voice(take, config)]
+        blocks, rate, why_not = movement(take, voices[0]), voices[0].spec.sample_rate, str(error)
+    played = take.sound()
+    done, differs = 0, None if rate == take.info.rate else 0
+    with contextlib.closing(Sound(config.output, rate)) as file, contextlib.closing(blocks):
+        for block in blocks:
+            pcm = pcm24(block)
+            file.write(pcm)
+            if differs is None:
+                wrong = np.flatnonzero((pcm != played[done : done + len(pcm)]).any(axis=1))
+                differs = done + int(wrong[0]) if len(wrong) else None
+            done += len(pcm)
+            on_progress(done / rate, take.seconds)
+    return ReplayReport(
+        take=str(config.take),
+        output=str(config.output),
+        model=voices[0].spec.name,
+        engine=voices[0].engine.name,
+        seconds=done / rate,
+        sample_rate=rate,
+        exact=why_not is None,
+        why_not=why_not,
+        identical=differs is None,
+        differs_s=None if differs is None else differs / rate,
+        wall_s=time.perf_counter() - began_s,
+    )
+
+
+# --- the same again -----------------------------------------------------------------------------------------
+
+
+class _Recorded(Mapping):
+    """Stands where a mapping was, and gives the channels that it gave."""
+
+    def __init__(self, channels: int) -> None:
+        self.outside = ()
+        self.now = np.zeros(channels, np.float32)
+
+    def reset(self) -> None:
+        """They come from the take."""
+
+    def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
+        """They were steered."""
+
+    def step(self, sources: Float32, dt_s: float) -> Float32:
+        return self.now
+
+
+def _same_voices(take: Take, config: ReplayConfig) -> list[Voice]:
+    """The models and engines that played. Raises TakeError saying why that cannot be."""
+    if config.mapping is not None:
+        raise TakeError("another mapping was asked for")
+    if not take.snapshots:
+        raise TakeError(f"{take.path} began before the engine told its state")
+    if take.info.rate != take.info.model_rate and take.snapshots[0].head["hop"] > 0:
+        raise TakeError(f"{take.path} began while its sound was resampled, which cannot be taken up in the middle")
+    voices: list[Voice] = []
+    for model in take.info.models:
+        folder = find_bundle(config.model or _found(model.path, model.name))
+        if model_sha256(folder) != model.sha256:
+            raise TakeError(f"{folder} is not the {model.name} that played")
+        if config.engine not in (None, "auto", model.engine):
+            raise TakeError(f"{model.engine} played, not {config.engine}")
+        voice = _voice(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping))
+        voice.mapping = _Recorded(len(voice.spec.channels))
+        voices.append(voice)
+    return voices
+
+
+def _found(path: str, name: str) -> str:
+    return path if Path(path).is_dir() else name
+
+
+def _mapping(take: Take, name: str) -> Path | None:
+    return take.path / name if name else None
+
+
+def _voice(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None) -> Voice:
+    def place(name: str) -> int:
+        """Of a source from outside that the take does not have: an empty one."""
+        outside = take.info.sources[len(FEATURES) :]
+        return outside.index(name) if name in outside else len(outside)
+
+    return Voice(bundle, choose_engine(engine, bundle, provider), mapping, take.info.seed, place)
+
+
+def again(take: Take, voices: Sequence[Voice]) -> Generator[Float32]:
+    """Float32 [frames] of every block of the take, from the same channels, controls and noise. Raises TakeError.
+
+    voices as `_same_voices` makes them.
+    """
+    segment = Segment.create()
+    try:
+        yield from _blocks(take, voices, segment)
+    finally:
+        segment.close()
+        segment.unlink()
+
+
+def _blocks(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[Float32]:
+    hops = _hops(take, voices, segment)
+    first, output = take.blocks[0], None
+    segment.ring.seek(int(take.hops["first_sample"][0]))
+    for i, block in enumerate(take.blocks):
+        while segment.ring.written < block["written"]:
+            if not next(hops, False):
+                raise TakeError(f"{take.path}: hops are missing: the end of the take is lost")
+            if i == 0 and segment.ring.written <= first["read"]:
+                segment.ring.seek(segment.ring.written)  # played before the take began
+        if output is None or block["fresh"]:
+            output = Output(segment.bytes, take.info.rate, 1, 0.0)
+            output.restore(take.blocks[i : i + 1].view(np.uint8))
+        segment.ring.set_target(int(block["target"]))
+        segment.controls.write(Controls(gain=float(block["gain_target"])))
+        if block["stop"]:
+            output.stop()
+        yield output.render(int(block["frames"]))[:, 0]
+
+
+def _hops(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[bool]:
+    """Each hop of the take goes into the ring."""
+    starts = {(each.head["life_s"], each.head["hop"]): each for each in take.snapshots}
+    sources = np.zeros(len(take.info.sources) + 1, np.float32)  # not looked at: the mappings are `_Recorded`
+    ensemble: Ensemble | None = None
+    writer: HopWriter | None = None
+    expected: tuple[float, float] | None = None
+    for row in take.hops:
+        here = (float(row["life_s"]), float(row["hop"]))
+        controls = controls_of(row)
+        if here in starts:
+            ensemble = Ensemble(voices, controls)
+            ensemble.set_state(starts[here].head, starts[here].arrays)
+            writer = HopWriter(segment.ring, take.info.model_rate, take.info.rate)
+        elif here != expected or ensemble is None or writer is None:
+            raise TakeError(f"{take.path}: a hop is missing at {row['began_s'] - take.info.clock_s:.2f} s")
+        expected = (here[0], here[1] + 1)
+        sounding = int(row["sounding"])
+        for i, voice in enumerate(voices):
+            assert isinstance(voice.mapping, _Recorded)
+            vector = row["channels"] if i == sounding else row["leaving"]
+            voice.mapping.now[:] = vector[: len(voice.mapping.now)]
+        out = ensemble.play(sources, controls)
+        if row["samples"] or take.info.rate != take.info.model_rate:
+            writer.write(out, math.nan)
+        yield True
+
+
+def controls_of(row: np.void) -> Controls:
+    """The controls of a hop; those that livemove did not have then are at rest."""
+    have = row.dtype.names or ()
+    values: dict[str, Any] = {
+        f.name: type(f.default)(row[f.name]) for f in dataclasses.fields(Controls) if f.name in have
+    }
+    return Controls(**values)
+
+
+# --- the movement -------------------------------------------------------------------------------------------
+
+
+def _other_voice(take: Take, config: ReplayConfig) -> Voice:
+    model = take.info.models[0]
+    bundle = load_bundle(config.model or _found(model.path, model.name))
+    mapping = config.mapping or (_mapping(take, model.mapping) if config.model is None else None)
+    return _voice(take, bundle, config.engine or "auto", config.provider, mapping)
+
+
+def movement(take: Take, voice: Voice) -> Generator[Float32]:
+    """Float32 [HOP] at a time, as long as the take: what the body and the hands at the controls did, to this model."""
+    segment = Segment.create()
+    try:
+        yield from _moved(take, voice, segment)
+    finally:
+        segment.close()
+        segment.unlink()
+
+
+def _moved(take: Take, voice: Voice, segment: Segment) -> Generator[Float32]:
+    if not len(take.hops):
+        raise TakeError(f"{take.path}: this take holds no movement")
+    rate = voice.spec.sample_rate
+    times: npt.NDArray[np.float64] = take.hops["began_s"] - take.info.clock_s
+    hops = math.ceil(take.seconds * rate / HOP)
+    fade = math.ceil(0.011 * rate / HOP)
+    output = Output(segment.bytes, rate, 1, 0.0)
+    ensemble: Ensemble | None = None
+    for hop in range(hops):
+        row: np.void = take.hops[max(int(np.searchsorted(times, hop * HOP / rate, side="right")) - 1, 0)]
+        controls = dataclasses.replace(controls_of(row), model=0)
+        sources = np.append(row["sources"], np.float32(np.nan)).astype(np.float32)
+        if ensemble is None:
+            ensemble = Ensemble([voice], controls)
+            voice.enter(sources, controls)
+        segment.controls.write(controls)
+        segment.ring.write(ensemble.play(sources, controls))
+        if hop >= hops - fade:
+            output.stop()
+        yield output.render(HOP)[:, 0]

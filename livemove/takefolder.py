@@ -1,0 +1,383 @@
+"""A take on disk: the sound of a performance, and all it was made from, on one clock; readable after a kill -9.
+
+In: sound, rows and engine states, as they come. Out: a folder of WAV, NumPy arrays and one TOML. Knows no process, no
+shared memory and no engine: the rows bring their own field names.
+
+    take-20260131-203000/
+      take.toml       what played: models with their sha256 and engines, rates, clock, names of sources and channels
+      take.wav        24 bits, mono, exactly what came out; take-002.wav ... where one file would pass 4 GB
+      blocks.npy      one row per call of the sound card: when, how many samples, gain, what the ring held
+      hops.npy        one row per hop of the model: when, sources, channels, controls
+      poses.npy       one row per person and camera frame: when, landmarks
+      state-001.npz   the engine before a hop (`head` says which), so that the same sound can be made again
+      mapping.toml    as it was when the take began; mapping-002.toml ... for further models
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+import tomli_w
+
+from livemove.contracts import Float32, OutputError, PoseFrame, TakeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
+
+FORMAT = 1
+INDEX = "take.toml"
+
+WAV_BYTES = 4_000_000_000
+"""A WAV counts its bytes in 32 bits: the next file begins before that."""
+
+Rows = npt.NDArray[np.void]
+"""Structured array; its fields say what is in it."""
+
+Pcm = npt.NDArray[np.uint8]
+"""uint8 [samples, 3]: 24-bit little-endian."""
+
+
+@dataclass(frozen=True)
+class TakenModel:
+    """A model that could be played: sha256 is its model.json's, which names all its other files' own.
+
+    realtime: how fast its engine was, in multiples of real time. mapping: file in the take; "": the model has none.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    engine: str
+    realtime: float
+    channels: tuple[str, ...]
+    mapping: str
+
+
+@dataclass(frozen=True)
+class TakeInfo:
+    """take.toml. started: local time; clock_s: the same moment on the clock of all rows; rate: of the sound, in Hz."""
+
+    livemove: str
+    started: datetime
+    clock_s: float
+    rate: int
+    model_rate: int
+    block: int
+    seed: int
+    camera: str
+    sources: tuple[str, ...]
+    models: tuple[TakenModel, ...]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the engines were before a hop. head: which life, hop and model, and their noise; arrays: an EngineState."""
+
+    head: dict[str, Any]
+    arrays: dict[str, npt.NDArray[Any]]
+
+
+def pcm24(samples: Float32) -> Pcm:
+    """uint8 [n, 3] from float32 [n]: rounded to the nearest of 2^24 steps, clipped at full scale."""
+    steps = np.clip(np.rint(samples.astype(np.float64) * 2**23), -(2**23), 2**23 - 1).astype("<i4")
+    return steps.view(np.uint8).reshape(-1, 4)[:, :3]
+
+
+def samples24(pcm: Pcm) -> Float32:
+    """float32 [n] in -1..1 from uint8 [n, 3]."""
+    wide = np.zeros((len(pcm), 4), np.uint8)
+    wide[:, 1:] = pcm
+    return (wide.reshape(-1).view("<i4") / 2**31).astype(np.float32)
+
+
+# --- writing ------------------------------------------------------------------------------------------------
+
+
+class Sound:
+    """A 24-bit mono WAV that is whole after every write; further files NAME-002.wav ... before one is too long."""
+
+    def __init__(self, path: Path, rate: int, limit_bytes: int = WAV_BYTES) -> None:
+        self._path = path
+        self._rate = rate
+        self._limit = limit_bytes // 3
+        self._count = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._count += 1
+        path = part(self._path, self._count)
+        try:
+            self._file: BinaryIO = path.open("wb")
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+        self._wave = wave.open(self._file, "wb")  # noqa: SIM115  (closed by close)
+        self._wave.setparams((1, 3, self._rate, 0, "NONE", ""))
+        self._room = self._limit
+        self._put(np.zeros((0, 3), np.uint8))
+
+    def write(self, pcm: Pcm) -> None:
+        """Raises OSError; what was written before stays."""
+        while len(pcm) > self._room:
+            self._put(pcm[: self._room])
+            pcm = pcm[self._room :]
+            self.close()
+            self._open()
+        self._put(pcm)
+
+    def _put(self, pcm: Pcm) -> None:
+        self._wave.writeframes(pcm.tobytes())  # says in the header how long it is now
+        self._file.flush()
+        self._room -= len(pcm)
+
+    def close(self) -> None:
+        """Raises OSError."""
+        try:
+            self._wave.close()
+        finally:
+            self._file.close()
+
+
+def part(path: Path, number: int) -> Path:
+    """name.ext, name-002.ext, name-003.ext ..."""
+    return path if number == 1 else path.with_name(f"{path.stem}-{number:03d}{path.suffix}")
+
+
+class Table:
+    """Rows appended to an .npy file, whose header NumPy leaves room in for just that."""
+
+    def __init__(self, path: Path, row: np.dtype[Any]) -> None:
+        self._row = row
+        self._count = 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def _write_header(self) -> None:
+        descr = np.lib.format.dtype_to_descr(self._row)
+        header: dict[str, Any] = {"descr": descr, "fortran_order": False, "shape": (self._count,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def write(self, rows: Rows) -> None:
+        """Raises OSError; what was written before stays."""
+        if not len(rows):
+            return
+        self._file.write(rows.tobytes())
+        self._file.flush()
+        self._count += len(rows)
+        self._file.seek(0)
+        self._write_header()
+        self._file.seek(0, os.SEEK_END)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Raises OSError."""
+        self._file.close()
+
+
+def make_folder(takes: Path, started: datetime) -> Path:
+    """takes/take-YYYYMMDD-HHMMSS, made now; of two in one second the later gets -2. Raises OutputError."""
+    name = f"take-{started:%Y%m%d-%H%M%S}"
+    for number in range(1, 100):
+        folder = takes / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be made: {error.strerror}; choose another folder with --takes"
+            ) from error
+        return folder
+    raise OutputError(f"{takes} holds a hundred takes of this second: clear it up")
+
+
+class TakeWriter:
+    """A take while it is written; everything that was given is on disk when the method returns."""
+
+    def __init__(self, folder: Path, info: TakeInfo, mappings: dict[str, str], wav_bytes: int = WAV_BYTES) -> None:
+        """mappings: file name -> text. Raises OutputError."""
+        self.folder = folder
+        try:
+            (folder / INDEX).write_text(_index(info), encoding="utf-8")
+            for name, text in mappings.items():
+                (folder / name).write_text(text, encoding="utf-8")
+            self._sound = Sound(folder / "take.wav", info.rate, wav_bytes)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written: {error.strerror}; choose another folder") from error
+        self._tables: dict[str, Table] = {}
+        self._states = 0
+
+    def sound(self, pcm: Pcm) -> None:
+        """Raises OSError, as all that follow."""
+        self._sound.write(pcm)
+
+    def rows(self, name: str, rows: Rows) -> None:
+        """Append to name.npy; a table keeps the fields of its first rows."""
+        if name not in self._tables:
+            self._tables[name] = Table(self.folder / f"{name}.npy", rows.dtype)
+        self._tables[name].write(rows)
+
+    def state(self, snapshot: Snapshot) -> None:
+        """Whole or not at all."""
+        self._states += 1
+        path = self.folder / f"state-{self._states:03d}.npz"
+        partial = path.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, head=np.array(json.dumps(snapshot.head)), **snapshot.arrays)
+        os.replace(partial, path)
+
+    def close(self) -> None:
+        """Raises OSError, after having closed all it can."""
+        with contextlib.ExitStack() as stack:
+            for each in (self._sound, *self._tables.values()):
+                stack.callback(each.close)
+
+
+def _index(info: TakeInfo) -> str:
+    return tomli_w.dumps(dataclasses.asdict(info))
+
+
+# --- reading ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Take:
+    """A take as read: as much as all its parts hold. blocks, hops, poses: rows, in the order of time."""
+
+    path: Path
+    info: TakeInfo
+    blocks: Rows
+    hops: Rows
+    poses: Rows
+    snapshots: tuple[Snapshot, ...]
+
+    @property
+    def samples(self) -> int:
+        """Of the sound, at info.rate."""
+        return int(self.blocks["frames"].sum())
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.info.rate
+
+    def sound(self) -> Pcm:
+        """uint8 [samples, 3]: what came out, to the bit."""
+        pieces: list[Pcm] = []
+        for path in _parts(self.path / "take.wav"):
+            with wave.open(str(path), "rb") as file:
+                pieces.append(np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, 3))
+        return np.concatenate(pieces)[: self.samples]
+
+    def frames(self) -> Iterator[PoseFrame]:
+        """The pose frames, in order, each with the people that were seen."""
+        frame: PoseFrame | None = None
+        for row in self.poses:
+            if frame is None or frame.sequence != int(row["sequence"]) or frame.capture_s != float(row["capture_s"]):
+                if frame is not None:
+                    yield frame
+                frame = PoseFrame(float(row["capture_s"]), int(row["sequence"]), int(row["people"]))
+            person = int(row["person"])
+            frame.image[person] = row["image"]
+            frame.world[person] = row["world"]
+            frame.visibility[person] = row["visibility"]
+        if frame is not None:
+            yield frame
+
+
+def model_sha256(folder: Path) -> str:
+    """Of a model's model.json. Raises OSError."""
+    return hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
+
+
+def is_take(path: Path) -> bool:
+    return (path / INDEX).is_file()
+
+
+def load_take(path: Path) -> Take:
+    """Read a take, one that was never finished too. Raises TakeError."""
+    info = _read_index(path / INDEX)
+    blocks, hops, poses = (_read_table(path / f"{name}.npy") for name in ("blocks", "hops", "poses"))
+    if not len(blocks):
+        raise TakeError(f"{path}: this take holds no sound")
+    try:
+        frames = sum(_frames(file) for file in _parts(path / "take.wav"))
+    except (OSError, EOFError, wave.Error) as error:
+        raise TakeError(f"{path / 'take.wav'}: cannot be read: {error}") from error
+    whole = int(np.searchsorted(np.cumsum(blocks["frames"]), frames, side="right"))
+    return Take(path, info, blocks[:whole], hops, poses, tuple(_read_states(path)))
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    number = 1
+    while (each := part(path, number)).exists():
+        yield each
+        number += 1
+
+
+def _frames(path: Path) -> int:
+    with wave.open(str(path), "rb") as file:
+        return file.getnframes()
+
+
+def _read_index(path: Path) -> TakeInfo:
+    try:
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TakeError(f"{path.parent}: no {INDEX} in there, so it is no take") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TakeError(f"{path}: cannot be read: {error}") from error
+    if document.get("format") != FORMAT:
+        raise TakeError(f"{path}: format {document.get('format')!r}; this livemove reads format {FORMAT}")
+    try:
+        for entry in (document, *document["models"]):
+            entry.update({name: tuple(value) for name, value in entry.items() if isinstance(value, list)})
+        document["models"] = tuple(TakenModel(**model) for model in document["models"])
+        return TakeInfo(**document)
+    except (KeyError, TypeError) as error:
+        raise TakeError(f"{path}: an entry is missing or unknown: {error}") from error
+
+
+def _read_table(path: Path) -> Rows:
+    """All whole rows, those too that came after the header was last written."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version != (1, 0):
+                raise ValueError(f"version {version}")
+            _, _, row = np.lib.format.read_array_header_1_0(file)
+            content = file.read()
+    except (OSError, ValueError) as error:
+        raise TakeError(f"{path}: cannot be read: {error}") from error
+    return cast(Rows, np.frombuffer(content[: len(content) // row.itemsize * row.itemsize], row))
+
+
+def _read_states(path: Path) -> Iterator[Snapshot]:
+    for each in sorted(path.glob("state-*.npz")):
+        yield _read_state(each)
+
+
+def _read_state(path: Path) -> Snapshot:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
+        return Snapshot(json.loads(str(arrays.pop("head"))), arrays)
+    except (OSError, ValueError, KeyError) as error:
+        raise TakeError(f"{path}: cannot be read: {error}") from error

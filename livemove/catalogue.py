@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from livemove import bench
-from livemove.bundle import list_bundles, load_bundle
-from livemove.contracts import BundleError, EngineError, LivemoveError, weight_shapes
+from livemove.bundle import find_bundle, list_bundles, load_bundle
+from livemove.contracts import BundleError, Controls, EngineError, LivemoveError, weight_shapes
+from livemove.control.presets import Preset
 from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
 
 
@@ -70,6 +71,28 @@ def style_index(style: str | None, model: Path) -> int:
     if style.isdecimal() and int(style) < max(len(names), 1):
         return int(style)
     raise LivemoveError(f"--style {style}: {model.name} has {', '.join(names) or 'no styles'}")
+
+
+def model_name(folder: Path) -> str:
+    """What `find_bundle` finds that folder by, the shorter the better."""
+    return folder.name if folder in list_bundles() else str(folder.resolve())
+
+
+def repertoire(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path | None]], tuple[Controls, ...]]:
+    """Every model the presets need, each once with its mapping, and what each preset sets. Raises LivemoveError."""
+    loaded: list[tuple[Path, Path | None]] = []
+    controls: list[Controls] = []
+    for preset in presets:
+        folder = find_bundle(preset.model)
+        voice = (folder, Path(preset.mapping) if preset.mapping else None)
+        if voice not in loaded:
+            loaded.append(voice)
+        try:
+            style = style_index(preset.style or None, folder)
+        except LivemoveError as error:
+            raise LivemoveError(f"preset {preset.name}: {error}") from error
+        controls.append(preset.controls(loaded.index(voice), style))
+    return loaded, tuple(controls)
 
 
 def models_to_measure(names: Sequence[str]) -> list[bench.Model]:

@@ -1,4 +1,4 @@
-"""The command line: livemove perform | record | render | devices | models | bench | doctor.
+"""The command line: livemove perform | record | render | devices | models | presets | bench | doctor.
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 The only file that prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -227,6 +227,16 @@ def _console() -> Console:
     "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
 )
 @click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")
+@click.option(
+    "--preset",
+    "-p",
+    "preset_names",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
+)
+@click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
+@click.option("--muted", is_flag=True, help="Begin in silence.")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
 @click.option(
@@ -236,19 +246,19 @@ def _console() -> Console:
 )
 @_model_option(several=True)
 @_instrument_options
+@click.pass_context
 def perform(
+    context: click.Context,
     report: Path | None,
     models: tuple[str, ...],
     style: str | None,
     duration: float | None,
     look_ahead: float,
     monitor: bool | None,
-    osc: str | None,
-    osc_out: str | None,
-    midi: str | None,
-    midi_out: str | None,
     learn: str | None,
     mapping: Path | None,
+    preset_names: tuple[str, ...],
+    save: str | None,
     **options: Any,
 ) -> None:
     """Play live: camera, pose, network, sound card. Ctrl-C ends it, or Q twice in the window.
@@ -267,45 +277,87 @@ def perform(
     livemove perform --no-monitor                        without the window (in it, ? shows the keys)
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
+    livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
+    livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
     from livemove.bundle import find_bundle
-    from livemove.catalogue import style_index
-    from livemove.contracts import CameraError, DeviceError
-    from livemove.control.config import ControlConfig, address, learnt_file
+    from livemove.catalogue import model_name, repertoire, style_index
+    from livemove.contracts import CameraError, ControlError, DeviceError
+    from livemove.control.config import ControlConfig, address
+    from livemove.control.kept import learnt_file
+    from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
     from livemove.control.vocabulary import learnable
     from livemove.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
     from livemove.session import SessionConfig, run_session
 
     _check_report(report)
-    folder, *others = [find_bundle(model) for model in models]
+    if save is not None:
+        check_name(save)
+    presets = set_list(preset_names)
+    if presets:
+        if _given(context, "models") or _given(context, "mapping"):
+            raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
+        voices, controls = repertoire(presets)
+        first = presets[0]
+        chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
+        chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
+        options.update({key: value for key, value in chosen.items() if not _given(context, key)})
+        if not _given(context, "look_ahead"):
+            look_ahead = first.look_ahead_ms
+    else:
+        voices, controls = [(find_bundle(model), mapping) for model in models], ()
+    (folder, mapping), *others = voices
+    osc, osc_out = options.pop("osc"), options.pop("osc_out")
     config = SessionConfig(
         model=folder,
         mapping=mapping,
-        others=tuple((other, mapping) for other in others),
+        others=tuple(others),
+        presets=controls,
         control=ControlConfig(
             osc=address(osc) if osc else None,
             osc_out=address(osc_out) if osc_out else None,
-            midi=midi,
-            midi_out=midi_out,
+            midi=options.pop("midi"),
+            midi_out=options.pop("midi_out"),
             learnt=learnt_file(),
+            presets=tuple(preset.name for preset in presets),
         ),
         learn=learnable(learn) if learn else 0,
-        style=style_index(style, folder),
+        style=controls[0].style if controls and style is None else style_index(style, folder),
         lookahead_s=look_ahead / 1000,
         duration_s=duration,
         monitor=has_display() if monitor is None else monitor,
         **options,
     )
+    seen: list[Status] = []
+
+    def remember(status: Status) -> None:
+        seen[:] = [status]
+        on_status(status)
+
     try:
         _have_pose_model(config.camera, config.pose, config.pose_model)
         with _status_display(folder.name) as on_status:
-            result = run_session(config, on_status)
+            result = run_session(config, remember)
     except (CameraError, DeviceError) as error:
         raise _Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
     _write_report(report, result)
     for line in wording.farewell(result, config.output):
         click.echo(line, err=True)
+    if save is not None:
+        last, control = seen[0].controls, config.control
+        played, its_mapping = voices[last.model]
+        devices = Devices(
+            config.camera, config.mirror, config.device, config.block, config.samplerate, osc, osc_out, control.midi,
+            control.midi_out,
+        )  # fmt: skip
+        kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
+        click.echo(f"kept: {kept}", err=True)
+
+
+def _given(context: click.Context, name: str) -> bool:
+    """Whether somebody typed that option."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 @contextlib.contextmanager
@@ -614,6 +666,29 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
         _print_json(rows)
         return
     _print_table(wording.models(rows))
+
+
+@main.command()
+@_json_option
+def presets(as_json: bool) -> None:
+    """List presets and set lists: `livemove perform --preset NAME` plays one, `--save NAME` keeps one.
+
+    A preset is a TOML file; a file with `presets = ["soft", "loud"]` is a set list.
+
+    \b
+    livemove presets
+    livemove presets --json
+    """
+    from livemove.control.kept import presets_folder
+    from livemove.control.presets import describe, preset_files
+
+    found = [describe(path) for path in preset_files()]
+    if as_json:
+        _print_json(found)
+    elif found:
+        _print_table(wording.presets(found))
+    else:
+        click.echo(f"no presets in {presets_folder()} yet: livemove perform --save NAME")
 
 
 # --- how fast? ----------------------------------------------------------------------------------------------

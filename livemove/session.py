@@ -48,6 +48,8 @@ class SessionConfig:
     output        WAV of what is played; with output and device None, the sound goes to the default device too if there
                   is one, and to the file alone if there is none or play is False
     control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
+    muted         begins in silence
+    presets       what each of the set list sets; control.presets are their names
     learn         Action that the first MIDI knob moved is to play; 0: none
     others        further models to switch to while playing, each with its mapping (None: its own)
     record        a take from the first sample on
@@ -82,6 +84,8 @@ class SessionConfig:
     play: bool = True
     control: ControlConfig = field(default_factory=ControlConfig)
     learn: int = 0
+    muted: bool = False
+    presets: tuple[Controls, ...] = ()
     duration_s: float | None = None
     monitor: bool = True
     started_s: float | None = None
@@ -115,6 +119,7 @@ class Status:
     rms: float = 0.0
     recording: Path | None = None
     channels: dict[str, float] = field(default_factory=dict[str, float])
+    controls: Controls = field(default_factory=Controls)
     restarts: dict[str, int] = field(default_factory=dict[str, int])
     notice: str | None = None
 
@@ -184,10 +189,7 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
         check_takes(config.takes)
     segment = Segment.create()
     try:
-        controls = Controls(
-            config.gain, config.temperature, config.style, look_ahead_s=config.lookahead_s, learn=config.learn
-        )
-        segment.controls.write(controls)
+        segment.controls.write(_first_controls(config))
         with _stop_signals() as interrupted, _Log() as log:
             return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status))
     finally:
@@ -205,6 +207,15 @@ def _load_set(config: SessionConfig) -> list[Bundle]:
                 "models of one set need the same rate"
             )
     return [first, *others]
+
+
+def _first_controls(config: SessionConfig) -> Controls:
+    """Those of the first preset, if there is one, and what the configuration says itself."""
+    first = replace(config.presets[0], preset=1) if config.presets else Controls()
+    return replace(
+        first, gain=config.gain, temperature=config.temperature, style=config.style, mute=config.muted,
+        look_ahead_s=config.lookahead_s, learn=config.learn,
+    )  # fmt: skip
 
 
 def _play(session: _Session) -> Report:
@@ -359,8 +370,13 @@ class _Session:
                 if request.action is Action.SAVE_LAST:
                     self.keeper.save_last()
                 styles = len(self.bundles[self.controls.model].spec.styles)
-                self.controls = steer(self.controls, request, styles, len(self.bundles))
+                before = self.controls
+                self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
                 self.segment.controls.write(self.controls)
+                if self.controls.preset != before.preset:
+                    self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
+                elif self.controls.model != before.model:
+                    self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
@@ -436,6 +452,7 @@ class _Session:
             rms=segment.playback.rms,
             recording=self.keeper.recording,
             channels=dict(zip(names, segment.synthesis.channels.tolist(), strict=False)),
+            controls=self.controls,
             restarts=self._restarts(),
             notice=self.notices.popleft() if self.notices else None,
         )

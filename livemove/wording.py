@@ -152,6 +152,12 @@ def midi_ports(inputs: Sequence[str], outputs: Sequence[str]) -> Rows:
     return Rows(("MIDI port", "for"), rows or [("none", "")])
 
 
+def presets(found: Sequence[dict[str, Any]]) -> Rows:
+    """Presets and set lists, with what is wrong with those that cannot be played."""
+    rows = [(p["name"], p["plays"] or f"[red]{_plain(p['error'])}[/]", _plain(p["file"])) for p in found]
+    return Rows(("preset", "plays", "file"), rows)
+
+
 def models(found: Sequence[dict[str, Any]]) -> Rows:
     """Models, with what is wrong with those that cannot be loaded."""
     rows: list[tuple[str, ...]] = []

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-
 from livemove.contracts import Channel, ControlError
 
 LOCAL = "127.0.0.1"
@@ -45,12 +43,3 @@ def address(text: str) -> tuple[str, int]:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ControlError(f"{text!r} is no address: write a port, as in 9000, or host:port, as in 192.168.0.7:9000")
     return host.strip("[]") or LOCAL, int(port)
-
-
-def config_folder() -> Path:
-    """Where presets and what was learnt are kept."""
-    return platformdirs.user_config_path("livemove", appauthor=False)
-
-
-def learnt_file() -> Path:
-    return config_folder() / "midi.toml"

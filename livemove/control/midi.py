@@ -10,14 +10,13 @@ In and out: MIDI, through mido. Without mido everything else plays on. Knows no 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from livemove.contracts import Action, Channel, ControlError, Request
+from livemove.control.kept import write_whole
 from livemove.control.vocabulary import LEARNABLE, SWITCHES, TRIGGERS, Heard
 
 if sys.version_info >= (3, 11):
@@ -105,14 +104,7 @@ class Learnt:
         for kind in KINDS:
             bound = sorted((number, name) for (each, number), name in self.bindings.items() if each == kind)
             lines += [f"[{kind}]", *(f'{number} = "{name}"' for number, name in bound), ""]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write("\n".join(lines))
-            os.replace(draft, path)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        write_whole(path, "\n".join(lines))
 
 
 class Hands:

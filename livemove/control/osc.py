@@ -25,13 +25,10 @@ from collections.abc import Mapping, Sequence
 from pythonosc.osc_packet import OscPacket, ParseError
 
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Heard, learnable
+from livemove.control.vocabulary import FLATS, NOTES, SETS, SWITCHES, TRIGGERS, Heard, learnable
 from livemove.mapping import SCALES
 
 PREFIX = "/livemove/"
-
-NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
 
 BATCH = 50
 """Packets read at once that are all heard. Of more, the last of each address: a flood must not make us late."""

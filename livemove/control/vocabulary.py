@@ -30,6 +30,16 @@ LEARNABLE = {**{name: action for name, action in SETS.items() if name != "gain_d
 """What a knob, pad or pedal may be bound to."""
 
 
+NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
+
+
+def note_number(name: str) -> int:
+    """C..B -> 1..12, as Controls.root has it; 0 for what is no note."""
+    name = FLATS.get(name, name)
+    return NOTES.index(name) + 1 if name in NOTES else 0
+
+
 def learnable(name: str) -> Action:
     """What that name asks for. Raises ControlError naming those there are."""
     if name not in LEARNABLE:

@@ -1,0 +1,243 @@
+"""Presets: a model, its mapping, what is set and which devices, under a name, in TOML; set lists of them.
+
+In: files of the presets folder, or any file by its path. Out: Preset. Checks every entry, so that a show does not begin
+with half a preset. Knows no process and loads no model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from livemove.contracts import ControlError, Controls
+from livemove.control.kept import presets_folder, write_whole
+from livemove.control.steering import LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
+from livemove.control.vocabulary import NOTES, note_number
+from livemove.mapping import SCALES
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
+
+RANGES = {
+    "gain": (0.0, 10.0),
+    "temperature": TEMPERATURE,
+    "octave": OCTAVE,
+    "look_ahead_ms": LOOK_AHEAD_MS,
+    "block": (32, 8192),
+    "samplerate": (8000, 192000),
+}
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What is plugged in where; None: as the command line has it. Only the first preset of a show is asked."""
+
+    camera: str | None = None
+    mirror: bool | None = None
+    device: str | None = None
+    block: int | None = None
+    samplerate: int | None = None
+    osc: str | None = None
+    osc_out: str | None = None
+    midi: str | None = None
+    midi_out: str | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One sound, ready to be played.
+
+    model     a name from `livemove models`, or a folder
+    mapping   a mapping.toml, from the preset's own folder on; "" the model's own
+    style     name, or number from 0; "" the first
+    scale     one of mapping.SCALES; "" as the mapping says; root likewise, "C" .. "B"
+    muted     whether a show that begins with it begins in silence
+    """
+
+    name: str
+    model: str = "theremin"
+    mapping: str = ""
+    style: str = ""
+    gain: float = 1.0
+    temperature: float = 1.0
+    octave: int = 0
+    scale: str = ""
+    root: str = ""
+    look_ahead_ms: float = 0.0
+    muted: bool = False
+    devices: Devices = field(default_factory=Devices)
+
+    def controls(self, model: int, style: int) -> Controls:
+        """What it sets; model: its number among those that are loaded."""
+        return Controls(
+            gain=self.gain,
+            temperature=self.temperature,
+            style=style,
+            octave=self.octave,
+            scale=1 + list(SCALES).index(self.scale) if self.scale else 0,
+            root=note_number(self.root) if self.root else 0,
+            look_ahead_s=self.look_ahead_ms / 1e3,
+            model=model,
+        )
+
+
+def set_list(names: Sequence[str]) -> list[Preset]:
+    """The presets of those names, in order; a file with `presets = [...]` stands for those it lists.
+
+    Raises ControlError naming the file and the entry.
+    """
+    found: list[Preset] = []
+    for name in names:
+        path, document = _read(name)
+        if "presets" in document:
+            found += [_preset(*_read(each, path.parent)) for each in _listed(path, document)]
+        else:
+            found.append(_preset(path, document))
+    return found
+
+
+def preset_files() -> list[Path]:
+    """Presets and set lists that are kept, by name."""
+    return sorted(presets_folder().glob("*.toml"))
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """One of `preset_files`, for a list: name, and either what it plays or what is wrong with it."""
+    try:
+        _, document = _read(str(path))
+        if "presets" in document:
+            plays = " → ".join(preset.name for preset in set_list([str(path)]))
+        else:
+            plays = _preset(path, document).model
+    except ControlError as error:
+        return {"name": path.stem, "plays": None, "error": str(error), "file": str(path)}
+    return {"name": path.stem, "plays": plays, "error": None, "file": str(path)}
+
+
+def check_name(name: str) -> None:
+    """Raises ControlError for what cannot be a file's name on every system."""
+    if not name.replace("-", "").replace("_", "").replace(" ", "").isalnum():
+        raise ControlError(f"{name!r} is no name for a preset: use letters, digits, - and _")
+
+
+def from_controls(name: str, model: str, mapping: Path | None, controls: Controls, devices: Devices) -> Preset:
+    """What is set now, as a preset."""
+    return Preset(
+        name=name,
+        model=model,
+        mapping=str(mapping.resolve()) if mapping else "",
+        style=str(controls.style) if controls.style else "",
+        gain=round(controls.gain, 4),
+        temperature=round(controls.temperature, 4),
+        octave=controls.octave,
+        scale=list(SCALES)[controls.scale - 1] if controls.scale else "",
+        root=NOTES[controls.root - 1] if controls.root else "",
+        look_ahead_ms=round(1e3 * controls.look_ahead_s, 3),
+        devices=devices,
+    )
+
+
+def save_preset(preset: Preset) -> Path:
+    """Keep it under its name; one of that name stays as NAME.toml.bak. Raises ControlError."""
+    check_name(preset.name)
+    path = presets_folder() / f"{preset.name}.toml"
+    plain = {each.name: getattr(preset, each.name) for each in fields(Preset)[1:-1]}
+    default = {each.name: each.default for each in fields(Preset)[1:-1]}
+    lines = [_line(key, value) for key, value in plain.items() if key == "model" or value != default[key]]
+    devices = {each.name: getattr(preset.devices, each.name) for each in fields(Devices)}
+    there = [_line(key, value) for key, value in devices.items() if value is not None]
+    text = "\n".join([*lines, *(["", "[devices]", *there] if there else [])]) + "\n"
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise ControlError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def _line(key: str, value: object) -> str:
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"  # numbers, booleans and strings: the same in TOML
+
+
+def _read(name: str, beside: Path | None = None) -> tuple[Path, dict[str, Any]]:
+    """A preset's file and what is in it; beside: where a set list looks first."""
+    if name.endswith(".toml"):
+        path = Path(name)
+    else:
+        path = presets_folder() / f"{name}.toml"
+        if beside is not None and (beside / f"{name}.toml").exists():
+            path = beside / f"{name}.toml"
+    if not path.exists():
+        names = [each.stem for each in preset_files()]
+        there = f"there are: {', '.join(names)}" if names else "there is none yet: livemove perform --save NAME"
+        raise ControlError(f"no preset {name!r} in {path.parent}; {there}")
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ControlError(f"{path}: cannot be read: {error}") from error
+
+
+def _listed(path: Path, document: dict[str, Any]) -> list[str]:
+    """The names in a set list."""
+    names = document["presets"]
+    if set(document) != {"presets"}:
+        _fail(path, f"a set list has the entry presets and no other, not {sorted(set(document) - {'presets'})[0]!r}")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in cast("list[Any]", names)):
+        _fail(path, 'presets: expected names, as in presets = ["soft", "loud"]')
+    return cast("list[str]", names)
+
+
+def _preset(path: Path, document: dict[str, Any]) -> Preset:
+    if "presets" in document:
+        _fail(path, "a set list cannot be in a set list")
+    table = document.pop("devices", {})
+    if not isinstance(table, dict):
+        _fail(path, "devices: expected a table, [devices]")
+    values = _checked(path, "", document, Preset, ("name", "devices"))
+    devices = Devices(**_checked(path, "devices.", cast("dict[str, Any]", table), Devices, ()))
+    preset = Preset(name=path.stem, devices=devices, **values)
+    if preset.scale and preset.scale not in SCALES:
+        _fail(path, f"scale: unknown scale {preset.scale!r}{_near(preset.scale, list(SCALES))}")
+    if preset.root and note_number(preset.root) == 0:
+        _fail(path, f"root: unknown note {preset.root!r}{_near(preset.root, NOTES)}")
+    return preset
+
+
+def _checked(path: Path, where: str, table: dict[str, Any], kind: type[Any], but: tuple[str, ...]) -> dict[str, Any]:
+    """The entries of a table as the fields of that dataclass take them."""
+    known = {each.name: str(each.type) for each in fields(kind) if each.name not in but}
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            _fail(path, f"unknown entry {where + key!r}{_near(key, list(known))}")
+        wanted = known[key].removesuffix(" | None")
+        if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if key in ("osc", "osc_out", "camera", "device", "style") and type(value) is int:
+            value = str(value)
+        if type(value).__name__ != wanted:
+            kinds = {"str": "a text in quotes", "float": "a number", "int": "a whole number", "bool": "true or false"}
+            _fail(path, f"{where}{key}: {value!r} is not {kinds[wanted]}")
+        low, high = RANGES.get(key, (-math.inf, math.inf))
+        if key in RANGES and not low <= cast("float", value) <= high:  # also catches nan
+            _fail(path, f"{where}{key}: {value} is outside {low:g}..{high:g}")
+        found[key] = value
+    if found.get("mapping"):
+        found["mapping"] = str(path.parent / Path(found["mapping"]).expanduser())
+    return found
+
+
+def _fail(path: Path, problem: str) -> NoReturn:
+    raise ControlError(f"{path}: {problem}")
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    matches = difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(matches)}?" if matches else f"; there are: {', '.join(known)}"

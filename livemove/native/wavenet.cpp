@@ -360,11 +360,9 @@ private:
         }
     }
 
-    // The integers in the order of the products: [tile][`together` rows][column][together].
+    // The integers in the order of the products, [tile][`together` rows][column][together]; returns the end.
     template <class Integer>
-    const int8_t* lay_out(const std::vector<int>& whole, int rows, int columns, int together, int widest) {
-        Integer* to = arena_.take<Integer>(whole.size());
-        const int8_t* first = reinterpret_cast<const int8_t*>(to);
+    Integer* lay_out(const std::vector<int>& whole, int rows, int columns, int together, int widest, Integer* to) {
         tiles(columns, widest, [&](int column, int width) {
             for (int row = 0; row < rows; row += together) {
                 for (int c = column; c < column + width; ++c) {
@@ -374,7 +372,14 @@ private:
                 }
             }
         });
-        return first;
+        return to;
+    }
+
+    template <class Integer>
+    const int8_t* laid_out(const std::vector<int>& whole, int rows, int columns, int together, int widest) {
+        Integer* first = arena_.take<Integer>(whole.size());
+        lay_out(whole, rows, columns, together, widest, first);
+        return reinterpret_cast<const int8_t*>(first);
     }
 
     // What digits add for inputs whose one is kFixedStep, taken off a bias.
@@ -392,27 +397,30 @@ private:
         float* unit = arena_.take<float>(b.columns);
         const std::vector<int> whole = quantise(b, 127.0, 1e9, false, unit);
         take_off(bias, whole, unit, b);
-        return {lay_out<int8_t>(whole, b.rows, b.columns, isa_.digits ? 4 : 2, isa_.int_tile), unit, nullptr};
+        return {laid_out<int8_t>(whole, b.rows, b.columns, isa_.digits ? 4 : 2, isa_.int_tile), unit, nullptr};
     }
 
-    // int8 weights of rectified inputs, kGroup rows at a time.
-    std::vector<Fixed> pack_rectified(const float* w, int rows, int columns) {
-        std::vector<Fixed> groups;
-        for (int row = 0; row < rows; row += kGroup) {
-            const Block b{w + static_cast<size_t>(row) * columns, static_cast<size_t>(columns),
-                          std::min(kGroup, rows - row), columns};
-            float* unit = arena_.take<float>(columns);
-            const std::vector<int> whole = quantise(b, 127.0, 1e9, true, unit);
-            groups.push_back(
-                {lay_out<int8_t>(whole, b.rows, columns, isa_.digits ? 4 : 2, isa_.int_tile), unit, nullptr});
-        }
-        return groups;
+    // int8 weights of rectified inputs: in each tile group after group of kGroup rows, their units likewise.
+    Fixed pack_rectified(const float* w, int rows, int columns) {
+        const int groups = (rows + kGroup - 1) / kGroup;
+        float* unit = arena_.take<float>(static_cast<size_t>(groups) * columns);
+        int8_t* to = arena_.take<int8_t>(static_cast<size_t>(rows) * columns);
+        const Fixed fixed{to, unit, nullptr};
+        tiles(columns, isa_.int_tile, [&](int column, int width) {
+            for (int row = 0; row < rows; row += kGroup, unit += width) {
+                const Block b{w + static_cast<size_t>(row) * columns + column, static_cast<size_t>(columns),
+                              std::min(kGroup, rows - row), width};
+                to = lay_out(quantise(b, 127.0, 1e9, true, unit), b.rows, width, isa_.digits ? 4 : 2,
+                             width / isa_.lanes, to);
+            }
+        });
+        return fixed;
     }
 
     Fixed pack_int16(const Block& b, int widest) {
         float* unit = arena_.take<float>(b.columns);
         const std::vector<int> whole = quantise(b, 32767.0, 65535.0, false, unit);
-        return {lay_out<int16_t>(whole, b.rows, b.columns, 2, widest), unit, nullptr};
+        return {laid_out<int16_t>(whole, b.rows, b.columns, 2, widest), unit, nullptr};
     }
 
     // 12-bit weights; `bias`, of gate outputs only, is that of the product.
@@ -420,7 +428,7 @@ private:
         float* unit = arena_.take<float>(b.columns);
         // 2039 is 16 * 127 + 7: the upper eight bits hold it whichever sign the lower four have.
         const std::vector<int> whole = quantise(b, 2039.0, 65535.0, false, unit);
-        if (!isa_.digits) return {lay_out<int16_t>(whole, b.rows, b.columns, 2, isa_.int_tile), unit, nullptr};
+        if (!isa_.digits) return {laid_out<int16_t>(whole, b.rows, b.columns, 2, isa_.int_tile), unit, nullptr};
         size_t bytes = 0;
         std::vector<bool> is_signed(b.columns);
         tiles(b.columns, isa_.int_tile, [&](int column, int width) {
@@ -524,8 +532,7 @@ private:
         p.fixed = fixed;
         const In head_1 = tensor(tensors, "head.weight_1", s * a);
         if (fixed) {
-            head_1_ = pack_rectified(head_1.data(), si, n_.hidden);
-            p.fixed_head_1 = head_1_.data();
+            p.fixed_head_1 = pack_rectified(head_1.data(), si, n_.hidden);
         } else {
             p.head_1 = pack(head_1.data(), si, n_.hidden);
         }
@@ -543,8 +550,7 @@ private:
             }
         }
         if (fixed) {
-            head_2_ = pack_rectified(ordered.data(), n_.hidden, p.parameters_padded);
-            p.fixed_head_2 = head_2_.data();
+            p.fixed_head_2 = pack_rectified(ordered.data(), n_.hidden, p.parameters_padded);
         } else {
             p.head_2 = pack(ordered.data(), n_.hidden, p.parameters_padded);
         }
@@ -716,7 +722,6 @@ private:
     std::vector<int> dilations_;
     Arena arena_;
     std::vector<Layer> layers_;
-    std::vector<Fixed> head_1_, head_2_;
     Plan plan_{};
     const float *ranges_ = nullptr, *conditioner_ = nullptr, *conditioner_bias_ = nullptr, *styles_ = nullptr;
     const float *decode_ = nullptr, *scale_ = nullptr;

@@ -59,7 +59,7 @@ struct Plan {
     const float* input_bias;    // [R]
     const float* skip_bias;     // [S]
     const void* head_1;         // packed [S -> A]
-    const Fixed *fixed_head_1, *fixed_head_2;  // [groups of kGroup rows], instead of head_1 and head_2 in fixed point
+    Fixed fixed_head_1, fixed_head_2;  // instead of head_1 and head_2 in fixed point
     const float* head_bias_1;   // [A]
     const void* head_2;         // packed [A -> parameters_padded]; logistic columns reordered to [3, mixtures, bands]
     const float* head_bias_2;   // [parameters_padded]

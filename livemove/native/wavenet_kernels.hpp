@@ -603,14 +603,42 @@ inline void float_step(const Plan& plan, const float* h) {
                    plan.distribution);
 }
 
-// A rectified layer of the head in int8: every kGroup rows have units of their own.
-inline void head_fixed(const Fixed* group, float* x, int rows, int columns, const float* bias, const Plan& plan,
-                       float* y) {
-    const float step = to_rectified(x, rows, plan.input_fixed);
-    for (int i = 0; i < columns; i += LANES) v_store(y + i, v_load(bias + i));
-    for (int row = 0; row < rows; row += kGroup, ++group) {
+// A rectified layer of the head in int8: y = bias + relu(x) @ w. Every kGroup rows have units of their own, and lie
+// together within a tile, as their units do.
+template <int T>
+LM_INLINE void tile_head(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, float scale,
+                         const float* LM_RESTRICT bias, float* LM_RESTRICT y) {
+    V total[T];
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) total[i] = v_set(0.0f);
+    for (int row = 0; row < rows; row += kGroup) {
         const int count = rows - row < kGroup ? rows - row : kGroup;
-        product_int8(*group, fixed_row(plan.input_fixed, row), count, rows, columns, step, y);
+        V part[T];
+        sum_int8<T>(w, fixed_row(x, row), count, rows, part);
+        LM_UNROLL
+        for (int i = 0; i < T; ++i) total[i] = v_fma(v_load(unit + i * LANES), part[i], total[i]);
+        unit += T * LANES;
+        w += static_cast<size_t>(count) * T * LANES;
+    }
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) v_store(y + i * LANES, v_fma(v_set(scale), total[i], v_load(bias + i * LANES)));
+}
+
+inline void head_fixed(const Fixed& f, float* x, int rows, int columns, const float* bias, int16_t* fixed, float* y) {
+    const float scale = to_rectified(x, rows, fixed);
+    const int8_t* w = f.weights;
+    const int groups = (rows + kGroup - 1) / kGroup;
+    for (int at = 0; at < columns;) {
+        const int tile = next_tile((columns - at) / LANES, INT_TILE);
+        const float* unit = f.unit + static_cast<size_t>(at) * groups;
+        switch (tile) {
+            case 8: tile_head<8>(w, fixed, rows, unit, scale, bias + at, y + at); break;
+            case 4: tile_head<4>(w, fixed, rows, unit, scale, bias + at, y + at); break;
+            case 2: tile_head<2>(w, fixed, rows, unit, scale, bias + at, y + at); break;
+            default: tile_head<1>(w, fixed, rows, unit, scale, bias + at, y + at); break;
+        }
+        at += tile * LANES;
+        w += static_cast<size_t>(tile) * LANES * rows;
     }
 }
 
@@ -638,8 +666,8 @@ inline void fixed_point_step(const Plan& plan, const float* h) {
     }
     skip(plan.layers - 1, 0);
     skip(plan.layers - 1, 1);
-    head_fixed(plan.fixed_head_1, plan.sum, plan.skip, plan.hidden, plan.head_bias_1, plan, plan.middle);
-    head_fixed(plan.fixed_head_2, plan.middle, plan.hidden, plan.parameters_padded, plan.head_bias_2, plan,
+    head_fixed(plan.fixed_head_1, plan.sum, plan.skip, plan.hidden, plan.head_bias_1, plan.input_fixed, plan.middle);
+    head_fixed(plan.fixed_head_2, plan.middle, plan.hidden, plan.parameters_padded, plan.head_bias_2, plan.input_fixed,
                plan.distribution);
 }
 

@@ -1,4 +1,4 @@
-"""The command line: livemove perform | record | render | devices | models | presets | bench | doctor.
+"""The command line: livemove perform | record | render | replay | devices | models | presets | bench | doctor.
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 The only file that prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -126,14 +126,15 @@ def _model_option(several: bool) -> Callable[[Command], Command]:
 
 def _have_pose_model(camera: str, kind: str, path: Path | None) -> None:
     """Fetch the pose model where one can see it come, if it is needed and not there yet."""
+    from livemove.capture.config import CaptureConfig
     from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
 
-    if camera == "demo" or path is not None or (cache_folder() / MODELS[kind].file).exists():
+    poses_are_there = CaptureConfig(camera=camera).kind in ("demo", "take")
+    if poses_are_there or path is not None or (cache_folder() / MODELS[kind].file).exists():
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
-    from livemove.capture.config import CaptureConfig
     from livemove.capture.sources import check_source
 
     check_source(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
@@ -188,8 +189,8 @@ def _console() -> Console:
     "-c",
     default="0",
     show_default=True,
-    metavar="N|FILE|URL|demo",
-    help="Webcam by number, a video file at its own pace, an http or rtsp address, or a dancer we made up.",
+    metavar="N|FILE|URL|TAKE|demo",
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or a dancer we made up.",
 )
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
 @click.option("--mirror", is_flag=True, help="Show the picture as a mirror does.")
@@ -208,6 +209,14 @@ def _console() -> Console:
     type=click.Path(path_type=Path),
     metavar="FILE.wav",
     help="Record what is played; needs no sound card.",
+)
+@click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
+@click.option(
+    "--takes",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where takes go; without it, into the folder you are in.",
 )
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
 @click.option(
@@ -274,6 +283,7 @@ def perform(
     livemove perform --device "USB" --block 256          a certain sound card, quicker
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
+    livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
     livemove perform --no-monitor                        without the window (in it, ? shows the keys)
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
@@ -541,6 +551,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     livemove render dance.mp4 -o dance-played.mp4        the film with its new sound
     livemove render dance.mp4 -o dance.wav --pose lite   the sound alone, quicker
     livemove render dance.mp4 -o b.wav --seed 2          another take
+    livemove render take-20260131-203000 -o film.mp4     a take: the dancer drawn in light, under what was played
     """
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
@@ -549,8 +560,12 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from livemove.catalogue import style_index
     from livemove.render import RenderConfig
     from livemove.render import render as render_clip
+    from livemove.takefolder import is_take
 
     _check_report(report)
+    if is_take(options["clip"]):
+        _film_take(options["clip"], options["output"], report)
+        return
     folder = find_bundle(model)
     config = RenderConfig(model=folder, style=style_index(style, folder), duration_s=duration, **options)
     _have_pose_model(str(config.clip), config.pose, config.pose_model)
@@ -564,6 +579,99 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
         result = render_clip(config, show)
     _write_report(report, result)
     click.echo(wording.rendered(result), err=True)
+
+
+def _film_take(folder: Path, output: Path, report: Path | None) -> None:
+    from livemove.contracts import OutputError
+    from livemove.render import check_output
+    from livemove.takefilm import film_take
+    from livemove.takefolder import load_take
+
+    if output.suffix.lower() != ".mp4":
+        raise OutputError(f"{output}: a take becomes an mp4; its sound is {folder / 'take.wav'} already")
+    check_output(output)
+    take = load_take(folder)
+    with _progress("picture") as show:
+        film_take(take, output, lambda done_s: show(done_s, take.seconds))
+    _write_report(report, {"take": str(folder), "output": str(output), "seconds": take.seconds})
+    click.echo(f"{output}: {take.seconds:.1f} s", err=True)
+
+
+@contextlib.contextmanager
+def _progress(stage: str) -> Generator[Callable[[float, float], None]]:
+    """A bar; what it yields takes the seconds done and those of all."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=_console(), transient=True) as bar:
+        task = bar.add_task(stage)
+        yield lambda done_s, total_s: bar.update(task, completed=done_s, total=total_s)
+
+
+# --- replay -------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("take", type=click.Path(path_type=Path))
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE.wav", help="Into a file, as fast as it goes."
+)
+@click.option("--model", "-m", metavar="NAME|DIR", help="Another instrument than the one that played.")
+@click.option("--engine", type=click.Choice(ENGINES), help="Another engine than the one that played.")
+@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", help="What the onnx engine runs on.")
+@click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE", help="Another mapping than the take's.")
+@click.option("--device", "-d", metavar="N|NAME", help="Sound card, when played live.")
+@click.option("--loop", is_flag=True, help="Again and again, when played live.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write what happened as JSON ('-': to standard output).",
+)
+def replay(
+    take: Path, output: Path | None, report: Path | None, device: str | None, loop: bool, **options: Any
+) -> None:
+    """Play a take again: live, its movement in place of the camera; with --output, the same sound to the bit.
+
+    With another model, engine or mapping it is the movement that is played, and the hands at the controls.
+
+    \b
+    livemove replay take-20260131-203000                       live, to the sound card
+    livemove replay take-20260131-203000 -m mine               live, through another model
+    livemove replay take-20260131-203000 -o again.wav          bit by bit what was played; says so, or why not
+    livemove replay take-20260131-203000 -m mine -o mine.wav   its movement, through another model
+    """
+    from livemove.replay import ReplayConfig, live_choice
+    from livemove.replay import replay as replay_take
+
+    _check_report(report)
+    model = options.pop("model")
+    if output is not None:
+        config = ReplayConfig(take, output, model, **options)
+        with _progress("sound") as show:
+            done = replay_take(config, show)
+        _write_report(report, done)
+        click.echo(wording.replayed(done), err=True)
+        return
+    from livemove.contracts import DeviceError
+    from livemove.doctor import whatever_is_missing
+    from livemove.monitor.config import has_display
+    from livemove.session import SessionConfig, run_session
+
+    folder, mapping, seed = live_choice(take, model, options.pop("mapping"))
+    live = SessionConfig(
+        model=folder, mapping=mapping, seed=seed, camera=str(take), loop=loop, device=device, monitor=has_display(),
+        engine=options["engine"] or "auto", provider=options["provider"],
+    )  # fmt: skip
+    try:
+        with _status_display(folder.name) as on_status:
+            result = run_session(live, on_status)
+    except DeviceError as error:
+        raise _Mendable(*whatever_is_missing(live.camera, device, None, error)) from error
+    _write_report(report, result)
+    for line in wording.farewell(result, None):
+        click.echo(line, err=True)
 
 
 # --- looking around -----------------------------------------------------------------------------------------

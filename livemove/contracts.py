@@ -385,8 +385,8 @@ class Request:
     amount: decibels for GAIN, the factor for TEMPERATURE, milliseconds for LOOK_AHEAD, octaves for OCTAVE, places in
     their lists for STYLE, SCALE, ROOT, MODEL and PRESET. It is added to what is set, so that an asker need not know
     that; with absolute it is what to set. MUTE, FREEZE and RECORD are switches: thrown, or absolutely on (not 0) or off
-    (0). PANIC is silence at once, until MUTE is off; RELOAD reads the mappings again; SAVE_LAST makes a take of what was
-    just played; LEARN takes an Action, 0 to give up; STOP ends it all.
+    (0). PANIC is silence at once, until MUTE is off; RELOAD reads the mappings again; SAVE_LAST makes a take of what
+    was just played; LEARN takes an Action, 0 to give up; STOP ends it all.
     """
 
     action: Action

@@ -40,7 +40,7 @@ class ReplayConfig:
 
     take: Path
     output: Path
-    model: Path | None = None
+    model: str | None = None
     engine: str | None = None
     provider: str = "cpu"
     mapping: Path | None = None
@@ -98,6 +98,14 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
         differs_s=None if differs is None else differs / rate,
         wall_s=time.perf_counter() - began_s,
     )
+
+
+def live_choice(path: Path, model: str | None, mapping: Path | None) -> tuple[Path, Path | None, int]:
+    """(model's folder, mapping, seed) to play a take's movement live with. Raises TakeError, BundleError."""
+    take = load_take(path)
+    first = take.info.models[0]
+    own = _mapping(take, first.mapping) if model is None else None
+    return find_bundle(model or _found(first.path, first.name)), mapping or own, take.info.seed
 
 
 # --- the same again -----------------------------------------------------------------------------------------
@@ -233,7 +241,7 @@ def controls_of(row: np.void) -> Controls:
 
 def _other_voice(take: Take, config: ReplayConfig) -> Voice:
     model = take.info.models[0]
-    bundle = load_bundle(config.model or _found(model.path, model.name))
+    bundle = load_bundle(find_bundle(config.model or _found(model.path, model.name)))
     mapping = config.mapping or (_mapping(take, model.mapping) if config.model is None else None)
     return _voice(take, bundle, config.engine or "auto", config.provider, mapping)
 

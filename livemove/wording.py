@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from livemove.record import Progress as Take
     from livemove.record import Report as TakeReport
     from livemove.render import RenderReport
+    from livemove.replay import ReplayReport
     from livemove.session import Report, Status
     from livemove.steady import Steadiness
 
@@ -56,6 +57,7 @@ def status_line(status: Status, model: str) -> str:
             _alarm("starved", status.ring_starvations),
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
+            *(["[red]● recording[/]"] if status.recording else []),
         )
     )
 
@@ -122,6 +124,16 @@ def rendered(report: RenderReport) -> str:
         f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s ({report['realtime']:.1f} times "
         f"real time), somebody in view in {100 * found:.0f} % of {report['frames']} frames"
     )
+
+
+def replayed(report: ReplayReport) -> str:
+    """What a replay did, and how true it is, in a line."""
+    line = f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s, "
+    if report["identical"]:
+        return line + "bit by bit what was played"
+    if report["exact"]:
+        return line + f"the same until {report['differs_s']:.3f} s: made on another kind of processor?"
+    return line + f"the movement, through {report['model']}: {report['why_not']}"
 
 
 # --- tables -------------------------------------------------------------------------------------------------

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from livemove.takefolder import is_take
+
 
 @dataclass(frozen=True)
 class CaptureConfig:
-    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, or "demo": a dancer made of landmarks.
+    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, the folder of a take, or "demo": a dancer
+    made of landmarks.
 
-    loop        a video file starts again at its end
+    loop        a video file or take starts again at its end
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
     mirror      picture x is published mirrored, for a monitor that is a mirror; left stays the performer's left
@@ -24,9 +27,11 @@ class CaptureConfig:
 
     @property
     def kind(self) -> str:
-        """ "demo", "index", "url" or "file"."""
+        """ "demo", "index", "url", "take" or "file"."""
         if self.camera == "demo":
             return "demo"
+        if is_take(Path(self.camera)):
+            return "take"
         if self.camera.isdecimal():
             return "index"
         return "url" if "://" in self.camera else "file"

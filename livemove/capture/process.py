@@ -1,4 +1,4 @@
-"""The capture process: newest picture -> landmarks -> mailbox; the demo dancer stands in for camera and landmarker.
+"""The capture process: newest picture -> landmarks -> mailbox; a demo dancer or a take may stand in for the camera.
 
 `follow` is the loop itself, on callbacks; `run` ties it to the shared memory of a session. Knows nothing of features.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from livemove.capture.landmarker import Landmarker
 from livemove.capture.sources import Feed, Picture, open_feed
 from livemove.contracts import PoseFrame
 from livemove.exchange import PICTURE_EDGE, Segment, State, now_s
+from livemove.takefolder import load_take
 
 LOOK_S = 0.1
 """How long to wait for a picture before looking whether to stop."""
@@ -85,10 +87,14 @@ def follow(
     stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`; sleep: how
     the demo lets it pass; show gets each picture that was looked at, and its time, once its pose is published. A source
     lost on the way leaves a silence, not an error: the features ease to rest until it is back. Returns the feed, with
-    its counts of losses and returns (None for the demo). Raises CameraError, PoseModelError before the first picture.
+    its counts of losses and returns (None for demo and take). Raises CameraError, PoseModelError before the first
+    picture, TakeError.
     """
     if config.kind == "demo":
         _follow_demo(config, publish, stop, tally, now, sleep)
+        return None
+    if config.kind == "take":
+        _follow_take(config, publish, stop, tally, now, sleep)
         return None
     feed = open_feed(config, now)  # its thread opens the camera while mediapipe loads here
     try:
@@ -135,3 +141,40 @@ def _follow_demo(
         sequence += 1
         tick = max(tick, math.floor((now() - start_s) * demo.FPS)) + 1
         sleep(max(start_s + tick / demo.FPS - now(), 0.0))
+
+
+def _follow_take(
+    config: CaptureConfig,
+    publish: Callable[[PoseFrame], None],
+    stop: Callable[[], bool],
+    tally: Tally,
+    now: Callable[[], float],
+    sleep: Callable[[float], object],
+) -> None:
+    """The poses of a take, at their own pace, from its first sound to its last."""
+    take = load_take(Path(config.camera))
+    sequence = 0
+
+    def wait(until_s: float) -> bool:
+        """Until then; False if asked to stop before."""
+        while (left_s := until_s - now()) > 0.0 and not stop():
+            sleep(min(left_s, LOOK_S))
+        return not stop()
+
+    while True:
+        start_s = now() - take.info.clock_s
+        for frame in take.frames():
+            due_s = start_s + frame.capture_s
+            if due_s < now() - LOOK_S:  # before the take began, or missed by a machine that stood still
+                continue
+            if not wait(due_s):
+                return
+            tally.frame_seen()
+            frame.sequence, frame.capture_s = sequence, now()
+            if config.mirror:
+                frame.image[: frame.people, :, 0] = 1.0 - frame.image[: frame.people, :, 0]
+            publish(frame)
+            tally.frame_used((now() - frame.capture_s) * 1e3, frame.people)
+            sequence += 1
+        if not wait(start_s + take.info.clock_s + take.seconds) or not config.loop:
+            return

@@ -1,0 +1,129 @@
+"""A take as a film: the dancer drawn in light, as the camera saw the body, under the sound that it made.
+
+In: a take. Out: an mp4, each picture the newest pose at the moment its sound was heard. Knows no camera and no engine.
+"""
+
+# numpy's stubs need a newer Python than 3.10; PyAV's are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from livemove import film
+from livemove.contracts import Float32, Float64, OutputError, TakeError
+from livemove.takefolder import Rows, Sound, Take
+
+FPS = 30
+HEIGHT = 720
+GONE_S = 0.5
+"""A pose that old is nobody's."""
+
+BACK = np.array((14, 15, 19), np.float32)
+LIGHT = np.array((255, 176, 64), np.float32)
+GLOW = 0.85
+"""What is left of the light one picture later."""
+
+SHAPES = (16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)
+"""Pictures cameras give, width by height."""
+
+BONES = (
+    *((11, 12), (11, 23), (12, 24), (23, 24), (11, 13), (13, 15), (12, 14), (14, 16), (15, 19), (16, 20)),
+    *((23, 25), (25, 27), (24, 26), (26, 28), (27, 31), (28, 32)),
+)
+
+
+def film_take(take: Take, output: Path, on_progress: Callable[[float], None]) -> None:
+    """Write output, which appears whole or not at all; on_progress gets the seconds done. Raises LivemoveError."""
+    if not len(take.poses):
+        raise TakeError(f"{take.path}: this take holds no poses to draw")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".livemove-", dir=output.absolute().parent) as folder:
+            sound, silent, whole = (Path(folder) / name for name in ("sound.wav", "silent.mp4", "film.mp4"))
+            wave = Sound(sound, take.info.rate)
+            wave.write(take.sound())
+            wave.close()
+            _encode(pictures(take), shape_of(take.poses), silent, on_progress)
+            film.put_sound_under(silent, sound, whole, lambda _: None)
+            os.replace(whole, output)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
+
+
+def _encode(shown: Iterator[Float32], shape: float, path: Path, on_progress: Callable[[float], None]) -> None:
+    with av.open(str(path), "w", format="mp4") as target:
+        stream = target.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = _width(shape), HEIGHT, "yuv420p"
+        # As in film.py: what else x264 may do makes its files differ from run to run.
+        stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
+        for number, light in enumerate(shown):
+            picture = (BACK + light[..., None] * (LIGHT - BACK)).astype(np.uint8)
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            on_progress(number / FPS)
+        target.mux(stream.encode(None))
+
+
+def _width(shape: float) -> int:
+    return round(HEIGHT * shape / 2) * 2
+
+
+def shape_of(poses: Rows) -> float:
+    """Width by height of the camera's picture: a metre has as many pixels across as down."""
+    seen = poses[poses["people"] > 0]
+    if not len(seen):
+        return SHAPES[0]
+    image: Float64 = (seen["image"] - seen["image"].mean(axis=1, keepdims=True)).astype(np.float64)
+    world: Float64 = (seen["world"] - seen["world"].mean(axis=1, keepdims=True)).astype(np.float64)
+    across, down = (np.abs((image[..., i] * world[..., i]).sum()) / (world[..., i] ** 2).sum() for i in (0, 1))
+    return min(SHAPES, key=lambda shape: abs(np.log(max(down, 1e-9) / max(across, 1e-9) / shape)))
+
+
+def pictures(take: Take) -> Iterator[Float32]:
+    """Light float32 [HEIGHT, width], 0..1, of every picture of the film."""
+    shape = shape_of(take.poses)
+    size = np.array((_width(shape), HEIGHT), np.float64)
+    heard_s: Float64 = take.blocks["dac_s"].astype(np.float64)
+    sample: Float64 = (np.cumsum(take.blocks["frames"]) - take.blocks["frames"]).astype(np.float64)
+    captured_s: Float64 = take.poses["capture_s"]
+    light = np.zeros((HEIGHT, _width(shape)), np.float32)
+    for number in range(int(take.seconds * FPS)):
+        now_s = float(np.interp(number / FPS * take.info.rate, sample, heard_s))
+        light *= GLOW
+        upto = int(np.searchsorted(captured_s, now_s, side="right"))
+        if upto and now_s - captured_s[upto - 1] < GONE_S:
+            for person in take.poses[np.searchsorted(captured_s, captured_s[upto - 1]) : upto]:
+                if person["people"]:
+                    _draw(light, person["image"][:, :2] * size, person["visibility"])
+        yield light
+
+
+def _draw(light: Float32, joints: npt.NDArray[np.floating], visible: Float32) -> None:
+    """Bones and head of one person into light, in place; joints [33, 2] in pixels."""
+    trunk = float(np.linalg.norm(joints[[11, 12]].mean(axis=0) - joints[[23, 24]].mean(axis=0)))
+    thick = max(0.06 * trunk, 2.0)
+    for a, b in BONES:
+        _line(light, joints[a], joints[b], thick, float(min(visible[a], visible[b])))
+    head = joints[[7, 8]].mean(axis=0)
+    _line(light, head, head, max(0.36 * trunk, 4.0), float(visible[0]))
+
+
+def _line(light: Float32, a: Float64, b: Float64, thick: float, brightness: float) -> None:
+    """A round-ended line, its edge a pixel soft."""
+    reach = thick / 2 + 1
+    low = np.maximum(np.floor(np.minimum(a, b) - reach), 0).astype(int)
+    high = np.minimum(np.ceil(np.maximum(a, b) + reach) + 1, light.shape[::-1]).astype(int)
+    if (low >= high).any() or not np.isfinite([*a, *b]).all():
+        return
+    y, x = np.mgrid[low[1] : high[1], low[0] : high[0]]
+    dx, dy = b - a
+    along = np.clip(((x - a[0]) * dx + (y - a[1]) * dy) / max(dx * dx + dy * dy, 1e-9), 0.0, 1.0)
+    distance = np.hypot(x - a[0] - along * dx, y - a[1] - along * dy)
+    part = light[low[1] : high[1], low[0] : high[0]]
+    np.maximum(part, brightness * np.clip(thick / 2 + 0.5 - distance, 0.0, 1.0), out=part, casting="same_kind")

@@ -479,20 +479,14 @@ def record(camera_delay: float, **options: Any) -> None:
     livemove record --mic --sound beat.mp3 takes/                the same, to a beat on headphones
     livemove record --camera http://phone:8080/video --sound song.wav --camera-delay 120 takes/
     """
-    from livemove.contracts import CameraError, DeviceError
-    from livemove.doctor import whatever_is_missing
     from livemove.record import RecordConfig
     from livemove.record import record as record_take
 
     config = RecordConfig(camera_delay_s=camera_delay / 1000, **options)
     if config.sound is None and not config.mic:
         raise _Mendable("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
-    try:
-        with _take_display() as on_progress:
-            report = record_take(config, on_progress)
-    except (CameraError, DeviceError) as error:
-        output = None if config.sound else config.folder  # without one, no sound card is missed
-        raise _Mendable(*whatever_is_missing(config.camera, config.device, output, error)) from error
+    with _take_display() as on_progress:
+        report = record_take(config, on_progress)
     click.echo(wording.recorded(report), err=True)
 
 

@@ -94,7 +94,7 @@ def take_line(take: Take) -> str:
         return "[bold]record[/] starting …"
     fps = f"camera {_number(take.fps, '.1f')} fps"
     if take.phase == "counting":
-        return f"[bold yellow]{math.ceil(-take.seconds)}[/]  {fps}"
+        return f"begins in [bold yellow]{math.ceil(-take.seconds)}[/] s  {fps}"
     length = "" if take.total_s is None else f" of {take.total_s:.0f}"
     parts = (f"[bold red]●[/] {take.seconds:.0f}{length} s", meter(take.rms, take.peak), fps, _alarm("gaps", take.gaps))
     return "  ".join(parts)

@@ -45,14 +45,14 @@ TYPES = {
 SHARED_MEMORY = {86: 99 * 1024, 90: 227 * 1024}
 """Most bytes of shared memory one program can have, by compute capability (CUDA C++ Programming Guide, table 24)."""
 
-SHORT_HOP = 64
+SHORT_HOP = 32
 """Samples per hop for networks of one band: 256 steps take the interpreter 20 s, and the kernels take any number."""
 
 STAGE = dataclasses.replace(
     settings.stage("small stage"), residual=16, skip=32, hidden=16, conditioning=4, dilations=(1, 3, 18), mixtures=2
 )
 CLASSIC = dataclasses.replace(
-    settings.classic("small classic"), residual=16, skip=16, hidden=32, conditioning=4, dilations=(2, 40), classes=40
+    settings.classic("small classic"), residual=16, skip=16, hidden=32, conditioning=4, dilations=(2, 20), classes=40
 )
 SPECS = {
     "stage": STAGE,
@@ -156,15 +156,18 @@ def test_distributions_draws_audio_and_state_are_the_references(name: str, reque
         assert value.dtype == getattr(theirs.state(), field).dtype
 
 
-@pytest.mark.parametrize("spec", [STAGE, CLASSIC], ids=["stage", "classic"])
-def test_half_precision_keeps_the_distribution(spec: ModelSpec, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("spec", [SPECS["widths that are no powers of two"], CLASSIC], ids=["stage", "classic"])
+def test_half_precision_weights_lose_nothing_more(spec: ModelSpec, request: pytest.FixtureRequest) -> None:
+    """The weights are float16 already, as every bundle's are: what they are multiplied with is not cut to match."""
     if spec.bands == 1:
         request.getfixturevalue("short_hops")
     hops = -(-32 // spec.steps_per_hop)
     channels, noise = material(spec, hops)
     trace = Trace.empty(spec, hops)
     engine(spec, "fp16").generate(np.empty(hops * contracts.HOP, np.float32), channels, noise, trace=trace)
-    assert signal_to_error_db(trace, forced_reference(spec, channels, noise, trace)[2]) >= FP16_SNR_DB
+    own = forced_reference(spec, channels, noise, trace)[2]
+    assert signal_to_error_db(trace, own) >= FP16_SNR_DB
+    np.testing.assert_allclose(trace.parameters, own.parameters, rtol=0, atol=FP32_BOUND)
 
 
 def test_hop_by_hop_equals_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +264,7 @@ def launch_of(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[o
 @pytest.mark.parametrize(
     ("setting", "architecture", "instruction"),
     [
-        (settings.stage, 90, "wgmma.mma_async.sync.aligned.m64n8k16"),
+        (settings.stage, 90, "wgmma.mma_async.sync.aligned.m64n16k16"),
         (settings.classic, 86, "mma.sync.aligned.m16n8k16"),
     ],
     ids=["stage, Hopper", "classic, Ampere"],

@@ -39,10 +39,11 @@ else:
     kernels: Any = cuda_kernels  # Triton's language, which type checkers do not speak
 
 PRECISIONS = ("fp16", "fp32")
-"""Of weights and of what they are multiplied with. Sums, residual stream, queues and PQMF are float32 in both."""
+"""fp16: matrices rounded to float16 (a bundle holds no more), through tensor cores; what they are multiplied with keeps
+22 bits. fp32: matrices as given, without tensor cores. Everything else is float32 in both."""
 
 LANES = 8
-"""Streams per program: the narrowest matrix tensor cores take (m64n8k16). A weight fetched once serves all of them."""
+"""Streams per program; a weight fetched once serves all of them."""
 
 LAUNCH_HOPS = 8
 """Most hops per launch: enough to hide the host's work behind the device's, few enough that audio comes back early."""
@@ -51,7 +52,7 @@ SLICE = 64
 """Hidden units of the head at a time."""
 
 STAGES = (3, 2, 1)
-"""Layers whose weights are on their way into shared memory at a time; the first that the device has room for."""
+"""Layers whose weights are in shared memory or on their way there; the first number the device has room for is used."""
 
 WRAP = 1 << 30
 """Steps are counted modulo this, which the length of every ring divides."""
@@ -315,7 +316,12 @@ class CudaStreams:
         channels = np.tile(rest, (self.streams, 1, 1))
         noise = np.full((self.streams, spec.steps_per_hop, spec.noise_width), 0.5, np.float32)
         out = np.empty((self.streams, HOP), np.float32)
+        gpu = torch.cuda.get_device_properties(self._device) if self._device.type == "cuda" else None
+        room = gpu.shared_memory_per_block_optin if gpu else np.inf
+        layer = sum(self._weights[name][0].nbytes for name in ("layers", "residual", "skip"))
         for stages in STAGES:
+            if stages > STAGES[-1] and (stages - 1) * layer > room:
+                continue  # too large for sure: not worth the seconds of compiling it
             self._stages = stages
             try:
                 self.generate(out, channels, noise, styles=[0] * self.streams, temperatures=[1.0] * self.streams)

@@ -58,10 +58,16 @@ def _work(kind: str | None, busy: Event, stop: Event) -> None:
     if sys.platform == "linux" and len(cores := sorted(os.sched_getaffinity(0))) > 1:
         os.sched_setaffinity(0, cores[:-1])
     rng = np.random.default_rng(0)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wanted() -> bool:
+        return not stop.is_set() and parent.is_alive()  # who was killed cannot say stop
+
     if kind is None:
         matrix = rng.standard_normal((256, 256), np.float32)
         busy.set()
-        while not stop.is_set():
+        while wanted():
             matrix = np.clip(matrix @ matrix, -1.0, 1.0)
         return
     from livemove.capture.landmarker import Landmarker
@@ -70,7 +76,7 @@ def _work(kind: str | None, busy: Event, stop: Event) -> None:
     pictures = rng.integers(0, 256, (4, *PICTURE), np.uint8)
     with Landmarker(kind) as landmarker:
         sequence = 0
-        while not stop.is_set():
+        while wanted():
             landmarker.find(pictures[sequence % len(pictures)], sequence / 30)
             sequence += 1
             busy.set()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,6 +108,26 @@ def test_company_works_until_it_is_no_longer_wanted(monkeypatch: pytest.MonkeyPa
         assert len(company) == 2
         assert all(process.is_alive() for process in company)
     assert not any(process.is_alive() for process in company)
+
+
+ABANDONED = """
+import os
+from livemove import load
+
+load.pose_kind = lambda: None
+if __name__ == "__main__":
+    with load.other_cores_busy(1):
+        print(*[p.pid for p in load.multiprocessing.active_children()], flush=True)
+        os._exit(0)
+"""
+
+
+def test_company_goes_when_whoever_asked_for_it_was_killed(tmp_path: Path) -> None:
+    """It holds the other end of our pipe: `run` comes back when it has gone, or this test's time limit passes."""
+    script = tmp_path / "abandoned.py"
+    script.write_text(ABANDONED)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().isdecimal()  # it was there
 
 
 def test_noise_is_not_always_the_same() -> None:

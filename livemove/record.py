@@ -37,7 +37,7 @@ LOST_S = 3.0
 """A camera that gives nothing for so long has ended the take; a shorter gap stays in it."""
 PROGRESS_S = 0.2
 END_S = 2.0
-"""The sound's process has so long to end."""
+"""The sound's process has so long to end, and the camera's thread."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def record(config: RecordConfig, on_progress: Callable[[Progress], None]) -> Rep
             run.until_over()
             return run.finish()
         except LivemoveError as error:
-            raise type(error)(f"{error}; {run.keep()}") from error
+            raise type(error)(f"{error}{run.keep()}") from error
         finally:
             run.end()
 
@@ -290,19 +290,19 @@ class _Run:
         )
 
     def keep(self) -> str:
-        """Whatever went wrong, keep what there is; a phrase about it."""
+        """Whatever went wrong, keep what there is; a phrase about it, empty if there is nothing."""
         if self._take is not None:
             with contextlib.suppress(OutputError):  # the disk is full: that is being told
                 self._take.finish(self._seen_s[-1])
         try:
-            return f"{film.probe(self.path).seconds:.1f} s are kept in {self.path}"
+            return f"; {film.probe(self.path).seconds:.1f} s are kept in {self.path}"
         except CameraError:
-            return "nothing was recorded"
+            return ""
 
     def end(self) -> None:
         """Let camera and sound go."""
-        self.feed.close()
         self.sound.end()
+        self.feed.close(END_S)
 
 
 class _Sound:

@@ -1,4 +1,4 @@
-"""How far picture and sound of a take are apart: `python tests/measure_record.py [--server pulse|jack] [--seconds 20]`.
+"""How far picture and sound of a take are apart: `python tests/measure_record.py [--seconds 20] [--mic]`.
 
 In: a network camera whose pictures tell when they were sent, a song of clicks, a server whose output is recorded with
 the time at which each sample came. Out: for each click, the time in the picture of the take minus the time at which the
@@ -131,20 +131,29 @@ def alignment(take: Path, heard: np.ndarray, heard_s: np.ndarray) -> Alignment:
         sound = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)[0] / 32768
     file_s, sent_s = np.array(pictures).T
     in_file, let_out = onsets(sound) / rate, heard_s[onsets(heard)]
-    assert len(in_file) == len(let_out), f"{len(in_file)} clicks in the take, {len(let_out)} were heard"
-    inside = (in_file > file_s[0]) & (in_file < file_s[-1])
-    return Alignment(np.interp(in_file, file_s, sent_s)[inside] - let_out[inside], len(pictures))
+    in_file = in_file[(in_file > file_s[0]) & (in_file < file_s[-1])]
+    seen_s = np.interp(in_file, file_s, sent_s)
+    errors = seen_s[:, None] - let_out
+    return Alignment(errors[np.arange(len(errors)), np.abs(errors).argmin(axis=1)], len(pictures))
 
 
-def measure(folder: Path, seconds: float, environment: dict[str, str], *options: str) -> Alignment:
-    """Record a take with `livemove record` and look at it."""
+def measure(folder: Path, seconds: float, environment: dict[str, str], *options: str, mic: bool = False) -> Alignment:
+    """Record a take with `livemove record` and look at it. mic: another program plays, the null sink is the microphone.
+
+    Clicks are matched to the nearest: an error of more than 0.2 s looks like a wide spread.
+    """
     song = song_of_clicks(folder / "clicks.wav", seconds)
+    source = ["--mic", "--duration", str(seconds / 2)] if mic else ["--sound", str(song)]
     with camera_that_tells_the_time() as camera:
+        command = ["record", str(folder), "--camera", camera.url, "--name", "take", *source, *options]
         listener = Listener(environment)
-        command = ["record", str(folder), "--camera", camera.url, "--sound", str(song), "--name", "take", *options]
+        other = subprocess.Popen(["paplay", str(song)], env=environment) if mic else None
         done = subprocess.run(
             [sys.executable, "-m", "livemove.cli", *command], env=environment, capture_output=True, text=True
         )
+        if other:
+            other.terminate()
+            other.wait()
         heard, heard_s = listener.stop()
     assert done.returncode == 0, done.stderr
     return alignment(folder / "take.mp4", heard, heard_s)
@@ -156,7 +165,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--camera-delay", default="0")
+    parser.add_argument("--mic", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Pulse() as pulse:
         environment = {**os.environ, **pulse.environment, "JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none"}
-        print(measure(Path(folder), arguments.seconds, environment, "--camera-delay", arguments.camera_delay))
+        options = "--camera-delay", arguments.camera_delay
+        print(measure(Path(folder), arguments.seconds, environment, *options, mic=arguments.mic))

@@ -65,6 +65,7 @@ class Feed:
         self.frozen = 0
         self.missed = 0
         self.stopping = threading.Event()
+        self.thread: threading.Thread | None = None
         self._changed = threading.Condition()
         self._shots: deque[Shot] = deque(maxlen=keep)
         self._ended = False
@@ -112,16 +113,23 @@ class Feed:
         with self._changed:
             return self._ended and not self._shots
 
-    def close(self) -> None:
-        """Let the thread go. It is not waited for: it may sit in a driver that never returns."""
+    def close(self, wait_s: float = 0.0) -> None:
+        """Let the thread go. It is not waited for longer than wait_s: it may sit in a driver that never returns.
+
+        A process that ends by itself should wait: a thread that comes back from cv2 into an interpreter that is being
+        taken down aborts it.
+        """
         self.stopping.set()
+        if self.thread is not None:
+            self.thread.join(wait_s)
 
 
 def open_feed(config: CaptureConfig, now: Clock, keep: int = 1) -> Feed:
     """Start the thread of a camera, URL or film. A source that gives no picture ends its feed with a CameraError."""
     feed = Feed(config, now, keep)
     work = _play_film if config.kind == "file" else _drain_camera
-    threading.Thread(target=work, args=(feed,), name="camera", daemon=True).start()
+    feed.thread = threading.Thread(target=work, args=(feed,), name="camera", daemon=True)
+    feed.thread.start()
     return feed
 
 

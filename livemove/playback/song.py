@@ -114,7 +114,10 @@ def _run(pipe: Connection, config: SoundConfig) -> None:
     except OSError as error:
         raise DeviceError("the PortAudio library is missing: install it (Debian: libportaudio2)") from error
     player = None
-    if config.sound is not None or (config.count_in_s and devices.list_devices()):
+    can_play = bool(devices.list_devices())
+    if config.sound is not None and not can_play:
+        raise DeviceError("no sound card found: connect one or start a sound server, or record the microphone: --mic")
+    if config.sound is not None or (config.count_in_s and can_play):
         player = _Player(devices.find_device(config.device), config)
     microphone = _Microphone(devices.find_device(config.input_device, "input")) if config.mic else None
     source = microphone or player

@@ -321,8 +321,10 @@ class _Session:
         self.told = Bulletin()
         self.window: _Window | None = None
         if config.monitor:
-            mapping = config.mapping or bundle.mapping_path
-            self.window = _Window(segment, MonitorConfig(bundle.spec, mapping, config.camera, config.output), log)
+            mappings = (config.mapping, *(mapping for _, mapping in config.others))
+            first, *others = [(b.spec, own or b.mapping_path) for own, b in zip(mappings, bundles, strict=True)]
+            shown = MonitorConfig(*first, config.camera, config.output, tuple(others), config.control.presets)
+            self.window = _Window(segment, shown, log)
 
     def play(self) -> None:
         """From the first child's start until it is time to stop."""

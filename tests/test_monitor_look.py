@@ -215,6 +215,7 @@ WELL = Figures(
     [
         ({}, Controls(), Tone.FINE, "playing"),
         ({}, Controls(mute=True), Tone.WATCH, "muted"),
+        ({"people": 0}, Controls(freeze=True), Tone.WATCH, "frozen"),
         ({"people": 0}, Controls(), Tone.WATCH, "nobody in view"),
         ({"limiter_age_s": 0.1}, Controls(), Tone.WATCH, "too loud"),
         ({"trouble_age_s": 1.0}, Controls(mute=True), Tone.WRONG, "broke off"),

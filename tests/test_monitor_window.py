@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from steady import in_real_time
 
 from livemove import session
 from livemove.capture.demo import pose_at
-from livemove.contracts import Action, Bulletin, Controls, ModelSpec, Request
+from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, Request
 from livemove.exchange import Segment, now_s
 from livemove.features import FEATURES, REST
 from livemove.monitor import style, window
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.look import ROWS
+from livemove.monitor.pages import settings_words
 from livemove.monitor.picture import DIM
 from livemove.monitor.process import keep_own_plugins
 from livemove.monitor.rolls import Spectrogram, Traces, Waveform
@@ -113,6 +115,18 @@ def asked(segment: Segment) -> list[Request]:
         (Key.Key_T, Qt.KeyboardModifier.ShiftModifier, Request(Action.TEMPERATURE, -0.05)),
         (Key.Key_PageDown, Qt.KeyboardModifier.NoModifier, Request(Action.STYLE, 1.0)),
         (Key.Key_PageUp, Qt.KeyboardModifier.NoModifier, Request(Action.STYLE, -1.0)),
+        (Key.Key_Space, Qt.KeyboardModifier.NoModifier, Request(Action.FREEZE)),
+        (Key.Key_Backspace, Qt.KeyboardModifier.NoModifier, Request(Action.PANIC)),
+        (Key.Key_N, Qt.KeyboardModifier.NoModifier, Request(Action.MODEL, 1.0)),
+        (Key.Key_N, Qt.KeyboardModifier.ShiftModifier, Request(Action.MODEL, -1.0)),
+        (Key.Key_P, Qt.KeyboardModifier.NoModifier, Request(Action.PRESET, 1.0)),
+        (Key.Key_O, Qt.KeyboardModifier.ShiftModifier, Request(Action.OCTAVE, -1.0)),
+        (Key.Key_K, Qt.KeyboardModifier.NoModifier, Request(Action.SCALE, 1.0)),
+        (Key.Key_J, Qt.KeyboardModifier.NoModifier, Request(Action.ROOT, 1.0)),
+        (Key.Key_L, Qt.KeyboardModifier.ShiftModifier, Request(Action.LOOK_AHEAD, -10.0)),
+        (Key.Key_F5, Qt.KeyboardModifier.NoModifier, Request(Action.RELOAD)),
+        (Key.Key_R, Qt.KeyboardModifier.NoModifier, Request(Action.RECORD)),
+        (Key.Key_W, Qt.KeyboardModifier.NoModifier, Request(Action.SAVE_LAST)),
     ],
 )
 def test_a_key_asks_for_its_control(
@@ -315,11 +329,8 @@ def test_nothing_lies_over_anything_else_at_any_size(shown: MonitorWindow, size:
 
 def test_a_model_of_many_channels_has_room(application: QApplication, segment: Segment, tmp_path: Path) -> None:
     """End-to-end models have a channel for every body feature, and no mapping."""
-    from livemove.contracts import Channel
-
     many = tuple(Channel(name, "0..1", -1.0, 1.0, 0.0) for name in FEATURES)
-    spec = small_spec()
-    spec = type(spec)(**{**vars(spec), "channels": many, "phase": None})
+    spec = dataclasses.replace(small_spec(), channels=many, phase=None)
     made = MonitorWindow(segment, MonitorConfig(spec, None, "demo"))
     made.show()
     segment.synthesis.hop(0.001, 256, REST)
@@ -336,6 +347,34 @@ def test_a_model_of_many_channels_has_room(application: QApplication, segment: S
 def column(roll: QWidget, x: int) -> list[str]:
     image = roll.grab().toImage()
     return [image.pixelColor(QPoint(x, y)).name() for y in range(image.height())]
+
+
+@pytest.mark.parametrize("page", ["play", "stage"])
+def test_another_model_shows_its_own_channels_on_the_same_page(
+    application: QApplication, segment: Segment, tmp_path: Path, page: str
+) -> None:
+    spec = small_spec("first")
+    other = dataclasses.replace(spec, name="second", channels=spec.channels[:2], phase=None)
+    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo", others=((other, None),)))
+    made.show()
+    if page == "stage":
+        QTest.keyClick(made, Key.Key_S)
+    made.tick()
+    segment.controls.write(Controls(model=1))
+    segment.synthesis.hop(0.001, 256, np.array([69.0, 0.5], np.float32))
+    segment.synthesis.felt(REST)
+    for _ in range(10):
+        made.tick()
+    assert "second" in made.windowTitle()
+    assert getattr(made, page).isVisible()
+    made.close()
+
+
+def test_what_is_set_beside_the_dials_is_said() -> None:
+    config = MonitorConfig(small_spec(), None, "demo", presets=("soft", "loud"))
+    assert settings_words(Controls(), config) == []
+    words = settings_words(Controls(preset=2, octave=-1, scale=1, root=10, look_ahead_s=0.02, learn=1), config)
+    assert words == ["preset loud", "octave −1", "chromatic", "root A", "20 ms ahead", "move the knob to learn"]
 
 
 def test_the_newest_column_stands_at_the_right_and_the_others_move_on(application: QApplication) -> None:

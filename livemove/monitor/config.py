@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livemove.contracts import ModelSpec
@@ -15,13 +15,22 @@ class MonitorConfig:
     """What the window shows that never changes while it plays.
 
     mapping  the mapping.toml in use, if there is one; the features it plays are the first that are shown
-    output   the take being written, if there is one
+    others   further models to switch to, each with its mapping
+    presets  names of the set list
+    output   the WAV being written, if there is one
     """
 
     spec: ModelSpec
     mapping: Path | None
     camera: str
     output: Path | None = None
+    others: tuple[tuple[ModelSpec, Path | None], ...] = ()
+    presets: tuple[str, ...] = ()
+
+    def of_model(self, index: int) -> MonitorConfig:
+        """The same with that one of the models as the one that plays."""
+        spec, mapping = ((self.spec, self.mapping), *self.others)[index]
+        return replace(self, spec=spec, mapping=mapping)
 
 
 def has_display() -> bool:

@@ -30,6 +30,8 @@ LOW_HZ, HIGH_HZ = 55.0, 16000.0
 FLOOR_DB, CEILING_DB = -80.0, -6.0
 WINDOW = 4096
 
+NOTES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
 SILENT_S = 1.0
 """A camera, or a supervisor, that says nothing for so long is missed."""
 FRESH_S = 10.0
@@ -168,6 +170,8 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
         return Verdict(Tone.WRONG, "the sound broke off")
     if controls.mute:
         return Verdict(Tone.WATCH, "muted")
+    if controls.freeze:
+        return Verdict(Tone.WATCH, "frozen")
     if figures.people == 0:
         return Verdict(Tone.WATCH, "nobody in view")
     if figures.limiter_age_s < 1.0:
@@ -303,9 +307,8 @@ class News:
 def note_name(midi: float) -> str:
     """A MIDI number as a musician says it, with cents: 69.1 -> "A4 +10"."""
     nearest = math.floor(midi + 0.5)
-    names = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
     cents = round(100 * (midi - nearest))
-    return f"{names[nearest % 12]}{nearest // 12 - 1}" + (f" {signed(cents, '+d')}" if cents else "")
+    return f"{NOTES[nearest % 12]}{nearest // 12 - 1}" + (f" {signed(cents, '+d')}" if cents else "")
 
 
 def signed(value: float, form: str) -> str:

@@ -20,9 +20,10 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from livemove.contracts import Controls, PoseFrame
 from livemove.features import TABLE, Feature
+from livemove.mapping import SCALES
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Sound, Tone, Verdict, decibels, note_name, signed
+from livemove.monitor.look import HIGH_HZ, LOW_HZ, NOTES, Figures, Sound, Tone, Verdict, decibels, note_name, signed
 from livemove.monitor.parts import RIGHT, Bars, Meter, Reading, Tile, Words, card, dot
 from livemove.monitor.picture import Picture
 from livemove.monitor.rolls import Spectrogram, Traces, Waveform
@@ -31,6 +32,9 @@ from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
 LIMITER_SHOWN_S = 0.4
 SLOW = 5
 """Written values change at every fifth redraw: nobody reads faster."""
+
+PICTURE_EVERY = 2
+"""Scaling the camera's picture is what a redraw costs most: half as often is enough behind a skeleton that moves."""
 
 FEATURE_LANES = 4
 CHANNEL_LANES, CHANNEL_BARS = 6, 4
@@ -170,7 +174,8 @@ class TopBar(QWidget):
 
     def show_moment(self, moment: Moment) -> None:
         figures = moment.figures
-        shown = (moment.verdict, clock(figures.seconds), figures.engine, figures.device)
+        words = ", ".join(settings_words(moment.controls, self._config))
+        shown = (moment.verdict, clock(figures.seconds), figures.engine, figures.device, words)
         if shown != self._shown:
             self._shown = shown
             self.update()
@@ -180,7 +185,7 @@ class TopBar(QWidget):
         painter.fillRect(self.rect(), style.BASE)
         if not self._shown:
             return
-        verdict, seconds, engine, device = self._shown
+        verdict, seconds, engine, device, settings = self._shown
         area = self.rect()
         heading = style.font(style.HEADING, bold=True)
         painter.setFont(heading)
@@ -193,7 +198,7 @@ class TopBar(QWidget):
         painter.drawText(
             area.adjusted(x, 3, 0, 3),
             Qt.AlignmentFlag.AlignVCenter,
-            "  ·  ".join(filter(None, (engine, device, output))),
+            "  ·  ".join(filter(None, (settings, engine, device, output))),
         )
 
         time_font = style.font(style.HEADING)
@@ -277,7 +282,7 @@ class PlayPage(QWidget):
     def show_moment(self, moment: Moment) -> None:
         self._frame += 1
         slow = self._frame % SLOW == 0
-        if moment.picture is not None:
+        if moment.picture is not None and (self._frame % PICTURE_EVERY == 0 or not self.picture.shown):
             self.picture.show_picture(moment.picture)
         if moment.new_pose or moment.pose is None:
             self.picture.show_pose(moment.pose)
@@ -297,8 +302,8 @@ class PlayPage(QWidget):
 
     def _show_traces(self, values: npt.NDArray[np.float64], slow: bool) -> None:
         lanes, features = len(self._low), len(self._config.spec.channels)
-        if values.shape[1] < features + len(TABLE):
-            return  # synthesis has not played a hop yet
+        if values.shape[1] != features + len(TABLE):
+            return  # synthesis has not played a hop of this model yet
         if len(values):
             self.channels.push(np.clip((values[:, :lanes] - self._low) / self._span, 0.0, 1.0))
             parts = np.full((len(values), FEATURE_LANES), np.nan)
@@ -439,6 +444,24 @@ def camera_name(camera: str) -> str:
     if camera == "demo":
         return "demo dancer"
     return f"camera {camera}" if camera.isdecimal() else camera.rstrip("/").replace("\\", "/").rpartition("/")[2]
+
+
+def settings_words(controls: Controls, config: MonitorConfig) -> list[str]:
+    """What is set beside the dials, as far as anything is."""
+    words: list[str] = []
+    if controls.preset and controls.preset <= len(config.presets):
+        words.append(f"preset {config.presets[controls.preset - 1]}")
+    if controls.octave:
+        words.append(f"octave {signed(controls.octave, '+d')}")
+    if controls.scale:
+        words.append(list(SCALES)[controls.scale - 1].replace("_", " "))
+    if controls.root:
+        words.append(f"root {NOTES[controls.root - 1]}")
+    if controls.look_ahead_s:
+        words.append(f"{1e3 * controls.look_ahead_s:.0f} ms ahead")
+    if controls.learn:
+        words.append("move the knob to learn")
+    return words
 
 
 def number(value: float | None) -> str:

@@ -30,7 +30,7 @@ SEEN = 0.5
 
 SHADES = 6
 DEMO_ASPECT = 4 / 3
-MARGIN, EASE = 0.05, 0.03
+MARGIN, EASE = 0.09, 0.03
 """Around the body that the stage view follows, as a share of it; how much of the way the view goes at a redraw."""
 DIM = QColor(9, 11, 15, 110)
 """Over the picture, so that the skeleton and not the room is what one sees."""

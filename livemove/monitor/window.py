@@ -28,8 +28,18 @@ ASK_S = 4.0
 HELP = [
     ("↑  ↓", "louder, quieter"),
     ("M", "mute, and sound again"),
+    ("Space", "freeze: the sound holds while you move, and goes on"),
+    ("Backspace", "panic: silence, and a fresh start with M"),
     ("T   Shift T", "temperature up, down: wilder, calmer"),
-    ("Page ↑ ↓", "next, previous style"),
+    ("N   Shift N", "next, previous model"),
+    ("P   Shift P", "next, previous preset"),
+    ("Page ↑ ↓", "previous, next style"),
+    ("O   Shift O", "octave up, down"),
+    ("K   J", "next scale, next root note"),
+    ("L   Shift L", "look further ahead, less far"),
+    ("F5", "read the mapping again"),
+    ("R", "record a take, and stop recording"),
+    ("W", "make a take of what was just played"),
     ("C", "other body features"),
     ("S", "stage: large, for a dark room"),
     ("F   F11", "full screen"),
@@ -74,12 +84,11 @@ class MonitorWindow(QWidget):
         self._pose = PoseFrame()
         self._last_s = now_s()
         self._asked_s: float | None = None
-        self.play = PlayPage(config, feature_choices(config))
-        self.stage = StagePage(config)
+        self._config = config
         self._pages = QStackedLayout(self)
-        for page in (self.play, self.stage):
-            self._pages.addWidget(page)
-        self.help, self.news, self.question = Note(self, style.LARGE), Note(self), Note(self, style.LARGE)
+        self._model = 0
+        self.play, self.stage = self._pages_of(config)
+        self.help, self.news, self.question = Note(self), Note(self), Note(self, style.LARGE)
         self._news.say("?  shows the keys", Tone.QUIET)
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -87,6 +96,23 @@ class MonitorWindow(QWidget):
 
     def start(self) -> None:
         self._timer.start(PERIOD_MS)
+
+    def _pages_of(self, config: MonitorConfig) -> tuple[PlayPage, StagePage]:
+        play, stage = PlayPage(config, feature_choices(config)), StagePage(config)
+        for page in (play, stage):
+            self._pages.addWidget(page)
+        return play, stage
+
+    def _change_model(self, model: int) -> None:
+        """New pages: other channels, other features that play."""
+        on_stage, old = self._pages.currentWidget() is self.stage, (self.play, self.stage)
+        self._model = model
+        self.play, self.stage = self._pages_of(self._config.of_model(model))
+        self._pages.setCurrentWidget(self.stage if on_stage else self.play)
+        for page in old:
+            self._pages.removeWidget(page)
+            page.deleteLater()
+        self.setWindowTitle(f"livemove · {self._config.of_model(model).spec.name}")
 
     # --- at every redraw
 
@@ -104,6 +130,8 @@ class MonitorWindow(QWidget):
         new_pose = segment.pose.read(self._pose)
         fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
         controls = segment.controls.read()
+        if controls.model != self._model:
+            self._change_model(controls.model)
         moment = Moment(
             now=now,
             dt_s=now - self._last_s,
@@ -137,6 +165,7 @@ class MonitorWindow(QWidget):
             Qt.Key.Key_Up: Request(Action.GAIN, 1.0),
             Qt.Key.Key_Down: Request(Action.GAIN, -1.0),
             Qt.Key.Key_T: Request(Action.TEMPERATURE, -0.05 if shifted else 0.05),
+            Qt.Key.Key_L: Request(Action.LOOK_AHEAD, -10.0 if shifted else 10.0),
         }
         if key in requests:
             self._ask(requests[Qt.Key(key)])
@@ -148,10 +177,26 @@ class MonitorWindow(QWidget):
             return
         if self._asked_s is not None:
             self._ask_no_more()
+        step = -1.0 if shifted else 1.0
+        switches = {
+            Qt.Key.Key_M: Request(Action.MUTE),
+            Qt.Key.Key_Space: Request(Action.FREEZE),
+            Qt.Key.Key_Backspace: Request(Action.PANIC),
+            Qt.Key.Key_PageUp: Request(Action.STYLE, -1.0),
+            Qt.Key.Key_PageDown: Request(Action.STYLE, 1.0),
+            Qt.Key.Key_N: Request(Action.MODEL, step),
+            Qt.Key.Key_P: Request(Action.PRESET, step),
+            Qt.Key.Key_O: Request(Action.OCTAVE, step),
+            Qt.Key.Key_K: Request(Action.SCALE, step),
+            Qt.Key.Key_J: Request(Action.ROOT, step),
+            Qt.Key.Key_F5: Request(Action.RELOAD),
+            Qt.Key.Key_R: Request(Action.RECORD),
+            Qt.Key.Key_W: Request(Action.SAVE_LAST),
+        }
+        if key in switches:
+            self._ask(switches[Qt.Key(key)])
+            return
         actions = {
-            Qt.Key.Key_M: lambda: self._ask(Request(Action.MUTE)),
-            Qt.Key.Key_PageUp: lambda: self._ask(Request(Action.STYLE, -1)),
-            Qt.Key.Key_PageDown: lambda: self._ask(Request(Action.STYLE, 1)),
             Qt.Key.Key_S: self._turn_page,
             Qt.Key.Key_F: self._fill_screen,
             Qt.Key.Key_F11: self._fill_screen,

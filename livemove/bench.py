@@ -133,7 +133,9 @@ def size_models() -> list[Model]:
     for layers in (20, 30, 40):
         specs[f"{layers} layers"] = replace(stage, dilations=ten * (layers // 10))
     for bands in (8, 4, 1):
-        specs[f"{bands} bands"] = replace(stage, bands=bands, pqmf_taps=10 * bands if bands > 1 else 0)
+        specs["1 band" if bands == 1 else f"{bands} bands"] = replace(
+            stage, bands=bands, pqmf_taps=10 * bands if bands > 1 else 0
+        )
     specs["dilations 1"] = replace(stage, dilations=(1,) * 10)
     specs["dilations 16..8192"] = replace(stage, dilations=tuple(16 * d for d in ten))
     specs["R128 S256, 20 layers"] = replace(stage, residual=128, skip=256, hidden=256, dilations=ten * 2)

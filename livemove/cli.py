@@ -850,7 +850,9 @@ def bench(
     streams = range(1, min(os.cpu_count() or 1, 4) + 1) if sizes else ()
     with _console().status("measuring …"):
         measured = [*models, *bench.size_models()] if sizes else models
-        result = bench.run(engines or BENCH_ENGINES, measured, repeats, streams=streams)
+        # The reference would take minutes for the sizes, and they have no graph for the onnx engine.
+        default = ("native", "native-int8", "cuda") if sizes else BENCH_ENGINES
+        result = bench.run(engines or default, measured, repeats, streams=streams)
         if baseline:
             result["baseline"] = bench.torch_baseline(measured)
     if plot is not None:

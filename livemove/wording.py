@@ -220,7 +220,7 @@ def bench_remarks(result: Mapping[str, Any]) -> list[str]:
     """What stands under the table: the roofline, the baseline, several streams at once, what was not there."""
     lines = [f"{row['engine']} {row['setting']}: {row['why']}" for row in result["absent"]]
     lines += [
-        f"{row['engine']} {row['setting']}, {row['streams']} streams at once: {row['samples_per_s']:,.0f} samples/s"
+        f"{row['engine']} {row['setting']}, streams at once: {row['streams']}: {row['samples_per_s']:,.0f} samples/s"
         for row in result["streams"]
     ]
     lines += [

@@ -1,4 +1,4 @@
-"""From an OSC message to the first changed sample: `python tests/measure_control.py` plays on a JACK of its own.
+"""From an OSC or MIDI message to the first changed sample: `python tests/measure_control.py [--midi]`, JACK and all.
 
 In: options. Out: one JSON line with the median, 95 % and maximum of two ways, in ms: "switch", a mute taken away, which
 the callback obeys; "source", a fader on the loudness channel, which goes through mapping, network and ring. Each until
@@ -88,6 +88,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60, help="measurements of each way")
+    parser.add_argument("--midi", action="store_true", help="by MIDI through JACK, which adds a period; else by OSC")
     parser.add_argument("--block", type=int, default=512, help="frames of the sound server")
     options = parser.parse_args()
     segments: list[Segment] = []
@@ -99,11 +100,12 @@ def main() -> None:
 
     session.Segment.create = staticmethod(created)
     with tempfile.TemporaryDirectory() as folder, Jack(period=options.block) as jack:
-        os.environ.update(jack.environment)
+        os.environ.update(jack.environment, RTMIDI_API="UNIX_JACK")
         mapping = Path(folder) / "fader.toml"
         mapping.write_text(
             '[channels.pitch]\nsource = "presence"\nfrom = [0, 1]\nto = [69, 70]\n'
-            '[channels.loudness]\nsource = "osc:/fader"\nfrom = [0, 1]\n'
+            f'[channels.loudness]\nsource = "{"midi:cc1" if options.midi else "osc:/fader"}"\n'
+            f"from = [0, {127 if options.midi else 1}]\n"
             '[channels.brightness]\nsource = "presence"\nfrom = [0, 1]\n'
         )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -111,17 +113,31 @@ def main() -> None:
             port = probe.getsockname()[1]
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         found: dict[str, object] = {}
+        ways = ControlConfig(osc=("127.0.0.1", port))
+        if options.midi:
+            import rtmidi
 
-        def say(where: str, value: float) -> Callable[[], None]:
-            return lambda: sender.sendto(packet(where, value), ("127.0.0.1", port)) and None
+            learnt = Path(folder) / "midi.toml"
+            learnt.write_text('[cc]\n3 = "mute"\n')
+            keyboard = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="keyboard")
+            keyboard.open_virtual_port("keys")
+            ways = ControlConfig(midi="keyboard", learnt=learnt)
+
+        def say(what: str, value: float) -> Callable[[], None]:
+            def by_midi() -> None:
+                keyboard.send_message([0xB0, 3 if what == "mute" else 1, round(127 * value)])
+
+            def by_osc() -> None:
+                where = "/livemove/mute" if what == "mute" else "/fader"
+                sender.sendto(packet(where, value), ("127.0.0.1", port))
+
+            return by_midi if options.midi else by_osc
 
         def run() -> None:
             time.sleep(1.0)
-            say("/fader", 1.0)()
-            found["switch"] = measure(
-                segments[0], say("/livemove/mute", 1.0), say("/livemove/mute", 0.0), options.count
-            )
-            found["source"] = measure(segments[0], say("/fader", 0.0), say("/fader", 1.0), options.count)
+            say("fader", 1.0)()
+            found["switch"] = measure(segments[0], say("mute", 1.0), say("mute", 0.0), options.count)
+            found["source"] = measure(segments[0], say("fader", 0.0), say("fader", 1.0), options.count)
             os.kill(os.getpid(), 2)
 
         thread = threading.Thread(target=run)
@@ -134,7 +150,7 @@ def main() -> None:
 
         config = SessionConfig(
             model=find_bundle("theremin"), mapping=mapping, camera="demo", block=options.block, monitor=False,
-            control=ControlConfig(osc=("127.0.0.1", port)),
+            control=ways,
         )  # fmt: skip
         report = run_session(config, on_status)
         thread.join()

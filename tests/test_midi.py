@@ -166,7 +166,7 @@ class Keyboard:
 
 @pytest.fixture
 def backend(jack: Jack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIDO_BACKEND", "mido.backends.rtmidi/UNIX_JACK")
+    monkeypatch.setenv("RTMIDI_API", "UNIX_JACK")
     for name, value in jack.environment.items():
         monkeypatch.setenv(name, value)
 

@@ -1,11 +1,12 @@
 """MIDI: messages of one port -> requests and sources, what knobs were taught; channels -> control changes at another.
 
-In and out: MIDI, through mido. Without mido everything else plays on. Knows no shared memory and no model.
+In and out: MIDI; mido knows its messages, rtmidi the system's ports. Without them everything else plays on. Knows no
+shared memory and no model.
 """
 
-# mido has no type information.
+# mido and rtmidi have no type information.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportMissingImports=false
+# pyright: reportUnknownArgumentType=false, reportMissingImports=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
@@ -40,14 +41,12 @@ KNOBS = {"gain": (-48.0, 6.0), "temperature": (0.0, 2.0), "octave": (-2.4, 2.4),
 
 def port_names() -> tuple[list[str], list[str]]:
     """Ports one may listen to, and ports one may send to. Raises ControlError where there is no MIDI."""
-    mido = _mido()
-    try:
-        return list(mido.get_input_names()), list(mido.get_output_names())
-    except Exception as error:  # the backends raise what they like, from classes of their own
-        raise ControlError(
-            f"no MIDI on this machine ({' '.join(str(error).split())}); MIDO_BACKEND chooses another system, as in "
-            "MIDO_BACKEND=mido.backends.rtmidi/UNIX_JACK"
-        ) from error
+    found: list[list[str]] = []
+    for kind in ("MidiIn", "MidiOut"):
+        client = _client(kind)
+        found.append(list(client.get_ports()))
+        client.delete()
+    return found[0], found[1]
 
 
 def find_port(wanted: str, names: Sequence[str]) -> str:
@@ -186,40 +185,39 @@ class MidiIn:
 
     def __init__(self, wanted: str) -> None:
         """Raises ControlError when there is no such port."""
-        self._mido = _mido()
-        self.name = find_port(wanted, port_names()[0])
-        self._port: Any = None
-        self._open()
+        self._client = _client("MidiIn")  # one for good: under JACK, to make one holds the whole graph up
+        self.name = find_port(wanted, self._client.get_ports())
+        self._open = False
+        self._plug_in()
 
     def messages(self) -> list[Any]:
-        """Everything that came since the last time."""
-        return list(self._port.iter_pending()) if self._port is not None else []
+        """Every mido message that came since the last time."""
+        from mido import Message
+
+        found: list[Any] = []
+        while self._open and (received := self._client.get_message()) is not None:
+            with contextlib.suppress(ValueError):  # not MIDI: there are devices that send bits of messages
+                found.append(Message.from_bytes(received[0]))
+        return found
 
     def check(self) -> str:
         """Once a second: whether it went or came back; what to tell the person."""
-        with contextlib.suppress(ControlError):
-            there = self.name in port_names()[0]
-            if not there and self._port is not None:
-                self.close()
-                return f"MIDI: {self.name} is gone; what it played holds, and it is heard again when it comes back"
-            if there and self._port is None:
-                self._open()
-                return f"MIDI: {self.name} is back"
-        return ""
+        there = self.name in self._client.get_ports()
+        if there == self._open:
+            return ""
+        if there:
+            try:
+                self._plug_in()
+            except ControlError:  # another program was quicker: it is tried again
+                return ""
+            return f"MIDI: {self.name} is back"
+        self._open = False
+        self._client.close_port()
+        return f"MIDI: {self.name} is gone; what it played holds, and it is heard again when it comes back"
 
-    def close(self) -> None:
-        if self._port is not None:
-            with contextlib.suppress(Exception):  # it may be gone already, and says so in the backend's own way
-                self._port.close()
-            self._port = None
-
-    def _open(self) -> None:
-        try:
-            self._port = self._mido.open_input(self.name)
-        except Exception as error:
-            raise ControlError(
-                f"MIDI port {self.name} cannot be opened: {error}; another program may have it"
-            ) from error
+    def _plug_in(self) -> None:
+        _plug(self._client, self.name)
+        self._open = True
 
 
 class MidiOut:
@@ -227,15 +225,9 @@ class MidiOut:
 
     def __init__(self, wanted: str) -> None:
         """Raises ControlError when there is no such port."""
-        mido = _mido()
-        self.name = find_port(wanted, port_names()[1])
-        self._message = mido.Message
-        try:
-            self._port: Any = mido.open_output(self.name)
-        except Exception as error:
-            raise ControlError(
-                f"MIDI port {self.name} cannot be opened: {error}; another program may have it"
-            ) from error
+        self._client = _client("MidiOut")
+        self.name = find_port(wanted, self._client.get_ports())
+        _plug(self._client, self.name)
         self._last: dict[int, int] = {}
 
     def send(self, channels: Sequence[Channel], values: Sequence[float]) -> None:
@@ -245,16 +237,29 @@ class MidiOut:
             control, coarse = FIRST_CC + place, round(127 * min(max(share, 0.0), 1.0))
             if control < 120 and self._last.get(control) != coarse:
                 self._last[control] = coarse
-                self._port.send(self._message("control_change", control=control, value=coarse))
-
-    def close(self) -> None:
-        self._port.close()
+                self._client.send_message([0xB0, control, coarse])
 
 
-def _mido() -> Any:
+def _client(kind: str) -> Any:
+    """An rtmidi.MidiIn or MidiOut, on the system's MIDI or the one RTMIDI_API names."""
     try:
-        import mido
-        import rtmidi as _  # noqa: F401  (what mido speaks to the system with)
+        import mido as _  # noqa: F401  (needed soon, and missing together)
+        import rtmidi
+        from rtmidi.midiutil import get_api_from_environment
     except ImportError as error:
         raise ControlError("MIDI is not installed: pip install 'livemove[midi]'") from error
-    return mido
+    try:
+        return getattr(rtmidi, kind)(get_api_from_environment(), name="livemove")
+    except (rtmidi.RtMidiError, RuntimeError) as error:
+        raise ControlError(
+            f"no MIDI on this machine ({' '.join(str(error).split())}); beside JACK, try RTMIDI_API=UNIX_JACK"
+        ) from error
+
+
+def _plug(client: Any, name: str) -> None:
+    import rtmidi
+
+    try:
+        client.open_port(client.get_ports().index(name), name="control")
+    except (rtmidi.RtMidiError, RuntimeError, ValueError) as error:
+        raise ControlError(f"MIDI port {name} cannot be opened ({error}): another program may have it") from error

@@ -10,9 +10,7 @@ sources and its own life. Whatever floods or breaks here, the sound does not hea
 from __future__ import annotations
 
 import logging
-import os
 import select
-import sys
 import time
 
 from livemove.contracts import Action, Channel, Request
@@ -22,11 +20,9 @@ from livemove.control.vocabulary import LEARNABLE, Heard
 from livemove.exchange import RequestQueue, Segment, now_s
 from livemove.features import FEATURES
 
-NICE = 5
-"""Below everything that sounds."""
-
 REST_S = 0.001
-"""After every batch: a flood is read in gulps, and cannot keep a core busy."""
+"""After every batch: a flood is read in gulps, and cannot keep a core busy. Not below other processes (nice), for on a
+busy machine a message then waits a tenth of a second."""
 
 LABEL_S = 0.5
 CHECK_S = 1.0
@@ -140,8 +136,6 @@ def run(segment: Segment, config: ControlConfig) -> None:
     """Listen and send until the supervisor asks to stop. Raises ControlError before it runs."""
     life = segment.lives["control"]
     logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
-    if sys.platform != "win32":
-        os.nice(NICE)
     ways = Ways(config)
     asker, sender = Asker(segment.commands), Sender(segment)
     total = Heard()

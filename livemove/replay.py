@@ -69,10 +69,10 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     check_writable(config.output)
     take = load_take(config.take)
     try:
-        voices = _same_voices(take, config)
+        voices = same_voices(take, config)
         blocks, rate, why_not = again(take, voices), take.info.rate, None
     except TakeError as error:
-        voices = [_other_voice(take, config)]
+        voices = [other_voice(take, config)]
         blocks, rate, why_not = movement(take, voices[0]), voices[0].spec.sample_rate, str(error)
     played = take.sound()
     done, differs = 0, None if rate == take.info.rate else 0
@@ -128,7 +128,7 @@ class _Recorded(Mapping):
         return self.now
 
 
-def _same_voices(take: Take, config: ReplayConfig) -> list[Voice]:
+def same_voices(take: Take, config: ReplayConfig) -> list[Voice]:
     """The models and engines that played. Raises TakeError saying why that cannot be."""
     if config.mapping is not None:
         raise TakeError("another mapping was asked for")
@@ -169,7 +169,7 @@ def _voice(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path
 def again(take: Take, voices: Sequence[Voice]) -> Generator[Float32]:
     """Float32 [frames] of every block of the take, from the same channels, controls and noise. Raises TakeError.
 
-    voices as `_same_voices` makes them.
+    voices as `same_voices` makes them.
     """
     segment = Segment.create()
     try:
@@ -239,7 +239,7 @@ def controls_of(row: np.void) -> Controls:
 # --- the movement -------------------------------------------------------------------------------------------
 
 
-def _other_voice(take: Take, config: ReplayConfig) -> Voice:
+def other_voice(take: Take, config: ReplayConfig) -> Voice:
     model = take.info.models[0]
     bundle = load_bundle(find_bundle(config.model or _found(model.path, model.name)))
     mapping = config.mapping or (_mapping(take, model.mapping) if config.model is None else None)

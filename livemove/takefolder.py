@@ -137,8 +137,8 @@ class Sound:
     def write(self, pcm: Pcm) -> None:
         """Raises OSError; what was written before stays."""
         while len(pcm) > self._room:
-            self._put(pcm[: self._room])
-            pcm = pcm[self._room :]
+            fits, pcm = pcm[: self._room], pcm[self._room :]
+            self._put(fits)
             self.close()
             self._open()
         self._put(pcm)

@@ -1,17 +1,21 @@
-"""What is written is what was played; what could not be is told."""
+"""What is written is what was played; what could not be is told, and harms nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from livemove.contracts import Controls, PoseFrame
 from livemove.exchange import Segment
 from livemove.native._realtime import TAP_CAPACITY, Output
-from livemove.playback.recorder import Recorder, check_writable
+from livemove.playback.recorder import Keeper, Recorder, Rolling, TakeSettings, check_takes, check_writable
+from livemove.takefolder import TakenModel, TakeWriter, load_take, pcm24
 
 
 @pytest.fixture
@@ -57,4 +61,135 @@ def test_a_hole_is_told_and_keeps_its_length(segment: Segment, tmp_path: Path) -
 
 def test_checking_a_place_leaves_nothing_there(tmp_path: Path) -> None:
     check_writable(tmp_path / "take.wav")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- takes --------------------------------------------------------------------------------------------------
+
+
+def settings(folder: Path, keep_s: float = 300.0) -> TakeSettings:
+    return TakeSettings(
+        folder=folder,
+        models=(TakenModel("m", "/m", "00", "", 0.0, ("pitch",), ""),),
+        mappings=(None,),
+        features=("presence", "energy"),
+        model_rate=48000,
+        block=512,
+        seed=0,
+        camera="demo",
+        keep_s=keep_s,
+    )
+
+
+def until(what: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline_s, "it never came"
+        time.sleep(0.01)
+
+
+class Stage:
+    """A performance by hand: noise, a hop a block, somebody in view."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.random = np.random.default_rng(0)
+        self.hops = 0
+        segment.set_device_rate(48000.0)
+        self.output = Output(segment.bytes, 48000.0, 1, 0.0)
+
+    def play(self, blocks: int) -> None:
+        for _ in range(blocks):
+            channels = np.array([self.hops], np.float32)
+            sources = self.random.random(2 + 64).astype(np.float32)
+            head = (1.0, self.hops, 2.0, 0.0, 1.9, self.segment.ring.written, 512, 0.0)
+            self.segment.made.add(head, Controls(gain=0.5), sources, channels, channels[:0])
+            self.segment.synthesis.hop(0.0, 512, channels)
+            self.segment.pose.write(PoseFrame(capture_s=0.01 * self.hops, sequence=self.hops, people=1))
+            self.segment.ring.write(self.random.uniform(-0.5, 0.5, 512).astype(np.float32))
+            self.output.render(512)
+            self.hops += 1
+
+    def played(self, start: int, samples: int) -> np.ndarray:
+        out = np.empty(samples, np.float32)
+        assert self.segment.tap.read(start, out)
+        return out
+
+
+def test_takes_begin_and_end_while_it_plays(segment: Segment, tmp_path: Path) -> None:
+    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path))
+    keeper.start()
+    stage.play(20)
+    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 20)
+    keeper.record(True)
+    until(lambda: keeper.recording)
+    stage.play(30)
+    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 50)
+    keeper.record(False)
+    until(lambda: not keeper.recording)
+    stage.play(10)
+    keeper.stop()
+    take = load_take(next(tmp_path.iterdir()))
+    assert take.samples == 31 * 512, "from the block in which it was asked for"
+    assert np.array_equal(take.sound(), pcm24(stage.played(19 * 512, 31 * 512)))
+    assert {19.0, 49.0} <= set(take.hops["channels"][:, 0].tolist())
+    assert set(take.hops["gain"].tolist()) == {0.5}
+    assert take.hops["sources"].shape[1] == len(take.info.sources) == 2
+    assert [frame.sequence for frame in take.frames()][-1] >= 49
+
+
+def test_the_last_seconds_are_what_the_tap_carried(segment: Segment, tmp_path: Path) -> None:
+    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path, keep_s=0.5))
+    keeper.start()
+    stage.play(100)
+    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 100)
+    keeper.save_last()
+    until(lambda: "recorded" in str(keeper.notice()))
+    take = load_take(next(tmp_path.iterdir()))
+    assert 0.48 < take.seconds <= 0.5
+    assert np.array_equal(take.sound(), pcm24(stage.played(100 * 512 - take.samples, take.samples)))
+    keeper.stop()
+
+
+def test_a_full_disk_ends_the_take_and_nothing_else(
+    segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path))
+    keeper.record_all()
+    keeper.start()
+    stage.play(10)
+    until(lambda: "recording" in str(keeper.notice()))
+    until(
+        lambda: len(load_take(next(tmp_path.iterdir())).blocks) == 10 if list(tmp_path.glob("*/poses.npy")) else False
+    )
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(TakeWriter, "sound", full)
+        stage.play(10)
+        lines: list[str] = []
+        until(lambda: lines.append(keeper.notice() or "") or "No space left" in lines[-1])
+    assert "what was written is kept" in lines[-1]
+    assert keeper.recording is None
+    take = load_take(next(tmp_path.iterdir()))
+    assert np.array_equal(take.sound(), pcm24(stage.played(0, 10 * 512)))
+    keeper.save_last()
+    until(lambda: "recorded" in str(keeper.notice()))
+    assert load_take(max(tmp_path.iterdir())).samples == 20 * 512, "memory does not mind the disk"
+    keeper.stop()
+
+
+def test_rolling_rows_are_the_last_ones_in_order() -> None:
+    rolling = Rolling(7, np.dtype(np.int64))
+    for at in range(0, 40, 3):
+        rolling.add(np.arange(at, at + 3))
+        assert rolling.read(rolling.start, rolling.end).tolist() == list(range(max(0, at - 4), at + 3))
+    rolling.add(np.arange(42, 62))
+    assert rolling.read(rolling.start, rolling.end).tolist() == list(range(55, 62))
+
+
+def test_checking_a_folder_for_takes_leaves_nothing_there(tmp_path: Path) -> None:
+    check_takes(tmp_path / "new" / "folder")
     assert list(tmp_path.iterdir()) == []

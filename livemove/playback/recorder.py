@@ -400,7 +400,7 @@ class Keeper:
         self._orders: deque[str] = deque()
         self._over = threading.Event()
         self._gathered = threading.Event()
-        self._memory: Memory | None = None
+        self.memory: Memory | None = None
         self._recording: _Following | None = None
         self._saving: list[_Following] = []
         self._threads = [
@@ -447,12 +447,12 @@ class Keeper:
     def _gather(self) -> None:
         while not self._over.wait(0.03):
             # Synthesis names its sources before its first hop, which the device's rate comes before.
-            if self._memory is None and self._segment.device_rate > 0.0 and self._segment.synthesis.hops:
-                self._memory = Memory(self._segment, self._settings)
-            if self._memory is not None:
-                self._memory.gather()
-        if self._memory is not None:
-            self._memory.gather()
+            if self.memory is None and self._segment.device_rate > 0.0 and self._segment.synthesis.hops:
+                self.memory = Memory(self._segment, self._settings)
+            if self.memory is not None:
+                self.memory.gather()
+        if self.memory is not None:
+            self.memory.gather()
         self._gathered.set()
 
     def _write(self) -> None:
@@ -464,7 +464,7 @@ class Keeper:
             self._work()
 
     def _work(self) -> None:
-        memory = self._memory
+        memory = self.memory
         if memory is None or not memory.blocks.end:
             return
         try:

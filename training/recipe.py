@@ -292,7 +292,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--compile", action=switch, default=False, help="torch.compile: pays on a GPU; on a CPU compiling takes minutes"
     )
     add("--threads", type=NATURAL, default=0, help="CPU threads, 0 for all; on a busy machine 1 is quickest")
-    add("--devices", type=COUNT, default=None, help="processes on this machine, one per GPU; torchrun sets it")
+    add(
+        "--devices",
+        type=COUNT,
+        default=None,
+        help="processes on this machine, one per GPU (1 if not given); torchrun sets it",
+    )
     add(
         "--dist_backend",
         choices=("nccl", "gloo"),
@@ -309,7 +314,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         dest="out",
         type=Path,
         default=None,
-        help="folder of checkpoints and logs (runs/NAME, by experiment, dataset or instrument)",
+        help="folder of checkpoints and logs, shared by all machines (runs/NAME, by experiment, dataset or instrument)",
     )
     add("--checkpoint_every", type=COUNT, default=250, help="steps between validations, a checkpoint after each")
     add(

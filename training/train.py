@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import math
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -50,11 +51,16 @@ from training.wavenet import WaveNet, nats
 KEPT = 3
 """Checkpoints kept beside last.ckpt and best.ckpt."""
 
-SAME_AGAIN = (
-    "steps", "batch_size", "seconds", "accumulation_steps", "seed", "optimizer", "scheduler", "learning_rate",
-    "input_noise", "precision",
-)  # fmt: skip
-"""Flags a resumed run must repeat to end as if it had never stopped."""
+FREE_TO_CHANGE = {
+    "config", "name", "out", "dataset", "prepared_path", "pretrained", "resume", "auto_resume", "early_stop",
+    "n_epochs", "num_workers", "pin_memory", "val_batch_size", "checkpoint_every", "accelerator", "compile", "threads",
+    "devices", "dist_backend", "dist_port", "logger", "training_logs_path", "log_every", "log_samples_every",
+    "log_samples", "log_video", "generate_n_samples", "generate_temperature",
+}  # fmt: skip
+"""Flags that a resumed run need not repeat to end as if it had never stopped."""
+
+RECORDINGS = 40
+"""So many of the data's files are named in a checkpoint, and so in MODEL.md."""
 
 
 class Training(pl.LightningModule):
@@ -207,7 +213,10 @@ class Checkpoints(Checkpoint):
         for name in ["last.ckpt"] + ["best.ckpt"] * better:
             draft = self.folder / f".{name}"
             draft.unlink(missing_ok=True)
-            os.link(newest, draft)  # a second name for the same file: whole at once, and no room taken
+            try:
+                os.link(newest, draft)  # a second name for the same file takes no room
+            except OSError:  # a disk without such names
+                shutil.copyfile(newest, draft)
             os.replace(draft, self.folder / name)
         for old in sorted(self.folder.glob("step=*.ckpt"), key=lambda p: p.stat().st_mtime)[:-KEPT]:
             old.unlink()
@@ -271,9 +280,6 @@ def open_checkpoint(path: Path) -> dict[str, Any]:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         return {**saved, "spec": saved["spec"], "arguments": saved["arguments"]}
-    except MisconfigurationException as error:
-        print(f"{' '.join(str(error).split())} (--accelerator, --precision, --devices)", file=sys.stderr)
-        return 2
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # a truncated zip, a pickle of something else: torch raises all kinds
@@ -293,12 +299,14 @@ def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
     source = Recorded(corpus, channel_names(args, corpus))
     if not source.holds_out:
         print(f"{corpus.root}: holds no clip out, so val_loss is of the clips it trains on", file=sys.stderr)
+    recordings = sorted({Path(clip.source).name for clip in corpus.clips if clip.split == "train"})
+    more = [f"and {len(recordings) - RECORDINGS} more"] if len(recordings) > RECORDINGS else []
     return source, {
         "source": args.dataset.resolve().name,
         "clips": sum(clip.split == "train" for clip in corpus.clips),
         "held_out_clips": sum(clip.split == "valid" for clip in corpus.clips) if source.holds_out else 0,
         "seconds": source.seconds,
-        "recordings": sorted({Path(clip.source).name for clip in corpus.clips if clip.split == "train"}),
+        "recordings": recordings[:RECORDINGS] + more,
     }
 
 
@@ -354,8 +362,8 @@ def resume_point(args: argparse.Namespace) -> Path | None:
     if not last.exists():
         raise RecipeError(f"nothing to resume: {last} does not exist; start without --resume")
     before = open_checkpoint(last)["arguments"]
-    for flag in SAME_AGAIN:
-        if flag in before and before[flag] != getattr(args, flag):
+    for flag in before.keys() & vars(args).keys() - FREE_TO_CHANGE:
+        if before[flag] != getattr(args, flag):
             raise RecipeError(f"--resume: the run in {args.out} was started with --{flag} {before[flag]}; repeat that")
     return last
 
@@ -373,7 +381,7 @@ def make_logger(args: argparse.Namespace) -> Logger | bool:
 
 
 def make_trainer(args: argparse.Namespace, callbacks: list[pl.Callback], logger: Logger | bool) -> pl.Trainer:
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", args.devices or 0))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", args.devices or 1))
     world = int(os.environ.get("WORLD_SIZE", local))
     if world > 1 and args.batch_size % world:
         raise RecipeError(f"--batch_size {args.batch_size}: must be a multiple of the {world} processes that share it")
@@ -381,8 +389,8 @@ def make_trainer(args: argparse.Namespace, callbacks: list[pl.Callback], logger:
         os.environ.setdefault("MASTER_PORT", str(args.dist_port))
     return pl.Trainer(
         accelerator=args.accelerator,
-        devices=local or "auto",
-        num_nodes=max(world // max(local, 1), 1),
+        devices=local,
+        num_nodes=world // local,
         strategy=DDPStrategy(process_group_backend=args.dist_backend) if world > 1 else "auto",
         use_distributed_sampler=False,
         precision=args.precision,

@@ -146,6 +146,7 @@ class TakeFile:
             self._write(np.inf if until_s is None else until_s)
             self._mux(self._sound.encode(None))
         self._container.close()
+        self._disk.finish()
         self._disk.check()
 
     def _write(self, until_s: float) -> None:
@@ -194,24 +195,46 @@ def _picture_stream(container: OutputContainer, size: tuple[int, int]) -> VideoS
 
 
 class _Disk:
-    """The file as PyAV writes to it: what is on the disk stays as it is once the disk takes no more.
+    """The file as PyAV writes to it: fragment by fragment, each as a whole, so that there is never half of one.
 
-    The muxer goes on at such a moment (it buffers, it writes a trailer), so the trouble is kept for `check`.
+    The muxer goes on when the disk takes no more (it buffers, it writes a trailer), so the trouble is kept for `check`.
     """
 
     def __init__(self, file: io.FileIO) -> None:
         self.name = str(file.name)
         self._file = file
+        self._waiting = bytearray()
         self._error: OSError | None = None
 
     def write(self, content: bytes) -> int:
-        left = memoryview(content)
+        self._waiting += content
+        at = 0
+        while len(self._waiting) >= at + 8:  # boxes: their size, their kind, what is in them
+            size = int.from_bytes(self._waiting[at : at + 4], "big")
+            at += size
+            if len(self._waiting) < at:
+                break
+            if bytes(self._waiting[at - size + 4 : at - size + 8]) in (b"moov", b"mdat"):
+                self._put(at)
+                at = 0
+        return len(content)
+
+    def finish(self) -> None:
+        """Write what is left: the index at the end."""
+        self._put(len(self._waiting))
+
+    def _put(self, count: int) -> None:
+        left = memoryview(bytes(self._waiting[:count]))
+        del self._waiting[:count]
+        if self._error is not None:
+            return
+        begin = self._file.tell()
         try:
-            while left and self._error is None:
+            while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
             self._error = error
-        return len(content)
+            self._file.truncate(begin)
 
     def check(self) -> None:
         """Raises OutputError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from livemove import film, take
+from livemove.contracts import OutputError
 from livemove.take import TakeFile, Timeline
+from training.clip import read_sound
 
 RATE = 48000
 BLOCK = 1024
@@ -81,8 +84,23 @@ def write(
     until_s: float | None = None,
     finish: bool = True,
 ) -> TakeFile:
-    """A take of grey pictures 20, 21 ... at these times after began_s, when the sound begins, number 4800 first."""
+    """A take as `fill` fills it, and finished."""
     done = TakeFile(io.FileIO(path, "x"), RATE, sound.shape[1], SIZE)
+    fill(done, sound, pictures_s, began_s, gap_at_s, gap_s)
+    if finish:
+        done.finish(until_s)
+    return done
+
+
+def fill(
+    done: TakeFile,
+    sound: np.ndarray,
+    pictures_s: np.ndarray,
+    began_s: float = 50.0,
+    gap_at_s: float = np.inf,
+    gap_s: float = 0.0,
+) -> None:
+    """Grey pictures 20, 21 ... at these times after began_s, when the sound begins, with its sample number 4800."""
     lead, waiting = 4800, list(enumerate(pictures_s))
     done.add_sound(0, began_s - lead / RATE, sound[:0])
     for at in range(0, len(sound), BLOCK):
@@ -92,9 +110,6 @@ def write(
         while waiting and began_s + waiting[0][1] < time_s:
             number, seen_s = waiting.pop(0)
             done.add_picture(np.full((*SIZE, 3), 20 + number, np.uint8), began_s + seen_s)
-    if finish:
-        done.finish(until_s)
-    return done
 
 
 def sound_of(path: Path) -> tuple[float, np.ndarray]:
@@ -164,3 +179,34 @@ def test_what_was_written_before_a_kill_can_be_read(tmp_path: Path) -> None:
     assert time_s == pytest.approx(np.arange(0.01, 5.9, 0.04)[: len(time_s)], abs=5e-4)
     assert film.probe(tmp_path / "a.mp4").seconds == pytest.approx(len(found) / RATE, abs=0.1)
     unfinished.finish()
+
+
+def test_a_full_disk_leaves_whole_pictures_and_whole_sound(tmp_path: Path) -> None:
+    """Full after 300 kB: everything that is in the file can be decoded to its end."""
+
+    class FullDisk(io.FileIO):
+        def write(self, content: object) -> int:
+            room = 300_000 - self.tell()
+            if room <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(memoryview(content)[:room])
+
+    path = tmp_path / "a.mp4"
+    full = TakeFile(FullDisk(path, "x"), RATE, 1, SIZE)
+    with pytest.raises(OutputError, match=r"a\.mp4 can no longer be written: No space left"):
+        fill(full, song(8.0), np.arange(0.01, 7.9, 0.04))
+    with pytest.raises(OutputError, match="can no longer be written"):
+        full.finish()
+    _, found = sound_of(path)
+    time_s, _ = pictures_of(path)
+    assert 2.0 < len(found) / RATE < 4.0
+    assert time_s[-1] == pytest.approx(len(found) / RATE, abs=0.2)
+    assert path.stat().st_size <= 300_000
+
+
+def test_prepare_hears_and_sees_the_same_moment(tmp_path: Path) -> None:
+    """The first picture comes 0.25 s into the sound: that is where the sound of the clip begins."""
+    sound = song(3.0)
+    write(tmp_path / "a.mp4", sound, np.arange(0.25, 2.9, 0.04))
+    heard = read_sound(tmp_path / "a.mp4", RATE)
+    assert heard == pytest.approx(sound[RATE // 4 :, 0], abs=1e-4)

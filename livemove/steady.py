@@ -36,7 +36,8 @@ GIVEN_UP_S = 2.0
 class Steadiness:
     """One engine's run. late: hops not whole when the device took the block they belong to; starved: such blocks.
 
-    Times in milliseconds: how long hops took, the longest lead before the device, how close the closest hop came.
+    Times in milliseconds: how long hops took, the longest lead before the device, how close the closest hop came, and
+    how long after its time the latest hop was begun (more than a hop: the machine did not wake us, or we fell behind).
     """
 
     engine: str
@@ -49,6 +50,7 @@ class Steadiness:
     hop_ms: float
     lead_ms: float
     least_margin_ms: float
+    latest_start_ms: float
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def hold(
     lead = Lead(hop_s)
     took_s = np.zeros(hops)
     late = starved = callbacks = 0
-    longest_lead_s, least_margin_s, margin_s = 0.0, np.inf, 0.0
+    longest_lead_s, least_margin_s, latest_start_s, margin_s = 0.0, np.inf, 0.0, 0.0
     for _ in range(8):  # caches, lazy allocations
         engine.generate(out, rest, noise[0])
     started_s = now() + lead.seconds
@@ -123,6 +125,7 @@ def hold(
         if due_s - lead.seconds > now():
             sleep(due_s - lead.seconds - now())
         began_s = now()
+        latest_start_s = max(latest_start_s, began_s - (due_s - lead.seconds))
         engine.generate(out, rest, noise[hop % len(noise)], temperature=spec.temperature)
         ended_s = now()
         took_s[hop] = ended_s - began_s
@@ -146,4 +149,5 @@ def hold(
         hop_ms=1e3 * hop_s,
         lead_ms=1e3 * longest_lead_s,
         least_margin_ms=1e3 * float(least_margin_s),
+        latest_start_ms=1e3 * latest_start_s,
     )

@@ -238,7 +238,7 @@ def steady(runs: Sequence[Steadiness]) -> Rows:
     """How engines held at real-time pace."""
     columns = ("engine", "hops>", "late>", "blocks starved>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
     return Rows(
-        (*columns, "lead ms>", "closest ms>"),
+        (*columns, "lead ms>", "closest ms>", "latest start ms>"),
         [
             (
                 r.engine,
@@ -248,6 +248,7 @@ def steady(runs: Sequence[Steadiness]) -> Rows:
                 *(f"{ms:.2f}" for ms in (r.median_ms, r.p99_9_ms, r.max_ms, r.hop_ms)),
                 f"{r.lead_ms:.1f}",
                 f"{r.least_margin_ms:.1f}",
+                f"{r.latest_start_ms:.1f}",
             )
             for r in runs
         ],

@@ -7,7 +7,7 @@ from livemove.steady import Steadiness
 
 
 def run(engine: str, median_ms: float, late: int = 0) -> Steadiness:
-    return Steadiness(engine, 375, late, late // 2, median_ms, 2 * median_ms, 3 * median_ms, 5.33, 25.0, 10.0)
+    return Steadiness(engine, 375, late, late // 2, median_ms, 2 * median_ms, 3 * median_ms, 5.33, 25.0, 10.0, 0.1)
 
 
 def test_the_first_engine_that_holds_is_named() -> None:

@@ -77,6 +77,7 @@ def test_an_engine_with_time_to_spare_is_never_late() -> None:
     assert run.median_ms == pytest.approx(1e3 * HOP_S / 4)
     assert run.max_ms == pytest.approx(1e3 * HOP_S / 4)
     assert run.least_margin_ms > 0
+    assert run.latest_start_ms == pytest.approx(1e3 * HOP_S / 4)  # a block's second hop waits for its first
 
 
 def test_one_hop_longer_than_the_lead_is_late_and_the_lead_grows() -> None:

@@ -116,7 +116,7 @@ def test_features_and_channels_go_out_once_for_every_pose(segment: Segment, tmp_
                 for _ in range(4):
                     segment.synthesis.hop(0.001, 256, np.array([60.0, 0.5], np.float32))
                     segment.synthesis.felt(values)
-                got = OscPacket(ear.recv(65535)).messages
+                got = [timed for _ in range(2) for timed in OscPacket(ear.recv(65535)).messages]
                 found = {timed.message.address: timed.message.params[0] for timed in got}
                 assert found == {
                     **{f"/livemove/feature/{n}": float(v) for n, v in zip(FEATURES, values, strict=True)},

@@ -168,8 +168,14 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text[:60])
 
 
+HEAD = b"#bundle\0" + struct.pack(">Q", 1)
+"""A bundle's beginning; the time tag 1 means at once."""
+
+FRAME = 1400
+
+
 class OscOut:
-    """Numbers to one address, a bundle at a time; nobody there is no trouble."""
+    """Numbers to one address; nobody there is no trouble."""
 
     def __init__(self, host: str, port: int) -> None:
         """Raises ControlError for a host that has no address."""
@@ -182,18 +188,21 @@ class OscOut:
         self._heads: dict[str, bytes] = {}
 
     def send(self, values: Mapping[str, float]) -> None:
-        """Address -> value, as one bundle of messages with one float each, to be heard at once."""
-        parts = [b"#bundle\0" + struct.pack(">Q", 1)]
+        """Address -> value, in bundles that fit an Ethernet frame each, one float in each message."""
+        bundle = HEAD
         for where, value in values.items():
             if where not in self._heads:
                 self._heads[where] = _padded(where) + _padded(",f")
             message = self._heads[where] + struct.pack(">f", value)
-            parts.append(struct.pack(">i", len(message)) + message)
-        with contextlib.suppress(OSError):  # nobody listens there now; somebody may later
-            self._socket.sendto(b"".join(parts), self._place)
+            if len(bundle) + 4 + len(message) > FRAME:
+                self._give(bundle)
+                bundle = HEAD
+            bundle += struct.pack(">i", len(message)) + message
+        self._give(bundle)
 
-    def close(self) -> None:
-        self._socket.close()
+    def _give(self, packet: bytes) -> None:
+        with contextlib.suppress(OSError):  # nobody listens there now; somebody may later
+            self._socket.sendto(packet, self._place)
 
 
 def _padded(text: str) -> bytes:

@@ -224,12 +224,13 @@ class Listener:
         columns = samples.reshape(count, step)
         stretch = np.concatenate([self._kept, samples])
         self._kept = stretch[-WINDOW:]
-        starts = (np.arange(count) + 1) * step
+        # A window is five columns long: one spectrum serves two columns.
+        starts = np.arange(count, 0, -2)[::-1] * step
         pieces = np.stack([stretch[start : start + WINDOW] for start in starts]) * self._hann
         return Sound(
             low=columns.min(axis=1),
             high=columns.max(axis=1),
-            spectrum=self._rows(pieces),
+            spectrum=np.repeat(self._rows(pieces), 2, axis=0)[-count:],
             peak=float(np.abs(samples).max()),
             rms=float(np.sqrt(np.mean(samples * samples))),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,18 +209,27 @@ def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) ->
     ear.open_virtual_port("in")
     config = ControlConfig(midi_out="synthesizer", channels=((settings.PITCH, settings.LOUDNESS),))
     got: list[list[int]] = []
+    steps = [
+        ((57.0, 0.0), [[0xB0, 20, 0], [0xB0, 21, 0]]),
+        ((81.0, 0.0), [[0xB0, 20, 127]]),
+        ((81.0, 0.5), [[0xB0, 21, 64]]),
+    ]
     with control(segment, config, tmp_path / "log"):
-        for pitch, loudness in ((57.0, 0.0), (81.0, 0.0), (81.0, 0.5)):
+        for values, expected in steps:
             segment.capture.frame_used(10.0, 1)
-            time.sleep(0.05)
-            for _ in range(4):
-                segment.synthesis.hop(0.001, 256, np.array([pitch, loudness], np.float32))
-            time.sleep(0.2)
-    while message := ear.get_message():
-        got.append(message[0])
+            got.clear()
+
+            def heard(values: tuple[float, float] = values, count: int = len(expected)) -> bool:
+                """The hops go on until synthesis is seen to have made some of this pose."""
+                segment.synthesis.hop(0.001, 256, np.array(values, np.float32))
+                while message := ear.get_message():
+                    got.append(message[0])
+                return len(got) >= count
+
+            wait_for(heard)
+            assert got == expected
     ear.close_port()
     ear.delete()
-    assert got == [[0xB0, 20, 0], [0xB0, 21, 0], [0xB0, 20, 127], [0xB0, 21, 64]]
 
 
 @pytest.mark.usefixtures("backend")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import random_bundle, small_spec
+from steady import in_real_time
 from test_control_process import free_port, send
 from test_osc import packet
 from test_session import doubles, perform  # noqa: F401  (fixture)
@@ -165,6 +166,7 @@ def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("doubles")
+@in_real_time
 def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
     """Two presets, the second asked for by OSC; what it sets is heard by everybody and told once."""
     models = [random_bundle(tmp_path / name, small_spec(name)).path for name in ("one", "two")]

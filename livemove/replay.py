@@ -33,6 +33,8 @@ from livemove.synthesis.process import HopWriter
 from livemove.synthesis.voices import Ensemble, Voice
 from livemove.takefolder import Sound, Take, load_take, model_sha256, pcm24
 
+MOVEMENT = "its movement can be played with --mapping"
+
 
 @dataclass(frozen=True)
 class ReplayConfig:
@@ -186,7 +188,7 @@ def _blocks(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[
     for i, block in enumerate(take.blocks):
         while segment.ring.written < block["written"]:
             if not next(hops, False):
-                raise TakeError(f"{take.path}: hops are missing: the end of the take is lost")
+                raise TakeError(f"{take.path}: its last hops are lost; {MOVEMENT}")
             if i == 0 and segment.ring.written <= first["read"]:
                 segment.ring.seek(segment.ring.written)  # played before the take began
         if output is None or block["fresh"]:
@@ -214,7 +216,8 @@ def _hops(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[bo
             ensemble.set_state(starts[here].head, starts[here].arrays)
             writer = HopWriter(segment.ring, take.info.model_rate, take.info.rate)
         elif here != expected or ensemble is None or writer is None:
-            raise TakeError(f"{take.path}: a hop is missing at {row['began_s'] - take.info.clock_s:.2f} s")
+            at_s = row["began_s"] - take.info.clock_s
+            raise TakeError(f"{take.path}: a hop is missing at {at_s:.2f} s; {MOVEMENT}")
         expected = (here[0], here[1] + 1)
         sounding = int(row["sounding"])
         for i, voice in enumerate(voices):

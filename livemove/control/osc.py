@@ -5,8 +5,10 @@ In and out: datagrams. Knows no shared memory and no model. With the names of co
 /livemove/NAME value        sets what has a value; gain is a factor, look_ahead milliseconds; model, preset and style
                             count from 1 or take a name; scale and root take a name, or a number: 0 is the mapping's
 /livemove/NAME/by amount    changes it; model, preset, style, scale and root go round
-/livemove/mute, /freeze     1 is on, 0 off; without a value the switch is thrown
-/livemove/panic, /reload    does it; a value of 0 (a button that is let go) does nothing
+/livemove/mute, /freeze,
+  /record                   1 is on, 0 off; without a value the switch is thrown
+/livemove/panic, /reload,
+  /save_last                does it; a value of 0 (a button that is let go) does nothing
 /livemove/learn NAME        the next MIDI knob, pad or pedal that moves is bound to that name
 any other address           a source, if a mapping.toml names it ("osc:/fader1"): its first number
 """

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -34,6 +33,7 @@ from livemove.features import FEATURES
 from livemove.monitor.config import MonitorConfig
 from livemove.playback.config import PlaybackConfig
 from livemove.playback.recorder import Keeper, Recorder, TakeSettings, check_takes, check_writable
+from livemove.signals import signals_held, stop_signals
 from livemove.synthesis.config import SynthesisConfig
 from livemove.takefolder import TakenModel, model_sha256
 
@@ -190,7 +190,7 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
     segment = Segment.create()
     try:
         segment.controls.write(_first_controls(config))
-        with _stop_signals() as interrupted, _Log() as log:
+        with stop_signals() as interrupted, _Log() as log:
             return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status))
     finally:
         segment.close()
@@ -528,7 +528,7 @@ class _Child:
             name=f"livemove-{self.role}",
             daemon=True,
         )
-        with _signals_held(), _without_main():
+        with signals_held(), _without_main():
             self.process.start()
 
     def watch(self) -> str | None:
@@ -644,38 +644,6 @@ class _Log:
     def __exit__(self, *_: object) -> None:
         if not self._kept:
             self.path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Generator[threading.Event]:
-    """SIGINT and SIGTERM set the event instead of raising; a second one of them kills the old way."""
-    event = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, _: object) -> None:
-        event.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _signals_held() -> Generator[None]:
-    """A child inherits the mask: Ctrl-C reaches the whole terminal group, and must not end a child that just starts."""
-    if sys.platform == "win32":
-        yield
-        return
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def test_rise_time_reads_a_known_onset() -> None:
     assert metrics.rise_ms(sound, RATE, 10000, 20000) == pytest.approx(20, abs=3)
 
 
-TINY = ["--batch_size", "1", "--seconds", "0.1", "--threads", "1", "--num_workers", "0"]
+TINY = ["--batch_size", "1", "--seconds", "0.1", "--threads", "1", "--num_workers", "0", "--log_samples_every", "0"]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 import torch
 import yaml
 from dances import write_dances
@@ -23,7 +24,7 @@ from training import export, recipe, train
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--batch_size", "2", "--seconds", "0.3", "--threads", "1", "--residual_channels", "16", "--skip_channels", "16",
-        "--layer_size", "4", "--log_every", "1", "--num_workers", "0"]  # fmt: skip
+        "--layer_size", "4", "--log_every", "1", "--num_workers", "0", "--log_samples_every", "0"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -271,6 +272,23 @@ def test_bad_input_is_one_line_and_code_2(
     line = capsys.readouterr().err.strip()
     assert named in line
     assert "\n" not in line
+
+
+def test_a_raw_folder_is_prepared_on_the_way_and_what_is_unusable_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "valid"):
+        folder = tmp_path / "raw" / split / "tones"
+        folder.mkdir(parents=True)
+        tone = 0.3 * np.sin(np.arange(24000) * 0.1)
+        sf.write(folder / f"{split}.wav", tone, 16000)
+    (tmp_path / "raw" / "train" / "tones" / "broken.wav").write_bytes(b"RIFF")
+    prepared = ["--prepared_path", str(tmp_path / "data"), "--sample_rate", "16000"]
+    assert train.main(flags(tmp_path / "raw", tmp_path / "run", *prepared, "--steps", "1", "--logger", "none")) == 0
+    assert "broken.wav: skipped" in capsys.readouterr().err
+    spec = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["spec"]
+    assert spec["sample_rate"] == 16000
+    assert [channel["name"] for channel in spec["channels"]][:2] == ["pitch", "voicing"]
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])

@@ -128,7 +128,7 @@ def picture(spec: ModelSpec, example: Example, with_channels: bool) -> Figure:
 
 
 class Examples(pl.Callback):
-    """Every --log_samples_every steps, at the validation that follows, a few held-out clips into the log.
+    """At the validation after every --log_samples_every steps, and at the last: a few held-out clips into the log.
 
     Stands before the averaging among the callbacks, so that it meets the averaged weights.
     """
@@ -138,7 +138,8 @@ class Examples(pl.Callback):
         self.due = args.log_samples_every
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or trainer.global_step < self.due or not trainer.is_global_zero:
+        due = trainer.global_step >= min(self.due, trainer.max_steps)
+        if trainer.sanity_checking or not due or not trainer.is_global_zero:
             return
         self.due = trainer.global_step + self.args.log_samples_every
         network: WaveNet = pl_module.model  # pyright: ignore

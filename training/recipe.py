@@ -346,9 +346,10 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add(
         "--log_samples_every",
         type=NATURAL,
-        default=0,
+        default=1000,
         help=(
-            "steps between examples in the log: original, predicted and generated sound, spectrograms, pitch; 0: none"
+            "steps between examples in the log, one more at the end: original, predicted and generated sound, "
+            "spectrograms, pitch; 0: none"
         ),
     )
     add("--log_samples", type=COUNT, default=2, help="held-out clips among the examples")

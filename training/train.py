@@ -362,7 +362,7 @@ def resume_point(args: argparse.Namespace) -> Path | None:
     if not last.exists():
         raise RecipeError(f"nothing to resume: {last} does not exist; start without --resume")
     before = open_checkpoint(last)["arguments"]
-    for flag in before.keys() & vars(args).keys() - FREE_TO_CHANGE:
+    for flag in sorted(before.keys() & vars(args).keys() - FREE_TO_CHANGE):
         if before[flag] != getattr(args, flag):
             raise RecipeError(f"--resume: the run in {args.out} was started with --{flag} {before[flag]}; repeat that")
     return last

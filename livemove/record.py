@@ -36,7 +36,7 @@ PICTURES_WAITING = 90
 LOST_S = 3.0
 """A camera that gives nothing for so long has ended the take; a shorter gap stays in it."""
 PROGRESS_S = 0.2
-END_S = 2.0
+END_S = 5.0
 """The sound's process has so long to end, and the camera's thread."""
 
 
@@ -213,8 +213,10 @@ class _Run:
     def _see(self, shot: Shot | None) -> None:
         now = now_s()
         if shot is None:
+            if self.feed.over and (self._begin_s is None or now < self._begin_s):
+                raise CameraError(f"{self.config.camera}: ended before the take began")
             if self.feed.over:
-                self._stop()  # a film has ended
+                self._stop()
             elif self._seen_s and now - self._seen_s[-1] > LOST_S:
                 raise CameraError(f"camera {self.config.camera}: gave no new picture for {LOST_S:g} s")
             else:

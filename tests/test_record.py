@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from films import tone
+from films import make_film, tone
 from measure_record import camera_that_tells_the_time
 from mjpeg import NetworkCamera
 from servers import Pulse
@@ -248,6 +248,20 @@ def test_what_cannot_be_recorded_is_one_line(stage: Stage, options: list[str], r
     code, said = stage.run(*(option.format(folder=stage.folder) for option in options))
     assert code == 2
     assert reason in refusal(said)
+    assert not stage.take.exists()
+
+
+def test_a_film_in_place_of_a_camera_ends_the_take(stage: Stage) -> None:
+    film = make_film(stage.folder / "film.mp4", 9.0)
+    code, said = stage.run("--camera", film)
+    assert code == 0, said
+    assert 0.5 < lengths(stage.take)[1] < 9.0
+
+
+def test_a_film_too_short_to_begin_is_one_line(stage: Stage) -> None:
+    code, said = stage.run("--camera", make_film(stage.folder / "film.mp4", 1.0), "--count-in", 5)
+    assert code == 2
+    assert "film.mp4: ended before the take began" in refusal(said)
     assert not stage.take.exists()
 
 

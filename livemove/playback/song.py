@@ -35,8 +35,8 @@ LATENCY_S = 0.2
 """When a sample is in the air is known, so it may take its time: a machine busy with pictures then leaves no gaps."""
 LEAD_S = 1.2
 """Silence before the song: the first times a sound server gives are wrong by up to 30 ms."""
-SILENT_STREAM_S = 1.0
-"""A stream whose callback is not called for so long is dead."""
+SILENT_STREAM_S = 3.0
+"""A stream whose callback is not called for so long is dead; a machine that stood still for a second may go on."""
 FADE_S = 0.02
 BEEP_S = 0.06
 

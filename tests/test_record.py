@@ -252,10 +252,10 @@ def test_what_cannot_be_recorded_is_one_line(stage: Stage, options: list[str], r
 
 
 def test_a_film_in_place_of_a_camera_ends_the_take(stage: Stage) -> None:
-    film = make_film(stage.folder / "film.mp4", 9.0)
+    film = make_film(stage.folder / "film.mp4", 12.0)
     code, said = stage.run("--camera", film)
     assert code == 0, said
-    assert 0.5 < lengths(stage.take)[1] < 9.0
+    assert 0.5 < lengths(stage.take)[1] < 12.0
 
 
 def test_a_film_too_short_to_begin_is_one_line(stage: Stage) -> None:

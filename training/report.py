@@ -68,9 +68,7 @@ def warnings(figures: dict[str, Any]) -> list[str]:
     """What the controls say against the model."""
     lines: list[str] = []
     if figures.get("data", {}).get("ignores_channels"):
-        lines.append(
-            "It expects held-out sound no better by its channels than by another window's: it ignores them."
-        )
+        lines.append("It expects held-out sound no better by its channels than by another window's: it ignores them.")
     if figures.get("clip", {}).get("ignores_dancer"):
         lines.append("The sound meets this dancer's beats no better than another dance's sound does.")
     return lines

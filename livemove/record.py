@@ -244,7 +244,7 @@ class _Run:
                 self._begin_s = message.time_s if self._begin_s is None else self._begin_s
                 peak, square = float(np.abs(message.samples).max()), float(np.mean(np.square(message.samples)))
                 self._levels.append((message.time_s, peak, square))
-            self._take.add_sound(message.first, message.time_s, message.samples)
+            self._take.add_sound(message.first, message.time_s, message.samples, message.gap)
 
     def _tell(self) -> None:
         now = now_s()

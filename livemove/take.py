@@ -10,7 +10,6 @@ sound card and no process.
 from __future__ import annotations
 
 import io
-import statistics
 from collections import deque
 from collections.abc import Iterable
 from fractions import Fraction
@@ -28,8 +27,10 @@ from livemove.contracts import Float32, OutputError
 TICKS = 60_000
 """Of picture times in a second: whole numbers of them at 24, 25, 30, 50 and 60 fps; MPEG-4 allows 65,535 at most."""
 
-WINDOW_S = 1.0
-"""Marks so long before and after a moment place it. A picture is written once they have come."""
+AHEAD_S = 1.0
+"""A picture is written once the marks of so long after it have come."""
+BEHIND_S = 10.0
+"""Marks of so long before it count as well."""
 
 APART = TICKS // 1000
 """Pictures of a moment for which there is no sound (the card dropped some) follow each other by a millisecond."""
@@ -41,32 +42,39 @@ FRAGMENT_S = 0.5
 class Timeline:
     """Where in the sound a moment of the clock falls. The sound is the take's own time: it stays as it is.
 
-    Marks say when a sample was in the air. A single one may be off by 10 ms on a busy machine; a sound card's crystal
-    strays from the clock (100 ppm are 18 ms in three minutes); a card that ran dry shifts all that follows. The median
-    of the offsets around a moment ignores the first, follows the second, and keeps the edge of the third sharp.
+    Marks say when a sample was in the air, as the sound server believes. On a busy machine it believes too late, by
+    10 ms now and then, and by up to 60 ms for seconds after the machine stood still, while the sound itself goes on
+    undisturbed; it seldom believes too early. So the earliest tenth of the marks around a moment counts. A sound card's
+    crystal strays from the clock (100 ppm are 18 ms in three minutes): the marks are of the last seconds only, which
+    costs a millisecond. A card that ran dry shifts what follows: marks from before such a gap do not count after it.
     """
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._marks: deque[tuple[float, float]] = deque()  # (time, time - place)
+        self._gaps = 0
+        self._marks: deque[tuple[float, float, int]] = deque()  # (time, time - place, gaps so far)
 
-    def mark(self, sample: int, time_s: float) -> None:
-        self._marks.append((time_s, time_s - sample / self.rate))
+    def mark(self, sample: int, time_s: float, gap: bool = False) -> None:
+        """gap: the card ran dry just before."""
+        self._gaps += gap
+        self._marks.append((time_s, time_s - sample / self.rate, self._gaps))
 
     @property
     def settled_s(self) -> float:
         """Moments before this one are placed for good. -inf: there is no mark yet."""
-        return self._marks[-1][0] - WINDOW_S if self._marks else -np.inf
+        return self._marks[-1][0] - AHEAD_S if self._marks else -np.inf
 
     def place(self, time_s: float) -> float:
         """In samples, not rounded. There must be a mark; the nearest serves where there is none around."""
-        around = [offset for mark_s, offset in self._marks if abs(mark_s - time_s) <= WINDOW_S]
-        offset = statistics.median(around) if around else min(self._marks, key=lambda mark: abs(mark[0] - time_s))[1]
+        gaps = next((gaps for mark_s, _, gaps in reversed(self._marks) if mark_s <= time_s), self._marks[0][2])
+        begin_s, end_s = time_s - BEHIND_S, time_s + AHEAD_S
+        around = sorted(o for mark_s, o, g in self._marks if g == gaps and begin_s <= mark_s <= end_s)
+        offset = around[len(around) // 10] if around else min(self._marks, key=lambda mark: abs(mark[0] - time_s))[1]
         return (time_s - offset) * self.rate
 
     def forget(self, before_s: float) -> None:
         """No moment before this will be asked for."""
-        while len(self._marks) > 1 and self._marks[0][0] < before_s - WINDOW_S:
+        while len(self._marks) > 1 and self._marks[0][0] < before_s - BEHIND_S:
             self._marks.popleft()
 
 
@@ -111,12 +119,12 @@ class TakeFile:
         """Of sound written."""
         return self.samples / self.rate
 
-    def add_sound(self, first: int, time_s: float, samples: Float32) -> None:
-        """float32 [n, channels] from sample number first on, in the air since time_s; empty: a mark only.
+    def add_sound(self, first: int, time_s: float, samples: Float32, gap: bool = False) -> None:
+        """float32 [n, channels] from sample number first on, in the air since time_s; empty: a mark. gap: as in `mark`.
 
         The first that is not empty begins the take; they follow each other without a gap.
         """
-        self._timeline.mark(first, time_s)
+        self._timeline.mark(first, time_s, gap)
         if len(samples):
             self._begin = first if self._begin is None else self._begin
             self._blocks.append(np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16))
@@ -136,7 +144,7 @@ class TakeFile:
     def finish(self, until_s: float | None = None) -> None:
         """Write the rest, as far as until_s, and end the file; nothing may be added afterwards. Again: does nothing.
 
-        until_s: no further than WINDOW_S before the newest sound; None: all there is.
+        until_s: no further than AHEAD_S before the newest sound; None: all there is.
         """
         if self._closed:
             return

@@ -34,7 +34,9 @@ BLOCK = 1024
 LATENCY_S = 0.2
 """When a sample is in the air is known, so it may take its time: a machine busy with pictures then leaves no gaps."""
 LEAD_S = 1.2
-"""Silence before the song: the first times a sound server gives are wrong by up to 30 ms."""
+"""Silence before the song."""
+SETTLE_S = 0.5
+"""The first times a sound server gives are wrong by up to 30 ms: they are not told."""
 SILENT_STREAM_S = 3.0
 """A stream whose callback is not called for so long is dead; a machine that stood still for a second may go on."""
 FADE_S = 0.02
@@ -254,7 +256,8 @@ class _Player(_Stream):
             self.going = False
         time_s = self.air_time_s(times.outputBufferDacTime, times.currentTime)
         before = min(max(self.lead - self.at, 0), frames)
-        self.heard.append(Stretch(self.at + before, time_s + before / self.rate, part[before:], bool(status)))
+        if self.at >= SETTLE_S * self.rate:
+            self.heard.append(Stretch(self.at + before, time_s + before / self.rate, part[before:], bool(status)))
         self.at += frames
 
 
@@ -268,7 +271,8 @@ class _Microphone(_Stream):
     def _hear(self, samples: Float32, frames: int, times: Any, status: Any) -> None:
         self.called_s = now_s()
         time_s = self.air_time_s(times.inputBufferAdcTime, times.currentTime)
-        self.heard.append(Stretch(self.at, time_s, samples.copy(), bool(status)))
+        if self.at >= SETTLE_S * self.rate:
+            self.heard.append(Stretch(self.at, time_s, samples.copy(), bool(status)))
         self.at += frames
 
 

@@ -138,6 +138,10 @@ def test_the_manifest_is_plain_parquet(root: Path) -> None:
         ({"sample_rate": 48000}, "sample_rate 16000, not 48000"),
         ({"pose": "lite"}, "pose full, not lite"),
         ({"tracks": {"controls": TRACKS["descriptors"]}}, "prepare into another folder"),
+        (
+            {"tracks": {"features": (Channel("energy", "speed", 0, 2, 0),)}},
+            "its features have other channels or ranges",
+        ),
     ],
 )
 def test_what_does_not_fit_a_corpus_is_refused(root: Path, change: dict[str, object], said: str) -> None:

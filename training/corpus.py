@@ -184,7 +184,12 @@ def _joined(root: Path, old: dict[str, Any], new: dict[str, Any]) -> dict[str, A
                 "prepare into another folder"
             )
     tracks = {**old["tracks"], **new["tracks"]}
-    if ("controls" in tracks and len(tracks) > 1) or any(old["tracks"][n] != tracks[n] for n in old["tracks"]):
+    if changed := [name for name in old["tracks"] if old["tracks"][name] != tracks[name]]:
+        raise OutputError(
+            f"{root}: its {' and '.join(changed)} have other channels or ranges than this version makes; delete it and "
+            "prepare it again, or prepare into another folder"
+        )
+    if "controls" in tracks and len(tracks) > 1:
         raise OutputError(
             f"{root}: holds {' and '.join(old['tracks'])}, which do not go with {' and '.join(new['tracks'])}; prepare "
             "into another folder"

@@ -83,7 +83,7 @@ def _camera() -> Finding:
                 shot = feed.take(0.2)
                 feed.check_silence()
         finally:
-            feed.close()
+            feed.close(2.0)
     except LivemoveError as error:
         return Finding("camera", "missing", str(error))
     height, width, _ = shot.picture.shape

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import NoReturn
@@ -20,6 +21,9 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, ModelSpec, PoseModelError
 from livemove.synthesis import settings
 from livemove.synthesis.reference import ReferenceEngine
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""Started in the background of a script, we would ignore Ctrl-C, and so would every command the tests press it on."""
 
 MAPPING = """\
 [channels.pitch]

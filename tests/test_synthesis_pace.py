@@ -73,3 +73,14 @@ def test_the_lead_has_bounds() -> None:
     lead = Lead(HOP_S)
     played(lead, [0.0] * blocks(5))
     assert lead.seconds == Lead.LEAST_S
+
+
+def test_an_engine_without_much_room_keeps_a_long_lead() -> None:
+    lead = Lead(HOP_S, realtime=2.0)
+    played(lead, [0.002] * blocks(5))
+    assert lead.seconds == 2 * Lead.START_S
+    assert played(lead, [0.045] * blocks(1), blocks(5)) == 0
+
+
+def test_an_engine_too_slow_gets_no_more_than_there_is() -> None:
+    assert Lead(HOP_S, realtime=0.1).seconds == Lead.MOST_S

@@ -6,6 +6,7 @@ In: what the callback counted. Out: seconds of lead. Knows no ring, no engine an
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 from collections import deque
@@ -27,18 +28,25 @@ class Lead:
     Every block tells its margin, the time its newest sample had waited. A lead shorter by margin - MARGIN_S would just
     have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds a hop. While it is
     young it remembers half of its life only: the first seconds, when the other processes load, say little.
+
+    An engine that is less than AMPLE times faster than needed makes up for lost time slowly: what it begins with is
+    longer, and the least it gets.
     """
 
     MARGIN_S = 0.003
+    AMPLE = 4.0
     START_S = 0.025
     LEAST_S = 0.003
     MOST_S = 0.15
     WINDOWS = 30
 
-    def __init__(self, hop_s: float) -> None:
-        self.seconds = self.START_S
+    def __init__(self, hop_s: float, realtime: float = math.inf) -> None:
+        """realtime: audio seconds the engine makes in a busy second, as far as known."""
+        ample = realtime >= self.AMPLE
+        self.seconds = self._start_s = self.START_S if ample else min(self.START_S * self.AMPLE / realtime, self.MOST_S)
+        self._least_s = self.LEAST_S if ample else self._start_s
         self._hop_s = hop_s
-        self._longest = deque([self.START_S], maxlen=self.WINDOWS)
+        self._longest = deque([self._start_s], maxlen=self.WINDOWS)
         self._born_s = 0.0
         self._since_s: float | None = None
         self._callbacks = 0
@@ -58,10 +66,10 @@ class Lead:
         if starved:
             self._starvations = starvations
             enough_s = self.seconds + self._hop_s
-        enough_s = min(max(enough_s, self.LEAST_S), self.MOST_S)
+        enough_s = min(max(enough_s, self._least_s), self.MOST_S)
         if now - self._since_s > 1.0:
             self._since_s = now
-            if len(self._longest) == 1 and self._longest[0] == self.START_S:
+            if len(self._longest) == 1 and self._longest[0] == self._start_s:
                 self._longest.clear()  # the guess of the beginning has done its work
             self._longest.append(enough_s)
             while len(self._longest) > max((now - self._born_s) / 2.0, 2.0):

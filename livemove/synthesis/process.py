@@ -39,7 +39,7 @@ SNAPSHOT_S = 5.0
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
 
-REAL_TIME_FROM = 2.0
+REAL_TIME_FROM = 3.0
 """Engines at least so many times faster than needed may run before everybody else. One that needs most of a core must
 not: Linux stops a core's real-time threads, the sound server's too, once they had 0.95 s of a second (measured: a late
 callback every second with an engine at 0.8 times real time)."""
@@ -127,7 +127,8 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
     hop_s = HOP / model_rate
-    lead = Lead(hop_s)
+    slowest = min(voice.realtime for voice in voices)
+    lead = Lead(hop_s, slowest)
     segment.ring.set_pace(rate, config.block)
     frame = PoseFrame()
     seen_s = math.nan
@@ -140,7 +141,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
 
     life.running(voices[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
-    if min(voice.realtime for voice in voices) > REAL_TIME_FROM:
+    if slowest > REAL_TIME_FROM:
         ask_for_real_time()
     gc.collect()
     gc.freeze()

@@ -399,7 +399,8 @@ class Bulletin:
     """What only the supervisor knows, a few times a second.
 
     written_s and playing_since_s on the clock of `exchange.now_s` (0: it does not play yet); restarts by role; notice:
-    the newest line for the person; notices: how many there were, so that a repeated one is seen to be new.
+    the newest line for the person; notices: how many there were, so that a repeated one is seen to be new;
+    recording_since_s: when the take began that is recorded (0: none is).
     """
 
     written_s: float = 0.0
@@ -407,3 +408,4 @@ class Bulletin:
     restarts: dict[str, int] = field(default_factory=dict[str, int])
     notices: int = 0
     notice: str = ""
+    recording_since_s: float = 0.0

@@ -274,14 +274,16 @@ class BulletinMailbox:
         self._times = self._bytes[:16].view(np.float64)
         self._restarts = self._bytes[16:56].view(np.int64)
         self._notices = self._bytes[56:64].view(np.int64)
-        self._text = self._bytes[64:].view(f"S{_realtime.BULLETIN_BYTES - 64}")
+        self._recording_since_s = self._bytes[64:72].view(np.float64)
+        self._text = self._bytes[72:].view(f"S{_realtime.BULLETIN_BYTES - 72}")
         self._last = Bulletin()
 
     def write(self, bulletin: Bulletin) -> None:
-        """Supervisor only. Of the notice at most 511 bytes are kept."""
+        """Supervisor only. Of the notice at most 503 bytes are kept."""
         self._times[:] = bulletin.written_s, bulletin.playing_since_s
         self._restarts[:] = [bulletin.restarts.get(role, 0) for role in ROLES]
         self._notices[0] = bulletin.notices
+        self._recording_since_s[0] = bulletin.recording_since_s
         self._text[0] = bulletin.notice.encode()[: self._text.itemsize - 1]
         self._native.write(self._bytes)
 
@@ -291,7 +293,9 @@ class BulletinMailbox:
             restarts: dict[str, int] = dict(zip(ROLES, self._restarts.tolist(), strict=True))
             notice = bytes(self._text[0]).decode(errors="ignore")
             written_s, playing_since_s = self._times.tolist()
-            self._last = Bulletin(written_s, playing_since_s, restarts, int(self._notices[0]), notice)
+            recording_since_s = float(self._recording_since_s[0])
+            notices = int(self._notices[0])
+            self._last = Bulletin(written_s, playing_since_s, restarts, notices, notice, recording_since_s)
         return self._last
 
 

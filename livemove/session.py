@@ -411,12 +411,14 @@ class _Session:
 
     def _tell(self) -> None:
         status = self._status()
+        began_s = self.told.recording_since_s or now_s()
         self.told = Bulletin(
             written_s=now_s(),
             playing_since_s=self.playing_s or 0.0,
             restarts=status.restarts,
             notices=self.told.notices + (status.notice is not None),
             notice=status.notice or self.told.notice,
+            recording_since_s=began_s if status.recording else 0.0,
         )
         self.segment.bulletin.write(self.told)
         self.on_status(status)

@@ -376,6 +376,8 @@ class Action(enum.IntEnum):
     LEARN = 15
     RECORD = 16
     SAVE_LAST = 17
+    CAMERA = 18
+    DEVICE = 19
 
 
 @dataclass(frozen=True)
@@ -383,15 +385,18 @@ class Request:
     """Something the performer asks of the supervisor, the one writer of `Controls`.
 
     amount: decibels for GAIN, the factor for TEMPERATURE, milliseconds for LOOK_AHEAD, octaves for OCTAVE, places in
-    their lists for STYLE, SCALE, ROOT, MODEL and PRESET. It is added to what is set, so that an asker need not know
-    that; with absolute it is what to set. MUTE, FREEZE and RECORD are switches: thrown, or absolutely on (not 0) or off
-    (0). PANIC is silence at once, until MUTE is off; RELOAD reads the mappings again; SAVE_LAST makes a take of what
-    was just played; LEARN takes an Action, 0 to give up; STOP ends it all.
+    their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `Bulletin` for CAMERA and DEVICE. It is
+    added to what is set, so that an asker need not know that; with absolute it is what to set. text: in place of that
+    the camera or sound card by name, as the command line takes it or a list has it. MUTE, FREEZE and RECORD are
+    switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off; RELOAD reads the
+    mappings again; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it
+    all.
     """
 
     action: Action
     amount: float = 0.0
     absolute: bool = False
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -400,7 +405,8 @@ class Bulletin:
 
     written_s and playing_since_s on the clock of `exchange.now_s` (0: it does not play yet); restarts by role; notice:
     the newest line for the person; notices: how many there were, so that a repeated one is seen to be new;
-    recording_since_s: when the take began that is recorded (0: none is).
+    recording_since_s: when the take began that is recorded (0: none is); cameras, devices: what can be switched to, as
+    text for `Request`; camera, device: the place of the one in use, or on its way (-1: it is in no list).
     """
 
     written_s: float = 0.0
@@ -409,3 +415,7 @@ class Bulletin:
     notices: int = 0
     notice: str = ""
     recording_since_s: float = 0.0
+    cameras: tuple[str, ...] = ()
+    camera: int = -1
+    devices: tuple[str, ...] = ()
+    device: int = -1

@@ -72,6 +72,10 @@ class ControlError(LivemoveError):
     """An OSC address, a MIDI port or a preset that cannot be used; the message names it."""
 
 
+class CalibrationError(LivemoveError):
+    """A body's range of motion that could not be taken: nobody was seen, or nothing moved."""
+
+
 class DisplayError(LivemoveError):
     """No window can be shown: Qt is not installed, or there is no display."""
 

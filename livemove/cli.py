@@ -218,6 +218,7 @@ def _console() -> Console:
     metavar="DIR",
     help="Where takes go; without it, into the folder you are in.",
 )
+@click.option("--film", is_flag=True, help="Takes keep the camera's picture too, for `livemove render TAKE -o X.mp4`.")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",

@@ -25,7 +25,7 @@ from typing import Any, TypedDict
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.config import CaptureConfig
 from livemove.child import begin
-from livemove.contracts import Action, Bulletin, Controls, LivemoveError
+from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError
 from livemove.control.config import ControlConfig
 from livemove.control.steering import steer
 from livemove.exchange import Life, Segment, State, now_s, percentile_ms
@@ -55,6 +55,7 @@ class SessionConfig:
     record        a take from the first sample on
     takes         folder in which takes are made, at any time
     keep_s        how much is kept in memory, to be made a take after the fact
+    film          takes keep the camera's picture as well
     duration_s    None: until a signal, or until a camera file without loop ends
     started_s     when the command started, on the clock of `exchange.now_s`; None: this process's own start
     """
@@ -81,6 +82,7 @@ class SessionConfig:
     record: bool = False
     takes: Path = Path()
     keep_s: float = 300.0
+    film: bool = False
     play: bool = True
     control: ControlConfig = field(default_factory=ControlConfig)
     learn: int = 0
@@ -187,6 +189,8 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
         check_writable(config.output)
     if config.record:
         check_takes(config.takes)
+    if config.film and CaptureConfig(camera=config.camera).kind in ("demo", "take"):
+        raise OutputError(f"--film: {config.camera} gives poses and no picture; film a webcam, a URL or a video file")
     segment = Segment.create()
     try:
         segment.controls.write(_first_controls(config))
@@ -255,6 +259,7 @@ def _take_settings(config: SessionConfig, bundles: list[Bundle]) -> TakeSettings
         seed=config.seed,
         camera=config.camera,
         keep_s=config.keep_s,
+        film=config.film,
     )
 
 
@@ -293,6 +298,7 @@ class _Session:
             mirror=config.mirror,
             pose=config.pose,
             pose_model=config.pose_model,
+            film=self.keeper.film_address,
         )
         synthesis = SynthesisConfig(
             model=config.model,

@@ -1,6 +1,7 @@
-"""A take as a film: the dancer drawn in light, as the camera saw the body, under the sound that it made.
+"""A take as a film: what the camera saw, or the dancer drawn in light as it saw the body, under the sound that it made.
 
-In: a take. Out: an mp4, each picture the newest pose at the moment its sound was heard. Knows no camera and no engine.
+In: a take. Out: an mp4, each picture the newest one, or of the newest pose, at the moment its sound was heard. Knows no
+camera and no engine.
 """
 
 # numpy's stubs need a newer Python than 3.10; PyAV's are partial.
@@ -16,10 +17,12 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
 
 from livemove import film
 from livemove.contracts import Float32, Float64, OutputError, TakeError
-from livemove.takefolder import Rows, Sound, Take
+from livemove.takefolder import STREAM, Rows, Sound, Take
 
 FPS = 30
 HEIGHT = 720
@@ -42,32 +45,80 @@ BONES = (
 
 def film_take(take: Take, output: Path, on_progress: Callable[[float], None]) -> None:
     """Write output, which appears whole or not at all; on_progress gets the seconds done. Raises LivemoveError."""
-    if not len(take.poses):
-        raise TakeError(f"{take.path}: this take holds no poses to draw")
+    pictures = filmed(take) if len(take.film()) else drawn(take)
     try:
         with tempfile.TemporaryDirectory(prefix=".livemove-", dir=output.absolute().parent) as folder:
             sound, silent, whole = (Path(folder) / name for name in ("sound.wav", "silent.mp4", "film.mp4"))
             wave = Sound(sound, take.info.rate)
             wave.write(take.sound())
             wave.close()
-            _encode(pictures(take), shape_of(take.poses), silent, on_progress)
+            _encode(pictures, silent, on_progress)
             film.put_sound_under(silent, sound, whole, lambda _: None)
             os.replace(whole, output)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
 
 
-def _encode(shown: Iterator[Float32], shape: float, path: Path, on_progress: Callable[[float], None]) -> None:
+def _encode(pictures: Iterator[VideoFrame], path: Path, on_progress: Callable[[float], None]) -> None:
+    """All in the size of the first."""
     with av.open(str(path), "w", format="mp4") as target:
         stream = target.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = _width(shape), HEIGHT, "yuv420p"
+        stream.pix_fmt = "yuv420p"
         # As in film.py: what else x264 may do makes its files differ from run to run.
         stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
-        for number, light in enumerate(shown):
-            picture = (BACK + light[..., None] * (LIGHT - BACK)).astype(np.uint8)
-            target.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.width, stream.height = picture.width, picture.height
+            shown = picture.reformat(stream.width, stream.height, "yuv420p")
+            shown.pts = None  # one after the other
+            shown.pict_type = 0  # the encoder chooses; else it copies the stream's choice
+            target.mux(stream.encode(shown))
             on_progress(number / FPS)
         target.mux(stream.encode(None))
+
+
+def moments(take: Take) -> Iterator[float]:
+    """When the sound under each picture of the film was heard, on the clock of the take."""
+    heard_s: Float64 = take.blocks["dac_s"].astype(np.float64)
+    sample: Float64 = (np.cumsum(take.blocks["frames"]) - take.blocks["frames"]).astype(np.float64)
+    for number in range(int(take.seconds * FPS)):
+        yield float(np.interp(number / FPS * take.info.rate, sample, heard_s))
+
+
+# --- what the camera saw ------------------------------------------------------------------------------------
+
+
+def filmed(take: Take) -> Iterator[VideoFrame]:
+    """The camera's picture at every moment; its first one until that was there. Raises TakeError."""
+    pictures = _decoded(take)
+    shown = waiting = next(pictures, None)
+    if shown is None:
+        raise TakeError(f"{take.path / STREAM}: there is no picture in it")
+    for now_s in moments(take):
+        while waiting is not None and waiting[0] <= now_s:
+            shown, waiting = waiting, next(pictures, None)
+        yield shown[1]
+
+
+def _decoded(take: Take) -> Iterator[tuple[float, VideoFrame]]:
+    """(when it was captured, picture) of all that are whole, in order."""
+    rows, path = take.film(), take.path / STREAM
+    context = av.CodecContext.create("h264", "r")
+    try:
+        with path.open("rb") as file:
+            for number in range(int(np.argmax(rows["key"] > 0)), len(rows)):
+                file.seek(int(rows["begin"][number]))
+                packet = av.Packet(file.read(int(rows["size"][number])))
+                packet.pts = number
+                for frame in context.decode(packet):
+                    yield float(rows["capture_s"][frame.pts]), frame
+        for frame in context.decode(None):
+            yield float(rows["capture_s"][frame.pts]), frame
+    except (FFmpegError, OSError) as error:
+        raise TakeError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+# --- drawn in light -----------------------------------------------------------------------------------------
 
 
 def _width(shape: float) -> int:
@@ -85,23 +136,23 @@ def shape_of(poses: Rows) -> float:
     return min(SHAPES, key=lambda shape: abs(np.log(max(down, 1e-9) / max(across, 1e-9) / shape)))
 
 
-def pictures(take: Take) -> Iterator[Float32]:
-    """Light float32 [HEIGHT, width], 0..1, of every picture of the film."""
+def drawn(take: Take) -> Iterator[VideoFrame]:
+    """The dancer at every moment, in light that fades. Raises TakeError."""
+    if not len(take.poses):
+        raise TakeError(f"{take.path}: this take holds no poses to draw")
     shape = shape_of(take.poses)
     size = np.array((_width(shape), HEIGHT), np.float64)
-    heard_s: Float64 = take.blocks["dac_s"].astype(np.float64)
-    sample: Float64 = (np.cumsum(take.blocks["frames"]) - take.blocks["frames"]).astype(np.float64)
     captured_s: Float64 = take.poses["capture_s"]
     light = np.zeros((HEIGHT, _width(shape)), np.float32)
-    for number in range(int(take.seconds * FPS)):
-        now_s = float(np.interp(number / FPS * take.info.rate, sample, heard_s))
+    for now_s in moments(take):
         light *= GLOW
         upto = int(np.searchsorted(captured_s, now_s, side="right"))
         if upto and now_s - captured_s[upto - 1] < GONE_S:
             for person in take.poses[np.searchsorted(captured_s, captured_s[upto - 1]) : upto]:
                 if person["people"]:
                     _draw(light, person["image"][:, :2] * size, person["visibility"])
-        yield light
+        picture = (BACK + light[..., None] * (LIGHT - BACK)).astype(np.uint8)
+        yield VideoFrame.from_ndarray(picture, format="rgb24")
 
 
 def _draw(light: Float32, joints: npt.NDArray[np.floating], visible: Float32) -> None:

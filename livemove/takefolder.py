@@ -9,6 +9,9 @@ shared memory and no engine: the rows bring their own field names.
       blocks.npy      one row per call of the sound card: when, how many samples, gain, what the ring held
       hops.npy        one row per hop of the model: when, sources, channels, controls
       poses.npy       one row per person and camera frame: when, landmarks
+      film.h264       what the camera saw, if that was wanted: a plain stream that players open; a little from before
+                      the take begins, for it can be decoded from some pictures only
+      film.npy        one row per picture of it: when, and which bytes
       state-001.npz   the engine before a hop (`head` says which), so that the same sound can be made again
       mapping.toml    as it was when the take began; mapping-002.toml ... for further models
 """
@@ -44,6 +47,7 @@ else:
 
 FORMAT = 1
 INDEX = "take.toml"
+STREAM = "film.h264"
 
 WAV_BYTES = 4_000_000_000
 """A WAV counts its bytes in 32 bits: the next file begins before that."""
@@ -53,6 +57,10 @@ Rows = npt.NDArray[np.void]
 
 Pcm = npt.NDArray[np.uint8]
 """uint8 [samples, 3]: 24-bit little-endian."""
+
+
+FILM = np.dtype([("capture_s", "<f8"), ("begin", "<i8"), ("size", "<i8"), ("key", "<i8")])
+"""One picture of the film: when it was captured, its bytes in the stream, whether decoding may begin with it."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +232,8 @@ class TakeWriter:
             raise OutputError(f"{folder}: cannot be written: {error.strerror}; choose another folder") from error
         self._tables: dict[str, Table] = {}
         self._states = 0
+        self._film: BinaryIO | None = None
+        self._film_bytes = 0
 
     def sound(self, pcm: Pcm) -> None:
         """Raises OSError, as all that follow."""
@@ -234,6 +244,19 @@ class TakeWriter:
         if name not in self._tables:
             self._tables[name] = Table(self.folder / f"{name}.npy", rows.dtype)
         self._tables[name].write(rows)
+
+    def film(self, stream: npt.NDArray[np.uint8], rows: Rows) -> None:
+        """Append pictures: their bytes, uint8, and their rows of FILM, which are on disk only after those."""
+        if not len(rows):
+            return
+        if self._film is None:
+            self._film = (self.folder / STREAM).open("wb")
+        self._film.write(stream.tobytes())
+        self._film.flush()
+        placed = rows.copy()
+        placed["begin"] += self._film_bytes - rows["begin"][0]
+        self._film_bytes += len(stream)
+        self.rows("film", placed)
 
     def state(self, snapshot: Snapshot) -> None:
         """Whole or not at all."""
@@ -247,7 +270,7 @@ class TakeWriter:
     def close(self) -> None:
         """Raises OSError, after having closed all it can."""
         with contextlib.ExitStack() as stack:
-            for each in (self._sound, *self._tables.values()):
+            for each in (self._sound, *self._tables.values(), *([self._film] if self._film else [])):
                 stack.callback(each.close)
 
 
@@ -285,6 +308,16 @@ class Take:
             with wave.open(str(path), "rb") as file:
                 pieces.append(np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, 3))
         return np.concatenate(pieces)[: self.samples]
+
+    def film(self) -> Rows:
+        """Rows of FILM; none if the camera was not filmed. Raises TakeError."""
+        path = self.path / "film.npy"
+        if not path.exists():
+            return cast(Rows, np.zeros(0, FILM))
+        rows = _read_table(path)
+        if rows.dtype != FILM:
+            raise TakeError(f"{path}: these are no pictures of a film")
+        return rows
 
     def frames(self) -> Iterator[PoseFrame]:
         """The pose frames, in order, each with the people that were seen."""

@@ -19,6 +19,7 @@ from livemove.capture.landmarker import Landmarker
 from livemove.capture.sources import Feed, Picture, open_feed
 from livemove.contracts import PoseFrame
 from livemove.exchange import PICTURE_EDGE, Segment, State, now_s
+from livemove.filmstream import FilmSender
 from livemove.takefolder import load_take
 
 LOOK_S = 0.1
@@ -50,10 +51,23 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         life.heartbeat()
         return segment.stop_requested
 
-    def show_it(picture: Picture, capture_s: float) -> None:
-        show(segment, config.mirror, picture, capture_s)
+    sender = FilmSender(config.film) if config.film else None
+    told = False
 
-    follow(config, publish, stop, segment.capture, now_s, show=show_it)
+    def show_it(picture: Picture, capture_s: float) -> None:
+        nonlocal told
+        show(segment, config.mirror, picture, capture_s)
+        if sender is not None:
+            sender.add(picture, capture_s)
+            if sender.trouble and not told:
+                told = True
+                life.remark(sender.trouble)
+
+    try:
+        follow(config, publish, stop, segment.capture, now_s, show=show_it)
+    finally:
+        if sender is not None:
+            sender.close()
 
 
 def show(segment: Segment, mirror: bool, picture: Picture, capture_s: float) -> None:

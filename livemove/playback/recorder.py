@@ -24,7 +24,9 @@ import numpy.typing as npt
 from livemove import __version__
 from livemove.contracts import HOP, LANDMARKS, OutputError
 from livemove.exchange import BLOCK_ROW, HOP_ROW, Segment, Tap, now_s
+from livemove.filmstream import BYTES_PER_S, FilmReceiver
 from livemove.takefolder import (
+    FILM,
     WAV_BYTES,
     Rows,
     Snapshot,
@@ -144,8 +146,9 @@ class Rolling:
 
     def read(self, start: int, end: int) -> npt.NDArray[Any]:
         """Copies of rows start.. end - 1, which must be there."""
-        size = len(self._rows)
-        return self._rows[np.arange(start, end) % size]
+        at = start % max(len(self._rows), 1)
+        first = self._rows[at : at + end - start]
+        return np.concatenate([first, self._rows[: end - start - len(first)]])
 
 
 POSES_PER_S = 60
@@ -162,6 +165,7 @@ class TakeSettings:
 
     folder: where takes go. keep_s: how long everything is kept in memory. models: in the order of Controls.model, as
     far as known before they play; mappings: their files. features: names of the sources that every hop has.
+    film: whether the camera's picture is kept as well.
     """
 
     folder: Path
@@ -174,6 +178,7 @@ class TakeSettings:
     camera: str
     keep_s: float = 300.0
     wav_bytes: int = WAV_BYTES
+    film: bool = False
 
 
 class Memory:
@@ -183,7 +188,7 @@ class Memory:
     is first wanted later is not kept), poses are one row per person, and a block's tap_at counts from the start here.
     """
 
-    def __init__(self, segment: Segment, settings: TakeSettings) -> None:
+    def __init__(self, segment: Segment, settings: TakeSettings, receiver: FilmReceiver | None = None) -> None:
         self.lock = threading.Lock()
         self.lost = 0
         self.rate = round(segment.device_rate)
@@ -198,6 +203,9 @@ class Memory:
         row = _hop_row(len(settings.features) + len(self.outside), max(len(m.channels) for m in settings.models))
         self.hops = Rolling(round((keep_s + SLACK_S) * settings.model_rate / HOP), row)
         self.snapshots: deque[Snapshot] = deque(maxlen=round(keep_s) + 64)
+        self._receiver = receiver
+        self.stream = Rolling(round(keep_s * BYTES_PER_S) if receiver else 0, np.dtype(np.uint8))
+        self.film = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, FILM)
 
     def gather(self) -> None:
         """All that happened since the last call."""
@@ -207,6 +215,8 @@ class Memory:
         hops, lost_hops = segment.hops.take()
         poses, _ = segment.poses.take()
         pcm = self._listen(blocks)
+        stream, pictures = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, FILM))
+        pictures["begin"] += self.stream.end
         blocks["tap_at"] = self.sound.end + np.cumsum(blocks["frames"]) - blocks["frames"]
         with self.lock:
             self.lost += lost_blocks + lost_hops
@@ -216,6 +226,18 @@ class Memory:
             self.blocks.add(blocks)
             self.poses.add(_people(poses))
             self.hops.add(_narrow(hops, self.hops.row))
+            if len(pictures):
+                self.stream.add(stream)
+                self.film.add(pictures)
+
+    def picture_at(self, time_s: float) -> int:
+        """Under the lock: the picture from which on a film is decoded that shows that moment."""
+        rows = self.film.read(self.film.start, self.film.end)
+        rows = rows[rows["begin"] >= self.stream.start]
+        keys = np.flatnonzero(rows["key"])
+        before = keys[rows["capture_s"][keys] <= time_s]
+        first = before[-1:] if len(before) else keys[:1]
+        return self.film.end - len(rows) + int(first[0]) if len(first) else self.film.end
 
     def _listen(self, blocks: Rows) -> npt.NDArray[np.uint8]:
         """uint8 [samples, 3]: what these blocks played, silence where it is lost."""
@@ -287,6 +309,7 @@ class _Following:
             hops = memory.hops.read(oldest_hop, memory.hops.end)
             snapshot = _before(memory.snapshots, hops, block)
             poses = memory.poses.read(oldest_pose, memory.poses.end)["capture_s"]
+            self._picture = memory.picture_at(float(block["dac_s"]))
         start = 0
         if snapshot is not None:
             start = int(np.flatnonzero(_is_at(hops, snapshot))[-1])
@@ -349,9 +372,11 @@ class _Following:
             hops = memory.hops.read(self._hop, hops_end)
             poses = memory.poses.read(max(self._pose, memory.poses.start), poses_end)
             lives = [each for each in memory.snapshots if each.head["hop"] == 0]
+            pictures, stream = self._filmed()
         self._writer.sound(sound)
         self._writer.rows("hops", hops)
         self._writer.rows("poses", poses)
+        self._writer.film(stream, pictures)
         for snapshot in lives:
             life_s = float(snapshot.head["life_s"])
             if life_s > max(self._lives) and (hops["life_s"] == life_s).any():
@@ -361,6 +386,17 @@ class _Following:
         self._block, self._hop, self._pose = upto, hops_end, poses_end
         self.seconds += len(sound) / memory.rate
         return upto == end and self.last is not None
+
+    def _filmed(self) -> tuple[Rows, npt.NDArray[np.uint8]]:
+        """Under the lock: pictures since the last time. Raises OutputError."""
+        memory = self._memory
+        pictures = memory.film.read(max(self._picture, memory.film.start), memory.film.end)
+        self._picture = memory.film.end
+        if not len(pictures):
+            return pictures, np.zeros(0, np.uint8)
+        if pictures["begin"][0] < memory.stream.start:
+            raise OutputError("the disk was too slow for minutes")
+        return pictures, memory.stream.read(int(pictures["begin"][0]), memory.stream.end)
 
     def close(self) -> None:
         """Raises OSError."""
@@ -401,6 +437,7 @@ class Keeper:
         self._over = threading.Event()
         self._gathered = threading.Event()
         self.memory: Memory | None = None
+        self._film = FilmReceiver() if settings.film else None
         self._recording: _Following | None = None
         self._saving: list[_Following] = []
         self._threads = [
@@ -419,6 +456,8 @@ class Keeper:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
+        if self._film is not None:
+            self._film.close()
 
     def record_all(self) -> None:
         """Before `start`: a take from the first sample on."""
@@ -431,6 +470,11 @@ class Keeper:
     def save_last(self) -> None:
         """Make a take of the last minutes."""
         self._orders.append("save")
+
+    @property
+    def film_address(self) -> str:
+        """Where capture sends the film; "": none is wanted."""
+        return self._film.address if self._film else ""
 
     @property
     def recording(self) -> Path | None:
@@ -448,7 +492,7 @@ class Keeper:
         while not self._over.wait(0.03):
             # Synthesis names its sources before its first hop, which the device's rate comes before.
             if self.memory is None and self._segment.device_rate > 0.0 and self._segment.synthesis.hops:
-                self.memory = Memory(self._segment, self._settings)
+                self.memory = Memory(self._segment, self._settings, self._film)
             if self.memory is not None:
                 self.memory.gather()
         if self.memory is not None:

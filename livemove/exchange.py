@@ -16,7 +16,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker, shared_memory
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ import numpy.typing as npt
 from livemove import contracts
 from livemove.contracts import Action, Bulletin, Controls, Float32, LivemoveError, PoseFrame, Request
 from livemove.native import _realtime
-from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, SNAPSHOT_BYTES, now_s
+from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, SNAPSHOT_BYTES, TEXT_BYTES, now_s
 
 __all__ = [
     "BIN_MS",
@@ -37,6 +37,7 @@ __all__ = [
     "RING_CAPACITY",
     "ROLES",
     "SNAPSHOT_BYTES",
+    "TEXT_BYTES",
     "Life",
     "Segment",
     "State",
@@ -137,12 +138,20 @@ class Life:
     def finished(self) -> None:
         self._record["state"][0] = State.FINISHED
 
+    @property
+    def asked_to_leave(self) -> bool:
+        return bool(self._record["leave"][0])
+
     def failed(self, error: LivemoveError) -> None:
         self._put("error", type(error).__name__)
         self._put("message", str(error))
         self._record["state"][0] = State.FAILED
 
     # --- the supervisor
+
+    def ask_to_leave(self) -> None:
+        """The child is to end as at a stop; another one takes its place."""
+        self._record["leave"][0] = 1
 
     def clear(self) -> None:
         for field in self._record.values():
@@ -275,16 +284,24 @@ class BulletinMailbox:
         self._restarts = self._bytes[16:56].view(np.int64)
         self._notices = self._bytes[56:64].view(np.int64)
         self._recording_since_s = self._bytes[64:72].view(np.float64)
-        self._text = self._bytes[72:].view(f"S{_realtime.BULLETIN_BYTES - 72}")
+        self._places = self._bytes[72:88].view(np.int64)
+        devices = _realtime.BULLETIN_BYTES - _realtime.DEVICE_NAMES
+        cameras = devices - _realtime.CAMERA_NAMES
+        self._text = self._bytes[88:cameras].view(f"S{cameras - 88}")
+        self._cameras = self._bytes[cameras:devices].view(f"S{_realtime.CAMERA_NAMES}")
+        self._devices = self._bytes[devices:].view(f"S{_realtime.DEVICE_NAMES}")
         self._last = Bulletin()
 
     def write(self, bulletin: Bulletin) -> None:
-        """Supervisor only. Of the notice at most 503 bytes are kept."""
+        """Supervisor only. Of the notice at most 503 bytes are kept, and of the lists as many as find room."""
         self._times[:] = bulletin.written_s, bulletin.playing_since_s
         self._restarts[:] = [bulletin.restarts.get(role, 0) for role in ROLES]
         self._notices[0] = bulletin.notices
         self._recording_since_s[0] = bulletin.recording_since_s
+        self._places[:] = bulletin.camera, bulletin.device
         self._text[0] = bulletin.notice.encode()[: self._text.itemsize - 1]
+        self._cameras[0] = _lines(bulletin.cameras, self._cameras.itemsize)
+        self._devices[0] = _lines(bulletin.devices, self._devices.itemsize)
         self._native.write(self._bytes)
 
     def read(self) -> Bulletin:
@@ -295,8 +312,26 @@ class BulletinMailbox:
             written_s, playing_since_s = self._times.tolist()
             recording_since_s = float(self._recording_since_s[0])
             notices = int(self._notices[0])
-            self._last = Bulletin(written_s, playing_since_s, restarts, notices, notice, recording_since_s)
+            cameras, devices = _names(self._cameras), _names(self._devices)
+            camera, device = self._places.tolist()
+            news = Bulletin(written_s, playing_since_s, restarts, notices, notice, recording_since_s)
+            self._last = dataclasses.replace(news, cameras=cameras, camera=camera, devices=devices, device=device)
         return self._last
+
+
+def _lines(names: Sequence[str], room: int) -> bytes:
+    """As many of the names as find room, one a line."""
+    kept = b""
+    for name in names:
+        line = name.replace("\n", " ").encode() + b"\n"
+        if len(kept) + len(line) >= room:
+            break
+        kept += line
+    return kept
+
+
+def _names(field: npt.NDArray[Any]) -> tuple[str, ...]:
+    return tuple(bytes(field[0]).decode(errors="ignore").split("\n")[:-1])
 
 
 class PictureMailbox:
@@ -437,12 +472,18 @@ class RequestQueue:
 
     def ask(self, request: Request) -> bool:
         """The asker only. False: the supervisor has not listened to the last 64."""
-        return self._native.push(-request.action if request.absolute else request.action, request.amount)
+        text = request.text.encode()
+        if len(text) > TEXT_BYTES:
+            raise ValueError(f"a request has room for {TEXT_BYTES} bytes of text, not {len(text)}")
+        return self._native.push(-request.action if request.absolute else request.action, request.amount, text)
 
     def take(self) -> Request | None:
         """Supervisor only: the oldest one not taken yet."""
         asked = self._native.pop()
-        return None if asked is None else Request(Action(abs(asked[0])), asked[1], absolute=asked[0] < 0)
+        if asked is None:
+            return None
+        action, amount, text = asked
+        return Request(Action(abs(action)), amount, absolute=action < 0, text=text.decode(errors="ignore"))
 
 
 class Sources:
@@ -565,12 +606,21 @@ class SynthesisTelemetry:
         r["channel_count"][0] = count
         r["channels"][:count] = channels[:count]
 
+    def keeps(self, rate: float) -> None:
+        """What is written into the ring from now on has this rate."""
+        self._record["rate"][0] = rate
+
     def felt(self, features: Float32) -> None:
         """features float32 [F <= 64], as the mapping of the last hop got them."""
         r = self._record
         count = min(len(features), len(r["features"]))
         r["feature_count"][0] = count
         r["features"][:count] = features[:count]
+
+    @property
+    def rate(self) -> float:
+        """Of the samples that are written into the ring; 0 before the first."""
+        return float(self._record["rate"][0])
 
     @property
     def hops(self) -> int:
@@ -700,7 +750,7 @@ class AudioRing:
         self._native.mark(first_sample, capture_s)
 
     def set_pace(self, rate: float, block: int) -> None:
-        """Producer only, once: the consumer takes `block` samples at a time, `rate` a second."""
+        """Producer only, before the first sample of that rate: the consumer takes `block` samples, `rate` a second."""
         self._native.set_pace(rate, block)
 
     def wait_due(self, lead_s: float, timeout_s: float) -> bool:
@@ -784,6 +834,7 @@ class Segment:
 
         self.lives = {role: Life(record(fields)) for role, fields in zip(ROLES, layout["lives"], strict=True)}
         self._supervisor = record(layout["supervisor"])
+        self._devices = record(layout["devices"])["names"]
         self.pose = PoseMailbox(self.bytes)
         self.controls = ControlsMailbox(self.bytes)
         self.requests = RequestQueue(_realtime.Requests(self.bytes))
@@ -850,10 +901,29 @@ class Segment:
         return bool(self._supervisor["stop"][0])
 
     def set_device_rate(self, rate: float) -> None:
-        """Playback only, before the state becomes RUNNING: samples per second the ring is read at."""
+        """Playback only, before its first block: samples per second the ring is read at from now on."""
+        self._supervisor["rate_since"][0] = self.tap.written
         self._supervisor["device_rate"][0] = rate
 
     @property
     def device_rate(self) -> float:
         """0 until playback has opened its device."""
         return float(self._supervisor["device_rate"][0])
+
+    @property
+    def rate_since(self) -> int:
+        """The first sample of the tap that has that rate, if any has yet; to be read after it.
+
+        Whoever looks at what the tap holds and then at the rate knows the rate of all it saw: a device is opened less
+        often than anybody looks.
+        """
+        return int(self._supervisor["rate_since"][0])
+
+    def set_devices(self, names: Sequence[str]) -> None:
+        """Playback only, before the state becomes RUNNING: the sound cards there are."""
+        self._devices[0] = _lines(names, self._devices.itemsize)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The sound cards there were when playback last opened one; those that can be played at, "N NAME (HOST)"."""
+        return _names(self._devices)

@@ -128,6 +128,20 @@ def test_news_arrive_and_long_ones_are_cut(segment: Segment) -> None:
     assert len(got.notice) == 251
 
 
+def test_lists_and_names_arrive_and_long_lists_are_cut_between_names(segment: Segment) -> None:
+    cards = tuple(f"{n} card {'ä' * 100}" for n in range(100))
+    segment.bulletin.write(Bulletin(cameras=("0", "a  film\u2028.mp4"), camera=1, devices=cards, device=-1))
+    got = Segment.attach(segment.name).bulletin.read()
+    assert (got.cameras, got.camera, got.device) == (("0", "a  film\u2028.mp4"), 1, -1)
+    assert got.devices == cards[: len(got.devices)]
+    assert 30 < len(got.devices) < 100
+    asked = Request(Action.CAMERA, text="http://a/ü" + 480 * "x")
+    assert segment.commands.ask(asked)
+    assert segment.commands.take() == asked
+    with pytest.raises(ValueError, match="496 bytes"):
+        segment.commands.ask(Request(Action.CAMERA, text=497 * "x"))
+
+
 def test_the_features_of_a_hop_arrive(segment: Segment) -> None:
     features = np.linspace(-1, 1, 33, dtype=np.float32)
     segment.synthesis.felt(features)

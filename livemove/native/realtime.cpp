@@ -61,12 +61,19 @@ template <auto Member>
 struct QueueView : Attached {
     using Attached::Attached;
 
-    bool push(int64_t action, double value) { return (shared->*Member).push({action, value}); }
+    bool push(int64_t action, double value, const nb::bytes& text) {
+        Request request{action, value, {}};
+        if (text.size() > sizeof request.text) throw nb::value_error("text is too long");
+        std::memcpy(request.text, text.c_str(), text.size());
+        return (shared->*Member).push(request);
+    }
 
     nb::object pop() {
         Request request;
         if (!(shared->*Member).pop(request)) return nb::none();
-        return nb::make_tuple(request.action, request.value);
+        const auto* end = static_cast<const char*>(std::memchr(request.text, 0, sizeof request.text));
+        const size_t length = end ? static_cast<size_t>(end - request.text) : sizeof request.text;
+        return nb::make_tuple(request.action, request.value, nb::bytes(request.text, length));
     }
 };
 using RequestsView = QueueView<&Shared::requests>;
@@ -218,9 +225,8 @@ Fields<Record> fields(size_t base) {
 nb::dict layout() {
     nb::dict d;
     d["supervisor"] = fields<Supervisor>(offsetof(Shared, supervisor))
-                          .add("started_s", &Supervisor::started_s)
                           .add("device_rate", &Supervisor::device_rate)
-                          .add("block", &Supervisor::block)
+                          .add("rate_since", &Supervisor::rate_since)
                           .add("stop", &Supervisor::stop)
                           .list;
     nb::list lives;
@@ -234,6 +240,7 @@ nb::dict layout() {
                          .add("message", &Life::message)
                          .add("remarks", &Life::remarks)
                          .add("remark", &Life::remark)
+                         .add("leave", &Life::leave)
                          .list);
     d["lives"] = lives;
     d["capture"] = fields<Capture>(offsetof(Shared, capture))
@@ -246,7 +253,9 @@ nb::dict layout() {
                        .add("last_pose_ms", &Capture::last_pose_ms)
                        .add("pose_ms", &Capture::pose_ms)
                        .list;
+    d["devices"] = fields<Devices>(offsetof(Shared, devices)).add("names", &Devices::names).list;
     d["synthesis"] = fields<Synthesis>(offsetof(Shared, synthesis))
+                         .add("rate", &Synthesis::rate)
                          .add("hops", &Synthesis::hops)
                          .add("audio_samples", &Synthesis::audio_samples)
                          .add("busy_s", &Synthesis::busy_s)
@@ -304,6 +313,9 @@ NB_MODULE(_realtime, m) {
     m.attr("POSE_BYTES") = sizeof(PosePayload);
     m.attr("CONTROLS_BYTES") = sizeof(ControlsPayload);
     m.attr("BULLETIN_BYTES") = sizeof(BulletinPayload);
+    m.attr("CAMERA_NAMES") = kCameraNames;
+    m.attr("DEVICE_NAMES") = kDeviceNames;
+    m.attr("TEXT_BYTES") = sizeof(Request::text);
     m.attr("PICTURE_BYTES") = sizeof(PicturePayload);
     m.attr("PICTURE_EDGE") = kPictureEdge;
     m.attr("HOP_BYTES") = sizeof(Hop);
@@ -351,11 +363,11 @@ NB_MODULE(_realtime, m) {
         .def_prop_ro("sequence", &PictureMailbox::sequence);
     nb::class_<RequestsView>(m, "Requests")
         .def(nb::init<Memory>(), nb::arg("memory"))
-        .def("push", &RequestsView::push, nb::arg("action"), nb::arg("value"))
+        .def("push", &RequestsView::push, nb::arg("action"), nb::arg("value"), nb::arg("text"))
         .def("pop", &RequestsView::pop);
     nb::class_<CommandsView>(m, "Commands")
         .def(nb::init<Memory>(), nb::arg("memory"))
-        .def("push", &CommandsView::push, nb::arg("action"), nb::arg("value"))
+        .def("push", &CommandsView::push, nb::arg("action"), nb::arg("value"), nb::arg("text"))
         .def("pop", &CommandsView::pop);
     m.def("wait_asked", &wait_asked, nb::arg("memory"), nb::arg("timeout_s"));
 
@@ -409,6 +421,7 @@ NB_MODULE(_realtime, m) {
         .def_prop_rw(
             "latency_s", [](const OutputView& v) { return v.output->fallback_latency_s; },
             [](OutputView& v, double s) { v.output->fallback_latency_s = s; })
+        .def("catch_up", [](OutputView& v) { v.shared->ring.skip_to_newest(); })
         .def("stop", [](OutputView& v) { v.output->stopping.store(true); })
         .def("restore", &OutputView::restore, nb::arg("block"))
         .def_prop_ro("faded", [](const OutputView& v) { return v.output->faded.load(std::memory_order_acquire); })

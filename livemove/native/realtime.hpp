@@ -104,13 +104,21 @@ struct PicturePayload {
 };
 static_assert(sizeof(PicturePayload) % 8 == 0);
 
-// What only the supervisor knows, for the monitor. notice: the newest line for the person, NUL-terminated.
+constexpr size_t kCameraNames = 2048, kDeviceNames = 8192;
+
+// What only the supervisor knows, for the monitor. Texts are NUL-terminated; notice: the newest line for the person;
+// cameras, devices: what there is to switch to, one a line; camera, device: which of them is in use, or -1.
 struct BulletinPayload {
     double written_s;
     double playing_since_s;
     int64_t restarts[kRoles];
     int64_t notices;
-    char notice[512];
+    double recording_since_s;
+    int64_t camera;
+    int64_t device;
+    char notice[504];
+    char cameras[kCameraNames];
+    char devices[kDeviceNames];
 };
 static_assert(sizeof(BulletinPayload) % 8 == 0);
 
@@ -119,6 +127,7 @@ static_assert(sizeof(BulletinPayload) % 8 == 0);
 struct Request {
     int64_t action;  // contracts.Action; negative: to this value, not by it
     double value;
+    char text[496];  // NUL-terminated, if it is shorter
 };
 
 struct Requests {
@@ -266,7 +275,7 @@ constexpr size_t kBins = 4096;
 constexpr double kBinMs = 0.25;
 constexpr size_t kMaxChannels = 64, kMaxFeatures = 64;
 
-struct Life {  // one per child; written by that child, cleared by the supervisor before it starts one
+struct Life {  // one per child; written by that child, but for leave; cleared by the supervisor before it starts one
     Number heartbeat_s;
     Count pid;
     Count state;  // exchange.State
@@ -275,13 +284,17 @@ struct Life {  // one per child; written by that child, cleared by the superviso
     char message[1024];
     Count remarks;     // how many there were
     char remark[512];  // the newest: something the person should read that ends nothing
+    Count leave;       // supervisor: this child is to end, for another one takes its place
 };
 
-struct Supervisor {  // supervisor only
-    Number started_s;
-    Number device_rate;
-    Count block;
-    Count stop;
+struct Supervisor {
+    Number device_rate;  // playback only: samples per second from sample rate_since of the tap on
+    Count rate_since;    // playback only
+    Count stop;          // supervisor only
+};
+
+struct Devices {  // playback only, before it runs: the sound cards there are, one a line, NUL-terminated
+    char names[kDeviceNames];
 };
 
 struct Capture {  // capture only
@@ -296,6 +309,7 @@ struct Capture {  // capture only
 };
 
 struct Synthesis {  // synthesis only
+    Number rate;  // of the samples it writes into the ring
     Count hops;
     Count audio_samples;
     Number busy_s;
@@ -336,7 +350,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c06;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c07;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
@@ -345,6 +359,7 @@ struct Shared {
     alignas(64) Capture capture;
     alignas(64) Synthesis synthesis;
     alignas(64) Playback playback;
+    alignas(64) Devices devices;
     alignas(64) Mailbox<sizeof(PosePayload) / 8> pose;
     alignas(64) Mailbox<sizeof(ControlsPayload) / 8> controls;
     alignas(64) Ring ring;

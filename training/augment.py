@@ -1,41 +1,50 @@
 """What a stage does to the pose that a studio recording never shows: noise, lost frames, lag, mirrors, hidden limbs.
 
-In: a clip's pose features [hops, F] in natural units and a seeded generator. Out: the same clip as a worse camera might
-have seen it. Pure NumPy; knows no network, and touches no channel that is not a body feature.
+In: a film's landmarks, frame by frame, and a seeded generator. Out: what a worse camera might have seen of the same
+dance, and when. What features become of it is livemove.features' business, as on stage. Pure NumPy; knows no corpus.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from livemove.contracts import Float32
-from livemove.features import FEATURES, REST, TABLE, FeatureSpec
-
-FRAME_S = 1 / 30
-"""A camera's frame: noise is new with each, and frames are lost one at a time."""
+from livemove.contracts import LANDMARKS, Float32, Float64
 
 NOISE_HZ = 6.0
-"""Landmarks jitter below this: MediaPipe and the One-Euro filter have smoothed what is faster."""
+"""Landmarks jitter below this: MediaPipe's own filter has smoothed what is faster."""
 
-GROUPS: dict[str, tuple[str, ...]] = {
-    side + limb: tuple(name for name in FEATURES if name.startswith(tuple(side + part for part in parts))) + shared
-    for side in ("left_", "right_")
-    for limb, parts, shared in (
-        ("arm", ("hand", "elbow"), ("hand_distance", "symmetry", "openness")),
-        ("leg", ("knee", "foot"), ("foot_distance", "jump", "crouch", "left_foot_height", "right_foot_height")),
-    )
-} | {"person": FEATURES}
-"""What goes out of sight together, and the features that then come to rest."""
+WANDER_HZ = 2.0
+"""A busy machine is late for a while, then is not."""
 
-SIGNED = ("lean_side", "turn", "twist", "head_tilt", "travel")
-"""Features whose sign a mirror turns; left and right change places besides."""
+AWAY_S = (0.2, 2.0)
+"""How long a limb goes out of sight, shortest and longest: with it the feature stream holds, eases and comes back."""
+
+PAIRS = ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), *((left, left + 1) for left in range(11, 33, 2)))
+"""MediaPipe's landmarks of the left and of the right side; 0, the nose, has no other."""
+
+LIMBS: dict[str, tuple[int, ...]] = {
+    "left arm": (13, 15, 17, 19, 21),
+    "right arm": (14, 16, 18, 20, 22),
+    "left leg": (25, 27, 29, 31),
+    "right leg": (26, 28, 30, 32),
+    "legs": (25, 26, 27, 28, 29, 30, 31, 32),
+    "person": tuple(range(LANDMARKS)),
+}
+"""What goes out of sight together: behind the body, below the picture's edge, or out of the picture."""
 
 
 @dataclass(frozen=True)
 class Shake:
-    """How much of each; all 0 leaves a clip alone. noise: share of a feature's range. latency_s: at most."""
+    """How much of each; all 0 leaves a dance alone.
+
+    noise      standard deviation of a landmark, in trunk lengths
+    dropped    share of frames that never come
+    latency_s  a pose comes up to so much late
+    mirror     share of dances in which left and right are exchanged
+    missing    share of the time in which one of LIMBS is out of sight
+    """
 
     noise: float = 0.0
     dropped: float = 0.0
@@ -48,93 +57,102 @@ class Shake:
         return max(self.noise, self.dropped, self.latency_s, self.mirror, self.missing) > 0
 
 
-def shaken(rng: np.random.Generator, channels: Float32, names: tuple[str, ...], hop_s: float, shake: Shake) -> Float32:
-    """channels float32 [hops, C] in natural units, the columns that are body features as a stage might show them."""
-    columns = [i for i, name in enumerate(names) if name in FEATURES]
-    if not columns or not shake.any:
-        return channels
-    features = np.tile(REST, (len(channels), 1))
-    at = [FEATURES.index(names[i]) for i in columns]
-    features[:, at] = channels[:, columns]
-    if rng.random() < shake.mirror:
-        features = mirrored(features)
-    if rng.random() < shake.missing:
-        features = hidden(rng, features, hop_s)
-    features = late(rng, features, hop_s, shake.latency_s, shake.dropped)
-    features = jittered(rng, features, hop_s, shake.noise)
-    out = channels.copy()
-    out[:, columns] = features[:, at]
-    return out
+@dataclass(frozen=True)
+class Sight:
+    """What a camera saw of one dancer, and when it could be used: times in seconds, arrays by frame.
 
-
-def mirrored(features: Float32) -> Float32:
-    """float32 [hops, F]: the same dance in a mirror."""
-    swap = {"left": "right", "right": "left"}
-    order = []
-    for name in FEATURES:
-        side, _, rest = name.partition("_")
-        order.append(FEATURES.index(f"{swap[side]}_{rest}" if side in swap else name))
-    sign = np.array([-1.0 if name in SIGNED else 1.0 for name in FEATURES], np.float32)
-    return features[:, order] * sign
-
-
-def hidden(rng: np.random.Generator, features: Float32, hop_s: float) -> Float32:
-    """float32 [hops, F]: one group out of sight from some hop on for 0.2 to 2 s, as features.FeatureStream tells it.
-
-    Held for a while, then eased to rest; back in sight, it returns.
+    frame_s, arrival_s float64 [n]; people int8 [n]; image, world float32 [n, 33, 3]; visibility float32 [n, 33].
     """
-    spec = FeatureSpec()
-    group = GROUPS[list(GROUPS)[rng.integers(len(GROUPS))]]
-    first = rng.uniform(-1.0, len(features) * hop_s)  # it may have gone before the clip began
-    last = first + rng.uniform(0.2, 2.0)
-    t = np.arange(len(features)) * hop_s
-    fallen = np.clip((np.minimum(t, last) - first - spec.hold_s) / spec.ease_s, 0, 1)
-    weight = np.where(t < last, 1 - fallen, np.clip(1 - fallen + (t - last) / spec.return_s, 0, 1))
-    weight = (weight * weight * (3 - 2 * weight)).astype(np.float32)
-    out = features.copy()
-    start = min(max(int(first / hop_s), 0), len(features) - 1)
-    for name in group:
-        i = FEATURES.index(name)
-        held = np.where((t >= first) & (t < last), features[start, i], features[:, i])
-        out[:, i] = REST[i] + weight * (held - REST[i])
-    return out
+
+    frame_s: Float64
+    arrival_s: Float64
+    people: np.ndarray
+    image: Float32
+    world: Float32
+    visibility: Float32
 
 
-def late(rng: np.random.Generator, features: Float32, hop_s: float, latency_s: float, dropped: float) -> Float32:
-    """float32 [hops, F]: each hop shows the pose of a little earlier: a wandering delay, and frames that never came."""
-    hops = len(features)
-    index = np.arange(hops)
-    if latency_s > 0:
-        delay = rng.uniform(0, latency_s) + 0.25 * latency_s * _wander(rng, hops, hop_s, 2.0)
-        index = index - np.rint(np.clip(delay, 0, latency_s) / hop_s).astype(int)
-        index = np.maximum.accumulate(index)  # never back in time
-    if dropped > 0:
-        frame = (np.arange(hops) * hop_s / FRAME_S).astype(int)
-        lost = rng.random(frame[-1] + 1) < dropped
-        lost[0] = False
-        came = np.maximum.accumulate(np.where(lost, 0, np.arange(len(lost))))  # the newest frame that did come
-        late_by = frame - came[frame]
-        index = index - np.where(late_by > 0, np.arange(hops) - _last_hop_of(frame, came[frame]), 0)
-    return features[np.clip(index, 0, hops - 1)]
+def disturbed(rng: np.random.Generator, sight: Sight, shake: Shake) -> Sight:
+    """The same dance as a stage might have shown it."""
+    if rng.random() < shake.mirror:
+        sight = mirrored(sight)
+    if shake.missing > 0:
+        sight = hidden(rng, sight, shake.missing)
+    if shake.noise > 0:
+        sight = jittered(rng, sight, shake.noise)
+    if shake.latency_s > 0:
+        sight = late(rng, sight, shake.latency_s)
+    if shake.dropped > 0:
+        sight = dropped(rng, sight, shake.dropped)
+    return sight
 
 
-def _last_hop_of(frame: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    return np.searchsorted(frame, wanted, side="right") - 1
+def mirrored(sight: Sight) -> Sight:
+    """The dance in a mirror: its left hand is the right hand of who is seen there."""
+    other = np.arange(LANDMARKS)
+    for left, right in PAIRS:
+        other[left], other[right] = right, left
+    image, world = sight.image[:, other].copy(), sight.world[:, other].copy()
+    image[..., 0] = 1 - image[..., 0]
+    world[..., 0] = -world[..., 0]
+    return replace(sight, image=image, world=world, visibility=sight.visibility[:, other])
 
 
-def jittered(rng: np.random.Generator, features: Float32, hop_s: float, noise: float) -> Float32:
-    """float32 [hops, F] with smooth noise of that share of each feature's range, kept inside it; presence as it was."""
-    if noise <= 0:
-        return features
-    low = np.array([f.minimum for f in TABLE], np.float32)
-    high = np.array([f.maximum for f in TABLE], np.float32)
-    wander = np.stack([_wander(rng, len(features), hop_s, NOISE_HZ) for _ in TABLE], -1)
-    wander[:, FEATURES.index("presence")] = 0
-    return np.clip(features + noise * (high - low) * wander, low, high).astype(np.float32)
+def hidden(rng: np.random.Generator, sight: Sight, share: float) -> Sight:
+    """One of LIMBS at a time out of sight, for about that share of the time."""
+    people, visibility = sight.people.copy(), sight.visibility.copy()
+    mean_s = sum(AWAY_S) / 2
+    until_s = float(sight.frame_s[-1])
+    time_s = float(sight.frame_s[0]) - mean_s  # it may be away when the dance begins
+    while share < 1 and (time_s := time_s + rng.exponential(mean_s * (1 - share) / share)) <= until_s:
+        limb = list(LIMBS)[rng.integers(len(LIMBS))]
+        begin_s, time_s = time_s, time_s + rng.uniform(*AWAY_S)
+        away = np.flatnonzero((sight.frame_s >= begin_s) & (sight.frame_s < time_s))
+        visibility[np.ix_(away, LIMBS[limb])] = 0
+        if limb == "person":
+            people[away] = 0
+    if share >= 1:
+        people[:] = 0
+    return replace(sight, people=people, visibility=visibility)
 
 
-def _wander(rng: np.random.Generator, hops: int, hop_s: float, cutoff_hz: float) -> np.ndarray:
-    """Zero-mean noise [hops] of about unit variance below cutoff_hz: random knots, joined by straight lines."""
-    spacing = max(1 / (2 * cutoff_hz * hop_s), 1.0)
-    knots = rng.standard_normal(int(hops / spacing) + 3)
-    return np.interp(rng.random() + np.arange(hops) / spacing, np.arange(len(knots)), knots)
+def jittered(rng: np.random.Generator, sight: Sight, noise: float) -> Sight:
+    """Every landmark wanders about its place by `noise` trunk lengths, the same way in the picture as in space."""
+    seen = sight.people > 0
+    if not seen.any():
+        return sight
+    world, image = sight.world[seen].astype(np.float64), sight.image[seen].astype(np.float64)
+    middle = world[:, 11:13].mean(1) - world[:, 23:25].mean(1)
+    trunk = float(np.median(np.linalg.norm(middle, axis=-1)))  # metres
+    flat, picture = (points[..., :2] - points[..., :2].mean(1, keepdims=True) for points in (world, image))
+    per_metre = (flat * picture).sum((0, 1)) / np.maximum((flat * flat).sum((0, 1)), 1e-9)  # weak perspective
+    moved = noise * trunk * wander(rng, sight.frame_s, NOISE_HZ, (LANDMARKS, 3))
+    in_picture = moved * np.array([*per_metre, abs(per_metre[0])])  # MediaPipe's image z is in units of x
+    return replace(
+        sight,
+        world=(sight.world + moved).astype(np.float32),
+        image=(sight.image + in_picture).astype(np.float32),
+    )
+
+
+def late(rng: np.random.Generator, sight: Sight, latency_s: float) -> Sight:
+    """Every pose comes up to latency_s later, unevenly, but never before an older one."""
+    delay = rng.uniform(0, latency_s) + 0.25 * latency_s * wander(rng, sight.frame_s, WANDER_HZ, ())
+    arrival_s = np.maximum.accumulate(sight.arrival_s + np.clip(delay, 0, latency_s))
+    return replace(sight, arrival_s=arrival_s)
+
+
+def dropped(rng: np.random.Generator, sight: Sight, share: float) -> Sight:
+    """That share of the frames never came, each by itself; the first did."""
+    came = rng.random(len(sight.frame_s)) >= share
+    came[0] = True
+    return Sight(*(column[came] for column in vars(sight).values()))
+
+
+def wander(rng: np.random.Generator, time_s: Float64, cutoff_hz: float, shape: tuple[int, ...]) -> Float64:
+    """Noise [n, *shape] of mean 0 and about variance 1 below cutoff_hz: random knots, joined by straight lines."""
+    place = rng.random() + (time_s - time_s[0]) * 2 * cutoff_hz
+    left = place.astype(int)
+    knots = rng.standard_normal((int(left[-1]) + 2, *shape)) / np.sqrt(2 / 3)  # between knots a line is quieter
+    right_share = (place - left).reshape(-1, *(1,) * len(shape))
+    return knots[left] * (1 - right_share) + knots[left + 1] * right_share

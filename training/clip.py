@@ -19,7 +19,7 @@ from av.error import FFmpegError
 
 from livemove import film
 from livemove.capture.landmarker import Landmarker
-from livemove.contracts import HOP, Channel, Float32, LivemoveError, PoseFrame
+from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError, PoseFrame
 from livemove.features import FEATURES, TABLE, FeatureStream
 from livemove.synthesis import settings as instruments
 from training import descriptors, procedural
@@ -153,18 +153,22 @@ def _write(root: Path, settings: Settings, row: Clip, audio: Float32, arrays: di
 # --- the body -----------------------------------------------------------------------------------------------
 
 
-def features_at_hops(poses: Sequence[PoseFrame], hops: int, rate: int) -> Float32:
-    """float32 [hops, F]: what the stage would make of these poses, each hop from the frame on screen when it begins."""
+def features_at_hops(
+    poses: Sequence[PoseFrame], hops: int, rate: int, arrival_s: Sequence[float] | Float64 | None = None
+) -> Float32:
+    """float32 [hops, F]: what the stage would make of these poses, each hop from the frame on screen when it begins.
+
+    arrival_s: when each pose could be used, in their order; at once if not given.
+    """
     stream, hop_s = FeatureStream(), HOP / rate
+    came_s = [pose.capture_s for pose in poses] if arrival_s is None else arrival_s
     out = np.empty((hops, len(FEATURES)), np.float32)
-    done = 0
-    for i, pose in enumerate(poses):
-        stream.update(pose)
-        until_s = poses[i + 1].capture_s if i + 1 < len(poses) else math.inf
-        due = hops if math.isinf(until_s) else min(hops, math.ceil(until_s / hop_s - 1e-6))
-        for hop in range(done, due):
-            out[hop] = stream.at(hop * hop_s)
-        done = max(done, due)
+    newest = 0
+    for hop in range(hops):
+        while newest < len(poses) and came_s[newest] <= (hop + 1e-6) * hop_s:
+            stream.update(poses[newest])
+            newest += 1
+        out[hop] = stream.at(hop * hop_s)
     return out
 
 

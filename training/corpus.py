@@ -281,9 +281,12 @@ class Corpus:
         """What MediaPipe saw in each frame of a film's clip, times from the clip's start. Empty for sound alone."""
         if not clip.frames:
             return []
+        return [unpacked(i, *row) for i, row in enumerate(zip(*self.landmarks(clip).values(), strict=True))]
+
+    def landmarks(self, clip: Clip) -> dict[str, np.ndarray]:
+        """The same as arrays, mapped, named and in order as in POSES. Raises CorpusError if the clip is no film."""
         path = _file(self.root, clip, ".npz")
-        columns = [_mapped(path, name) for name in POSES]
-        return [unpacked(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
+        return {name: _mapped(path, name) for name in POSES}
 
 
 def packed(poses: Sequence[PoseFrame]) -> dict[str, np.ndarray]:

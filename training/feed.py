@@ -6,6 +6,7 @@ NumPy arrays, and Lightning's loaders of them. Knows neither network nor optimis
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -15,10 +16,11 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from livemove.contracts import HOP, Channel, Float32, ModelSpec
+from livemove.features import FEATURES
 from livemove.synthesis import conditioning, pqmf, sampling
 from training import procedural
-from training.augment import Shake, shaken
-from training.corpus import AllWindows, Corpus, CorpusError, RandomWindows
+from training.corpus import AllWindows, Corpus, CorpusError, RandomWindows, Window
+from training.variants import Variants
 
 Clip = dict[str, np.ndarray]
 MARGIN = 1
@@ -97,12 +99,13 @@ class Sine(_Endless):
 class Recorded:
     """Windows of a prepared corpus: from random places to train on, the same ones spread over what it holds out.
 
-    A corpus that holds nothing out is validated on what it trains on; `holds_out` tells.
+    A corpus that holds nothing out is validated on what it trains on; `holds_out` tells. variants: the dances that are
+    trained on come as these show them; what is held out comes as it was filmed.
     """
 
-    def __init__(self, corpus: Corpus, names: Sequence[str]) -> None:
+    def __init__(self, corpus: Corpus, names: Sequence[str], variants: Variants | None = None) -> None:
         """Raises CorpusError."""
-        self.corpus, self.names = corpus, tuple(names)
+        self.corpus, self.names, self.variants = corpus, tuple(names), variants
         self.sample_rate = corpus.sample_rate
         self.channels = corpus.find(names)
         self.styles = corpus.styles
@@ -131,9 +134,23 @@ class Recorded:
             window = windows[int(order[index])]
         else:
             window = self.windows(hops, seed)[index]
+            if self.variants is not None:
+                window = self.disturbed(
+                    window, int(np.random.default_rng((seed, index, 1)).integers(self.variants.count))
+                )
         cycles = np.random.default_rng((seed, index, 2)).random()  # nobody knows the phase of recorded sound
         channels = window.channels[MARGIN : MARGIN + hops]
         return network_clip(spec, channels, window.audio, cycles, window.style)
+
+    def disturbed(self, window: Window, number: int) -> Window:
+        """The window with its body features as in that version of the dance."""
+        assert self.variants is not None
+        features = self.variants.features(window.clip, number)[window.first : window.first + len(window.channels)]
+        channels = window.channels.copy()
+        for column, name in enumerate(self.names):
+            if name in FEATURES:
+                channels[:, column] = features[:, FEATURES.index(name)]
+        return dataclasses.replace(window, channels=channels)
 
     def windows(self, hops: int, seed: int) -> RandomWindows:
         if (hops, seed) not in self._windows:
@@ -186,33 +203,21 @@ class Clips(Dataset[Clip]):
         hops: int,
         seed: int,
         held_out: bool = False,
-        shake: Shake | None = None,
         of_rest: bool = False,
         repeat: int = 0,
     ) -> None:
         self.source, self.spec, self.hops, self.seed, self.held_out = source, spec, hops, seed, held_out
-        self.shake, self.repeat = shake or Shake(), repeat
+        self.repeat = repeat
         rest = np.array([[c.rest for c in spec.channels]], np.float32)
         self.rest = conditioning.normalise(spec, rest) if of_rest else None
 
     def __getitem__(self, index: int) -> Clip:
         which = index % self.repeat if self.repeat else index
         clip = self.source.clip(self.spec, self.hops, self.seed, which, self.held_out)
-        if self.shake.any:
-            clip["channels"] = self._shaken(clip["channels"], index)
         if self.rest is not None:
             clip["channels"] = np.repeat(self.rest, self.hops, 0)
         clip["index"] = np.int64(index)
         return clip
-
-    def _shaken(self, channels: Float32, index: int) -> Float32:
-        spec = self.spec
-        low = np.array([c.minimum for c in spec.channels], np.float32)
-        high = np.array([c.maximum for c in spec.channels], np.float32)
-        natural = low + (channels + 1) / 2 * (high - low)
-        rng = np.random.default_rng((self.seed, index, 1))
-        shaken_ = shaken(rng, natural, spec.channel_names, HOP / spec.sample_rate, self.shake)
-        return conditioning.normalise(spec, shaken_)
 
 
 def band_scale(source: Source, spec: ModelSpec, seed: int) -> Float32:

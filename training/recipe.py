@@ -219,7 +219,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help=f"optimisation steps ({INSTRUMENT_STEPS} for an instrument)",
     )
     add("--optimizer", choices=OPTIMIZERS, default="AdamW", help="as in torch.optim")
-    add("--learning_rate", type=POSITIVE, default=2e-3, help="of the optimiser, and the peak of OneCycleLR")
+    add("--learning_rate", "--lr", type=POSITIVE, default=2e-3, help="of the optimiser, and the peak of OneCycleLR")
     add("--betas", type=SHARE, nargs=2, default=[0.9, 0.98], metavar="B", help="Adam, AdamW: decay of the moments")
     add("--momentum", type=AMOUNT, default=0.9, help="SGD, RMSprop")
     add("--weight_decay", type=AMOUNT, default=None, help="AdamW: 0.01, others: 0, if not given")
@@ -266,7 +266,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--landmark_noise",
         type=AMOUNT,
         default=0.0,
-        help="jitter of pose features (standard deviation, share of their range; a webcam's is about 0.02)",
+        help="jitter of the body's landmarks (standard deviation in trunk lengths; 0.02 is a centimetre)",
     )
     add("--dropped_frames", type=SHARE, default=0.0, help="share of camera frames lost: the pose before is held")
     add(
@@ -276,12 +276,18 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         metavar="MS",
         help="poses come up to so many milliseconds late, unevenly",
     )
-    add("--mirror", type=SHARE, default=0.0, help="share of clips in which left and right are exchanged")
+    add("--mirror", type=SHARE, default=0.0, help="share of dances in which left and right are exchanged")
     add(
         "--missing_limbs",
         type=SHARE,
         default=0.0,
-        help="share of clips in which an arm, a leg or the whole person goes out of sight for a while",
+        help="share of the time in which an arm, a leg, both or the whole person is out of sight",
+    )
+    add(
+        "--variants",
+        type=COUNT,
+        default=4,
+        help="so many versions of each dance are disturbed in these ways, each when it is first needed, into OUT",
     )
 
     run = parser.add_argument_group("machine")

@@ -46,6 +46,7 @@ from training.corpus import Corpus
 from training.examples import Examples
 from training.feed import Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
 from training.recipe import RecipeError, model_spec, read_arguments, write_arguments
+from training.variants import Variants
 from training.wavenet import WaveNet, nats
 
 KEPT = 3
@@ -310,6 +311,20 @@ def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
     }
 
 
+def on_stage(args: argparse.Namespace, source: Source) -> Source:
+    """The source with its dancers disturbed as the flags say; itself if they do not. Raises LivemoveError."""
+    shake = Shake(args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs)
+    if not shake.any:
+        return source
+    if not isinstance(source, Recorded) or not set(FEATURES).intersection(source.names):
+        raise RecipeError(
+            "--landmark_noise, --dropped_frames, --latency_jitter, --mirror, --missing_limbs: they disturb the dancer, "
+            "and no channel of this model is the dancer's"
+        )
+    variants = Variants(source.corpus, shake, args.variants, args.seed, args.out / "variants")
+    return Recorded(source.corpus, source.names, variants)
+
+
 def prepared(args: argparse.Namespace) -> Path:
     """The corpus that --dataset names: itself, or made of the raw folder first. Raises LivemoveError."""
     if not args.dataset.is_dir():
@@ -426,8 +441,7 @@ def run(args: argparse.Namespace) -> None:
         clips = source.seconds * spec.sample_rate / HOP / hops * args.batch_subsample_frac
         args.steps = args.n_epochs * max(math.ceil(clips / args.batch_size / args.accumulation_steps), 1)
     resume = resume_point(args)
-    shake = Shake(args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs)
-    training = Clips(source, spec, hops, args.seed, False, shake, not args.use_video, args.overfit)
+    training = Clips(on_stage(args, source), spec, hops, args.seed, False, not args.use_video, args.overfit)
     held_out = Clips(source, spec, hops, args.seed, held_out=True, of_rest=not args.use_video)
     scale = band_scale(source, spec, args.seed) if spec.head == "logistic" else None
     pl.seed_everything(args.seed, verbose=False)

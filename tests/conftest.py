@@ -22,6 +22,9 @@ from livemove.contracts import HOP, ModelSpec, PoseModelError
 from livemove.synthesis import settings
 from livemove.synthesis.reference import ReferenceEngine
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch: the other workers have the other cores
+
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """Started in the background of a script, we would ignore Ctrl-C, and so would every command the tests press it on."""
 

@@ -56,7 +56,10 @@ class Watch:
 
 
 def in_real_time(test: Callable[P, None]) -> Callable[P, None]:
-    """Decorator: run the test again, TRIES times in all, after a failure during which the machine stood still."""
+    """Decorator: run the test again, TRIES times in all, after a failure during which the machine stood still.
+
+    It is marked `live`: nothing else should run beside it.
+    """
 
     @functools.wraps(test)
     def tried(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -73,7 +76,7 @@ def in_real_time(test: Callable[P, None]) -> Callable[P, None]:
                 stacklevel=2,
             )
 
-    return tried
+    return pytest.mark.live(tried)
 
 
 def _cpu_ticks() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The command line: livemove perform | record | render | replay | devices | models | presets | bench | doctor.
+"""The command line: livemove perform | calibrate | record | render | replay | devices | models | presets | bench ...
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 The only file that prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -21,6 +21,7 @@ from livemove import __version__, wording
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from livemove.calibration import Progress as Calibrating
     from livemove.record import Progress as Take
     from livemove.render import Progress
     from livemove.session import Status
@@ -78,6 +79,7 @@ def main() -> None:
     \b
     livemove perform                              stand in front of the webcam and play
     livemove perform --camera demo                hear it without a camera
+    livemove calibrate                            20 seconds of moving, and it fits your body
     livemove render clip.mp4 -o clip-played.mp4   let a film play the instrument
     livemove record --sound song.wav takes/       film yourself moving to a song, to train on
     livemove doctor                               what works on this machine, what does not
@@ -409,6 +411,135 @@ def _teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Calla
         show(status)
 
     return tell
+
+
+# --- calibrate ----------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="As in perform.")
+@click.option("--mirror", is_flag=True, help="As in perform.")
+@click.option(
+    "--preset",
+    "-p",
+    metavar="NAME|FILE",
+    help="For this preset: its model and mapping; the fitted one is kept with it.",
+)
+@_model_option(several=False)
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The mapping to fit, if not the model's own; it stays as it is.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Where the fitted mapping goes; without it and --preset, among your settings.",
+)
+@click.option(
+    "--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True, help="MediaPipe's pose model."
+)
+@click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE", help="Pose model file (.task) to use.")
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long all steps together take (20), or how much of a film is watched (all of it).",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+@click.pass_context
+def calibrate(
+    context: click.Context, preset: str | None, model: str, output: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
+
+    Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
+    whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
+    A film, a take or the demo is watched as it is.
+
+    \b
+    livemove calibrate                                  webcam, the theremin
+    livemove calibrate --preset soft                    for this preset, and kept with it
+    livemove calibrate -m mine --mapping my.toml -o me.toml
+    livemove calibrate --camera rehearsal.mp4           from a film of you
+    livemove calibrate --duration 40                    with more time for each step
+    """
+    import shlex
+
+    from livemove import calibration
+    from livemove.bundle import find_bundle
+    from livemove.catalogue import model_name
+    from livemove.contracts import ControlError
+    from livemove.control.kept import config_folder
+    from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
+
+    file = None
+    if preset is not None:
+        if _given(context, "model") or output is not None:
+            raise ControlError("a preset names its model and keeps its mapping: leave out --model and --output")
+        file, kept = one_preset(preset)
+        model = kept.model
+        if not _given(context, "camera") and kept.devices.camera is not None:
+            options["camera"] = kept.devices.camera
+        if not _given(context, "mirror") and kept.devices.mirror is not None:
+            options["mirror"] = kept.devices.mirror
+        options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
+    config = calibration.CalibrationConfig(model=find_bundle(model), **options)
+    written = output or config_folder() / "mappings" / f"{config.model.name}.toml"
+    written = written if file is None else fitted_mapping(file)
+    calibration.check_place(written)
+    _have_pose_model(config.camera, config.pose, config.pose_model)
+    with _calibration_display() as on_progress:
+        done = calibration.calibrate(config, on_progress)
+    play = ["livemove", "perform", "--camera", config.camera, *(["--mirror"] if config.mirror else [])]
+    if file is None:
+        calibration.keep_mapping(written, done.text)
+        play += ["--model", model_name(config.model), "--mapping", str(written)]
+    else:
+        keep_fitted_mapping(file, done.text)
+        play += ["--preset", str(preset)]
+    if as_json:
+        _print_json(calibration.report(done, written, play))
+        return
+    _print_table(wording.calibrated(done.channels))
+    click.echo(f"kept: {written}\nplay with it: {shlex.join(play)}")
+
+
+@contextlib.contextmanager
+def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
+    """On a terminal big letters, and a bell at each step for who looks elsewhere; without one a line for each step."""
+    console = _console()
+    last: Any = None
+
+    def is_new(now: Calibrating) -> bool:
+        """Whether it is another step."""
+        nonlocal last
+        before, last = last, (now.phase, now.step)
+        return before != last
+
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("starting …"), console=console, refresh_per_second=10, transient=True) as live:
+
+            def update(now: Calibrating) -> None:
+                if is_new(now) and now.phase == "moving":
+                    live.console.bell()
+                live.update(Text.from_markup(wording.calibration(now, live.console.width)))
+
+            yield update
+        return
+
+    def show(now: Calibrating) -> None:
+        if is_new(now):
+            console.print(wording.calibration_line(now), soft_wrap=True)
+
+    yield show
 
 
 # --- record -------------------------------------------------------------------------------------------------
@@ -889,23 +1020,33 @@ def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: 
 
 @main.command()
 @click.option("--model", "-m", metavar="NAME|DIR", help="The model to be played; by default the first there is.")
+@click.option(
+    "--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="The camera to look through."
+)
+@click.option(
+    "--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True, help="MediaPipe's pose model."
+)
+@click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE", help="Pose model file (.task) to use.")
 @_json_option
-def doctor(model: str | None, as_json: bool) -> None:
+def doctor(model: str | None, as_json: bool, **options: Any) -> None:
     """Examine this machine: Python, camera, pose model, sound cards, models, how fast the engines are, and whether one
-    of them holds a model live while poses are found beside it.
+    of them holds a model live while poses are found beside it. Stand in front of the camera meanwhile: it also says
+    whether light, distance and frame rate are good enough, and which limbs are hard to see.
 
     Exit code 0: livemove is whole, though the machine may lack a camera or a sound card. 1: something is broken.
 
     \b
     livemove doctor
+    livemove doctor --camera 1
     livemove doctor --json
     """
     from dataclasses import asdict
 
+    from livemove.capture.config import CaptureConfig
     from livemove.doctor import examine
 
     with _console().status("examining …"):
-        found = list(examine(model))
+        found = list(examine(CaptureConfig(**options), model))
     if as_json:
         _print_json([asdict(finding) for finding in found])
     else:

@@ -1,11 +1,12 @@
 """What works on this machine and what does not: one Finding per part of the instrument, in the order of the signal.
 
-In: nothing but the machine. Out: findings, as they are made. A part that fails is a finding, not an error. Must not
-know the terminal.
+In: nothing but the machine and the room before its camera. Out: findings, as they are made. A part that fails is a
+finding, not an error. Must not know the terminal.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING
 
 from livemove import __version__
 from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
+from livemove.capture.config import CaptureConfig
 from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
+    from livemove.capture.picture import Light
     from livemove.playback.device import Device
+    from livemove.sight import Sight
     from livemove.steady import Steadiness
 
 LIVE_ENGINES = ("native", "native-int8", "onnx")
@@ -28,22 +32,36 @@ MEASURED_S = 2.0
 SPARE = 0.5
 """Least part of a hop's time that the median must leave free for an engine to be called able to play live."""
 
+OFTEN = 0.15
+"""What happens in such a share of the pictures is worth a word."""
+WHOLE_M = 2.3
+"""Metres a picture must hold for a grown-up with raised arms, feet on the ground."""
+TALL = 0.83
+"""Metres a picture is high for each metre to the camera: webcams see about 45 degrees from top to bottom."""
+ENOUGH_FPS = 18.0
+"""Poses a second from which on a quick movement is followed; a webcam gives 25 or 30."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """state "ok"; "slow"; "missing": this machine lacks something, detail names the way on; "broken": livemove is."""
+    """state "ok"; "slow"; "poor": the room before the camera could be better, detail says how; "missing": this machine
+    lacks something, detail names the way on; "broken": livemove is.
+    """
 
     part: str
     state: str
     detail: str
 
 
-def examine(live: str | None = None) -> Iterator[Finding]:
-    """Every finding, one by one; some take a second. live: the model to be played (None: the first there is)."""
+def examine(camera: CaptureConfig, live: str | None = None) -> Iterator[Finding]:
+    """Every finding, one by one; some take seconds. live: the model to be played (None: the first there is)."""
     yield _python()
     yield _native()
-    yield _camera()
+    found = _camera(camera)
+    yield found
     yield _pose_model()
+    if found.state == "ok":
+        yield from _sight(camera)
     yield from _sound_cards()
     found = list_bundles()
     if not found:
@@ -67,27 +85,126 @@ def _native() -> Finding:
         return Finding("native engine", "broken", str(error))
 
 
-def _camera() -> Finding:
-    from livemove.capture.config import CaptureConfig
+def _camera(config: CaptureConfig) -> Finding:
     from livemove.capture.sources import check_source, open_feed
     from livemove.exchange import now_s
 
-    config = CaptureConfig(camera="0")
+    if config.kind in ("demo", "take"):
+        return Finding("camera", "ok", f"{config.camera}: a dancer without a picture")
+    name = f"camera {config.camera}" if config.kind == "index" else config.camera
     shot = None
     try:
         check_source(config)
         began_s = now_s()
         feed = open_feed(config, now_s)
         try:
-            while shot is None:
+            while shot is None and not feed.over:
                 shot = feed.take(0.2)
                 feed.check_silence()
         finally:
             feed.close(2.0)
     except LivemoveError as error:
         return Finding("camera", "missing", str(error))
+    if shot is None:
+        return Finding("camera", "missing", f"{name} ended without a picture")
     height, width, _ = shot.picture.shape
-    return Finding("camera", "ok", f"camera 0 gives {width} x {height}, first picture after {now_s() - began_s:.1f} s")
+    return Finding("camera", "ok", f"{name} gives {width} x {height}, first picture after {now_s() - began_s:.1f} s")
+
+
+def _sight(config: CaptureConfig) -> list[Finding]:
+    """A look through the camera for a few seconds, if what finds poses is at hand: it is not fetched for this."""
+    from livemove.capture.posemodel import MODELS, cache_folder
+    from livemove.sight import look
+
+    at_hand = config.pose_model is not None or (cache_folder() / MODELS[config.pose].file).exists()
+    if config.kind not in ("demo", "take") and not at_hand:
+        return [Finding("you", "missing", "how well the camera sees you can be said once the pose model is there")]
+    try:
+        return sight_findings(look(config))
+    except LivemoveError as error:
+        return [Finding("you", "missing", str(error))]
+
+
+def sight_findings(sight: Sight) -> list[Finding]:
+    """What a look through the camera means to who stands before it: light, distance, pace, limbs, one line each."""
+    findings = [_light(sight.light)] if sight.light is not None else []
+    findings.append(_pace(sight))
+    if sight.people < OFTEN:
+        nobody = "Nobody is to be seen: stand in front of the camera, then run the doctor again."
+        return [*findings, Finding("distance", "poor", nobody)]
+    return [*findings, _distance(sight), _limbs(sight)]
+
+
+def _light(light: Light) -> Finding:
+    """Brightness and contrast; luminances as `capture.picture.Light` has them."""
+    poor = ""
+    if light.brightness < 0.16:
+        poor = "Too dark: put a lamp beside the camera that shines on you, or turn on the lights."
+    elif light.brightness > 0.86 or light.burnt > 0.25:
+        poor = "Too bright: parts of the picture are plain white; turn the lamp away from the camera, or dim it."
+    elif math.isfinite(light.body) and light.body < 0.25 and light.around > 2.2 * light.body:
+        poor = "You are a shadow: the light is behind you. Turn the camera away from the window, or light yourself."
+    elif light.contrast < 0.15:
+        poor = "The picture is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
+    figures = f"brightness {100 * light.brightness:.0f} %, contrast {100 * light.contrast:.0f} %"
+    return Finding("light", "poor" if poor else "ok", f"{poor or 'Good light.'} ({figures})")
+
+
+def _pace(sight: Sight) -> Finding:
+    """How often you are seen, and how evenly."""
+    poor = ""
+    if sight.seen_fps < ENOUGH_FPS:
+        poor = "The camera is slow, and blurs quick movements: more light helps most, then another cable or camera."
+    elif sight.fps < ENOUGH_FPS:
+        poor = "The computer is slower than the camera: close other programs, or play with --pose lite."
+    elif sight.longest_s > max(4.0 / sight.fps, 0.2):
+        poor = "The pictures come unevenly, so sounds will stumble: close other programs, or use another cable."
+    figures = (
+        f"{sight.fps:.0f} poses of {sight.seen_fps:.0f} pictures a second, longest gap {1e3 * sight.longest_s:.0f} ms"
+    )
+    return Finding("frame rate", "poor" if poor else "ok", f"{poor or 'Quick and even.'} ({figures})")
+
+
+def _distance(sight: Sight) -> Finding:
+    """Where to stand. Steps are by the body's own size in the picture, see `sight.Sight.room_m`."""
+    back = f"Step back about {_metres((WHOLE_M - sight.room_m) / TALL)}"
+    poor = ""
+    if sight.out["feet"] > OFTEN:
+        poor = f"{back}: your feet are out of the picture."
+        if sight.top > 0.3:
+            poor = "Tilt the camera down: your feet are out of the picture, and there is room above you."
+        poor += " (To play with the hands alone, head to hips is enough.)"
+    elif sight.out["head"] > OFTEN:
+        poor = f"{back}: your head is out of the picture."
+        if sight.foot < 0.8:
+            poor = "Tilt the camera up: your head is out of the picture, and there is room below you."
+    elif not 0.25 <= sight.aside <= 0.75:
+        # Who faces the camera has the right hand on the picture's left.
+        poor = f"Step to your {'left' if sight.aside < 0.5 else 'right'}: you stand at the edge of the picture."
+    elif sight.out["hands"] > OFTEN:
+        poor = f"{back}: your hands leave the picture."
+    elif sight.height < 0.4:
+        poor = f"Come about {_metres((sight.room_m - WHOLE_M) / TALL)} closer: you are small in the picture."
+    figures = f"you fill {100 * sight.height:.0f} % of its height"
+    return Finding("distance", "poor" if poor else "ok", f"{poor or 'A good place to stand.'} ({figures})")
+
+
+def _metres(distance_m: float) -> str:
+    """In halves, for who measures by steps."""
+    halves = max(round(2.0 * distance_m), 1) if math.isfinite(distance_m) else 2
+    return {1: "half a metre", 2: "a metre"}.get(halves, f"{halves / 2:g} metres")
+
+
+def _limbs(sight: Sight) -> Finding:
+    hidden = {limb: share for limb, share in sight.hidden.items() if share > OFTEN}
+    if not hidden:
+        return Finding("limbs", "ok", "Head, arms and legs are made out well.")
+    names = " and ".join(f"your {limb} ({100 * share:.0f} % of the time)" for limb, share in hidden.items())
+    return Finding(
+        "limbs",
+        "poor",
+        f"Hard to make out: {names}. Wear what stands out from the wall, and keep things out of the way.",
+    )
 
 
 def _pose_model() -> Finding:
@@ -216,7 +333,6 @@ def _hops(run: Steadiness) -> str:
 
 def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:
     """The trouble a session met first, and with it the other one that a machine without camera or sound card has."""
-    from livemove.capture.config import CaptureConfig
     from livemove.capture.sources import check_source
     from livemove.playback.device import find_device
 

@@ -216,6 +216,11 @@ class FeatureStream:
         blend = np.where(_NEEDS, weight, 1.0).min(axis=1)
         return (REST + blend * (value - REST)).astype(np.float32)
 
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """bool [F]: which features were measured in the newest frame; others are held or ease to or from rest."""
+        measured = (self._seen_s == self._time_s) & (self._weight >= 1.0)
+        return (~_NEEDS | measured).all(axis=1)
+
     def _weights(self, now_s: float) -> Float64:
         """float64 [groups], 0 at rest .. 1 as seen: grows until the hold is over, then falls; linear, so it ends."""
         spec = self.spec

@@ -1,7 +1,7 @@
 """mapping.toml: which source plays which channel of a model, over which range, along which curve, in which scale.
 
-Source values (body features, and by name MIDI and OSC) come in once a hop, channels in the model's natural units go
-out. It knows names and numbers only: not where a source comes from, nor what a model does with a channel.
+Source values (body features, and by name MIDI, OSC and Link) come in once a hop, channels in the model's natural units
+go out. It knows names and numbers only: not where a source comes from, nor what a model does with a channel.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -49,8 +49,11 @@ PITCH_UNIT = "MIDI note"
 PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
 
-OUTSIDE = re.compile(r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))")
-"""Names of sources that come from outside: an OSC address, a MIDI message. Everything else is a body feature."""
+OUTSIDE = re.compile(
+    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)"
+)
+"""Names of sources that come from outside: an OSC address, a MIDI message, Link's beat. Everything else is a body
+feature."""
 
 _NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
@@ -66,7 +69,7 @@ class Route:
     smoothing_s  time constant of a one-pole low-pass
     notes        for pitch: the scale's notes as MIDI numbers, ascending; empty: no scale
     snap         0 free, like a theremin; towards 1 the pitch rests on the scale's notes and hurries between them
-    eased        fades to the channel's rest value as the performer leaves (body features; not MIDI or OSC)
+    eased        fades to the channel's rest value as the performer leaves (body features; not what comes from outside)
     steps, root  what notes was made of: semitones above the root, and the root as a MIDI number
     """
 
@@ -254,8 +257,9 @@ class _Reader:
         if outside and source not in self.outside:
             self.outside.append(source)
         if not outside and source not in self.sources:
-            if source.startswith(("osc", "midi")):
-                self.fail(name, f'source: unknown source {source!r}; write "osc:/fader1", "midi:cc1" or "midi:note"')
+            if source.startswith(("osc", "midi", "link")):
+                known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
+                self.fail(name, f"source: unknown source {source!r}; write {known}")
             self.fail(name, f"source: unknown source {source!r}{_near(source, self.sources)}")
         give = self.pair(name, "to", table.get("to", [channel.minimum, channel.maximum]))
         if min(give) < channel.minimum or max(give) > channel.maximum:

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from livemove.letters import big
+
 if TYPE_CHECKING:
+    from livemove.calibration import Fitted
+    from livemove.calibration import Progress as Calibrating
     from livemove.doctor import Finding
     from livemove.playback.device import Device
     from livemove.record import Progress as Take
@@ -136,6 +140,55 @@ def replayed(report: ReplayReport) -> str:
     return line + f"the movement, through {report['model']}: {report['why_not']}"
 
 
+# --- calibrate ----------------------------------------------------------------------------------------------
+
+
+def calibration(now: Calibrating, width: int) -> str:
+    """A calibration under way, to be read from across the room where so many letters fit; several lines."""
+    if now.phase == "moving" and now.step is not None:
+        lines = [line for word in now.step.words.split() for line in (*big(word), "")]
+        if max(map(len, lines)) > width:
+            lines = [now.step.words]
+        after = f"then: {now.next_step.words.lower()}" if now.next_step else "then it is over"
+        bar = "▮" * math.ceil(2 * now.left_s)
+        seen = "" if now.seen else "  [yellow]nobody in view[/]"
+        return "\n".join(
+            (
+                *(f"[bold]{line}[/]" for line in lines),
+                now.step.how,
+                f"[green]{bar}[/] {now.left_s:.0f} s  {after}{seen}",
+            )
+        )
+    if now.phase == "waiting":
+        return "Somebody is there: do not go away" if now.seen else "Step into the picture, head to feet"
+    return calibration_line(now)
+
+
+def calibration_line(now: Calibrating) -> str:
+    """The same in a line, for who reads it later."""
+    if now.phase == "moving" and now.step is not None:
+        return f"[bold]{now.step.words}[/]: {now.step.how}"
+    if now.phase == "waiting":
+        return "step into the picture, head to feet …"
+    if now.phase == "starting":
+        return "[bold]calibrate[/] starting …"
+    total = "" if now.total_s is None else f" of {now.total_s:.0f}"
+    return f"watching: {now.done_s:.0f}{total} s" + ("" if now.seen else "  [yellow]nobody in view[/]")
+
+
+def calibrated(channels: Sequence[Fitted]) -> Rows:
+    """Ranges before and after."""
+    rows = [
+        (c.channel, c.source, _range(c.before), f"[dim]kept: {c.kept}[/]" if c.kept else _range(c.after))
+        for c in channels
+    ]
+    return Rows(("channel", "played by", "from, before", "from, now"), rows)
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:.2f} … {ends[1]:.2f}"
+
+
 # --- tables -------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +308,10 @@ def steady(runs: Sequence[Steadiness]) -> Rows:
     )
 
 
-_STATES = {"ok": "[green]ok[/]", "slow": "[yellow]slow[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
+_STATES = {
+    "ok": "[green]ok[/]", "slow": "[yellow]slow[/]", "poor": "[yellow]poor[/]", "missing": "[yellow]missing[/]",
+    "broken": "[red]broken[/]",
+}  # fmt: skip
 
 
 def findings(found: Sequence[Finding]) -> Rows:

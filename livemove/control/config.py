@@ -17,6 +17,8 @@ class ControlConfig:
 
     osc, osc_out      (host, port) to listen at, to send to
     midi, midi_out    part of a port's name; "" the first port there is
+    mpe               to midi_out as MPE; else as control changes
+    link              join the Ableton Link session
     learnt            file of what was learnt by moving knobs
     models, presets   names, in the order of their numbers
     channels          each model's
@@ -26,6 +28,8 @@ class ControlConfig:
     osc_out: tuple[str, int] | None = None
     midi: str | None = None
     midi_out: str | None = None
+    mpe: bool = False
+    link: bool = False
     learnt: Path | None = None
     models: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
@@ -34,7 +38,7 @@ class ControlConfig:
     @property
     def wanted(self) -> bool:
         """Whether there is anything to do."""
-        return any(way is not None for way in (self.osc, self.osc_out, self.midi, self.midi_out))
+        return self.link or any(way is not None for way in (self.osc, self.osc_out, self.midi, self.midi_out))
 
 
 def address(text: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""MIDI: messages of one port -> requests and sources, what knobs were taught; channels -> control changes at another.
+"""MIDI: messages of one port -> requests, sources, what knobs were taught; channels -> notes or controls at another.
 
 In and out: MIDI; mido knows its messages, rtmidi the system's ports. Without them everything else plays on. Knows no
 shared memory and no model.
@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from livemove.contracts import Action, Channel, ControlError, Request
 from livemove.control.kept import write_whole
+from livemove.control.mpe import Mpe
 from livemove.control.vocabulary import LEARNABLE, SWITCHES, TRIGGERS, Heard
 
 if sys.version_info >= (3, 11):
@@ -220,24 +221,52 @@ class MidiIn:
         self._open = True
 
 
-class MidiOut:
-    """Channels as control changes FIRST_CC .. on MIDI channel 1, only when they change."""
+class ControlChanges:
+    """Channels as control changes FIRST_CC .. on MIDI channel 1, only when they change. Used like `Mpe`."""
 
-    def __init__(self, wanted: str) -> None:
-        """Raises ControlError when there is no such port."""
-        self._client = _client("MidiOut")
-        self.name = find_port(wanted, self._client.get_ports())
-        _plug(self._client, self.name)
+    def __init__(self) -> None:
         self._last: dict[int, int] = {}
 
-    def send(self, channels: Sequence[Channel], values: Sequence[float]) -> None:
+    def hello(self) -> list[list[int]]:
+        return []
+
+    def messages(self, channels: Sequence[Channel], values: Sequence[float]) -> list[list[int]]:
         """values in natural units: a channel's range is 0..127."""
+        found: list[list[int]] = []
         for place, (channel, value) in enumerate(zip(channels, values, strict=False)):
             share = (value - channel.minimum) / (channel.maximum - channel.minimum)
             control, coarse = FIRST_CC + place, round(127 * min(max(share, 0.0), 1.0))
             if control < 120 and self._last.get(control) != coarse:
                 self._last[control] = coarse
-                self._client.send_message([0xB0, control, coarse])
+                found.append([0xB0, control, coarse])
+        return found
+
+    def end(self) -> list[list[int]]:
+        return []
+
+
+class MidiOut:
+    """A port one plays by channels: as MPE, or else as control changes."""
+
+    def __init__(self, wanted: str, mpe: bool = False) -> None:
+        """Raises ControlError when there is no such port."""
+        self._client = _client("MidiOut")
+        self.name = find_port(wanted, self._client.get_ports())
+        _plug(self._client, self.name)
+        self._voice = Mpe() if mpe else ControlChanges()
+        self._give(self._voice.hello())
+
+    def send(self, channels: Sequence[Channel], values: Sequence[float]) -> None:
+        """values in natural units."""
+        self._give(self._voice.messages(channels, values))
+
+    def close(self) -> None:
+        """No note hangs."""
+        self._give(self._voice.end())
+
+    def _give(self, messages: list[list[int]]) -> None:
+        for message in messages:
+            self._client.send_message(message)
 
 
 def _client(kind: str) -> Any:

@@ -162,6 +162,41 @@ def save_preset(preset: Preset) -> Path:
     return path
 
 
+def one_preset(name: str) -> tuple[Path, Preset]:
+    """A preset and its file; not a set list. Raises ControlError."""
+    path, document = _read(name)
+    if "presets" in document:
+        raise ControlError(f"{path}: is a set list; name one of its presets: {', '.join(_listed(path, document))}")
+    return path, _preset(path, document)
+
+
+def fitted_mapping(preset: Path) -> Path:
+    """Where a preset's own mapping is kept: in a folder of its own, as what lies beside presets is a preset."""
+    return preset.parent / "mappings" / preset.name
+
+
+def keep_fitted_mapping(preset: Path, mapping: str) -> Path:
+    """Keep the text of a mapping as that preset's own and name it there; all else in the preset stays as it was.
+
+    Both are written whole or not at all, what they were stays as NAME.toml.bak; first the mapping, so that whatever
+    happens in between, the preset names one that is there. Raises ControlError.
+    """
+    import tomlkit  # here, as a show that only reads presets starts quicker without
+
+    path = fitted_mapping(preset)
+    file = preset
+    try:
+        document = tomlkit.parse(preset.read_text(encoding="utf-8"))
+        document["mapping"] = path.relative_to(preset.parent).as_posix()
+        file = path
+        write_whole(path, mapping)
+        file = preset
+        write_whole(preset, tomlkit.dumps(document))
+    except OSError as error:
+        raise ControlError(f"{file}: cannot be written: {error.strerror}") from error
+    return path
+
+
 def _line(key: str, value: object) -> str:
     return f"{key} = {json.dumps(value, ensure_ascii=False)}"  # numbers, booleans and strings: the same in TOML
 

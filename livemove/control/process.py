@@ -1,7 +1,7 @@
-"""The control process: OSC and MIDI in -> requests and sources; features and channels -> OSC and MIDI out.
+"""The control process: OSC, MIDI and Link in -> requests and sources; features and channels -> OSC and MIDI out.
 
-In: packets and MIDI messages from outside, and the segment, of which it only writes the commands, the values of the
-sources and its own life. Whatever floods or breaks here, the sound does not hear of it.
+In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the values of the sources
+and its own life. Whatever floods or breaks here, the sound does not hear of it.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -15,6 +15,8 @@ import time
 
 from livemove.contracts import Action, Channel, Request
 from livemove.control.config import ControlConfig
+from livemove.control.link import Link
+from livemove.control.mpe import roles
 from livemove.control.osc import OscIn, OscOut
 from livemove.control.vocabulary import LEARNABLE, Heard
 from livemove.exchange import RequestQueue, Segment, now_s
@@ -47,9 +49,13 @@ class Asker:
 
 
 class Sender:
-    """Tells when there are new features: the pose is in, and synthesis has made hops of it."""
+    """Tells when there are new features: the pose is in, and synthesis has made hops of it.
+
+    Without poses (a lost camera) it tells so too, now and then: features ease to rest, and a note must not hang.
+    """
 
     HOPS = 2
+    EASING_HOPS = 16
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
@@ -61,9 +67,9 @@ class Sender:
         poses, hops = self._segment.capture.frames_used, self._segment.synthesis.hops
         if poses != self._poses:
             self._poses, self._hops, self._due = poses, hops, True
-        if not self._due or hops < self._hops + self.HOPS:
+        if hops < self._hops + (self.HOPS if self._due else self.EASING_HOPS):
             return False
-        self._due = False
+        self._hops, self._due = hops, False
         return True
 
 
@@ -78,10 +84,11 @@ class Ways:
             from livemove.control.midi import Hands, Learnt, MidiIn, MidiOut  # mido need not be installed
 
             self.midi = MidiIn(config.midi) if config.midi is not None else None
-            self.midi_out = MidiOut(config.midi_out) if config.midi_out is not None else None
+            self.midi_out = MidiOut(config.midi_out, config.mpe) if config.midi_out is not None else None
             self.hands = Hands(Learnt(config.learnt), bool(config.presets))
+        self.link = Link() if config.link else None
         self._ears = [self.osc.socket] if self.osc else []
-        self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out else 0.1
+        self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out or self.link else 0.1
         self._checked_s = now_s()
 
     def wait(self) -> None:
@@ -91,9 +98,11 @@ class Ways:
         else:
             time.sleep(self._poll_s)
 
-    def listen(self, learning: int) -> tuple[Heard, list[str]]:
-        """What came, and what to tell the person. learning: Controls.learn."""
+    def listen(self, learning: int, ahead_s: float) -> tuple[Heard, list[str]]:
+        """What came, and what to tell the person. learning: Controls.learn; ahead_s: what is made now is heard then."""
         heard = self.osc.listen() if self.osc else Heard()
+        if self.link:
+            heard.sources.update(self.link.sources(ahead_s))
         told: list[str] = []
         if self.midi:
             name = next((name for name, action in LEARNABLE.items() if action == learning), "")
@@ -127,9 +136,17 @@ class Ways:
             ways.append(f"MIDI from {self.midi.name}")
         if self.midi_out:
             ways.append(f"MIDI to {self.midi_out.name}")
+        if self.link:
+            ways.append(self.link.label)
         if self.osc or self.midi:
             ways.append(f"{heard.messages} messages, {heard.troubles} not understood, {heard.skipped} skipped")
         return "; ".join(ways) or "OSC out"
+
+    def close(self) -> None:
+        if self.midi_out:
+            self.midi_out.close()
+        if self.link:
+            self.link.close()
 
 
 def run(segment: Segment, config: ControlConfig) -> None:
@@ -137,6 +154,9 @@ def run(segment: Segment, config: ControlConfig) -> None:
     life = segment.lives["control"]
     logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
     ways = Ways(config)
+    for name, channels in zip(config.models, config.channels, strict=False):
+        if config.mpe and not roles(channels).keys() >= {"pitch", "loudness"}:
+            life.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
     asker, sender = Asker(segment.commands), Sender(segment)
     total = Heard()
     label_due_s = 0.0
@@ -146,7 +166,8 @@ def run(segment: Segment, config: ControlConfig) -> None:
             life.running(ways.label(total))
         life.heartbeat()
         ways.wait()
-        heard, told = ways.listen(segment.controls.read().learn)
+        ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
+        heard, told = ways.listen(segment.controls.read().learn, ahead_s)
         asker.ask(heard.requests)
         if heard.sources:
             for place, name in enumerate(segment.sources.wanted):
@@ -164,3 +185,4 @@ def run(segment: Segment, config: ControlConfig) -> None:
             ways.send(segment, config.channels[model])
         if heard.messages or heard.troubles:
             time.sleep(REST_S)
+    ways.close()

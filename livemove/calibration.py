@@ -1,0 +1,423 @@
+"""Fits a mapping to a body: somebody goes through the range of motion, and the mapping's ranges move to what was seen.
+
+In: a CalibrationConfig, or, for `fit` alone, a mapping and the features of somebody who moves. Out: Progress meanwhile,
+and the mapping's text with its new ranges. Nothing is written before it is over. Must not know cv2. Prints nothing.
+"""
+
+# numpy's stubs need a newer Python than 3.10; tomlkit's items are loosely typed.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tomlkit
+from tomlkit.exceptions import ParseError
+
+from livemove.bundle import load_bundle
+from livemove.capture.config import CaptureConfig
+from livemove.capture.process import follow
+from livemove.capture.sources import check_source
+from livemove.contracts import CalibrationError, Float32, Float64, MappingError, OutputError, PoseFrame
+from livemove.control.kept import write_whole
+from livemove.exchange import now_s
+from livemove.features import FEATURES, TABLE, FeatureStream
+from livemove.mapping import Mapping, load_mapping
+from livemove.signals import stop_signals
+
+ENDS = (3.0, 97.0)
+"""Percentiles taken for the ends of a range: a landmark that jumps for half a second moves neither."""
+MARGIN = 0.05
+"""Share of the range by which both ends come inwards: the last centimetres need not be reached."""
+MOVED = 0.15
+"""Share of a feature's whole range that a body must have used for its range to be fitted."""
+LEAST_FRAMES = 30
+"""So often a source must have been measured: a second of a webcam."""
+STANDS = 0.2
+"""Somebody told to stand still does if a source stays within this share of its range ..."""
+NEAR_END = 0.25
+"""... and if that is within such a share of one end, all of it plays this end: hanging arms are silent, not nearly."""
+
+SETTLED_S = 1.0
+"""Somebody must have been in view for so long before the first step."""
+WAIT_S = 30.0
+"""So long a camera is looked through for somebody."""
+PROGRESS_S = 0.1
+END_S = 2.0
+"""The camera's thread has so long to end."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do. words: short enough for big letters; how: the same as a sentence; seconds: how long."""
+
+    words: str
+    how: str
+    seconds: float
+
+
+STEPS = (
+    Step("STAND STILL", "Stand still, arms hanging.", 3.0),
+    Step("ARMS UP", "Both arms up, as high as is comfortable.", 3.0),
+    Step("ARMS DOWN", "Arms down again, all the way.", 3.0),
+    Step("ARMS WIDE", "Arms wide to the sides, then the hands together in front of you.", 3.5),
+    Step("CROUCH", "Crouch as low as you will on stage.", 3.0),
+    Step("MOVE FREELY", "Now move as you will on stage: the slowest and the quickest.", 4.5),
+)
+STEPS_S = sum(step.seconds for step in STEPS)
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """What a run of `livemove calibrate` watches, and for which mapping.
+
+    mapping     the mapping to fit; None: the model's own
+    duration_s  how long the steps take in all; of a film or take, how much is watched (None: all of it)
+    """
+
+    model: Path
+    mapping: Path | None = None
+    camera: str = "0"
+    mirror: bool = False
+    pose: str = "full"
+    pose_model: Path | None = None
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One look, a few times a second.
+
+    phase   "starting"; "waiting" for somebody to step into the picture; "moving" through the steps; "watching" what
+            cannot be told to: a film, a take, the demo
+    step    the one to do now, next_step the one after it; left_s: how long it lasts
+    done_s, total_s   of all of it; total_s None: a film, to its end
+    seen    somebody is in view
+    """
+
+    phase: str
+    step: Step | None = None
+    next_step: Step | None = None
+    left_s: float = 0.0
+    done_s: float = 0.0
+    total_s: float | None = None
+    seen: bool = False
+
+
+@dataclass(frozen=True)
+class Movement:
+    """The features of somebody who moved.
+
+    features  float32 [T, F], one row a frame in which somebody was looked for; NaN where a feature was not measured
+    still     bool [T]: stood as told to, before the first movement
+    """
+
+    features: Float32
+    still: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What became of one channel's range. kept: why it is what it was; "" if it was fitted."""
+
+    channel: str
+    source: str
+    before: tuple[float, float]
+    after: tuple[float, float]
+    kept: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What came of it: the mapping's text with its new ranges, not written anywhere yet."""
+
+    text: str
+    channels: tuple[Fitted, ...]
+    frames: int
+    seen: int
+
+
+def calibrate(
+    config: CalibrationConfig,
+    on_progress: Callable[[Progress], None],
+    now: Callable[[], float] = now_s,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Calibration:
+    """Watch somebody move and fit the mapping; blocks. Call from the main thread.
+
+    now, sleep: the clock, and how it passes. Raises LivemoveErrors, and KeyboardInterrupt on SIGINT or SIGTERM.
+    """
+    bundle = load_bundle(config.model)
+    path = config.mapping or bundle.mapping_path
+    if path is None:
+        raise CalibrationError(
+            f"model {bundle.path.name} takes the body's features as they are and has no mapping to fit; give one with "
+            "--mapping FILE"
+        )
+    mapping = load_mapping(path, bundle.spec, FEATURES)
+    if not any(_is_bodily(mapping, n) for n in range(len(mapping.routes))):
+        raise CalibrationError(f"{path}: no channel is played by the body: there is nothing to fit")
+    movement = watch(config, on_progress, now, sleep)
+    seen = int((movement.features[:, FEATURES.index("presence")] > 0.5).sum())
+    if seen < LEAST_FRAMES:
+        raise CalibrationError(_nobody(config.camera, f"in {seen} of {len(movement.features)} pictures only"))
+    channels = fit(mapping, movement)
+    if all(each.kept for each in channels):
+        why = "; ".join(f"{each.source}: {each.kept}" for each in channels)
+        raise CalibrationError(f"no range could be fitted ({why}): nothing is changed; try again with larger movements")
+    text = with_ranges(path, {each.channel: each.after for each in channels if not each.kept})
+    return Calibration(text, channels, len(movement.features), seen)
+
+
+def _nobody(camera: str, how: str) -> str:
+    return (
+        f"nobody was seen by camera {camera} ({how}): stand where it sees you from head to feet, with light on you; "
+        f"`livemove doctor --camera {camera}` says what is wrong"
+    )
+
+
+# --- the fit: pure functions on features --------------------------------------------------------------------
+
+
+def fit(mapping: Mapping, movement: Movement) -> tuple[Fitted, ...]:
+    """The range of every channel, in their order, as that movement has it.
+
+    The ranges of one source move together, so that channels that share it (one fading in where another fades out) stay
+    where they were to each other; what was turned round stays so.
+    """
+    spans: dict[int, tuple[float, float] | str] = {}
+    found: list[Fitted] = []
+    for n, (channel, route) in enumerate(zip(mapping.channels, mapping.routes, strict=True)):
+        if not _is_bodily(mapping, n):
+            outside = route.source - len(FEATURES)
+            source = mapping.outside[outside] if outside >= 0 else FEATURES[route.source]
+            found.append(Fitted(channel.name, source, route.take, route.take, "not a movement"))
+            continue
+        if route.source not in spans:
+            feature = TABLE[route.source]
+            spans[route.source] = body_range(
+                movement.features[:, route.source], movement.still, feature.maximum - feature.minimum
+            )
+        span = spans[route.source]
+        source = FEATURES[route.source]
+        if isinstance(span, str):
+            found.append(Fitted(channel.name, source, route.take, route.take, span))
+            continue
+        ends = [end for other in mapping.routes if other.source == route.source for end in other.take]
+        low, high = min(ends), max(ends)
+        first, last = (span[0] + (end - low) / (high - low) * (span[1] - span[0]) for end in route.take)
+        found.append(Fitted(channel.name, source, route.take, (round(first, 3), round(last, 3))))
+    return tuple(found)
+
+
+def _is_bodily(mapping: Mapping, channel: int) -> bool:
+    """Whether a movement plays the channel: not MIDI, not OSC, not whether somebody is there at all."""
+    source = mapping.routes[channel].source
+    return source < len(FEATURES) and FEATURES[source] != "presence"
+
+
+def body_range(values: Float32 | Float64, still: npt.NDArray[np.bool_], whole: float) -> tuple[float, float] | str:
+    """(low, high) that a source of that body should play, or, if there is none to be had, why.
+
+    values float [T], NaN where not measured; still bool [T]; whole: what the source could span.
+    """
+    measured = np.isfinite(values)
+    if measured.sum() < LEAST_FRAMES:
+        return "not seen long enough"
+    lowest, highest = np.percentile(values[measured], ENDS)
+    span = float(highest - lowest)
+    if span < MOVED * whole:
+        return "hardly moved"
+    low, high = float(lowest) + MARGIN * span, float(highest) - MARGIN * span
+    resting = values[measured & still]
+    if len(resting) >= LEAST_FRAMES:
+        rest_low, rest_high = (float(end) for end in np.percentile(resting, ENDS))
+        if rest_high - rest_low <= STANDS * span:
+            if rest_high <= lowest + NEAR_END * span:
+                low = max(low, rest_high + 0.02 * span)
+            elif rest_low >= highest - NEAR_END * span:
+                high = min(high, rest_low - 0.02 * span)
+    return low, high
+
+
+def with_ranges(path: Path, ranges: dict[str, tuple[float, float]]) -> str:
+    """The text of a mapping with these channels' ranges in place of its own; all else, comments too, as it was.
+
+    Raises MappingError.
+    """
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ParseError) as error:
+        raise MappingError(f"{path}: cannot read the mapping: {error}") from error
+    for channel, (first, last) in ranges.items():
+        document["channels"][channel]["from"] = [first, last]  # pyright: ignore[reportIndexIssue]
+    return tomlkit.dumps(document)
+
+
+# --- the watching -------------------------------------------------------------------------------------------
+
+
+def watch(
+    config: CalibrationConfig,
+    on_progress: Callable[[Progress], None],
+    now: Callable[[], float] = now_s,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Movement:
+    """Lead somebody in front of a camera through the steps, or look at a film, take or the demo as it is.
+
+    Raises as `calibrate` does.
+    """
+    capture = CaptureConfig(camera=config.camera, mirror=config.mirror, pose=config.pose, pose_model=config.pose_model)
+    check_source(capture)
+    watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
+    with stop_signals() as interrupted:
+        on_progress(Progress("starting"))
+        feed = follow(capture, watching.see, lambda: interrupted.is_set() or watching.over(), _Untold(), now, sleep)
+        if feed is not None:
+            feed.close(END_S)
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+    return watching.movement()
+
+
+def _seconds(config: CalibrationConfig, capture: CaptureConfig) -> float | None:
+    """How long to watch; None: to the end of a film or take."""
+    if config.duration_s is None and capture.kind in ("file", "take"):
+        return None
+    return config.duration_s or STEPS_S
+
+
+class _Untold:
+    """Nobody asks how many pictures there were."""
+
+    def frame_seen(self, count: int = 1) -> None:
+        pass
+
+    def frame_used(self, pose_ms: float, people: int) -> None:
+        pass
+
+
+class _Watching:
+    """The features so far, and which step it is."""
+
+    def __init__(
+        self,
+        camera: str,
+        guided: bool,
+        total_s: float | None,
+        on_progress: Callable[[Progress], None],
+        now: Callable[[], float],
+    ) -> None:
+        self.camera = camera
+        self.guided = guided
+        self.total_s = total_s
+        self.on_progress = on_progress
+        self.now = now
+        self._stream = FeatureStream()
+        self._rows: list[Float32] = []
+        self._still: list[bool] = []
+        self._first_s: float | None = None
+        self._in_view_s: float | None = None
+        self._began_s: float | None = None
+        self._told_s = -math.inf
+
+    def see(self, frame: PoseFrame) -> None:
+        """A new pose, or that there is none."""
+        values = self._stream.update(frame)
+        self._first_s = frame.capture_s if self._first_s is None else self._first_s
+        if frame.people == 0:
+            self._in_view_s = None
+        elif self._in_view_s is None:
+            self._in_view_s = frame.capture_s
+        if self._began_s is None:
+            settled = self._in_view_s is not None and frame.capture_s - self._in_view_s >= SETTLED_S
+            if settled or not self.guided:
+                self._began_s = self.now()
+            return
+        self._rows.append(np.where(self._stream.seen(), values, np.float32(np.nan)).astype(np.float32))
+        step, left_s = self._step(self.now() - self._began_s)
+        # In its first part, somebody who was told to stand still comes to a rest.
+        self._still.append(self.guided and step == 0 and left_s < 0.67 * self._length_s(0))
+
+    def over(self) -> bool:
+        """Whether that was all; tells how far it is. Raises CalibrationError if nobody comes."""
+        now = self.now()
+        if self._began_s is None:
+            if self._first_s is not None and now - self._first_s > WAIT_S:
+                raise CalibrationError(_nobody(self.camera, f"for {WAIT_S:.0f} s"))
+        elif self.total_s is not None and now - self._began_s >= self.total_s:
+            return True
+        if now - self._told_s >= PROGRESS_S:
+            self._told_s = now
+            self._tell(now)
+        return False
+
+    def _tell(self, now: float) -> None:
+        seen = self._in_view_s is not None
+        if self._began_s is None:
+            self.on_progress(Progress("starting" if self._first_s is None else "waiting", seen=seen))
+            return
+        done_s = now - self._began_s
+        if not self.guided:
+            self.on_progress(Progress("watching", done_s=done_s, total_s=self.total_s, seen=seen))
+            return
+        number, left_s = self._step(done_s)
+        next_step = STEPS[number + 1] if number + 1 < len(STEPS) else None
+        self.on_progress(Progress("moving", STEPS[number], next_step, left_s, done_s, self.total_s, seen))
+
+    def _step(self, done_s: float) -> tuple[int, float]:
+        """Which step it is after so long, and how long that still lasts."""
+        for number in range(len(STEPS)):
+            done_s -= self._length_s(number)
+            if done_s < 0.0:
+                return number, -done_s
+        return len(STEPS) - 1, 0.0
+
+    def _length_s(self, number: int) -> float:
+        return STEPS[number].seconds * (self.total_s or STEPS_S) / STEPS_S
+
+    def movement(self) -> Movement:
+        rows = np.stack(self._rows) if self._rows else np.zeros((0, len(FEATURES)), np.float32)
+        return Movement(rows, np.array(self._still, np.bool_))
+
+
+# --- where it is kept ---------------------------------------------------------------------------------------
+
+
+def check_place(path: Path) -> None:
+    """Raise OutputError if a mapping cannot be written there: before somebody dances for it, not after."""
+    place = path if path.exists() else next(each for each in path.absolute().parents if each.exists())
+    if path.is_dir() or not os.access(place, os.W_OK):
+        raise OutputError(f"{path}: cannot be written: permission denied or a folder; choose another --output")
+
+
+def keep_mapping(path: Path, text: str) -> None:
+    """Write it whole or not at all; what was there stays beside it as NAME.bak. Raises OutputError."""
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def report(done: Calibration, mapping: Path, play: Sequence[str]) -> dict[str, object]:
+    """What `livemove calibrate --json` prints."""
+    return {
+        "mapping": str(mapping),
+        "play": list(play),
+        "pictures": done.frames,
+        "seen": done.seen,
+        "channels": [
+            {
+                "channel": each.channel, "source": each.source, "before": list(each.before), "after": list(each.after),
+                "fitted": not each.kept, "kept": each.kept or None,
+            }
+            for each in done.channels
+        ],
+    }  # fmt: skip

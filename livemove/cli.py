@@ -251,6 +251,8 @@ def _console() -> Console:
 @click.option("--muted", is_flag=True, help="Begin in silence.")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
+@click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
+@click.option("--link", is_flag=True, help="Join Ableton Link: link.beat, link.phase and link.tempo are sources.")
 @click.option(
     "--learn",
     metavar="WHAT",
@@ -290,6 +292,9 @@ def perform(
     livemove perform --no-monitor                        without the window (in it, ? shows the keys)
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
+    livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
+    livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
+    livemove perform --film --takes ~/takes              takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
@@ -321,6 +326,8 @@ def perform(
     else:
         voices, controls = [(find_bundle(model), mapping) for model in models], ()
     (folder, mapping), *others = voices
+    if options["mpe"] and options["midi_out"] is None:
+        raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
     config = SessionConfig(
         model=folder,
@@ -332,6 +339,8 @@ def perform(
             osc_out=address(osc_out) if osc_out else None,
             midi=options.pop("midi"),
             midi_out=options.pop("midi_out"),
+            mpe=options.pop("mpe"),
+            link=options.pop("link"),
             learnt=learnt_file(),
             presets=tuple(preset.name for preset in presets),
         ),
@@ -362,7 +371,7 @@ def perform(
         played, its_mapping = voices[last.model]
         devices = Devices(
             config.camera, config.mirror, config.device, config.block, config.samplerate, osc, osc_out, control.midi,
-            control.midi_out,
+            control.midi_out, control.mpe or None, control.link or None,
         )  # fmt: skip
         kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
         click.echo(f"kept: {kept}", err=True)

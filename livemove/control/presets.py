@@ -49,6 +49,8 @@ class Devices:
     osc_out: str | None = None
     midi: str | None = None
     midi_out: str | None = None
+    mpe: bool | None = None
+    link: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError
-from livemove.exchange import Segment, State
+from livemove.exchange import Life, Segment, State
 
 
 def begin(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:
@@ -33,6 +33,7 @@ def begin(role: str, module: str, segment_name: str, config: Any, log_path: str)
     life = segment.lives[role]
     life.starting(os.getpid())
     threading.Thread(target=_end_with_parent, args=(segment, log_path), name="parent watch", daemon=True).start()
+    threading.Thread(target=_beat_while_it_starts, args=(life,), name="start watch", daemon=True).start()
     try:
         importlib.import_module(module).run(segment, config)
         if life.state is not State.FAILED:
@@ -48,6 +49,22 @@ def begin(role: str, module: str, segment_name: str, config: Any, log_path: str)
     sys.stderr.flush()
     # No interpreter shutdown: libraries with threads of their own (PortAudio, MediaPipe) can hang or abort in it.
     os._exit(code)
+
+
+WORK_S = 0.01
+"""Time on a core that is a sign of progress. What only waits, for a server that hangs say, has none of it."""
+
+
+def _beat_while_it_starts(life: Life) -> None:
+    """A heartbeat whenever some more work was done: on a machine that is busy, loading takes as long as it takes."""
+    beaten_s = 0.0
+    while life.state is State.STARTING:
+        time.sleep(0.25)
+        mine, spent = time.thread_time(), os.times()
+        worked_s = time.process_time() - mine + spent.children_user + spent.children_system
+        if worked_s - beaten_s >= WORK_S:
+            beaten_s = worked_s
+            life.heartbeat()
 
 
 def _end_with_parent(segment: Segment, log_path: str) -> None:

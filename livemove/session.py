@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from livemove.bundle import Bundle, load_bundle
-from livemove.capture.config import CaptureConfig
+from livemove.capture.config import CaptureConfig, cameras_here
 from livemove.child import begin
-from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError
+from livemove.contracts import Action, Bulletin, ControlError, Controls, LivemoveError, OutputError, Request
 from livemove.control.config import ControlConfig
-from livemove.control.steering import steer
+from livemove.control.steering import choose, steer
 from livemove.exchange import Life, Segment, State, now_s, percentile_ms
 from livemove.features import FEATURES
 from livemove.monitor.config import MonitorConfig
@@ -39,17 +39,29 @@ from livemove.takefolder import TakenModel, model_sha256
 
 
 @dataclass(frozen=True)
+class Plugs:
+    """What a preset plugs in while it plays; None: whatever is there."""
+
+    camera: str | None = None
+    mirror: bool | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
 class SessionConfig:
     """What a run of `livemove perform` does; one field per command line option. Picklable.
 
     camera        index as text ("0"), video file, http/rtsp URL, or "demo"
+    cameras       further ones to switch to while playing; those of the presets and the webcams there are come by
+                  themselves
     device        None: the default output device; otherwise an index or part of a name
-    samplerate    device rate in Hz; None: the model's own rate
+    devices       those to switch to while playing; empty: all there are
+    samplerate    device rate in Hz; None: the model's own rate, or the device's own if it refuses that
     output        WAV of what is played; with output and device None, the sound goes to the default device too if there
                   is one, and to the file alone if there is none or play is False
     control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
     muted         begins in silence
-    presets       what each of the set list sets; control.presets are their names
+    presets       what each of the set list sets; control.presets are their names, plugs what each plugs in
     learn         Action that the first MIDI knob moved is to play; 0: none
     others        further models to switch to while playing, each with its mapping (None: its own)
     record        a take from the first sample on
@@ -62,6 +74,7 @@ class SessionConfig:
 
     model: Path
     camera: str = "0"
+    cameras: tuple[str, ...] = ()
     loop: bool = False
     mirror: bool = False
     pose: str = "full"
@@ -76,6 +89,7 @@ class SessionConfig:
     gain: float = 1.0
     seed: int = 0
     device: str | None = None
+    devices: tuple[str, ...] = ()
     block: int = 512
     samplerate: int | None = None
     output: Path | None = None
@@ -88,6 +102,7 @@ class SessionConfig:
     learn: int = 0
     muted: bool = False
     presets: tuple[Controls, ...] = ()
+    plugs: tuple[Plugs, ...] = ()
     duration_s: float | None = None
     monitor: bool = True
     started_s: float | None = None
@@ -98,6 +113,7 @@ class Status:
     """One look at the running session, a few times a second. Counters never go back.
 
     phase is "starting", "playing" or "stopping". notice is a line for the person, given once (a restart, no window).
+    camera and card are what is plugged in, or on its way, as a SessionConfig would have it; device is its whole name.
     Values not known yet are None.
     """
 
@@ -105,6 +121,8 @@ class Status:
     seconds: float
     engine: str | None = None
     device: str | None = None
+    camera: str = ""
+    card: str | None = None
     people: int = 0
     pose_fps: float | None = None
     pose_ms: float | None = None
@@ -160,7 +178,14 @@ class Report(TypedDict):
 
 
 STATUS_S = 0.2
-START_LIMIT_S = {"capture": 60.0, "synthesis": 30.0, "playback": 15.0, "monitor": 60.0, "control": 30.0}
+START_LIMIT_S = {"capture": 60.0, "synthesis": 120.0, "playback": 15.0, "monitor": 60.0, "control": 30.0}
+"""A child that starts and does nothing for so long, neither calculating nor giving a heartbeat, is stuck; it does not
+matter how long it takes in all. A busy machine loads slowly, and the first start on a GPU compiles. synthesis: a
+compiler is a process of its own, whose work is seen only when it is done."""
+BIRTH_S = 60.0
+"""Until the interpreter of a child is up, nobody can see what it does."""
+LEAVE_S = 1.5
+"""A child that is to make room for another camera or sound card is waited for: playback fades out. Then it is ended."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
@@ -323,6 +348,10 @@ class _Session:
             channels = tuple(each.spec.channels for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels)
         self.children = {role: _Child(role, segment, each, log) for role, each in configs.items()}
+        plugged = (plugs.camera for plugs in config.plugs if plugs.camera is not None)
+        self.cameras = list(dict.fromkeys((config.camera, *config.cameras, *plugged, *cameras_here())))
+        self.camera = config.camera
+        self.card: str | None = None
         self.controls = segment.controls.read()
         self.told = Bulletin()
         self.window: _Window | None = None
@@ -359,7 +388,7 @@ class _Session:
                 continue
             if self.config.duration_s is not None and now - self.playing_s >= self.config.duration_s:
                 return
-            if self.children["capture"].life.state is State.FINISHED:
+            if self.children["capture"].over:
                 return
 
     def _everybody(self) -> list[_Child]:
@@ -377,25 +406,104 @@ class _Session:
                     self.keeper.record(request.amount != 0.0 if request.absolute else None)
                 if request.action is Action.SAVE_LAST:
                     self.keeper.save_last()
+                if request.action in (Action.CAMERA, Action.DEVICE):
+                    self._change(request)
                 styles = len(self.bundles[self.controls.model].spec.styles)
                 before = self.controls
                 self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
                 self.segment.controls.write(self.controls)
                 if self.controls.preset != before.preset:
                     self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
+                    if self.config.plugs:
+                        self._plug_in(self.config.plugs[self.controls.preset - 1])
                 elif self.controls.model != before.model:
                     self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
+
+    # --- other cameras, other sound cards
+
+    def _change(self, request: Request) -> None:
+        """To the camera or sound card that is asked for."""
+        if self.playing_s is None:
+            self.notices.append("cameras and sound cards can be changed once it plays")
+            return
+        try:
+            if request.action is Action.CAMERA:
+                source = CaptureConfig(camera=request.text)
+                anything = request.text and (source.kind != "file" or Path(request.text).exists())
+                place = self._camera_place()
+                camera = request.text if anything else choose(request, self.cameras, place)
+                self._plug_in(Plugs(camera=camera))
+            elif not self.config.play:
+                self.notices.append("this performance goes into a file alone: there is no sound card to change")
+            else:
+                devices = self._devices()
+                card = choose(request, devices, self._device_place(devices))
+                self._plug_in(Plugs(device=card))
+        except ControlError as error:
+            self.notices.append(str(error))
+
+    def _plug_in(self, plugs: Plugs) -> None:
+        """What is not plugged in already."""
+        capture, playback = self.children["capture"], self.children["playback"]
+        camera: CaptureConfig = capture.config
+        wanted = camera
+        if plugs.camera is not None and plugs.camera != camera.camera:
+            # The end of a film is the end of the show, but not of one that is only looked at in between.
+            wanted = replace(wanted, camera=plugs.camera, loop=True)
+        if plugs.mirror is not None:
+            wanted = replace(wanted, mirror=plugs.mirror)
+        if wanted != camera:
+            capture.switch(wanted, f"camera: {wanted.camera}", f"going on with camera {camera.camera}")
+        if plugs.device is None or not self.config.play:
+            return
+        devices = self._devices()
+        try:
+            card = choose(Request(Action.DEVICE, text=plugs.device), devices, -1)
+        except ControlError as error:
+            self.notices.append(str(error))
+            return
+        now = self._device_place(devices)
+        if card is None or (now >= 0 and card == devices[now]):
+            return
+        number, _, label = card.partition(" ")
+        twins = [each for each in devices if each.partition(" ")[2] == label]
+        device = card if card not in devices else label if len(twins) == 1 else number
+        old = self.segment.lives["playback"].label or playback.config.device or "the default sound card"
+        self.card = card
+        playback.switch(
+            replace(playback.config, device=device, rate=None), f"sound card: {label or card}", f"going on with {old}"
+        )
+
+    def _camera_place(self) -> int:
+        """Of the camera that is in use, or on its way."""
+        camera = self.children["capture"].config.camera
+        return self.cameras.index(camera) if camera in self.cameras else -1
+
+    def _devices(self) -> tuple[str, ...]:
+        """Sound cards to switch to, "N NAME (HOST)"; one that was given and is not there, as it was given."""
+        there = self.segment.devices
+        given: dict[str, None] = {}
+        for device in self.config.devices:
+            try:
+                name = choose(Request(Action.DEVICE, text=device), there, -1)
+            except ControlError:
+                name = device
+            given[name or device] = None
+        return tuple(given) or there
+
+    def _device_place(self, devices: tuple[str, ...]) -> int:
+        """Of the sound card that is in use, or on its way; -1: it is none of these."""
+        label = self.segment.lives["playback"].label
+        names = [each for each in devices if label in (each, each.partition(" ")[2])]
+        card = self.card if self.children["playback"].switching or self.card in names else next(iter(names), None)
+        return devices.index(card) if card in devices else -1
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
         self.phase = "playing"
         self.engine = self.segment.lives["synthesis"].label
-        rate = self.segment.device_rate
         if self.recorder:
-            self.recorder.start(rate)
-        # A restarted playback must take the rate that synthesis and recorder already use.
-        playback = self.children["playback"]
-        playback.config = replace(playback.config, rate=round(rate))
+            self.recorder.start()
         if self.window:
             self.window.start()
 
@@ -417,6 +525,11 @@ class _Session:
 
     def _tell(self) -> None:
         status = self._status()
+        if not self.children["capture"].switching and status.camera != self.camera:
+            self.camera = status.camera
+            self.cameras = list(dict.fromkeys((*self.cameras, self.camera)))
+            self.keeper.name_camera(self.camera)
+        devices = self._devices()
         began_s = self.told.recording_since_s or now_s()
         self.told = Bulletin(
             written_s=now_s(),
@@ -425,6 +538,10 @@ class _Session:
             notices=self.told.notices + (status.notice is not None),
             notice=status.notice or self.told.notice,
             recording_since_s=began_s if status.recording else 0.0,
+            cameras=tuple(self.cameras),
+            camera=self._camera_place(),
+            devices=devices,
+            device=self._device_place(devices),
         )
         self.segment.bulletin.write(self.told)
         self.on_status(status)
@@ -446,6 +563,8 @@ class _Session:
             seconds=0.0 if self.playing_s is None else now - self.playing_s,
             engine=segment.lives["synthesis"].label or None,
             device=segment.lives["playback"].label or None,
+            camera=self.children["capture"].config.camera,
+            card=self.children["playback"].config.device,
             people=segment.capture.people,
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=segment.capture.pose_ms if poses else None,
@@ -508,7 +627,8 @@ class _Child:
     """One child process, and the rule for starting it again.
 
     Before it has run once, its error is the session's error. Afterwards, on stage, it is started again however it
-    ended: at once, then after growing pauses while it keeps failing.
+    ended: at once, then after growing pauses while it keeps failing. With another configuration it has one try; if that
+    fails it is the old one again.
     """
 
     def __init__(self, role: str, segment: Segment, config: Any, log: _Log) -> None:
@@ -524,6 +644,9 @@ class _Child:
         self._pause_s = 0.0
         self._retry_s = 0.0
         self._remarks = 0
+        self._leave_by_s: float | None = None
+        self._before: tuple[Any, str] | None = None  # while it switches: the configuration to go back to, and in words
+        self._arrived = ""
 
     def start(self) -> None:
         self.life.clear()
@@ -539,12 +662,44 @@ class _Child:
         with signals_held(), _without_main():
             self.process.start()
 
+    @property
+    def switching(self) -> bool:
+        """Whether it is not known yet how a switch ends."""
+        return self._before is not None
+
+    @property
+    def over(self) -> bool:
+        """It ended by itself, and will not be started again."""
+        return self.life.state is State.FINISHED and self._leave_by_s is None
+
+    def switch(self, config: Any, arrived: str, back: str) -> None:
+        """Go on with another configuration; it must have run. What `watch` says then: arrived, or why not, and back."""
+        if self._before is None:
+            self._before = (self.config, back)
+        self.config, self._arrived = config, arrived
+        self._pause_s = 0.0
+        if self.process is not None and self.life.state is State.RUNNING:
+            self.life.ask_to_leave()
+            self._leave_by_s = self._leave_by_s or now_s() + LEAVE_S
+        else:
+            self._leave_by_s = now_s()
+
     def watch(self) -> str | None:
-        """Look after it once; a notice if it was started again. Raises its error if it never ran."""
+        """Look after it once; a notice if it was started again or switched. Raises its error if it never ran."""
         now = now_s()
+        if self._leave_by_s is not None:
+            if self.process is not None and self.process.is_alive() and now < self._leave_by_s:
+                return None
+            self._leave_by_s = None
+            self._kill()
+            self.start()
+            return None
         state = self.life.state
         if state in RUNS:
             self._has_run = True
+            if self._before is not None:
+                self._before = None
+                return self._arrived
         if state is State.FINISHED:
             return None
         if self.process is None:
@@ -563,6 +718,11 @@ class _Child:
         if not self._has_run:
             raise error or LivemoveError(f"the {self.role} process {reason}: {self._log.keep()}")
         why = error or (self._log.keep() if crashed else None)
+        if self._before is not None:
+            self.config, back = self._before
+            self._before = None
+            self.start()
+            return f"{why or f'the {self.role} process {reason}'}; {back}"
         self._retry_s = now + self._pause_s
         self._pause_s = min(max(2 * self._pause_s, 0.25), 2.0)
         return f"{self.role} {reason}{f' ({why})' if why else ''}: starting it again"
@@ -583,8 +743,10 @@ class _Child:
             return f"died (exit code {self.process.exitcode})"
         if state is State.RUNNING and now - self.life.heartbeat_s > HANG_S:
             return f"hung for {HANG_S:.0f} s"
-        if state < State.RUNNING and now - self._started_s > START_LIMIT_S[self.role]:
-            return f"did not start within {START_LIMIT_S[self.role]:.0f} s"
+        if state is State.STARTING and now - self.life.heartbeat_s > START_LIMIT_S[self.role]:
+            return f"was stuck for {START_LIMIT_S[self.role]:.0f} s while it started"
+        if state is State.NONE and now - self._started_s > BIRTH_S:
+            return f"did not begin within {BIRTH_S:.0f} s"
         return None
 
     def _kill(self) -> None:

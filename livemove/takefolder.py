@@ -121,7 +121,8 @@ def samples24(pcm: Pcm) -> Float32:
 
 
 class Sound:
-    """A 24-bit mono WAV that is whole after every write; further files NAME-002.wav ... before one is too long."""
+    """A 24-bit mono WAV that is whole after every write; further files NAME-002.wav ... before one is too long, and
+    where the rate changes."""
 
     def __init__(self, path: Path, rate: int, limit_bytes: int = WAV_BYTES) -> None:
         self._path = path
@@ -130,9 +131,20 @@ class Sound:
         self._count = 0
         self._open()
 
+    @property
+    def path(self) -> Path:
+        """The file that is written."""
+        return part(self._path, self._count)
+
+    def change_rate(self, rate: int) -> None:
+        """What follows has this rate, in the next file. Raises OSError, OutputError; what was written before stays."""
+        self._rate = rate
+        self.close()
+        self._open()
+
     def _open(self) -> None:
         self._count += 1
-        path = part(self._path, self._count)
+        path = self.path
         try:
             self._file: BinaryIO = path.open("wb")
         except OSError as error:

@@ -19,16 +19,19 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     life = segment.lives["synthesis"]
     while not segment.device_rate and not segment.stop_requested:
         time.sleep(0.002)
-    step = 2 * np.pi * TONE_HZ / segment.device_rate
+    rate = phase = 0.0
     frame = PoseFrame(capture_s=np.nan)
     channels = np.array([1.0, 2.0, 3.0], np.float32)
-    sample = 0
     lead = Lead(HOP / segment.device_rate)
-    segment.ring.set_pace(segment.device_rate, config.block)
     life.running("sine")
     ask_for_real_time()
     while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
         life.heartbeat()
+        if segment.device_rate != rate:
+            rate = segment.device_rate
+            steps = 2 * np.pi * TONE_HZ / rate * np.arange(HOP + 1)
+            segment.ring.set_pace(rate, config.block)
+            segment.synthesis.keeps(rate)
         played = segment.playback
         lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, now_s())
         if not segment.ring.wait_due(lead.seconds, 0.1):
@@ -36,6 +39,6 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         began_s = now_s()
         segment.pose.read(frame)
         segment.ring.mark(segment.ring.written, frame.capture_s)
-        segment.ring.write((TONE_LEVEL * np.sin(step * np.arange(sample, sample + HOP))).astype(np.float32))
-        sample += HOP
+        segment.ring.write((TONE_LEVEL * np.sin(phase + steps[:HOP])).astype(np.float32))
+        phase = (phase + steps[HOP]) % (2 * np.pi)
         segment.synthesis.hop(now_s() - began_s, HOP, channels)

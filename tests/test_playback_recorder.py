@@ -36,8 +36,9 @@ def play_noise(segment: Segment, output: Output, blocks: int) -> None:
 def test_the_file_holds_every_sample_played_since_the_start(segment: Segment, tmp_path: Path) -> None:
     output = Output(segment.bytes, 48000.0, 2, 0.0)
     play_noise(segment, output, 10)
+    segment.set_device_rate(48000.0)
     recorder = Recorder(segment, tmp_path / "take.wav")
-    recorder.start(48000.0)
+    recorder.start()
     play_noise(segment, output, 40)
     recorder.stop()
     played = np.empty(40 * 512, np.float32)
@@ -51,8 +52,9 @@ def test_the_file_holds_every_sample_played_since_the_start(segment: Segment, tm
 
 def test_a_hole_is_told_and_keeps_its_length(segment: Segment, tmp_path: Path) -> None:
     output = Output(segment.bytes, 48000.0, 1, 0.0)
+    segment.set_device_rate(48000.0)
     recorder = Recorder(segment, tmp_path / "take.wav")
-    recorder.start(48000.0)
+    recorder.start()
     output.render(2 * TAP_CAPACITY)  # one call, in which no other thread gets to run
     recorder.stop()
     assert soundfile.info(tmp_path / "take.wav").frames == 2 * TAP_CAPACITY

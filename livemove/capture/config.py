@@ -37,3 +37,19 @@ class CaptureConfig:
         if self.camera.isdecimal():
             return "index"
         return "url" if "://" in self.camera else "file"
+
+
+def cameras_here() -> tuple[str, ...]:
+    """The webcams that are plugged in, as --camera takes them, as far as the system tells without opening one: Linux.
+
+    Of the nodes that a webcam has there, the first gives pictures.
+    """
+    numbers: list[int] = []
+    for node in Path("/sys/class/video4linux").glob("video*"):
+        try:
+            first = (node / "index").read_text().strip() == "0"
+        except OSError:  # unplugged meanwhile
+            continue
+        if first:
+            numbers.append(int(node.name.removeprefix("video")))
+    return tuple(str(number) for number in sorted(numbers))

@@ -37,7 +37,7 @@ class Tally(Protocol):
 
 
 def run(segment: Segment, config: CaptureConfig) -> None:
-    """Until the supervisor asks to stop or a film ends. Raises CameraError, PoseModelError at the start."""
+    """Until the supervisor asks to stop or leave, or a film ends. Raises CameraError, PoseModelError at the start."""
     life = segment.lives["capture"]
     state = {"running": False}
 
@@ -49,7 +49,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
 
     def stop() -> bool:
         life.heartbeat()
-        return segment.stop_requested
+        return segment.stop_requested or life.asked_to_leave
 
     sender = FilmSender(config.film) if config.film else None
     told = False

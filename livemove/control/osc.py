@@ -3,8 +3,9 @@
 In and out: datagrams. Knows no shared memory and no model. With the names of control/vocabulary.py:
 
 /livemove/NAME value        sets what has a value; gain is a factor, look_ahead milliseconds; model, preset and style
-                            count from 1 or take a name; scale and root take a name, or a number: 0 is the mapping's
-/livemove/NAME/by amount    changes it; model, preset, style, scale and root go round
+                            count from 1 or take a name; scale and root take a name, or a number: 0 is the mapping's;
+                            camera and device take what the command line takes: a number, an address, part of a name
+/livemove/NAME/by amount    changes it; model, preset, style, scale, root, camera and device go round
 /livemove/mute, /freeze,
   /record                   1 is on, 0 off; without a value the switch is thrown
 /livemove/panic, /reload,
@@ -37,6 +38,8 @@ BATCH = 50
 
 MOST = 2000
 LONGEST = 65535
+LONGEST_NAME = 496
+"""What a request has room for."""
 MALFORMED = (ParseError, ValueError, IndexError, TypeError, struct.error, RecursionError)
 """What python-osc raises on bytes that are not OSC."""
 
@@ -130,6 +133,8 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
             raise ValueError("it takes a number")
         amount = _decibels(number) if name == "gain" else number
         return [Request(SETS[name], amount)]
+    if name in ("camera", "device"):
+        return [Request(SETS[name], absolute=True, text=_called(value))]
     if isinstance(value, str):
         number = _place(name, value, names)
     elif number is not None and name in ("style", "model", "preset"):
@@ -137,6 +142,15 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
     if number is None:
         raise ValueError("it takes a number")
     return [Request(SETS[name], _decibels(number) if name == "gain" else number, absolute=True)]
+
+
+def _called(value: object) -> str:
+    """A camera or sound card, as typed."""
+    number = _number(value)
+    text = value if isinstance(value, str) else str(int(number)) if number is not None and number.is_integer() else ""
+    if not 0 < len(text.encode()) <= LONGEST_NAME:
+        raise ValueError("it takes a number or a name")
+    return text
 
 
 def _learnable(value: object) -> float:

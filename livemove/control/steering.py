@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from livemove.contracts import Action, Controls, Request
+from livemove.contracts import Action, ControlError, Controls, Request
 from livemove.mapping import SCALES
 
 GAIN_DB = (-60.0, 20.0)
@@ -71,3 +71,37 @@ def steer(
     if action is Action.LEARN:
         return replace(controls, learn=round(min(max(amount, 0.0), float(max(Action)))))
     return controls
+
+
+def choose(request: Request, names: Sequence[str], now: int) -> str | None:
+    """Which camera or sound card a request means: its name in the list, or as it was given; None: none at all.
+
+    names: cameras, or sound cards as "N NAME (HOST)". now: place of the one in use; -1: it is not in the list, so that
+    the next is the first and the one before the last. A text is a whole name, a number, or a part of one name; what is
+    in no list is taken as it is, for it may have been plugged in just now. Raises ControlError where several fit.
+    """
+    text = request.text
+    if not text:
+        if not names or not math.isfinite(request.amount):
+            return None
+        step = round(min(max(request.amount, -1e9), 1e9))
+        if request.absolute:
+            return names[min(max(step, 0), len(names) - 1)]
+        return names[(now + step if now >= 0 else step - (step > 0)) % len(names)]
+    if text in names:
+        return text
+    if text.isdecimal():
+        return next((name for name in names if name.split(" ")[0] == text), text)
+    wanted = text.casefold()
+    found = [name for name in names if wanted in name.casefold()]
+    exact = [name for name in found if wanted in _without_number(name.casefold())]
+    found = exact or found
+    if len(found) > 1:
+        raise ControlError(f"{text!r} fits several: {', '.join(found[:4])}; give the number or the whole name")
+    return found[0] if found else text
+
+
+def _without_number(card: str) -> tuple[str, str]:
+    """ "3 usb audio (alsa)" -> "usb audio (alsa)", "usb audio"."""
+    label = card.partition(" ")[2]
+    return label, label.rpartition(" (")[0]

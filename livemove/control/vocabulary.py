@@ -17,6 +17,8 @@ SETS = {
     "look_ahead": Action.LOOK_AHEAD,
     "model": Action.MODEL,
     "preset": Action.PRESET,
+    "camera": Action.CAMERA,
+    "device": Action.DEVICE,
 }
 """What has a value."""
 

@@ -45,6 +45,11 @@ class Device:
     latency_s: float
     default: bool
 
+    @property
+    def label(self) -> str:
+        """What it is called wherever a person reads it."""
+        return f"{self.name} ({self.host})"
+
 
 def list_devices(kind: str = "output") -> list[Device]:
     """Every device of this kind, in PortAudio's order. Empty on a machine without any."""
@@ -83,14 +88,14 @@ def find_device(text: str | None, kind: str = "output") -> Device:
         found = [device for device in devices if device.index == int(text)]
     else:
         wanted = text.casefold()
-        found = [d for d in devices if wanted in f"{d.name} ({d.host})".casefold()]
-        exact = [d for d in devices if wanted == d.name.casefold()]
+        found = [d for d in devices if wanted in d.label.casefold()]
+        exact = [d for d in devices if wanted in (d.name.casefold(), d.label.casefold())]
         found = exact or found
     if not found:
         listing = "livemove devices" if kind == "output" else "livemove devices --input"
         raise DeviceError(f"no sound card matches {text!r}: `{listing}` lists them")
     if len(found) > 1:
-        names = ", ".join(f"{d.index} {d.name} ({d.host})" for d in found[:4])
+        names = ", ".join(f"{d.index} {d.label}" for d in found[:4])
         raise DeviceError(f"several sound cards match {text!r}: {names}; give the number")
     return found[0]
 
@@ -129,11 +134,10 @@ def accepts(device: Device, rate: float, channels: int) -> bool:
 
 
 def _refusal(device: Device, rate: float, block: int, error: Exception) -> str:
-    name = f"{device.name} ({device.host})"
     if "sample rate" in str(error).lower():
-        return f"{name} refuses {rate:.0f} samples per second: try --samplerate {device.rate:.0f}"
+        return f"{device.label} refuses {rate:.0f} samples per second: try --samplerate {device.rate:.0f}"
     reason = str(error.args[0]) if error.args else type(error).__name__
-    return f"{name} cannot be opened with blocks of {block}: {reason}; try another --device or --block"
+    return f"{device.label} cannot be opened with blocks of {block}: {reason}; try another --device or --block"
 
 
 def _default_index(hosts: list[dict[str, Any]], kind: str) -> int:

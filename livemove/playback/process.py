@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from livemove.contracts import DeviceError
-from livemove.exchange import Segment, now_s
+from livemove.exchange import Segment, State, now_s
 from livemove.native._realtime import Output
 from livemove.playback.config import PlaybackConfig
 
@@ -24,7 +24,10 @@ SILENT_STREAM_S = 1.0
 
 
 def run(segment: Segment, config: PlaybackConfig) -> None:
-    """Play until the supervisor asks to stop, then fade out. Raises DeviceError; may end the process itself."""
+    """Play until the supervisor asks to stop or to leave, then fade out.
+
+    Raises DeviceError; may end the process itself.
+    """
     if not config.play:
         play_to_clock(segment, config.rate or config.model_rate, config.block)
         return
@@ -41,22 +44,24 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     if devices is None or (fallback and not devices.list_devices()):
         play_to_clock(segment, config.rate or config.model_rate, config.block)
         return
+    segment.set_devices([f"{device.index} {device.label}" for device in devices.list_devices()])
     device = devices.find_device(config.device)
     channels = min(device.channels, 2)
     rate = float(config.rate or config.model_rate)
     if config.rate is None and not devices.accepts(device, rate, channels):
         rate = device.rate
+    _agree_on(rate, segment)
     output = Output(segment.bytes, rate, channels, device.latency_s)
     stream = devices.open_stream(device, output, rate, channels, config.block)
-    segment.set_device_rate(rate)
+    output.catch_up()  # opening may have taken half a second
     opened_s = now_s()
     stream.start()
     life = segment.lives["playback"]
-    life.running(f"{device.name} ({device.host})")
-    while not segment.stop_requested:
+    life.running(device.label)
+    while not (segment.stop_requested or life.asked_to_leave):
         life.heartbeat()
         if now_s() - max(segment.playback.heartbeat_s, opened_s) > SILENT_STREAM_S:
-            life.failed(DeviceError(f"{device.name} ({device.host}) stopped taking sound"))
+            life.failed(DeviceError(f"{device.label} stopped taking sound"))
             os._exit(1)  # close() of a stream whose server died can hang for minutes
         time.sleep(0.02)
     output.stop()
@@ -68,19 +73,31 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
 
 def play_to_clock(segment: Segment, rate: float, block: int) -> None:
     """The very same callback, called when a device of this rate and block would: for recording without one."""
+    _agree_on(rate, segment)
     output = Output(segment.bytes, rate, 1, 0.0)
-    segment.set_device_rate(rate)
     life = segment.lives["playback"]
     life.running("no device")
     due_s = now_s()
     while not output.faded:
-        if segment.stop_requested:
+        if segment.stop_requested or life.asked_to_leave:
             output.stop()
         output.render(block)
         life.heartbeat()
         due_s += block / rate
         time.sleep(max(0.0, due_s - now_s()))
     life.finished()
+
+
+def _agree_on(rate: float, segment: Segment) -> None:
+    """Tell everybody the rate, and wait until what comes through the ring has it: with another device it had another.
+
+    Synthesis looks every tenth of a second. Where it is being started itself, it begins with the rate it finds.
+    """
+    segment.set_device_rate(rate)
+    deadline_s = now_s() + 1.0
+    synthesis = segment.lives["synthesis"]
+    while synthesis.state is State.RUNNING and segment.synthesis.rate != rate and now_s() < deadline_s:
+        time.sleep(0.002)
 
 
 def _wait_for_fade(output: Output) -> None:

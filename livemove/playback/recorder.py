@@ -75,15 +75,21 @@ class Recorder:
     def __init__(self, segment: Segment, path: Path) -> None:
         self.path = path
         self._troubles: deque[str] = deque()
+        self._segment = segment
         self._tap: Tap = segment.tap
+        self._rate = 0.0
         self._stop = threading.Event()
         self._at = 0
         self._chunk = np.zeros(CHUNK, np.float32)
         self._thread: threading.Thread | None = None
 
-    def start(self, rate: float) -> None:
-        """From now on, at the device's rate. Raises OutputError."""
-        file = Sound(self.path, round(rate))
+    def start(self) -> None:
+        """From now on, at the device's rate; what a device of another rate plays goes into a file NAME-002.wav.
+
+        Raises OutputError.
+        """
+        self._rate = self._segment.device_rate
+        file = Sound(self.path, round(self._rate))
         self._at = self._tap.written
         self._thread = threading.Thread(target=self._run, args=(file,), name="recorder", daemon=True)
         self._thread.start()
@@ -110,8 +116,14 @@ class Recorder:
 
     def _drain(self, file: Sound) -> None:
         """Everything played so far. What was overwritten before we came becomes silence of the same length."""
-        while (waiting := self._tap.written - self._at) > 0:
-            chunk = self._chunk[: min(waiting, CHUNK)]
+        while (written := self._tap.written) > self._at:
+            rate, since = self._segment.device_rate, self._segment.rate_since
+            if rate != self._rate and since <= self._at:
+                self._rate = rate
+                file.change_rate(round(rate))
+                self._troubles.append(f"the sound card has {rate:.0f} samples a second: written on as {file.path}")
+            upto = min(written, since) if rate != self._rate else written
+            chunk = self._chunk[: min(upto - self._at, CHUNK)]
             if not self._tap.read(self._at, chunk):
                 chunk[:] = 0.0
                 self._troubles.append(f"{self.path} has a hole of {len(chunk)} samples: the disk was too slow")
@@ -186,17 +198,19 @@ class Memory:
 
     Rows are those of the logs, narrowed: hops have the sources and channels that there are (a source from outside that
     is first wanted later is not kept), poses are one row per person, and a block's tap_at counts from the start here.
+    rates: (first block, samples per second), one for every time that a device of another rate took over.
     """
 
     def __init__(self, segment: Segment, settings: TakeSettings, receiver: FilmReceiver | None = None) -> None:
         self.lock = threading.Lock()
         self.lost = 0
-        self.rate = round(segment.device_rate)
+        rate = round(segment.device_rate)
+        self.rates = [(0, rate)]
         self._segment = segment
         self._settings = settings
         keep_s = settings.keep_s + SLACK_S
-        self.sound = Rolling(round(keep_s * self.rate), np.dtype(np.uint8), (3,))
-        self.blocks = Rolling(round(keep_s * self.rate / settings.block) + 64, BLOCK_ROW)
+        self.sound = Rolling(round(keep_s * rate), np.dtype(np.uint8), (3,))
+        self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
         self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)
         # Kept for longer: a take of the last minutes begins with the hops since a snapshot before it.
         self.outside = segment.sources.wanted
@@ -215,11 +229,13 @@ class Memory:
         hops, lost_hops = segment.hops.take()
         poses, _ = segment.poses.take()
         pcm = self._listen(blocks)
+        rate = self._new_rate(blocks)
         stream, pictures = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, FILM))
         pictures["begin"] += self.stream.end
         blocks["tap_at"] = self.sound.end + np.cumsum(blocks["frames"]) - blocks["frames"]
         with self.lock:
             self.lost += lost_blocks + lost_hops
+            self.rates += rate
             if snapshot is not None:
                 self.snapshots.append(Snapshot(*snapshot))
             self.sound.add(pcm)
@@ -229,6 +245,20 @@ class Memory:
             if len(pictures):
                 self.stream.add(stream)
                 self.film.add(pictures)
+
+    def _new_rate(self, blocks: Rows) -> list[tuple[int, int]]:
+        """What is to be added to `rates` with these blocks, whose tap_at still counts in the tap."""
+        rate, since = round(self._segment.device_rate), self._segment.rate_since
+        new = np.flatnonzero(blocks["tap_at"] >= since)
+        return [(self.blocks.end + int(new[0]), rate)] if rate != self.rates[-1][1] and len(new) else []
+
+    def rate_of(self, block: int) -> int:
+        """Samples per second of that block, which is there."""
+        return next(rate for first, rate in reversed(self.rates) if first <= block)
+
+    def rate_ends(self, block: int) -> float:
+        """Under the lock: the first block after that one which has another rate; infinite where there is none."""
+        return next((first for first, _ in self.rates if first > block), np.inf)
 
     def picture_at(self, time_s: float) -> int:
         """Under the lock: the picture from which on a film is decoded that shows that moment."""
@@ -299,15 +329,18 @@ class _Following:
     def __init__(self, memory: Memory, settings: TakeSettings, first: int, last: int | None) -> None:
         """Raises OutputError. first: number of its first block, which is there; last: of the first one not in it."""
         self.last = last
+        self.rest: int | None = None
         self.seconds = 0.0
+        self._first = first
         self._memory = memory
         self._settings = settings
         self._lost = memory.lost
         with memory.lock:
+            self._rate = memory.rate_of(first)
             block = memory.blocks.read(first, first + 1)[0]
             oldest_hop, oldest_pose = memory.hops.start, memory.poses.start
             hops = memory.hops.read(oldest_hop, memory.hops.end)
-            snapshot = _before(memory.snapshots, hops, block)
+            snapshot = _before(memory.snapshots, hops, block, self._rate)
             poses = memory.poses.read(oldest_pose, memory.poses.end)["capture_s"]
             self._picture = memory.picture_at(float(block["dac_s"]))
         start = 0
@@ -343,7 +376,7 @@ class _Following:
             livemove=__version__,
             started=started,
             clock_s=clock_s,
-            rate=self._memory.rate,
+            rate=self._rate,
             model_rate=settings.model_rate,
             block=settings.block,
             seed=settings.seed,
@@ -354,11 +387,16 @@ class _Following:
         return info, texts
 
     def follow(self) -> bool:
-        """Write what there is, a part of it if it is much; True once all is written. Raises OSError, OutputError."""
+        """Write what there is, a part of it if it is much; True once all is written. Raises OSError, OutputError.
+
+        A take has one rate. Where another begins it is over, and `rest` is the first block of the one that goes on.
+        """
         memory = self._memory
         with memory.lock:
             end = memory.blocks.end if self.last is None else self.last
-            upto = min(end, self._block + max(round(self.STEP_S * memory.rate / self._settings.block), 1))
+            if (rate_ends := memory.rate_ends(self._first)) < end:
+                self.rest = end = int(rate_ends)
+            upto = min(end, self._block + max(round(self.STEP_S * self._rate / self._settings.block), 1))
             hops_end, poses_end = memory.hops.end, memory.poses.end
             if min(self._block - memory.blocks.start, self._hop - memory.hops.start) < 0:
                 raise OutputError("the disk was too slow for minutes")
@@ -384,8 +422,8 @@ class _Following:
                 self._lives.add(life_s)
         self._writer.rows("blocks", blocks)
         self._block, self._hop, self._pose = upto, hops_end, poses_end
-        self.seconds += len(sound) / memory.rate
-        return upto == end and self.last is not None
+        self.seconds += len(sound) / self._rate
+        return upto == end and (self.last is not None or self.rest is not None)
 
     def _filmed(self) -> tuple[Rows, npt.NDArray[np.uint8]]:
         """Under the lock: pictures since the last time. Raises OutputError."""
@@ -413,11 +451,13 @@ def _is_at(hops: Rows, snapshot: Snapshot) -> npt.NDArray[np.bool_]:
     return (hops["life_s"] == snapshot.head["life_s"]) & (hops["hop"] == snapshot.head["hop"])
 
 
-def _before(snapshots: deque[Snapshot], hops: Rows, block: np.void) -> Snapshot | None:
+def _before(snapshots: deque[Snapshot], hops: Rows, block: np.void, rate: int) -> Snapshot | None:
     """The newest snapshot from which all that the block plays can be made again; None if there is none."""
     for snapshot in reversed(snapshots):
         head = snapshot.head
-        far = 0 if head["hop"] == 0 else HISTORY
+        if head.get("rate", rate) != rate:  # made for another device: its hops were of other lengths
+            continue
+        far = 0 if head["hop"] == 0 or block["fresh"] else HISTORY
         if head["first_sample"] + far <= block["read"] and _is_at(hops, snapshot).any():
             return snapshot
     return None
@@ -426,7 +466,8 @@ def _before(snapshots: deque[Snapshot], hops: Rows, block: np.void) -> Snapshot 
 class Keeper:
     """Takes at any time: recorded from now on, or the last minutes after the fact. Used by the supervisor.
 
-    `record` and `save_last` only ask; what came of it is a line from `notice`.
+    `record` and `save_last` only ask; what came of it is a line from `notice`. Where the device changes to one of
+    another rate, a take ends and the next begins, without a sample between them.
     """
 
     def __init__(self, segment: Segment, settings: TakeSettings) -> None:
@@ -470,6 +511,10 @@ class Keeper:
     def save_last(self) -> None:
         """Make a take of the last minutes."""
         self._orders.append("save")
+
+    def name_camera(self, camera: str) -> None:
+        """Takes that begin from now on are of this one."""
+        self._settings = dataclasses.replace(self._settings, camera=camera)
 
     @property
     def film_address(self) -> str:
@@ -521,11 +566,13 @@ class Keeper:
 
     def _obey(self, order: str, memory: Memory) -> None:
         with memory.lock:
-            end, start, newest = memory.blocks.end, memory.blocks.start, memory.sound.end
-            starts = memory.blocks.read(start, end)["tap_at"]
+            end, start, oldest = memory.blocks.end, memory.blocks.start, memory.sound.start
+            blocks = memory.blocks.read(start, end)
         if order == "save":
-            oldest = max(newest - self._settings.keep_s * memory.rate, memory.sound.start)
-            first = start + int(np.searchsorted(starts, oldest))
+            rates = [memory.rate_of(block) for block in range(start, end)]
+            left_s = np.cumsum((blocks["frames"] / rates)[::-1])[::-1]
+            older = (left_s > self._settings.keep_s + 1e-6) | (blocks["tap_at"] < oldest)
+            first = start + int(np.count_nonzero(older))
             self._saving.append(_Following(memory, self._settings, first, end))
         elif self._recording is None and order != "off":
             self._recording = _Following(memory, self._settings, start if order == "all" else end - 1, None)
@@ -536,12 +583,15 @@ class Keeper:
             self._recording = None
 
     def _follow(self, following: _Following) -> None:
+        then: _Following | None = None
         try:
             done = following.follow()
             if done:
                 following.close()
                 holes = f", with {following.holes} holes: the machine was too busy" if following.holes else ""
                 self._notices.append(f"recorded {following.seconds:.1f} s: {following.folder}{holes}")
+                if following.rest is not None and self.memory is not None:
+                    then = _Following(self.memory, self._settings, following.rest, following.last)
         except (OSError, OutputError) as error:
             done = True
             why = error.strerror if isinstance(error, OSError) else str(error)
@@ -549,5 +599,9 @@ class Keeper:
             with contextlib.suppress(OSError):  # the same again: it has been told
                 following.close()
         if done:
-            self._recording = None if following is self._recording else self._recording
-            self._saving = [each for each in self._saving if each is not following]
+            if following is self._recording:
+                self._recording = then
+            else:
+                self._saving = [each for each in (*self._saving, then) if each not in (following, None)]
+            if then is not None:
+                self._notices.append(f"another sound card, another take: {then.folder}")

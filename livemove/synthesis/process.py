@@ -49,6 +49,7 @@ class HopWriter:
     """Hops at the model's rate -> the ring at the device's rate, each with its mark. The ring's one producer."""
 
     def __init__(self, ring: AudioRing, model_rate: int, device_rate: float) -> None:
+        self.rate = device_rate
         self._ring = ring
         self._ratio = device_rate / model_rate
         self._first = ring.written
@@ -122,14 +123,13 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         life.heartbeat()
         time.sleep(0.002)
 
-    rate, model_rate = segment.device_rate, voices[0].spec.sample_rate
-    writer = HopWriter(segment.ring, model_rate, rate)
+    model_rate = voices[0].spec.sample_rate
+    writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
     hop_s = HOP / model_rate
     slowest = min(voice.realtime for voice in voices)
     lead = Lead(hop_s, slowest)
-    segment.ring.set_pace(rate, config.block)
     frame = PoseFrame()
     seen_s = math.nan
     outside = segment.sources.values
@@ -148,6 +148,8 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
     while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
         life.heartbeat()
+        if segment.device_rate != writer.rate:  # another sound card: it waits for this before it opens
+            writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
         played = segment.playback
         lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, now_s())
         if not segment.ring.wait_due(lead.seconds, 0.1):
@@ -169,7 +171,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         sources[len(FEATURES) :] = outside
         if began_s >= snapshot_s and (state := ensemble.state()) is not None:
             snapshot_s = began_s + SNAPSHOT_S
-            place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written}
+            place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
         writer.write(ensemble.play(sources, controls), seen_s)
@@ -180,3 +182,11 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         hops += 1
         segment.synthesis.hop(now_s() - began_s, HOP, ensemble.channels)
         segment.synthesis.felt(features)
+
+
+def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:
+    """For the sound card that is there now; what was written for another one goes nowhere."""
+    writer = HopWriter(segment.ring, model_rate, segment.device_rate)
+    segment.ring.set_pace(writer.rate, block)
+    segment.synthesis.keeps(writer.rate)
+    return writer

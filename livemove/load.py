@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import sys
 from collections.abc import Generator
 from multiprocessing.synchronize import Event
 
 import numpy as np
+
+from livemove.cores import leave_sound_core
 
 PICTURE = (480, 640, 3)
 START_S = 20.0
@@ -54,9 +55,7 @@ def other_cores_busy(cores: int | None = None) -> Generator[str]:
 
 
 def _work(kind: str | None, busy: Event, stop: Event) -> None:
-    # MediaPipe would spread over every core: one is left to what is measured, where the system can be told.
-    if sys.platform == "linux" and len(cores := sorted(os.sched_getaffinity(0))) > 1:
-        os.sched_setaffinity(0, cores[:-1])
+    leave_sound_core()  # MediaPipe would spread over every core: one is left to what is measured
     rng = np.random.default_rng(0)
     parent = multiprocessing.parent_process()
     assert parent is not None

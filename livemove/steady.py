@@ -17,6 +17,7 @@ import numpy as np
 
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import HOP, Engine, EngineError
+from livemove.cores import take_sound_core
 from livemove.load import other_cores_busy
 from livemove.synthesis import choose_engine
 from livemove.synthesis.pace import Lead, ask_for_real_time
@@ -84,6 +85,7 @@ def run(
 def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
     bundle = load_bundle(folder)
     choice = choose_engine(name, bundle)
+    take_sound_core()
     if choice.realtime > RUSHED_FROM:
         ask_for_real_time()
     gc.collect()

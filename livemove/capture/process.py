@@ -18,6 +18,7 @@ from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.sources import Feed, Picture, open_feed
 from livemove.contracts import PoseFrame
+from livemove.cores import leave_sound_core
 from livemove.exchange import PICTURE_EDGE, Segment, State, now_s
 from livemove.filmstream import FilmSender
 from livemove.takefolder import load_take
@@ -64,7 +65,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
                 life.remark(sender.trouble)
 
     try:
-        follow(config, publish, stop, segment.capture, now_s, show=show_it)
+        follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=leave_sound_core)
     finally:
         if sender is not None:
             sender.close()
@@ -95,14 +96,15 @@ def follow(
     now: Callable[[], float],
     sleep: Callable[[float], object] = time.sleep,
     show: Callable[[Picture, float], None] | None = None,
+    settle: Callable[[], object] | None = None,
 ) -> Feed | None:
     """Publish the pose in the newest picture, again and again, until stop() or the end of a film.
 
     stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`; sleep: how
-    the demo lets it pass; show gets each picture that was looked at, and its time, once its pose is published. A source
-    lost on the way leaves a silence, not an error: the features ease to rest until it is back. Returns the feed, with
-    its counts of losses and returns (None for demo and take). Raises CameraError, PoseModelError before the first
-    picture, TakeError.
+    the demo lets it pass; show gets each picture that was looked at, and its time, once its pose is published; settle
+    chooses where the landmarker runs, and not the camera's thread. A source lost on the way leaves a silence, not an
+    error: the features ease to rest until it is back. Returns the feed, with its counts of losses and returns (None for
+    demo and take). Raises CameraError, PoseModelError before the first picture, TakeError.
     """
     if config.kind == "demo":
         _follow_demo(config, publish, stop, tally, now, sleep)
@@ -112,6 +114,8 @@ def follow(
         return None
     feed = open_feed(config, now)  # its thread opens the camera while mediapipe loads here
     try:
+        if settle is not None:
+            settle()  # MediaPipe's threads are started, and placed, with the landmarker
         with Landmarker(config.pose, config.pose_model, config.mirror) as landmarker:
             counted = 0
             while not stop():

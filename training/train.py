@@ -17,6 +17,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -423,8 +424,8 @@ def make_trainer(args: argparse.Namespace, callbacks: list[pl.Callback], logger:
     )
 
 
-def run(args: argparse.Namespace) -> None:
-    """Train as asked. Raises LivemoveError."""
+def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
+    """Train as asked; `watching` looks on. Raises LivemoveError."""
     torch.set_flush_denormal(True)  # saturated gates make denormal gradients
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -452,7 +453,7 @@ def run(args: argparse.Namespace) -> None:
         module.model.compile()
     waiting = Waiting(args.log_every)
     logger = make_logger(args)
-    callbacks: list[pl.Callback] = [waiting, Checkpoints(args.out)]
+    callbacks: list[pl.Callback] = [waiting, Checkpoints(args.out), *watching]
     if args.log_samples_every:
         length = min(math.ceil(args.generate_n_samples / HOP), source.longest_hops(True))
         longer = Clips(source, spec, length, args.seed, held_out=True, of_rest=not args.use_video)

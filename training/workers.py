@@ -8,23 +8,17 @@ from __future__ import annotations
 import dataclasses
 import logging
 import multiprocessing
-import os
 import signal
-import socket
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError, OutputError
+from training import cluster
 from training.clip import Settings, prepare_clip
 from training.corpus import Clip
 from training.sources import Source
-
-
-class ClusterError(LivemoveError):
-    """Ray is not there, or its cluster gives no answer."""
 
 
 def on_this_machine(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
@@ -121,28 +115,9 @@ def _cause(exitcode: int | None) -> str:
 def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
     """The same rows by Ray Data: on the cluster RAY_ADDRESS names, else on a local one of so many workers.
 
-    Nodes need livemove installed with its train and cluster extras, and see SRC, DATA and the pose model under the same
-    paths. Raises OutputError, ClusterError.
+    Nodes see SRC, DATA and the pose model under the same paths. Raises OutputError, ClusterError.
     """
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        _check_answers(address)
-    try:
-        import ray
-    except ImportError as error:
-        raise ClusterError("Ray is not installed: pip install 'livemove[cluster]'") from error
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody asked for it to tell its makers
-    here = str(Path(__file__).resolve().parents[1])
-    options: dict[str, Any] = {"address": address} if address else {
-        "address": "local", "num_cpus": workers, "object_store_memory": 100 * 2**20, "include_dashboard": False,
-    }  # fmt: skip
-    try:
-        ray.init(**options, log_to_driver=False, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": here}})
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"Ray cluster {address or 'on this machine'}: {' '.join(str(error).split())[:200]}"
-        ) from error
-    try:
+    with cluster.connected(workers) as ray:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.max_errored_blocks = -1  # a task that dies loses its clip, nothing else
@@ -158,19 +133,6 @@ def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: i
             yield clip
         for source in left.values():
             yield died(source, "its task died on the cluster")
-    finally:
-        ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Ray itself would try for many minutes. Raises ClusterError."""
-    parts = urllib.parse.urlsplit(address if "://" in address else f"//{address}")
-    if not parts.port:
-        return  # "auto", or a name Ray looks up
-    try:
-        socket.create_connection((parts.hostname or "", parts.port), timeout=10).close()
-    except OSError as error:
-        raise ClusterError(f"Ray cluster {address} (RAY_ADDRESS): {error.strerror or error}") from error
 
 
 def _on_node(row: dict[str, Any], root: Path, settings: Settings) -> dict[str, Any]:

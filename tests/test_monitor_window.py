@@ -28,7 +28,7 @@ from livemove.monitor.look import ROWS
 from livemove.monitor.pages import settings_words
 from livemove.monitor.picture import DIM
 from livemove.monitor.process import keep_own_plugins
-from livemove.monitor.rolls import Spectrogram, Traces, Waveform
+from livemove.monitor.rolls import Roll, Spectrogram, Traces, Waveform
 from livemove.monitor.window import MonitorWindow
 from livemove.native._realtime import Output
 from livemove.session import SessionConfig, Status, run_session
@@ -386,32 +386,32 @@ def test_the_newest_column_stands_at_the_right_and_the_others_move_on(applicatio
     for _ in range(60):  # more than the ring is wide
         roll.push(np.zeros((1, ROWS), np.uint8))
     roll.push(bright)
-    roll.push(np.zeros((2, ROWS), np.uint8))
+    roll.push(np.zeros((2 + Roll.BEHIND, ROWS), np.uint8))
     lit = [x for x in range(50) if column(roll, x)[ROWS // 2] != style.WELL.name()]
     assert lit == [47]
-    roll.close()
+    roll.deleteLater()
 
 
 def test_a_roll_made_wider_remembers(application: QApplication) -> None:
     roll = Waveform()
     roll.resize(20, 40)
     roll.show()
-    for level in np.linspace(0.1, 0.9, 60, dtype=np.float32):
+    for level in np.linspace(0.1, 0.9, 60 + Roll.BEHIND, dtype=np.float32):
         roll.push(np.array([[-level, level]]))
     roll.resize(60, 40)
     application.processEvents()
     heights = [sum(name != style.WELL.name() for name in column(roll, x)) for x in range(60)]
     assert heights[0] < heights[30] < heights[59]
-    roll.close()
+    roll.deleteLater()
 
 
 def test_what_came_while_it_was_hidden_is_there_when_it_is_shown(application: QApplication) -> None:
     roll = Waveform()
     roll.resize(30, 40)
-    roll.push(np.array([[-0.8, 0.8]] * 30, np.float32))
+    roll.push(np.array([[-0.8, 0.8]] * (30 + Roll.BEHIND), np.float32))
     roll.show()
     assert all(sum(name != style.WELL.name() for name in column(roll, x)) > 20 for x in range(30))
-    roll.close()
+    roll.deleteLater()
 
 
 def test_a_trace_is_where_its_value_is(application: QApplication) -> None:
@@ -423,7 +423,7 @@ def test_a_trace_is_where_its_value_is(application: QApplication) -> None:
     brightness = [QColor(name).lightness() for name in column(roll, 20)]
     assert np.argmax(brightness[:40]) < 8
     assert np.argmax(brightness[40:]) > 28
-    roll.close()
+    roll.deleteLater()
 
 
 def test_an_empty_lane_shows_nothing(application: QApplication) -> None:
@@ -432,17 +432,17 @@ def test_an_empty_lane_shows_nothing(application: QApplication) -> None:
     roll.show()
     roll.push(np.full((40, 1), np.nan, np.float32))
     assert max(QColor(name).lightness() for name in column(roll, 20)) < 40
-    roll.close()
+    roll.deleteLater()
 
 
 def test_limited_sound_is_seen_in_amber(application: QApplication) -> None:
     roll = Waveform()
     roll.resize(30, 40)
     roll.show()
-    roll.push(np.array([[-0.95, 0.95]] * 15 + [[-0.5, 0.5]] * 15, np.float32))
+    roll.push(np.array([[-0.95, 0.95]] * 15 + [[-0.5, 0.5]] * (15 + Roll.BEHIND), np.float32))
     assert share(roll, style.AMBER) > 0.3
     assert share(roll, style.ACCENT) > 0.2
-    roll.close()
+    roll.deleteLater()
 
 
 # --- ends --------------------------------------------------------------------------------------------------------

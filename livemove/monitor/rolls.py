@@ -1,50 +1,86 @@
-"""What scrolls: waveform, spectrogram, traces. Columns go in, the newest stands at the right.
+"""What scrolls: waveform, spectrogram, traces. Columns go in, the newest stands at the right; pyqtgraph draws them.
 
-Each column is painted once, by numpy, into a picture that is a ring; a redraw is two copies out of it. That keeps the
-window cheap: pyqtgraph's plots of as many lines took 36-43 % of a core at 29 redraws a second. Knows no session.
+A roll is a belt of tiles, pictures that the view carries along. pyqtgraph's image and curve items are the brushes: they
+draw the newest tile, a few times a second. As items of the scene, drawn whole at every redraw, they took 36-43 % of a
+core; a newest tile of them, drawn at every redraw, still twice as much as this. Knows no session.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# numpy's stubs need a newer Python than 3.10, which pyright checks for, and pyqtgraph has none: half is unknown.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+import pyqtgraph as pg
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QPainter, QPixmap, QResizeEvent, QShowEvent, QTransform
+from PySide6.QtWidgets import (
+    QGraphicsItem,
+    QGraphicsPixmapItem,
+    QGraphicsRectItem,
+    QGraphicsScene,
+    QGraphicsView,
+    QSizePolicy,
+    QStyleOptionGraphicsItem,
+)
 
-from livemove.contracts import Float32
 from livemove.monitor import style
 from livemove.monitor.look import ROWS
-
-Pixels = npt.NDArray[np.uint32]
 
 KEPT = 4096
 """Columns remembered, so that a window made wider is not empty."""
 
 
-class Roll(QWidget):
-    """A record of `width` numbers a column; subclasses say how columns look."""
+class Roll(pg.GraphicsView):
+    """A record of `width` numbers a column; subclasses say which items draw a tile and what they show.
 
-    def __init__(self, width: int, background: QColor, dtype: npt.DTypeLike = np.float32) -> None:
-        super().__init__()
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+    In the scene a unit is a logical pixel. A column is a whole number of device pixels, so tiles move by whole ones.
+    """
+
+    TILE = 32
+    """Columns."""
+
+    BEHIND = 9
+    """Columns that are kept back, a tenth of a second: they are drawn together, and scroll in one by one."""
+
+    def __init__(self, width: int, dtype: npt.DTypeLike = np.float32) -> None:
+        super().__init__(background=cast("str", style.WELL))
+        self.setCentralItem(None)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self._background = background
-        self._history = np.zeros(
-            (2 * KEPT, width), dtype
-        )  # the newest KEPT end at _end: no record moves but once in KEPT
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys are the window's
+        self.setInteractive(False)
+        self.setMouseTracking(False)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setCacheMode(QGraphicsView.CacheModeFlag.CacheNone)
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.FullViewportUpdate)  # nothing in it stands still
+        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontSavePainterState)
+        self.setOptimizationFlag(QGraphicsView.OptimizationFlag.DontAdjustForAntialiasing)
+        self.viewport().setAutoFillBackground(False)
+        self.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.scene().setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
+        self._belt = QGraphicsRectItem()
+        self._belt.setFlag(QGraphicsItem.GraphicsItemFlag.ItemHasNoContents)
+        self.scene().addItem(self._belt)
+        self._brushes: tuple[Any, ...] = ()
+        self._tiles: dict[int, QGraphicsPixmapItem] = {}
+        # The newest KEPT records end at _end: none moves but once in KEPT.
+        self._history = np.zeros((2 * KEPT, width), dtype)
         self._end = KEPT
         self._filled = 0
-        self._head = 0
-        self._allocate()
+        self._columns = self._drawn = 0
+        self._ratio = 0.0
 
-    def paint(self, records: npt.NDArray[Any], height: int) -> Pixels:
-        """uint32 [height, n] for records [n + 1, width]; the first one is the one before."""
+    def brushes(self) -> tuple[Any, ...]:
+        """The pyqtgraph items that draw a tile, in this order."""
+        raise NotImplementedError
+
+    def draw(self, brushes: tuple[Any, ...], records: npt.NDArray[Any]) -> None:
+        """Records [n + 1, width] into those brushes, from x = 0 to n columns; the first one is the one before."""
         raise NotImplementedError
 
     def push(self, records: npt.NDArray[Any]) -> None:
@@ -60,69 +96,83 @@ class Roll(QWidget):
         self._history[self._end : self._end + count] = records[-count:]
         self._end += count
         self._filled = min(self._filled + count, KEPT)
+        self._columns += count
         if self.isVisible():
-            self._put(count)
-            self.update()
+            self._carry_on()
 
     def forget(self) -> None:
         """Begin anew: what comes now means something else."""
         self._filled = 0
-        self._allocate()
-        self.update()
+        self._lay()
 
     def sizeHint(self) -> QSize:
         return QSize(320, 80)
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self._allocate()
+    def resizeEvent(self, ev: QResizeEvent | None) -> None:
+        super().resizeEvent(ev)
+        if hasattr(self, "_ratio"):  # pyqtgraph calls it before we are made
+            self._lay()
 
     def showEvent(self, event: QShowEvent) -> None:
-        """What came while it was hidden was kept, not painted."""
-        self._allocate()
+        """What came while it was hidden was kept, not drawn."""
+        super().showEvent(event)
+        self._lay()
 
-    def _allocate(self) -> None:
-        ratio = self.devicePixelRatioF()
-        self._ratio = ratio
-        self._thick = max(round(ratio), 1)  # device pixels a column
-        columns = max(int(self.width() * ratio) // self._thick, 1)
-        height = max(int(self.height() * ratio), 1)
-        self._pixels = np.full((height, columns * self._thick), self._background.rgb(), np.uint32)
-        self._image = QImage(
-            self._pixels.data,  # pyright: ignore[reportArgumentType]
-            self._pixels.shape[1],
-            height,
-            self._pixels.strides[0],
-            QImage.Format.Format_RGB32,
-        )
-        self._image.setDevicePixelRatio(ratio)
-        self._head = 0
-        if self._filled:
-            self._put(min(self._filled, columns))
+    @property
+    def column(self) -> float:
+        """Width of one, in logical pixels."""
+        return max(round(self._ratio), 1) / self._ratio
 
-    def _put(self, count: int) -> None:
-        """The newest `count` records into the ring."""
-        height, across = self._pixels.shape
-        count = min(count, across // self._thick, KEPT - 1)
-        painted = np.repeat(self.paint(self._history[self._end - count - 1 : self._end], height), self._thick, axis=1)
-        first = min(painted.shape[1], across - self._head)
-        self._pixels[:, self._head : self._head + first] = painted[:, :first]
-        self._pixels[:, : painted.shape[1] - first] = painted[:, first:]
-        self._head = (self._head + painted.shape[1]) % across
+    def _lay(self) -> None:
+        """All tiles anew."""
+        self._ratio = self.devicePixelRatioF()
+        for tile in self._tiles.values():
+            self.scene().removeItem(tile)
+        self._tiles.clear()
+        self._brushes = self.brushes()
+        shown = math.ceil(self.width() / self.column) + self.BEHIND
+        self._drawn = self._columns - min(self._filled, shown)
+        self._carry_on(at_once=True)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def _carry_on(self, at_once: bool = False) -> None:
+        """Draw what has come, once it is enough, and move all to the left."""
         if self.devicePixelRatioF() != self._ratio:  # moved to another screen
-            self._allocate()
-        painter = QPainter(self)
-        height, across = self._pixels.shape
-        old = across - self._head
-        # Oldest first: what lies right of the head, then what lies left of it.
-        painter.drawImage(0, 0, self._image, self._head, 0, old, height)
-        if self._head:
-            painter.drawImage(
-                QRect(round(old / self._ratio), 0, round(self._head / self._ratio), round(height / self._ratio)),
-                self._image,
-                QRect(0, 0, self._head, height),
-            )
+            self._lay()
+            return
+        if self._columns - self._drawn >= (1 if at_once else self.BEHIND):
+            for index in range(self._drawn // self.TILE, math.ceil(self._columns / self.TILE)):
+                self._draw_tile(index)
+            self._drawn = self._columns
+        across = round(self.width() * self._ratio) / self._ratio
+        self._belt.setX(across - (self._columns - self.BEHIND) * self.column)
+
+    def _draw_tile(self, index: int) -> None:
+        """As far as there is something for it."""
+        start = max(index * self.TILE, self._columns - self._filled)
+        end = min((index + 1) * self.TILE, self._columns)
+        behind = self._end - self._columns  # of a record in the history, and its column
+        self.draw(self._brushes, self._history[behind + start - 1 : behind + end])
+        picture = QPixmap(self.TILE * max(round(self._ratio), 1), max(round(self.height() * self._ratio), 1))
+        picture.setDevicePixelRatio(self._ratio)
+        picture.fill(style.WELL)
+        painter = QPainter(picture)
+        place = QTransform.fromTranslate((start - index * self.TILE) * self.column, 0.0)
+        for item in self._brushes:
+            painter.setTransform(item.transform() * place)
+            item.paint(painter, QStyleOptionGraphicsItem(), None)
+        painter.end()
+        if index not in self._tiles:
+            oldest = min(self._tiles, default=index)
+            left_view = (self._columns - self.BEHIND - (oldest + 1) * self.TILE) * self.column > self.width()
+            self._tiles[index] = self._tiles.pop(oldest) if left_view else QGraphicsPixmapItem(self._belt)
+            self._tiles[index].setX(index * self.TILE * self.column)
+        self._tiles[index].setPixmap(picture)
+
+
+def curve(colour: QColor, width: float, **options: Any) -> Any:
+    """A pyqtgraph curve in that colour, of that many logical pixels; width 0: no line."""
+    pen = pg.mkPen(colour, width=width, cosmetic=False) if width else None
+    return pg.PlotCurveItem(pen=pen, skipFiniteCheck=True, **options)
 
 
 class Waveform(Roll):
@@ -131,30 +181,42 @@ class Waveform(Roll):
     KNEE = 0.891
 
     def __init__(self) -> None:
-        super().__init__(2, style.WELL)
-        self._calm = style.ramp(style.WELL, style.ACCENT)
-        self._loud = style.ramp(style.WELL, style.AMBER)
+        super().__init__(2)
 
-    def paint(self, records: npt.NDArray[Any], height: int) -> Pixels:
-        low, high = records[1:].T
-        middle, reach = (height - 1) / 2, height / 2 - 1
-        levels = _between(middle - reach * high, middle - reach * low, height, 0.5)
+    def brushes(self) -> tuple[Any, ...]:
+        pair = {"connect": "pairs", "segmentedLineMode": "on"}
+        return tuple(curve(colour, self.column, **pair) for colour in (style.ACCENT, style.AMBER))
+
+    def draw(self, brushes: tuple[Any, ...], records: npt.NDArray[Any]) -> None:
+        low, high = records[1:].T.astype(np.float64)
+        middle, reach = self.height() / 2, self.height() / 2 - 1
+        x = (np.arange(len(low)) + 0.5) * self.column
+        ends = np.stack([middle - reach * high - 0.5, middle - reach * low + 0.5], axis=1)
         loud = np.maximum(high, -low) > self.KNEE
-        return np.where(loud, self._loud[levels], self._calm[levels])
+        for item, part in zip(brushes, (~loud, loud), strict=True):
+            if part.any() or len(item.xData):
+                item.setData(np.repeat(x[part], 2), ends[part].ravel())
 
 
 class Spectrogram(Roll):
     """uint8 rows from low to high, stretched to the height."""
 
     def __init__(self) -> None:
-        super().__init__(ROWS, style.WELL, np.uint8)
         dark, bright = style.mix(style.WELL, style.ACCENT, 0.22), style.mix(style.ACCENT, QColor("white"), 0.85)
         middle = style.mix(style.WELL, style.ACCENT, 0.62)
-        self._colours = style.ramp(style.WELL, style.WELL, dark, middle, style.ACCENT, bright)
+        stops = (style.WELL, style.WELL, dark, middle, style.ACCENT, bright)
+        table: Any = pg.ColorMap(None, list(stops)).getLookupTable(nPts=256, alpha=False)
+        self._colours = np.asarray(table, np.uint8)
+        super().__init__(ROWS, np.uint8)
 
-    def paint(self, records: npt.NDArray[Any], height: int) -> Pixels:
-        rows = np.rint(np.linspace(ROWS - 1, 0, height)).astype(np.intp)
-        return self._colours[records[1:].T[rows]]
+    def brushes(self) -> tuple[Any, ...]:
+        item = pg.ImageItem(axisOrder="row-major", autoLevels=False)
+        item.setTransform(QTransform.fromScale(self.column, 1.0 / self._ratio))
+        return (item,)
+
+    def draw(self, brushes: tuple[Any, ...], records: npt.NDArray[Any]) -> None:
+        rows = np.rint(np.linspace(ROWS - 1, 0, max(round(self.height() * self._ratio), 1))).astype(np.intp)
+        brushes[0].setImage(self._colours[records[1:].T[rows]], autoLevels=False)
 
 
 class Traces(Roll):
@@ -162,34 +224,41 @@ class Traces(Roll):
 
     def __init__(self, lanes: int, colour: QColor) -> None:
         self.lanes = lanes
-        self._colours = style.ramp(style.WELL, colour)
-        super().__init__(lanes, style.WELL)
+        self._colour = colour
+        self._below = QColor(colour)
+        self._below.setAlpha(22)
+        super().__init__(lanes)
 
     def lane_height(self) -> float:
         """In logical pixels."""
         return int(self.height() * self._ratio) // self.lanes / self._ratio
 
-    def paint(self, records: npt.NDArray[Any], height: int) -> Pixels:
-        lane = max(height // self.lanes, 1)
-        edge = min(3.0 * self._thick, lane / 4)
-        places = (1.0 - records.T) * (lane - 1 - 2 * edge) + edge  # [lanes, n + 1]
-        places[np.isnan(places)] = 2.0 * lane
-        upper, lower = np.minimum(places[:, 1:], places[:, :-1]), np.maximum(places[:, 1:], places[:, :-1])
-        levels = _between(upper, lower, lane, 0.9 * self._thick)
-        below = np.arange(lane)[:, None] > lower[:, None, :]
-        levels = np.maximum(levels, np.where(below, 22, 0).astype(np.uint8))
-        levels[:, -self._thick :] = 0  # a gap between the lanes
-        pixels = np.full((height, records.shape[0] - 1), self._background.rgb(), np.uint32)
-        painted = self._colours[levels]
-        painted[:, -self._thick :] = style.CARD.rgb()
-        pixels[: lane * self.lanes] = painted.reshape(lane * self.lanes, -1)
-        pixels[lane * self.lanes :] = style.CARD.rgb()
-        return pixels
+    def drawForeground(self, painter: QPainter, area: Any) -> None:
+        """Gaps between the lanes."""
+        lane = self.lane_height()
+        for number in range(self.lanes):
+            painter.fillRect(0, round((number + 1) * lane) - 1, self.width(), 1, style.CARD)
 
+    def brushes(self) -> tuple[Any, ...]:
+        return (
+            curve(self._colour, 0, brush=self._below, fillLevel="enclosed"),
+            curve(self._colour, 1.6, antialias=True),
+        )
 
-def _between(upper: Float32, lower: Float32, height: int, half: float) -> npt.NDArray[np.uint8]:
-    """uint8 [..., height, n]: how much of each pixel lies between upper and lower, [..., n], and half a pen beyond."""
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    upper, lower = upper[..., None, :], lower[..., None, :]
-    outside = np.maximum(np.maximum(upper - rows, rows - lower), 0.0)
-    return (np.clip(half + 0.5 - outside, 0.0, 1.0) * 255).astype(np.uint8)
+    def draw(self, brushes: tuple[Any, ...], records: npt.NDArray[Any]) -> None:
+        lane, count = self.lane_height(), len(records)
+        edge = min(3.0, lane / 4)
+        lanes = np.flatnonzero(~np.isnan(records).any(axis=0))
+        floor = (lanes + 1.0) * lane - 1.0
+        x = np.arange(count) * self.column
+        y = floor - (lane - 1 - 2 * edge) * records[:, lanes] - edge
+        joined = np.ones((count, len(lanes)), np.int32)
+        joined[-1] = 0
+        everywhere = np.tile(x, len(lanes))
+        brushes[1].setData(everywhere, y.T.ravel(), connect=joined.T.ravel())
+        # What lies below: each lane's line, and back along its floor.
+        around = np.concatenate([y, np.stack([floor, floor])]).T.ravel()
+        joined = np.ones((len(lanes), count + 2), np.int32)
+        joined[:, -1] = 0
+        corners = np.tile(np.concatenate([x, x[[-1, 0]]]), len(lanes))
+        brushes[0].setData(corners, around, connect=joined.ravel())

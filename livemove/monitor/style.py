@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-import numpy.typing as npt
 from PySide6.QtGui import QColor, QFont
 
 from livemove.monitor.look import Tone
@@ -64,13 +62,3 @@ def mix(low: QColor, high: QColor, part: float) -> QColor:
     return QColor.fromRgbF(
         between(low.redF(), high.redF()), between(low.greenF(), high.greenF()), between(low.blueF(), high.blueF())
     )
-
-
-def ramp(*stops: QColor) -> npt.NDArray[np.uint32]:
-    """uint32 [256] pixels 0xffRRGGBB through the colours, evenly spaced: level -> pixel."""
-    places = np.linspace(0, 255, len(stops))
-    pixels = np.full(256, 0xFF, np.uint32)
-    for name in ("red", "green", "blue"):
-        levels = np.interp(np.arange(256), places, [float(getattr(stop, name)()) for stop in stops])
-        pixels = (pixels << np.uint32(8)) | np.rint(levels).astype(np.uint32)
-    return pixels

@@ -1,4 +1,4 @@
-"""The monitor's window: looks 28 times a second, tells its pages, and turns keys into requests.
+"""The monitor's window: looks 26 times a second, tells its pages, and turns keys into requests.
 
 In: a Segment, which it only reads but for the queue of requests. Whatever happens to it, the sound goes on.
 """
@@ -19,8 +19,8 @@ from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watche
 from livemove.monitor.pages import FEATURE_LANES, Moment, PlayPage, StagePage
 from livemove.monitor.parts import Note
 
-PERIOD_MS = 36
-"""Between two redraws: 28 a second."""
+PERIOD_MS = 38
+"""Between two redraws: 26 a second, one more than the camera has pictures."""
 FIGURES_S = 0.2
 ASK_S = 4.0
 """How long Q waits for the second Q."""

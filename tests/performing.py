@@ -20,7 +20,10 @@ def asking(
     todo: dict[float, Action | Request | Callable[[], None]],
     **options: Any,
 ) -> tuple[Report, list[str]]:
-    """(report, notices) of a session with the demo dancer and no sound card; todo: seconds of playing -> what then."""
+    """(report, notices) of a session without sound card, of the demo dancer unless another is named.
+
+    todo: seconds of playing -> what then.
+    """
     segments: list[Segment] = []
     make = Segment.create
 
@@ -45,8 +48,9 @@ def asking(
                 wish()
 
     config = SessionConfig(
-        model=model, camera="demo", output=options.pop("output"), play=False, monitor=False, **options
-    )
+        model=model, camera=options.pop("camera", "demo"), output=options.pop("output"), play=False, monitor=False,
+        **options,
+    )  # fmt: skip
     report = run_session(config, on_status)
     assert not left, "it ended before all was asked"
     return report, notices

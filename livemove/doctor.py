@@ -127,7 +127,8 @@ def _sight(config: CaptureConfig) -> list[Finding]:
 
 def sight_findings(sight: Sight) -> list[Finding]:
     """What a look through the camera means to who stands before it: light, distance, pace, limbs, one line each."""
-    findings = [_light(sight.light)] if sight.light is not None else []
+    made_out = sight.people > 1.0 - OFTEN and max(sight.hidden.values(), default=1.0) < OFTEN
+    findings = [_light(sight.light, made_out)] if sight.light is not None else []
     findings.append(_pace(sight))
     if sight.people < OFTEN:
         nobody = "Nobody is to be seen: stand in front of the camera, then run the doctor again."
@@ -135,19 +136,22 @@ def sight_findings(sight: Sight) -> list[Finding]:
     return [*findings, _distance(sight), _limbs(sight)]
 
 
-def _light(light: Light) -> Finding:
-    """Brightness and contrast; luminances as `capture.picture.Light` has them."""
-    poor = ""
-    if light.brightness < 0.16:
-        poor = "Too dark: put a lamp beside the camera that shines on you, or turn on the lights."
+def _light(light: Light, made_out: bool) -> Finding:
+    """Brightness and contrast, as `capture.picture.Light` has them; made_out: body and limbs are, all the same."""
+    advice = ""
+    if light.brightness < 0.15:
+        advice = "Too dark: put a lamp beside the camera that shines on you, or turn on the lights."
     elif light.brightness > 0.86 or light.burnt > 0.25:
-        poor = "Too bright: parts of the picture are plain white; turn the lamp away from the camera, or dim it."
-    elif math.isfinite(light.body) and light.body < 0.25 and light.around > 2.2 * light.body:
-        poor = "You are a shadow: the light is behind you. Turn the camera away from the window, or light yourself."
+        advice = "Too bright: parts of the picture are plain white; turn the lamp away from the camera, or dim it."
+    elif light.face < 0.15 and light.brightness > 2.5 * light.face:  # a dark face in good light is above 0.2
+        advice = "You are a shadow: the light is behind you. Turn the camera away from the window, or light yourself."
     elif light.contrast < 0.15:
-        poor = "The picture is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
-    figures = f"brightness {100 * light.brightness:.0f} %, contrast {100 * light.contrast:.0f} %"
-    return Finding("light", "poor" if poor else "ok", f"{poor or 'Good light.'} ({figures})")
+        advice = "The picture is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
+    figures = f"(brightness {100 * light.brightness:.0f} %, contrast {100 * light.contrast:.0f} %)"
+    if made_out and light.brightness > 0.08:
+        hint = f" It could be better: {advice}" if advice else ""
+        return Finding("light", "ok", f"Good enough: you are made out well. {figures}{hint}")
+    return Finding("light", "poor" if advice else "ok", f"{advice or 'Good light.'} {figures}")
 
 
 def _pace(sight: Sight) -> Finding:
@@ -168,15 +172,16 @@ def _pace(sight: Sight) -> Finding:
 def _distance(sight: Sight) -> Finding:
     """Where to stand. Steps are by the body's own size in the picture, see `sight.Sight.room_m`."""
     back = f"Step back about {_metres((WHOLE_M - sight.room_m) / TALL)}"
+    roomy = sight.room_m > 0.8 * WHOLE_M  # all of the body would be in, were the camera turned
     poor = ""
     if sight.out["feet"] > OFTEN:
         poor = f"{back}: your feet are out of the picture."
-        if sight.top > 0.3:
+        if sight.top > 0.3 and roomy:
             poor = "Tilt the camera down: your feet are out of the picture, and there is room above you."
         poor += " (To play with the hands alone, head to hips is enough.)"
     elif sight.out["head"] > OFTEN:
         poor = f"{back}: your head is out of the picture."
-        if sight.foot < 0.8:
+        if sight.foot < 0.7 and roomy:
             poor = "Tilt the camera up: your head is out of the picture, and there is room below you."
     elif not 0.25 <= sight.aside <= 0.75:
         # Who faces the camera has the right hand on the picture's left.

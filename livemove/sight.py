@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.capture.config import CaptureConfig
-from livemove.capture.picture import Light, light, trunk_box
+from livemove.capture.picture import Light, face_box, light
 from livemove.capture.process import follow
 from livemove.contracts import Float64, PoseFrame
 from livemove.exchange import now_s
@@ -101,7 +101,7 @@ class _Watching:
         self.frames.append(frame)
 
     def show(self, picture: npt.NDArray[np.uint8], capture_s: float) -> None:
-        self.lights.append(light(picture, trunk_box(self.frames[-1])))
+        self.lights.append(light(picture, face_box(self.frames[-1])))
 
     def over(self) -> bool:
         return bool(self.frames) and self._now() - self.frames[0].capture_s >= self._seconds
@@ -154,5 +154,5 @@ def _room_m(body: PoseFrame, place: Float64) -> float:
 def _median_light(lights: Sequence[Light]) -> Light | None:
     if not lights:
         return None
-    rows = np.array([(each.brightness, each.contrast, each.burnt, each.body, each.around) for each in lights])
+    rows = np.array([(each.brightness, each.contrast, each.burnt, each.face) for each in lights])
     return Light(*(float(np.median(row[np.isfinite(row)])) if np.isfinite(row).any() else math.nan for row in rows.T))

@@ -299,7 +299,7 @@ def perform(
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
-    livemove perform --no-monitor                        without the window (in it, ? shows the keys)
+    livemove perform --no-monitor                        without the window: the same keys, typed in the terminal
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
@@ -311,6 +311,7 @@ def perform(
     from livemove.bundle import find_bundle
     from livemove.catalogue import model_name, repertoire, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
+    from livemove.control import keys
     from livemove.control.config import ControlConfig, address
     from livemove.control.kept import learnt_file
     from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
@@ -318,6 +319,7 @@ def perform(
     from livemove.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
     from livemove.session import Plugs, SessionConfig, run_session
+    from livemove.terminal import typed_keys
 
     _check_report(report)
     if save is not None:
@@ -377,8 +379,10 @@ def perform(
 
     try:
         _have_pose_model(config.camera, config.pose, config.pose_model)
-        with _status_display(folder.name) as on_status:
-            result = run_session(config, remember)
+        with _status_display(folder.name) as on_status, typed_keys() as typed:
+            if typed is not None and not config.monitor:
+                click.echo(keys.HELP, err=True)
+            result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
     except (CameraError, DeviceError) as error:
         raise _Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
     _write_report(report, result)

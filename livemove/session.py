@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -202,8 +202,12 @@ MODULES = {
 """Where each child's `run(segment, config)` is. Imported in the child alone: the supervisor stays small."""
 
 
-def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> Report:
+def run_session(
+    config: SessionConfig, on_status: Callable[[Status], None], typed: Callable[[], Sequence[Request]] | None = None
+) -> Report:
     """Play until the duration ends, the film ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
+
+    typed: called many times a second, gives what was asked for by whoever called us, and never waits.
 
     duration_s counts from when everything runs. Raises the LivemoveError a child met at start-up (bad bundle, camera,
     device ...), as the same class and message.
@@ -220,7 +224,7 @@ def run_session(config: SessionConfig, on_status: Callable[[Status], None]) -> R
     try:
         segment.controls.write(_first_controls(config))
         with stop_signals() as interrupted, _Log() as log:
-            return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status))
+            return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status, typed))
     finally:
         segment.close()
         segment.unlink()
@@ -300,6 +304,7 @@ class _Session:
         started_s: float,
         interrupted: threading.Event,
         on_status: Callable[[Status], None],
+        typed: Callable[[], Sequence[Request]] | None = None,
     ) -> None:
         self.config = config
         self.bundles = bundles
@@ -309,6 +314,7 @@ class _Session:
         self.started_s = started_s
         self.interrupted = interrupted
         self.on_status = on_status
+        self.typed = typed
         self.playing_s: float | None = None
         self.ended_s: float | None = None
         self.phase = "starting"
@@ -396,28 +402,35 @@ class _Session:
         playing = self.window is not None and self.playing_s is not None
         return [*self.children.values(), *([self.window] if self.window and playing else [])]
 
-    def _decide(self) -> None:
-        """On everything that was asked since the last time."""
+    def _asked(self) -> Iterator[Request]:
+        """Everything that was asked since the last time."""
         for queue in (self.segment.requests, self.segment.commands):
             while (request := queue.take()) is not None:
-                if request.action is Action.STOP:
-                    self.interrupted.set()
-                if request.action is Action.RECORD:
-                    self.keeper.record(request.amount != 0.0 if request.absolute else None)
-                if request.action is Action.SAVE_LAST:
-                    self.keeper.save_last()
-                if request.action in (Action.CAMERA, Action.DEVICE):
-                    self._change(request)
-                styles = len(self.bundles[self.controls.model].spec.styles)
-                before = self.controls
-                self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
-                self.segment.controls.write(self.controls)
-                if self.controls.preset != before.preset:
-                    self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
-                    if self.config.plugs:
-                        self._plug_in(self.config.plugs[self.controls.preset - 1])
-                elif self.controls.model != before.model:
-                    self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
+                yield request
+        if self.typed is not None:
+            yield from self.typed()
+
+    def _decide(self) -> None:
+        """On everything that was asked since the last time."""
+        for request in self._asked():
+            if request.action is Action.STOP:
+                self.interrupted.set()
+            if request.action is Action.RECORD:
+                self.keeper.record(request.amount != 0.0 if request.absolute else None)
+            if request.action is Action.SAVE_LAST:
+                self.keeper.save_last()
+            if request.action in (Action.CAMERA, Action.DEVICE):
+                self._change(request)
+            styles = len(self.bundles[self.controls.model].spec.styles)
+            before = self.controls
+            self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
+            self.segment.controls.write(self.controls)
+            if self.controls.preset != before.preset:
+                self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
+                if self.config.plugs:
+                    self._plug_in(self.config.plugs[self.controls.preset - 1])
+            elif self.controls.model != before.model:
+                self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
 
     # --- other cameras, other sound cards
 

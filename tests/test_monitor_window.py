@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import MAPPING, random_bundle, small_spec
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QEnterEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from steady import in_real_time
@@ -20,12 +20,14 @@ from steady import in_real_time
 from livemove import session
 from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, Request
+from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
 from livemove.exchange import Segment, now_s
 from livemove.features import FEATURES, REST
 from livemove.monitor import style, window
 from livemove.monitor.config import MonitorConfig
+from livemove.monitor.knobs import Drag, Pick
 from livemove.monitor.look import ROWS
-from livemove.monitor.pages import settings_words
+from livemove.monitor.pages import LIMITS, OCTAVES
 from livemove.monitor.picture import DIM
 from livemove.monitor.process import keep_own_plugins
 from livemove.monitor.rolls import Roll, Spectrogram, Traces, Waveform
@@ -208,6 +210,280 @@ def test_a_supervisor_that_does_not_answer_is_mentioned(shown: MonitorWindow) ->
     assert "does not answer" in shown.news.words
 
 
+# --- the mouse ---------------------------------------------------------------------------------------------------
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def drag(knob: QWidget, across: int, up: int = 0) -> None:
+    """Press in the middle, go there in two steps, let go."""
+    start = knob.rect().center()
+    QTest.mousePress(knob, LEFT, pos=start)
+    for part in (0.5, 1.0):
+        QTest.mouseMove(knob, start + QPoint(round(part * across), -round(part * up)))
+    QTest.mouseRelease(knob, LEFT, pos=start + QPoint(across, -up))
+
+
+def turn(knob: QWidget, notches: int) -> None:
+    """The wheel, on it."""
+    place = QPointF(knob.rect().center())
+    event = QWheelEvent(
+        place, knob.mapToGlobal(place), QPoint(), QPoint(0, 120 * notches), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(knob, event)
+
+
+def choose(target: MonitorWindow, row: int) -> None:
+    """A row of the list that is open."""
+    assert target.menu.isVisible()
+    QTest.mouseClick(target.menu, LEFT, pos=target.menu.row_rect(row).center())
+    assert not target.menu.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("name", "across", "up", "expected"),
+    [
+        ("gain", -30, 0, Request(Action.GAIN, -6.0, absolute=True)),
+        ("gain", 0, 15, Request(Action.GAIN, 3.0, absolute=True)),
+        ("gain", 4000, 0, Request(Action.GAIN, 20.0, absolute=True)),
+        ("temperature", 25, 0, Request(Action.TEMPERATURE, 1.25, absolute=True)),
+        ("look-ahead", 40, 0, Request(Action.LOOK_AHEAD, 20.0, absolute=True)),
+        ("look-ahead", -40, 0, None),
+    ],
+)
+def test_a_value_is_dragged(
+    shown: MonitorWindow, segment: Segment, name: str, across: int, up: int, expected: Request | None
+) -> None:
+    drag(shown.play.console.values[name], across, up)
+    requests = asked(segment)
+    if expected is None:
+        assert requests == []
+    else:
+        assert requests[-1].action is expected.action
+        assert requests[-1].absolute
+        assert requests[-1].amount == pytest.approx(expected.amount)
+
+
+def test_a_drag_goes_on_from_what_is_set(shown: MonitorWindow, segment: Segment) -> None:
+    segment.controls.write(Controls(gain=0.5))
+    for _ in range(10):
+        shown.tick()
+    drag(shown.play.console.values["gain"], 10)
+    assert asked(segment)[-1].amount == pytest.approx(-4.0, abs=0.3)
+
+
+def test_a_drag_that_is_carried_out_meanwhile_does_not_run_away(shown: MonitorWindow, segment: Segment) -> None:
+    knob = shown.play.console.values["temperature"]
+    start = knob.rect().center()
+    QTest.mousePress(knob, LEFT, pos=start)
+    QTest.mouseMove(knob, start + QPoint(10, 0))
+    segment.controls.write(Controls(temperature=asked(segment)[-1].amount))
+    for _ in range(10):
+        shown.tick()
+    QTest.mouseMove(knob, start + QPoint(20, 0))
+    QTest.mouseRelease(knob, LEFT, pos=start + QPoint(20, 0))
+    assert asked(segment)[-1].amount == pytest.approx(1.2)
+
+
+def test_two_clicks_bring_the_usual_value_back_and_one_does_nothing(shown: MonitorWindow, segment: Segment) -> None:
+    knob = shown.play.console.values["temperature"]
+    QTest.mouseClick(knob, LEFT)
+    assert asked(segment) == []
+    QTest.mouseDClick(knob, LEFT)
+    assert asked(segment) == [Request(Action.TEMPERATURE, 1.0, absolute=True)]
+
+
+def test_the_wheel_turns_values_and_goes_through_lists(shown: MonitorWindow, segment: Segment) -> None:
+    turn(shown.play.console.values["gain"], 2)
+    turn(shown.play.console.picks["octave"], -1)
+    first, second = asked(segment)
+    assert (first.action, first.amount, first.absolute) == (Action.GAIN, pytest.approx(5.0), False)
+    assert second == Request(Action.OCTAVE, -1.0)
+
+
+def test_values_end_where_steering_ends() -> None:
+    ends = {name: (limits.low, limits.high) for name, limits in LIMITS.items()}
+    assert ends == {"gain": GAIN_DB, "temperature": TEMPERATURE, "look-ahead": LOOK_AHEAD_MS}
+    assert (OCTAVES[0], OCTAVES[-1]) == OCTAVE
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mute", Request(Action.MUTE)),
+        ("freeze", Request(Action.FREEZE)),
+        ("panic", Request(Action.PANIC)),
+        ("record", Request(Action.RECORD)),
+        ("keep", Request(Action.SAVE_LAST)),
+    ],
+)
+def test_a_button_asks_once_when_it_is_let_go(
+    shown: MonitorWindow, segment: Segment, name: str, expected: Request
+) -> None:
+    button = shown.play.buttons[name]
+    QTest.mousePress(button, LEFT)
+    assert asked(segment) == []
+    QTest.mouseRelease(button, LEFT)
+    assert asked(segment) == [expected]
+    QTest.mousePress(button, LEFT)
+    QTest.mouseRelease(button, LEFT, pos=QPoint(-50, -50))  # drawn away: not meant
+    assert asked(segment) == []
+
+
+def test_the_stage_is_one_click_away_and_two_back(shown: MonitorWindow, segment: Segment) -> None:
+    QTest.mouseClick(shown.play.buttons["stage"], LEFT)
+    assert shown.stage.isVisible()
+    QTest.mouseDClick(shown.stage, LEFT)
+    assert shown.play.isVisible()
+    assert asked(segment) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        ("octave", 6, Request(Action.OCTAVE, 2.0, absolute=True)),
+        ("scale", 6, Request(Action.SCALE, 6.0, absolute=True)),
+        ("root", 0, Request(Action.ROOT, 0.0, absolute=True)),
+    ],
+)
+def test_a_row_of_a_list_is_asked_for(
+    shown: MonitorWindow, segment: Segment, name: str, row: int, expected: Request
+) -> None:
+    QTest.mouseClick(shown.play.console.picks[name], LEFT)
+    choose(shown, row)
+    assert asked(segment) == [expected]
+
+
+def test_a_list_goes_away_without_a_choice(shown: MonitorWindow, segment: Segment) -> None:
+    pick = shown.play.console.picks["scale"]
+    QTest.mouseClick(pick, LEFT)
+    QTest.mouseClick(shown.menu, LEFT, pos=QPoint(5, 5))
+    assert not shown.menu.isVisible()
+    QTest.mouseClick(pick, LEFT)
+    QTest.keyClick(shown, Key.Key_Escape)
+    assert not shown.menu.isVisible()
+    assert not shown.question.isVisible()
+    assert asked(segment) == []
+
+
+def test_a_list_is_gone_through_by_keys(shown: MonitorWindow, segment: Segment) -> None:
+    for _ in range(10):
+        shown.tick()
+    QTest.mouseClick(shown.play.console.picks["root"], LEFT)
+    for key in (Key.Key_Down, Key.Key_Down, Key.Key_Up, Key.Key_Return):
+        QTest.keyClick(shown, key)
+    assert asked(segment) == [Request(Action.ROOT, 1.0, absolute=True)]
+
+
+def test_a_list_longer_than_the_window_is_turned_by_the_wheel(shown: MonitorWindow, segment: Segment) -> None:
+    cards = [f"{n} card (ALSA)" for n in range(60)]
+    chosen: list[int] = []
+    shown.menu.offer(shown.play.bar, shown.play.bar.rect(), cards, 0, chosen.append)
+    for _ in range(100):
+        turn(shown.menu, -1)
+    last = shown.menu.row_rect(59)
+    assert shown.menu.rect().contains(last)
+    choose(shown, 59)
+    assert chosen == [59]
+
+
+@pytest.mark.parametrize("name", ["style", "preset"])
+def test_where_there_is_nothing_to_choose_from_a_click_does_nothing(
+    shown: MonitorWindow, segment: Segment, name: str
+) -> None:
+    pick = shown.play.console.picks[name]
+    QTest.mouseClick(pick, LEFT)
+    assert shown.menu.isVisible() == pick.isEnabled()
+    assert asked(segment) == []
+
+
+def test_model_sound_card_and_camera_are_chosen_by_name(
+    application: QApplication, segment: Segment, tmp_path: Path
+) -> None:
+    spec = small_spec("first")
+    other = dataclasses.replace(spec, name="second")
+    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo", others=((other, None),)))
+    made.show()
+    cameras, devices = ("0", "/films/dance.mp4"), ("0 built-in (ALSA)", "3 USB (ALSA)")
+    lists = {"cameras": cameras, "camera": 0, "devices": devices, "device": 1}
+    segment.bulletin.write(Bulletin(now_s(), now_s() - 9.0, **lists))
+    for _ in range(10):
+        made.tick()
+    bar, picture = made.play.bar, made.play.picture
+    QTest.mouseClick(bar, LEFT, pos=bar.spots["model"].center())
+    assert made.menu.rows == ["first", "second"]
+    choose(made, 1)
+    QTest.mouseClick(bar, LEFT, pos=bar.spots["device"].center())
+    choose(made, 0)
+    QTest.mouseClick(picture, LEFT, pos=picture.label_rect().center())
+    assert made.menu.rows == ["camera 0", "dance.mp4"]
+    choose(made, 1)
+    assert asked(segment) == [
+        Request(Action.MODEL, 1.0, absolute=True),
+        Request(Action.DEVICE, text="0 built-in (ALSA)"),
+        Request(Action.CAMERA, text="/films/dance.mp4"),
+    ]
+    made.close()
+
+
+def test_the_question_mark_shows_the_keys_and_a_click_takes_them_away(shown: MonitorWindow) -> None:
+    for _ in range(10):
+        shown.tick()
+    QTest.mouseClick(shown.play.bar, LEFT, pos=shown.play.bar.spots["keys"].center())
+    assert shown.help.isVisible()
+    QTest.mouseClick(shown.help, LEFT)
+    assert not shown.help.isVisible()
+
+
+@pytest.mark.parametrize("kind", [Drag, Pick])
+def test_what_can_be_clicked_shows_it_under_the_mouse(shown: MonitorWindow, kind: type[Drag] | type[Pick]) -> None:
+    knobs = [*shown.play.console.values.values(), *shown.play.console.picks.values()]
+    knob = next(knob for knob in knobs if isinstance(knob, kind))
+    assert knob.cursor().shape() != Qt.CursorShape.ArrowCursor
+    grounds = [knob.ground().name()]
+    place = QPointF(knob.rect().center())
+    QApplication.sendEvent(knob, QEnterEvent(place, place, knob.mapToGlobal(place)))
+    grounds.append(knob.ground().name())
+    QTest.mousePress(knob, LEFT)
+    grounds.append(knob.ground().name())
+    assert len(set(grounds)) == 3
+
+
+# --- the lamp ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["play", "stage"])
+def test_a_lamp_burns_while_a_take_is_recorded(
+    shown: MonitorWindow, segment: Segment, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "FIGURES_S", 0.0)
+    perform_a_moment(segment)
+    if page == "stage":
+        QTest.keyClick(shown, Key.Key_S)
+    lamp = shown.play.bar.lamp if page == "play" else shown.stage.lamp
+    for since_s, text in ((0.0, ""), (now_s() - 83.0, "1:23"), (0.0, "")):
+        segment.bulletin.write(Bulletin(now_s(), now_s() - 100.0, recording_since_s=since_s))
+        for _ in range(10):
+            shown.tick()
+        assert lamp.text == text
+        assert (share(lamp, style.RED) > 0.01) == bool(text)
+        assert shown.play.buttons["record"].lit == (bool(text) and page == "play")
+
+
+def test_on_stage_the_lamp_is_seen_when_something_is_wrong_too(
+    shown: MonitorWindow, segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "FIGURES_S", 0.0)
+    QTest.keyClick(shown, Key.Key_S)
+    segment.lives["capture"].clear()
+    segment.bulletin.write(Bulletin(now_s(), now_s() - 100.0, recording_since_s=now_s() - 5.0))
+    for _ in range(10):
+        shown.tick()
+    assert share(shown.stage.lamp, style.RED) > 0.5
+    assert share(shown.stage.lamp, style.BASE) > 0.05
+
+
 # --- what is seen ------------------------------------------------------------------------------------------------
 
 
@@ -219,14 +495,14 @@ def test_the_figures_are_those_of_the_session(
     perform_a_moment(segment)
     for _ in range(10):
         shown.tick()
-    assert shown.play.dials["gain"].reading.value == "−6.0"
-    assert shown.play.dials["temperature"].reading.value == "1.50"
+    assert shown.play.console.values["gain"].text == "−6.0 dB"
+    assert shown.play.console.values["temperature"].text == "1.50"
     assert shown.play.tiles["gaps"].reading.value == str(segment.playback.ring_starvations)
     assert shown.play.tiles["pose"].reading.note == "20 ms each"
     segment.controls.write(Controls(mute=True))
     for _ in range(10):
         shown.tick()
-    assert shown.play.dials["gain"].reading.value == "mute"
+    assert shown.play.buttons["mute"].lit
 
 
 @pytest.mark.parametrize("page", ["play", "stage"])
@@ -318,7 +594,7 @@ def test_what_was_played_is_seen_as_wave_and_spectrum(shown: MonitorWindow, segm
 def test_nothing_lies_over_anything_else_at_any_size(shown: MonitorWindow, size: tuple[int, int]) -> None:
     shown.resize(*size)
     shown.tick()
-    parts = [*shown.play.tiles.values(), *shown.play.dials.values()]
+    parts = [*shown.play.tiles.values(), *shown.play.buttons.values(), shown.play.console]
     parts += [shown.play.picture, shown.play.channels, shown.play.features, shown.play.sound, shown.play.bar]
     places = [part.geometry() for part in parts]
     assert shown.size().toTuple() == size
@@ -370,11 +646,21 @@ def test_another_model_shows_its_own_channels_on_the_same_page(
     made.close()
 
 
-def test_what_is_set_beside_the_dials_is_said() -> None:
-    config = MonitorConfig(small_spec(), None, "demo", presets=("soft", "loud"))
-    assert settings_words(Controls(), config) == []
-    words = settings_words(Controls(preset=2, octave=-1, scale=1, root=10, look_ahead_s=0.02, learn=1), config)
-    assert words == ["preset loud", "octave −1", "chromatic", "root A", "20 ms ahead", "move the knob to learn"]
+def test_what_is_set_is_said(application: QApplication, segment: Segment) -> None:
+    made = MonitorWindow(segment, MonitorConfig(small_spec(), None, "demo", presets=("soft", "loud")))
+    segment.controls.write(Controls(preset=2, octave=-1, scale=1, root=10, look_ahead_s=0.02))
+    made.show()
+    for _ in range(10):
+        made.tick()
+    console = made.play.console
+    assert {name: pick.text for name, pick in console.picks.items() if name != "style"} == {
+        "octave": "−1",
+        "scale": "chromatic",
+        "root": "A",
+        "preset": "loud",
+    }
+    assert console.values["look-ahead"].text == "20 ms"
+    made.close()
 
 
 def test_the_newest_column_stands_at_the_right_and_the_others_move_on(application: QApplication) -> None:

@@ -27,6 +27,11 @@ class MonitorConfig:
     others: tuple[tuple[ModelSpec, Path | None], ...] = ()
     presets: tuple[str, ...] = ()
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of all there are to switch to, in the order of `Controls.model`."""
+        return (self.spec.name, *(spec.name for spec, _ in self.others))
+
     def of_model(self, index: int) -> MonitorConfig:
         """The same with that one of the models as the one that plays."""
         spec, mapping = ((self.spec, self.mapping), *self.others)[index]

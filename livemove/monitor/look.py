@@ -320,3 +320,9 @@ def signed(value: float, form: str) -> str:
 def decibels(level: float, floor: float = -60.0) -> float:
     """Of a linear level, no lower than floor."""
     return max(20 * math.log10(level), floor) if level > 0 else floor
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -14,17 +14,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRect, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from livemove.contracts import Controls, PoseFrame
+from livemove.contracts import Action, Bulletin, Controls, PoseFrame, Request
 from livemove.features import TABLE, Feature
 from livemove.mapping import SCALES
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.look import HIGH_HZ, LOW_HZ, NOTES, Figures, Sound, Tone, Verdict, decibels, note_name, signed
-from livemove.monitor.parts import RIGHT, Bars, Meter, Reading, Tile, Words, card, dot
+from livemove.monitor.knobs import HAND, Button, Drag, Hands, Pick, Range
+from livemove.monitor.look import (
+    HIGH_HZ,
+    LOW_HZ,
+    NOTES,
+    Figures,
+    Sound,
+    Tone,
+    Verdict,
+    clock,
+    decibels,
+    note_name,
+    signed,
+)
+from livemove.monitor.parts import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card, dot
 from livemove.monitor.picture import Picture
 from livemove.monitor.rolls import Spectrogram, Traces, Waveform
 from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
@@ -55,6 +68,21 @@ class Moment:
     new_pose: bool
     sound: Sound
     values: npt.NDArray[np.float64]
+    bulletin: Bulletin
+
+    @property
+    def recording_s(self) -> float | None:
+        """How long the take is that is recorded."""
+        since_s = self.bulletin.recording_since_s
+        return max(self.now - since_s, 0.0) if since_s else None
+
+
+LIMITS = {
+    "gain": Range(Action.GAIN, -60.0, 20.0, 0.0, 0.5, 0.2),
+    "temperature": Range(Action.TEMPERATURE, 0.0, 4.0, 1.0, 0.01, 0.01),
+    "look-ahead": Range(Action.LOOK_AHEAD, 0.0, 80.0, 0.0, 1.0, 0.5),
+}
+OCTAVES = range(-4, 5)
 
 
 class Lanes(QWidget):
@@ -163,71 +191,201 @@ class SoundCard(QWidget):
 
 
 class TopBar(QWidget):
-    """Which instrument, on what, and how it goes."""
+    """Which instrument, on what, and how it goes. Instrument, sound card and the question mark can be clicked."""
 
-    def __init__(self, config: MonitorConfig) -> None:
+    def __init__(self, config: MonitorConfig, models: tuple[str, ...], hands: Hands) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMouseTracking(True)
         self.setFixedHeight(10 * GRID)
         self._config = config
+        self._models = models
+        self._hands = hands
+        self._before = ""
+        self._chip = self._clock = QRect()
         self._shown: tuple[Any, ...] = ()
+        self._controls = Controls()
+        self._bulletin = Bulletin()
+        self._under = ""
+        self.spots: dict[str, QRect] = {}
+        self.lamp = Lamp(style.LARGE)
+        self.lamp.setParent(self)
 
     def show_moment(self, moment: Moment) -> None:
         figures = moment.figures
-        words = ", ".join(settings_words(moment.controls, self._config))
-        shown = (moment.verdict, clock(figures.seconds), figures.engine, figures.device, words)
+        self._controls, self._bulletin = moment.controls, moment.bulletin
+        learning = "move the knob to learn" if moment.controls.learn else ""
+        shown = (moment.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
         if shown != self._shown:
             self._shown = shown
+            self._arrange()
             self.update()
+        self.lamp.say(moment.recording_s)
+
+    def _arrange(self) -> None:
+        """Where everything stands, from what is said."""
+        verdict, seconds, learning, engine, device = self._shown
+        height = self.height()
+
+        def across(words: str, face: QFont) -> int:
+            return QFontMetrics(face).horizontalAdvance(words)
+
+        model = across(self._config.spec.name, style.font(style.HEADING, bold=True))
+        body = style.font(style.BODY)
+        output = f"writing {self._config.output.name}" if self._config.output else ""
+        self._before = "  ·  ".join(filter(None, (learning, output, engine)))
+        x = model + 6 * GRID + PADDING
+        keys = QRect(self.width() - 8 * GRID, GRID, 8 * GRID, height - 2 * GRID)
+        self._clock = QRect(0, 0, keys.left() - 2 * GRID, height)
+        right = self._clock.right() - across(seconds, style.font(style.HEADING)) - PADDING
+        wide = across(verdict.words, style.font(style.LARGE, bold=True)) + 11 * GRID
+        self._chip = QRect(right - wide, GRID, wide, height - 2 * GRID)
+        lamp = self.lamp.sizeHint()
+        self.lamp.setGeometry(self._chip.left() - lamp.width() - GRID, GRID, lamp.width(), height - 2 * GRID)
+        start = x + (across(self._before + "  ·  ", body) if self._before else 0)
+        end = min(start + across(device, body) + 6 * GRID, self.lamp.geometry().left() - GRID)
+        self.spots = {
+            "model": QRect(0, 0, model + 6 * GRID, height),
+            "device": QRect(start, 0, max(end - start, 0), height),
+            "keys": keys,
+        }
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        if self._shown:
+            self._arrange()
+
+    def _spot(self, place: QPoint) -> str:
+        return next((name for name, spot in self.spots.items() if spot.contains(place)), "")
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        under = self._spot(event.position().toPoint())
+        if under != self._under:
+            self._under = under
+            self.setCursor(HAND if under else Qt.CursorShape.ArrowCursor)
+            self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._under = ""
+        self.update()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        spot = self._spot(event.position().toPoint())
+        if spot == "model":
+            self._hands.offer(
+                self, self.spots[spot], list(self._models), self._controls.model,
+                lambda row: self._hands.ask(Request(Action.MODEL, float(row), absolute=True)),
+            )  # fmt: skip
+        elif spot == "device" and self._bulletin.devices:
+            devices = list(self._bulletin.devices)
+            self._hands.offer(
+                self, self.spots[spot], devices, self._bulletin.device,
+                lambda row: self._hands.ask(Request(Action.DEVICE, text=devices[row])),
+            )  # fmt: skip
+        elif spot == "keys":
+            self._hands.show_keys()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), style.BASE)
         if not self._shown:
             return
-        verdict, seconds, engine, device, settings = self._shown
-        area = self.rect()
-        heading = style.font(style.HEADING, bold=True)
-        painter.setFont(heading)
-        painter.setPen(style.TEXT)
-        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, self._config.spec.name)
-        x = painter.fontMetrics().horizontalAdvance(self._config.spec.name) + PADDING
-        output = f"writing {self._config.output.name}" if self._config.output else ""
+        verdict, seconds, _, _, device = self._shown
+        spot = self.spots["model"]
+        painter.setFont(style.font(style.HEADING, bold=True))
+        painter.setPen(style.ACCENT if self._under == "model" else style.TEXT)
+        painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, self._config.spec.name)
+        if len(self._models) > 1:
+            self._paint_mark(painter, spot, "model")
         painter.setFont(style.font(style.BODY))
         painter.setPen(style.SOFT)
-        painter.drawText(
-            area.adjusted(x, 3, 0, 3),
-            Qt.AlignmentFlag.AlignVCenter,
-            "  ·  ".join(filter(None, (settings, engine, device, output))),
-        )
+        spot = self.spots["device"].adjusted(0, 3, 0, 3)
+        if self._before:
+            left = self.spots["model"].right() + PADDING
+            painter.drawText(
+                QRect(left, 3, spot.left() - left, self.height()), Qt.AlignmentFlag.AlignVCenter, self._before + "  ·  "
+            )
+        painter.setPen(style.TEXT if self._under == "device" else style.SOFT)
+        fitted = painter.fontMetrics().elidedText(device, Qt.TextElideMode.ElideRight, spot.width() - 5 * GRID)
+        painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, fitted)
+        if self._bulletin.devices:
+            self._paint_mark(painter, spot, "device")
 
-        time_font = style.font(style.HEADING)
-        painter.setFont(time_font)
+        painter.setFont(style.font(style.HEADING))
         painter.setPen(style.TEXT)
-        painter.drawText(area, RIGHT, seconds)
-        right = self.width() - painter.fontMetrics().horizontalAdvance(seconds) - 2 * PADDING
-        colour = TONES[verdict.tone]
-        painter.setFont(style.font(style.LARGE, bold=True))
-        across = painter.fontMetrics().horizontalAdvance(verdict.words)
-        chip = QRect(right - across - 11 * GRID, GRID, across + 11 * GRID, self.height() - 2 * GRID)
+        painter.drawText(self._clock, RIGHT, seconds)
+        keys = self.spots["keys"]
+        card(painter, keys, style.mix(style.CARD, style.LINE, 0.8 if self._under == "keys" else 0.0))
+        painter.setFont(style.font(style.BODY, bold=True))
+        painter.setPen(style.TEXT if self._under == "keys" else style.SOFT)
+        painter.drawText(keys, Qt.AlignmentFlag.AlignCenter, "?")
+        self._paint_chip(painter, verdict)
+
+    def _paint_mark(self, painter: QPainter, spot: QRect, name: str) -> None:
+        painter.setFont(style.font(style.SMALL))
+        painter.setPen(style.TEXT if self._under == name else style.FAINT)
+        painter.drawText(spot.adjusted(0, 1, -2 * GRID, 1), RIGHT, "▾")
+
+    def _paint_chip(self, painter: QPainter, verdict: Verdict) -> None:
+        chip, colour = self._chip, TONES[verdict.tone]
         light = style.ACCENT if verdict.tone <= Tone.FINE else colour
         if verdict.tone == Tone.WRONG:
-            painter.fillRect(chip.adjusted(-PADDING, 0, 0, 0), style.BASE)
             card(painter, chip, style.RED)
             light = colour = style.BASE
         elif verdict.tone == Tone.WATCH:
             card(painter, chip, style.mix(style.BASE, style.AMBER, 0.16))
         dot(painter, QPointF(chip.left() + 4.5 * GRID, chip.center().y() + 0.5), GRID + 0.5, light)
+        painter.setFont(style.font(style.LARGE, bold=True))
         painter.setPen(colour)
         painter.drawText(chip.adjusted(7 * GRID, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, verdict.words)
+
+
+class Console(QWidget):
+    """What can be set, in one row along the lower edge."""
+
+    def __init__(self, config: MonitorConfig, hands: Hands) -> None:
+        super().__init__()
+        ask, offer = hands.ask, hands.offer
+        self.setFixedHeight(16 * GRID)
+        octaves = [signed(octave, "+d") if octave else "0" for octave in OCTAVES]
+        scales = ["as mapped", *(spoken(name) for name in SCALES)]
+        self.values = {name: Drag(name, limits, ask) for name, limits in LIMITS.items()}
+        self.picks = {
+            "octave": Pick("octave", Action.OCTAVE, octaves, ask, offer, OCTAVES[0]),
+            "scale": Pick("scale", Action.SCALE, scales, ask, offer),
+            "root": Pick("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
+            "style": Pick("style", Action.STYLE, list(config.spec.styles), ask, offer),
+            "preset": Pick("preset", Action.PRESET, list(config.presets), ask, offer),
+        }
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(GAP)
+        for knob in (*self.values.values(), *self.picks.values()):
+            row.addWidget(knob, 1)
+
+    def show_controls(self, controls: Controls) -> None:
+        gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s
+        self.values["gain"].show_value(gain_db, f"{written_db(gain_db)} dB")
+        self.values["temperature"].show_value(controls.temperature, f"{controls.temperature:.2f}")
+        self.values["look-ahead"].show_value(ahead_ms, f"{ahead_ms:.0f} ms")
+        self.picks["preset"].show_amount(controls.preset - 1)
+        for name in ("octave", "scale", "root", "style"):
+            self.picks[name].show_amount(getattr(controls, name))
 
 
 class PlayPage(QWidget):
     """Everything at a glance."""
 
-    def __init__(self, config: MonitorConfig, choices: list[tuple[str, list[int]]]) -> None:
+    def __init__(
+        self,
+        config: MonitorConfig,
+        models: tuple[str, ...],
+        choices: list[tuple[str, list[int]]],
+        hands: Hands,
+    ) -> None:
+        """models: names of those to switch to; choices: groups of features to look at, by name."""
         super().__init__()
         self._config = config
+        self._hands = hands
         self._choices = choices
         self._choice = 0
         self._frame = 0
@@ -235,26 +393,42 @@ class PlayPage(QWidget):
         lanes = min(len(spec.channels), CHANNEL_LANES)
         self._low = np.array([c.minimum for c in spec.channels[:lanes]])
         self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
-        self.bar = TopBar(config)
-        self.picture = Picture(camera_name(config.camera))
+        self.bar = TopBar(config, models, hands)
+        self.picture = Picture(camera_name(config.camera), press=self._offer_cameras)
+        self._bulletin = Bulletin()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
         self.channels.name("WHAT THE NETWORK HEARS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = SoundCard()
         self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
-        self.dials = {name: Tile(name) for name in ("gain", "temperature", "style")}
+        self.console = Console(config, hands)
+        self.buttons = {
+            "mute": Button("mute", "M", lambda: hands.ask(Request(Action.MUTE))),
+            "freeze": Button("freeze", "Space", lambda: hands.ask(Request(Action.FREEZE))),
+            "panic": Button("panic", "⌫", lambda: hands.ask(Request(Action.PANIC))),
+            "record": Button("record", "R", lambda: hands.ask(Request(Action.RECORD)), style.RED),
+            "keep": Button("keep last", "W", lambda: hands.ask(Request(Action.SAVE_LAST))),
+            "stage": Button("stage", "S", hands.turn_page),
+        }
         self.choose(0)
 
-        figures = QGridLayout()
-        figures.setSpacing(GAP)
-        for place, tile in enumerate((*self.tiles.values(), *self.dials.values())):
+        figures, buttons = QGridLayout(), QGridLayout()
+        figures.setHorizontalSpacing(GAP)
+        figures.setVerticalSpacing(2 * GRID)
+        buttons.setHorizontalSpacing(GAP)
+        buttons.setVerticalSpacing(2 * GRID)
+        for place, tile in enumerate(self.tiles.values()):
             figures.addWidget(tile, place // 3, place % 3)
+        for place, button in enumerate(self.buttons.values()):
+            button.setFixedHeight(10 * GRID)
+            buttons.addWidget(button, place // 3, place % 3)
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
             column.setSpacing(GAP)
         left.addWidget(self.picture, 11)
-        left.addLayout(figures, 9)
+        left.addLayout(figures)
+        left.addLayout(buttons)
         right.addWidget(self.channels, 3 * lanes)
         right.addWidget(self.features, 3 * FEATURE_LANES)
         right.addWidget(self.sound, 18)
@@ -267,6 +441,15 @@ class PlayPage(QWidget):
         whole.setSpacing(GAP)
         whole.addWidget(self.bar)
         whole.addLayout(columns, 1)
+        whole.addWidget(self.console)
+
+    def _offer_cameras(self, place: QRect) -> None:
+        cameras = list(self._bulletin.cameras)
+        if cameras:
+            self._hands.offer(
+                self.picture, place, [camera_name(camera) for camera in cameras], self._bulletin.camera,
+                lambda row: self._hands.ask(Request(Action.CAMERA, text=cameras[row])),
+            )  # fmt: skip
 
     def choose(self, step: int) -> str:
         """Other features on the lanes; the name of the group."""
@@ -292,8 +475,17 @@ class PlayPage(QWidget):
             self.bar.show_moment(moment)
             for name, reading in readings(moment.figures, self._config).items():
                 self.tiles[name].say(reading)
-            for name, reading in dial_readings(moment.controls, self._config).items():
-                self.dials[name].say(reading)
+            self._show_steering(moment)
+
+    def _show_steering(self, moment: Moment) -> None:
+        controls, bulletin, recorded_s = moment.controls, moment.bulletin, moment.recording_s
+        self._bulletin = bulletin
+        if 0 <= bulletin.camera < len(bulletin.cameras):
+            self.picture.name(camera_name(bulletin.cameras[bulletin.camera]), len(bulletin.cameras) > 1)
+        self.console.show_controls(controls)
+        self.buttons["mute"].show_lit(controls.mute)
+        self.buttons["freeze"].show_lit(controls.freeze)
+        self.buttons["record"].show_lit(recorded_s is not None, "" if recorded_s is None else clock(recorded_s))
 
     def go_on(self, moment: Moment, slow: bool = False) -> None:
         """What has a history goes on while the page is hidden."""
@@ -320,11 +512,13 @@ class PlayPage(QWidget):
 class StagePage(QWidget):
     """What counts, readable from three metres in the dark: how it goes, the body, the channels, the level."""
 
-    def __init__(self, config: MonitorConfig) -> None:
+    def __init__(self, config: MonitorConfig, hands: Hands) -> None:
         super().__init__()
         self._config = config
+        self._hands = hands
         self._frame = 0
         self._wrong = False
+        self.lamp = Lamp(40, ground=style.BASE)
         self.words = Words(64, bold=True, ground=style.BASE)
         self.clock = Words(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
         self.picture = Picture("", bare=True)
@@ -333,12 +527,14 @@ class StagePage(QWidget):
         self.meter.setFixedHeight(16 * GRID)
         self.foot = Words(32, colour=style.SOFT, ground=style.BASE)
         top, middle, whole = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
-        for words in (self.words, self.clock, self.foot):
+        for words in (self.words, self.clock, self.foot, self.lamp):
             words.setFixedHeight(24 * GRID)
         self.foot.setFixedHeight(11 * GRID)
         top.setSpacing(0)
-        top.addWidget(self.words, 5)
-        top.addWidget(self.clock, 2)
+        top.addWidget(self.words, 1)
+        top.addWidget(self.lamp)
+        top.addWidget(self.clock)
+        self.clock.setFixedWidth(62 * GRID)
         middle.setSpacing(3 * MARGIN)
         middle.addWidget(self.picture, 2)
         middle.addWidget(self.bars, 3)
@@ -374,10 +570,14 @@ class StagePage(QWidget):
                 self.update()
             self.words.say(moment.verdict.words, style.BASE if wrong else TONES[moment.verdict.tone], ground)
             self.clock.say(clock(figures.seconds), style.BASE if wrong else style.SOFT, ground)
+            self.lamp.say(moment.recording_s, style.BASE if wrong else style.RED, ground)
             self.foot.say(
                 f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
                 f"latency {number(figures.latency_p95_ms)} ms     gaps {figures.starvations}"
             )
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        self._hands.turn_page()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -419,22 +619,6 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
     }  # fmt: skip
 
 
-def dial_readings(controls: Controls, config: MonitorConfig) -> dict[str, Reading]:
-    """What the keys have set."""
-    gain_db = decibels(controls.gain)
-    styles = config.spec.styles
-    gain = Reading("mute", "", "M: sound again", Tone.WATCH)
-    if not controls.mute:
-        gain = Reading(written_db(gain_db), "dB", "↑ ↓   M mute")
-    return {
-        "gain": gain,
-        "temperature": Reading(f"{controls.temperature:.2f}", "×", "T   Shift T"),
-        "style": Reading(
-            styles[controls.style % len(styles)] if styles else "–", "", "Page ↑ ↓" if styles else "no styles"
-        ),
-    }
-
-
 def spoken(name: str) -> str:
     return name.replace("_", " ")
 
@@ -444,24 +628,6 @@ def camera_name(camera: str) -> str:
     if camera == "demo":
         return "demo dancer"
     return f"camera {camera}" if camera.isdecimal() else camera.rstrip("/").replace("\\", "/").rpartition("/")[2]
-
-
-def settings_words(controls: Controls, config: MonitorConfig) -> list[str]:
-    """What is set beside the dials, as far as anything is."""
-    words: list[str] = []
-    if controls.preset and controls.preset <= len(config.presets):
-        words.append(f"preset {config.presets[controls.preset - 1]}")
-    if controls.octave:
-        words.append(f"octave {signed(controls.octave, '+d')}")
-    if controls.scale:
-        words.append(list(SCALES)[controls.scale - 1].replace("_", " "))
-    if controls.root:
-        words.append(f"root {NOTES[controls.root - 1]}")
-    if controls.look_ahead_s:
-        words.append(f"{1e3 * controls.look_ahead_s:.0f} ms ahead")
-    if controls.learn:
-        words.append("move the knob to learn")
-    return words
 
 
 def number(value: float | None) -> str:
@@ -480,9 +646,3 @@ def written_db(level_db: float) -> str:
 def written(unit: str, value: float) -> str:
     """A channel's value as a musician reads it."""
     return note_name(value) if unit == "MIDI note" else signed(value, ".2f")
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(max(int(seconds), 0), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

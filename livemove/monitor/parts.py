@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.monitor import style
-from livemove.monitor.look import Tone, decibels
+from livemove.monitor.look import Tone, clock, decibels
 from livemove.monitor.style import GRID, PADDING, TONES
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -80,8 +80,8 @@ class Tile(QWidget):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumHeight(18 * GRID)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(21 * GRID)
         self.reading = Reading()
         self._name = name.upper()
 
@@ -110,6 +110,43 @@ class Tile(QWidget):
         painter.setFont(style.font(style.BODY))
         painter.setPen(style.SOFT)
         painter.drawText(inner.adjusted(across, 2 * GRID - 1, 0, 2 * GRID - 1), LEFT, reading.unit)
+
+
+class Lamp(QWidget):
+    """Lit while a take is recorded, with its length beside; dark otherwise."""
+
+    def __init__(self, size: int, ground: QColor = style.BASE) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+        self._font = style.font(size, bold=True)
+        self._radius = 0.34 * size
+        self._ground = ground
+        self._light = style.RED
+        self.text = ""
+
+    def say(self, seconds: float | None, light: QColor = style.RED, ground: QColor = style.BASE) -> None:
+        """seconds: how long the take is; None: there is none."""
+        text = "" if seconds is None else clock(seconds)
+        if (text, light, ground) != (self.text, self._light, self._ground):
+            self.text, self._light, self._ground = text, light, ground
+            self.update()
+
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self._font)
+        return QSize(round(5 * self._radius) + metrics.horizontalAdvance("0:00:00"), metrics.height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), self._ground)
+        if not self.text:
+            return
+        across = QFontMetrics(self._font).horizontalAdvance(self.text)
+        painter.setFont(self._font)
+        painter.setPen(style.TEXT if self._light == style.RED else self._light)
+        painter.drawText(self.rect(), RIGHT, self.text)
+        centre = QPointF(self.width() - across - 2.2 * self._radius, self.height() / 2)
+        dot(painter, centre, self._radius, self._light)
 
 
 class Meter(QWidget):
@@ -283,7 +320,7 @@ class Note(QWidget):
         line = round(1.75 * self._size)
         height = len(self._rows) * line + (2 * line if self._title else 0) + 2 * PADDING - (line - self._size) // 2
         width, height = min(width, parent.width() - 2 * style.MARGIN), min(height, parent.height() - 2 * style.MARGIN)
-        y = (parent.height() - height) // 2 if len(self._rows) > 4 else parent.height() - height - 3 * style.MARGIN
+        y = (parent.height() - height) // 2 if len(self._rows) > 4 else parent.height() - height - 7 * style.MARGIN
         self.setGeometry((parent.width() - width) // 2, y, width, height)
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -8,10 +8,12 @@ In: pictures and pose frames. Out: pixels. Without a picture (the demo, the stag
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QLineF, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.contracts import Float64, PoseFrame
@@ -37,10 +39,14 @@ DIM = QColor(9, 11, 15, 110)
 
 
 class Picture(QWidget):
-    """bare: the skeleton alone, drawn thick, for the stage."""
+    """bare: the skeleton alone, drawn thick, for the stage. press: what a click on the label does, given its place."""
 
-    def __init__(self, label: str, bare: bool = False) -> None:
+    def __init__(self, label: str, bare: bool = False, press: Callable[[QRect], None] | None = None) -> None:
         super().__init__()
+        self.setMouseTracking(press is not None)
+        self._press = press
+        self._choice = False
+        self._under = False
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._label = label
@@ -58,6 +64,37 @@ class Picture(QWidget):
             # Round ends cost five times as much, and are seen on the thick lines of the stage only.
             pen.setCapStyle(Qt.PenCapStyle.RoundCap if bare else Qt.PenCapStyle.SquareCap)
         self._corner: QPixmap | None = None
+
+    def name(self, label: str, choice: bool) -> None:
+        """What the camera is called, and whether there are others to choose from."""
+        if (label, choice) != (self._label, self._choice):
+            self._label, self._choice = label, choice
+            self._corner = None
+            self.update()
+
+    def label_rect(self) -> QRect:
+        """Where the camera's name stands."""
+        size = (self._corner or self._label_image()).deviceIndependentSize()
+        return QRect(0, self.height() - round(size.height()), round(size.width()), round(size.height()))
+
+    def _point(self, under: bool) -> None:
+        if under != self._under:
+            self._under = under
+            self._corner = None
+            self.setCursor(Qt.CursorShape.PointingHandCursor if under else Qt.CursorShape.ArrowCursor)
+            self.update()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._point(self._choice and self.label_rect().contains(event.position().toPoint()))
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self._point(False)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._press is not None and self.label_rect().contains(event.position().toPoint()):
+            self._press(self.label_rect())
+        else:
+            super().mousePressEvent(event)
 
     @property
     def shown(self) -> bool:
@@ -202,15 +239,16 @@ class Picture(QWidget):
         """Painted once: text is what costs most in a redraw."""
         face = style.font(style.SMALL)
         text = QFontMetrics(face).elidedText(self._label, Qt.TextElideMode.ElideLeft, 50 * style.GRID)
-        width, height = QFontMetrics(face).horizontalAdvance(text) + 4 * style.GRID, 6 * style.GRID
+        mark = "  ▾" if self._choice else ""
+        width, height = QFontMetrics(face).horizontalAdvance(text + mark) + 6 * style.GRID, 8 * style.GRID
         ratio = self.devicePixelRatioF()
         made = QPixmap(round(width * ratio), round(height * ratio))
         made.setDevicePixelRatio(ratio)
-        made.fill(style.CARD)
+        made.fill(style.LINE if self._under else style.CARD)
         painter = QPainter(made)
         painter.setFont(face)
-        painter.setPen(style.SOFT)
-        painter.drawText(QRect(0, 0, width, height), Qt.AlignmentFlag.AlignCenter, text)
+        painter.setPen(style.TEXT if self._under else style.SOFT)
+        painter.drawText(QRect(0, 0, width, height), Qt.AlignmentFlag.AlignCenter, text + mark)
         painter.end()
         return made
 

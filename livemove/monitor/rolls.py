@@ -184,7 +184,7 @@ class Waveform(Roll):
         super().__init__(2)
 
     def brushes(self) -> tuple[Any, ...]:
-        pair = {"connect": "pairs", "segmentedLineMode": "on"}
+        pair = {"connect": "pairs", "segmentedLineMode": "on", "antialias": True}
         return tuple(curve(colour, self.column, **pair) for colour in (style.ACCENT, style.AMBER))
 
     def draw(self, brushes: tuple[Any, ...], records: npt.NDArray[Any]) -> None:

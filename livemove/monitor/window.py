@@ -1,4 +1,4 @@
-"""The monitor's window: looks 26 times a second, tells its pages, and turns keys into requests.
+"""The monitor's window: looks 26 times a second, tells its pages, and turns keys and clicks into requests.
 
 In: a Segment, which it only reads but for the queue of requests. Whatever happens to it, the sound goes on.
 """
@@ -6,7 +6,7 @@ In: a Segment, which it only reads but for the queue of requests. Whatever happe
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QStackedLayout, QWidget
 
 from livemove.contracts import Action, MappingError, PoseFrame, Request
@@ -15,6 +15,7 @@ from livemove.features import FEATURES
 from livemove.mapping import mapping_for
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
+from livemove.monitor.knobs import Hands, Menu
 from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
 from livemove.monitor.pages import FEATURE_LANES, Moment, PlayPage, StagePage
 from livemove.monitor.parts import Note
@@ -87,6 +88,8 @@ class MonitorWindow(QWidget):
         self._config = config
         self._pages = QStackedLayout(self)
         self._model = 0
+        self.menu = Menu(self)
+        self._hands = Hands(self._ask, self.menu.offer, self._help, self._turn_page)
         self.play, self.stage = self._pages_of(config)
         self.help, self.news, self.question = Note(self), Note(self), Note(self, style.LARGE)
         self._news.say("?  shows the keys", Tone.QUIET)
@@ -98,7 +101,10 @@ class MonitorWindow(QWidget):
         self._timer.start(PERIOD_MS)
 
     def _pages_of(self, config: MonitorConfig) -> tuple[PlayPage, StagePage]:
-        play, stage = PlayPage(config, feature_choices(config)), StagePage(config)
+        play, stage = (
+            PlayPage(config, self._config.models, feature_choices(config), self._hands),
+            StagePage(config, self._hands),
+        )
         for page in (play, stage):
             self._pages.addWidget(page)
         return play, stage
@@ -107,6 +113,7 @@ class MonitorWindow(QWidget):
         """New pages: other channels, other features that play."""
         on_stage, old = self._pages.currentWidget() is self.stage, (self.play, self.stage)
         self._model = model
+        self.menu.hide()
         self.play, self.stage = self._pages_of(self._config.of_model(model))
         self._pages.setCurrentWidget(self.stage if on_stage else self.play)
         for page in old:
@@ -132,6 +139,7 @@ class MonitorWindow(QWidget):
         controls = segment.controls.read()
         if controls.model != self._model:
             self._change_model(controls.model)
+        bulletin = segment.bulletin.read()
         moment = Moment(
             now=now,
             dt_s=now - self._last_s,
@@ -143,6 +151,7 @@ class MonitorWindow(QWidget):
             new_pose=new_pose,
             sound=self._listener.listen(),
             values=self._tracer.trace(),
+            bulletin=bulletin,
         )
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play
@@ -152,13 +161,16 @@ class MonitorWindow(QWidget):
         if self._asked_s is not None and now - self._asked_s > ASK_S:
             self._ask_no_more()
         if not self.question.isVisible():
-            lines, tone = self._news.read(segment.bulletin.read())
+            lines, tone = self._news.read(bulletin)
             self.news.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
 
     # --- keys
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key = event.key()
+        if self.menu.isVisible():
+            self.menu.take(Qt.Key(key))
+            return
         shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         held = event.isAutoRepeat()
         requests = {
@@ -248,9 +260,14 @@ class MonitorWindow(QWidget):
     # --- Qt
 
     def resizeEvent(self, event: QResizeEvent) -> None:
+        self.menu.hide()
         for note in (self.help, self.news, self.question):
             if note.isVisible():
                 note.place()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """A click anywhere takes away what lies on top."""
+        self.help.hide()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._timer.stop()

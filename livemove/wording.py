@@ -156,7 +156,7 @@ def calibration(now: Calibrating, width: int) -> str:
             (
                 *(f"[bold]{line}[/]" for line in lines),
                 now.step.how,
-                f"[green]{bar}[/] {now.left_s:.0f} s  {after}{seen}",
+                f"[green]{bar}[/] {math.ceil(now.left_s)} s  {after}{seen}",
             )
         )
     if now.phase == "waiting":

@@ -305,6 +305,23 @@ def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose
     assert all(-1.0 <= end <= 1.0 for each in found for end in each.after)
 
 
+def test_an_arm_out_of_sight_is_not_measured_as_one_that_hangs() -> None:
+    """Its features hold and ease to rest, which is for playing; a range must not be made of that."""
+    stream = FeatureStream()
+    seen: list[dict[str, bool]] = []
+    for n in range(100):
+        frame = body(n / 25, 0.3, 0.3)
+        frame.visibility[0, 16] = 0.1 if 50 <= n < 70 else 1.0
+        stream.update(frame)
+        seen.append(dict(zip(FEATURES, stream.seen().tolist(), strict=True)))
+    assert all(each["left_hand_height"] for each in seen[5:])
+    assert [each["right_hand_height"] for each in seen[5:72]] == [True] * 45 + [False] * 22  # on its way back at 70
+    assert seen[99]["right_hand_height"]
+    assert not any(each["hand_distance"] for each in seen[50:70])
+    stream.update(nobody(4.0))
+    assert not stream.seen().any()
+
+
 # --- the command --------------------------------------------------------------------------------------------
 
 

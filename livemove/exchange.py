@@ -902,8 +902,9 @@ class Segment:
 
     def set_device_rate(self, rate: float) -> None:
         """Playback only, before its first block: samples per second the ring is read at from now on."""
-        self._supervisor["rate_since"][0] = self.tap.written
-        self._supervisor["device_rate"][0] = rate
+        if rate != self.device_rate:
+            self._supervisor["rate_since"][0] = self.tap.written
+            self._supervisor["device_rate"][0] = rate
 
     @property
     def device_rate(self) -> float:

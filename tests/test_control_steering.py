@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from livemove.contracts import Action, Controls, Request
-from livemove.control.steering import steer
+from livemove.contracts import Action, ControlError, Controls, Request
+from livemove.control.steering import choose, steer
 from livemove.mapping import SCALES
 
 PRESETS = [Controls(gain=0.5, model=1, octave=1), Controls(gain=0.25, model=2)]
@@ -51,3 +51,42 @@ def test_a_request_changes_what_it_says_and_nothing_else(before: Controls, reque
 
 def test_without_presets_there_is_none_to_go_to() -> None:
     assert steer(Controls(), Request(Action.PRESET, 1.0), styles=1) == Controls()
+
+
+CAMERAS = ["0", "stage left.mp4", "rtsp://10.0.0.2/stage"]
+CARDS = ["0 jack (ALSA)", "1 USB Audio (ALSA)", "2 USB Audio Pro (ALSA)", "10 system (JACK)", "12 twin (ALSA)"]
+
+
+@pytest.mark.parametrize(
+    ("names", "now", "request_", "chosen"),
+    [
+        (CAMERAS, 0, Request(Action.CAMERA, 1.0), "stage left.mp4"),
+        (CAMERAS, 2, Request(Action.CAMERA, 1.0), "0"),
+        (CAMERAS, 0, Request(Action.CAMERA, -1.0), "rtsp://10.0.0.2/stage"),
+        (CAMERAS, -1, Request(Action.CAMERA, 1.0), "0"),
+        (CAMERAS, -1, Request(Action.CAMERA, -1.0), "rtsp://10.0.0.2/stage"),
+        (CAMERAS, 0, Request(Action.CAMERA, 1.0, True), "stage left.mp4"),
+        (CAMERAS, 0, Request(Action.CAMERA, 99.0, True), "rtsp://10.0.0.2/stage"),
+        (CAMERAS, 0, Request(Action.CAMERA, float("nan")), None),
+        ([], -1, Request(Action.CAMERA, 1.0), None),
+        (CAMERAS, 1, Request(Action.CAMERA, text="0"), "0"),
+        (CAMERAS, 0, Request(Action.CAMERA, text="LEFT"), "stage left.mp4"),
+        (CAMERAS, 0, Request(Action.CAMERA, text="7"), "7"),
+        (CARDS, 0, Request(Action.DEVICE, text="1"), "1 USB Audio (ALSA)"),
+        (CARDS, 0, Request(Action.DEVICE, text="usb audio"), "1 USB Audio (ALSA)"),
+        (CARDS, 0, Request(Action.DEVICE, text="usb audio pro"), "2 USB Audio Pro (ALSA)"),
+        (CARDS, 0, Request(Action.DEVICE, text="system (JACK)"), "10 system (JACK)"),
+        (CARDS, 0, Request(Action.DEVICE, text="12 twin (ALSA)"), "12 twin (ALSA)"),
+        (CARDS, 0, Request(Action.DEVICE, text="Theremin 3000"), "Theremin 3000"),
+        ([], 0, Request(Action.DEVICE, text="USB"), "USB"),
+    ],
+)  # fmt: skip
+def test_cameras_and_sound_cards_are_chosen_by_place_number_or_name(
+    names: list[str], now: int, request_: Request, chosen: str | None
+) -> None:
+    assert choose(request_, names, now) == chosen
+
+
+def test_a_part_of_several_names_is_not_guessed_at() -> None:
+    with pytest.raises(ControlError, match=r"'usb' fits several: 1 USB Audio \(ALSA\), 2 USB Audio Pro"):
+        choose(Request(Action.DEVICE, text="usb"), CARDS, 0)

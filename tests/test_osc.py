@@ -17,8 +17,9 @@ from pythonosc.osc_packet import OscPacket
 
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.config import address
-from livemove.control.osc import OscIn, OscOut, requests_of
+from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
 from livemove.control.vocabulary import Heard
+from livemove.exchange import TEXT_BYTES
 from livemove.mapping import SCALES
 
 NAMES = {"model": ("theremin", "choir"), "preset": ("soft", "loud"), "scale": ("", *SCALES), "root": ("", "C", "C#")}
@@ -77,6 +78,12 @@ def tell(ear: OscIn, *packets: bytes) -> Heard:
         ("preset/by", (-1,), Request(Action.PRESET, -1.0)),
         ("learn", ("gain",), Request(Action.LEARN, float(Action.GAIN))),
         ("learn", (), Request(Action.LEARN)),
+        ("camera", (0,), Request(Action.CAMERA, absolute=True, text="0")),
+        ("camera", ("rtsp://stage/left",), Request(Action.CAMERA, absolute=True, text="rtsp://stage/left")),
+        ("camera/by", (1,), Request(Action.CAMERA, 1.0)),
+        ("device", (3.0,), Request(Action.DEVICE, absolute=True, text="3")),
+        ("device", ("USB",), Request(Action.DEVICE, absolute=True, text="USB")),
+        ("device/by", (-1,), Request(Action.DEVICE, -1.0)),
     ],
 )
 def test_an_address_asks_for_what_the_table_says(where: str, values: tuple[object, ...], expected: Request) -> None:
@@ -100,11 +107,19 @@ def test_a_button_that_is_let_go_does_nothing(where: str) -> None:
         ("learn", ("tuba",), "there are gain"),
         ("octave/up", (1,), "no such address"),
         ("volume", (1,), "no such address"),
+        ("camera", (), "number or a name"),
+        ("camera", ("x" * (LONGEST_NAME + 1),), "number or a name"),
+        ("device", (1.5,), "number or a name"),
+        ("device/by", ("USB",), "number"),
     ],
 )
 def test_what_is_wrong_with_a_message_is_said(where: str, values: tuple[object, ...], word: str) -> None:
     with pytest.raises((ValueError, ControlError), match=word):
         requests_of(f"/livemove/{where}", values, NAMES)
+
+
+def test_the_longest_name_finds_room_in_a_request() -> None:
+    assert LONGEST_NAME <= TEXT_BYTES
 
 
 def test_other_peoples_addresses_are_sources_and_no_trouble(ear: OscIn) -> None:

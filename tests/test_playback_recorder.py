@@ -66,6 +66,26 @@ def test_checking_a_place_leaves_nothing_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_card_of_another_rate_plays_is_a_file_of_that_rate(segment: Segment, tmp_path: Path) -> None:
+    segment.set_device_rate(48000.0)
+    recorder = Recorder(segment, tmp_path / "take.wav")
+    recorder.start()
+    play_noise(segment, Output(segment.bytes, 48000.0, 1, 0.0), 30)
+    segment.set_device_rate(96000.0)  # refused by that card, which plays nothing
+    segment.set_device_rate(44100.0)
+    play_noise(segment, Output(segment.bytes, 44100.0, 1, 0.0), 20)
+    recorder.stop()
+    played = np.empty(50 * 512, np.float32)
+    assert segment.tap.read(0, played)
+    for name, rate, expected in (("take", 48000, played[: 30 * 512]), ("take-002", 44100, played[30 * 512 :])):
+        written, found = soundfile.read(tmp_path / f"{name}.wav", dtype="float32")
+        assert found == rate
+        assert len(written) == len(expected)
+        assert np.abs(written - expected).max() < 2**-22
+    assert len(list(tmp_path.iterdir())) == 2
+    assert "44100 samples a second" in str(recorder.trouble())
+
+
 # --- takes --------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +132,10 @@ class Stage:
             self.output.render(512)
             self.hops += 1
 
+    def change_card(self, rate: float) -> None:
+        self.segment.set_device_rate(rate)
+        self.output = Output(self.segment.bytes, rate, 1, 0.0)
+
     def played(self, start: int, samples: int) -> np.ndarray:
         out = np.empty(samples, np.float32)
         assert self.segment.tap.read(start, out)
@@ -151,6 +175,41 @@ def test_the_last_seconds_are_what_the_tap_carried(segment: Segment, tmp_path: P
     assert 0.48 < take.seconds <= 0.5
     assert np.array_equal(take.sound(), pcm24(stage.played(100 * 512 - take.samples, take.samples)))
     keeper.stop()
+
+
+def test_a_card_of_another_rate_begins_another_take_and_nothing_is_lost(segment: Segment, tmp_path: Path) -> None:
+    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path / "recorded"))
+    keeper.record_all()
+    keeper.start()
+    stage.play(30)
+    until(lambda: keeper.recording)
+    stage.change_card(44100.0)
+    stage.play(20)
+    stage.change_card(44100.0)  # of the same rate: the take goes on
+    stage.play(10)
+    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 60)
+    keeper.save_last()
+    keeper.stop()
+    takes = sorted((load_take(each) for each in (tmp_path / "recorded").iterdir()), key=lambda take: take.info.rate)
+    assert [(take.info.rate, take.samples) for take in takes] == 2 * [(44100, 30 * 512)] + 2 * [(48000, 30 * 512)]
+    for take in takes:
+        first = 30 * 512 if take.info.rate == 44100 else 0
+        assert np.array_equal(take.sound(), pcm24(stage.played(first, 30 * 512)))
+
+
+def test_of_the_last_seconds_each_card_has_its_own_length(segment: Segment, tmp_path: Path) -> None:
+    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path, keep_s=1.0))
+    keeper.start()
+    stage.play(80)
+    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 80)
+    stage.change_card(96000.0)
+    stage.play(94)
+    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 174)
+    keeper.save_last()
+    keeper.stop()
+    seconds = {load_take(each).info.rate: load_take(each).seconds for each in tmp_path.iterdir()}
+    assert seconds[96000] == pytest.approx(94 * 512 / 96000)
+    assert 0.98 < sum(seconds.values()) <= 1.0
 
 
 def test_a_full_disk_ends_the_take_and_nothing_else(

@@ -77,6 +77,39 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
     assert asked[1:] == pytest.approx([0.25 * 1.2] * len(asked[1:]))
 
 
+def test_another_sound_card_gets_its_own_rate(
+    segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Synthesis says from when on, and from there on a take can begin."""
+    calls = 0
+
+    class Player(ReferenceEngine):
+        def generate(self, out, channels, noise, *, style=0, temperature=1.0, trace=None, forced=None) -> None:
+            nonlocal calls
+            calls += 1
+            out[:] = 0
+            if calls == 3:
+                assert segment.synthesis.rate == 48000.0
+                segment.set_device_rate(44100.0)
+            if calls > 5:
+                segment.request_stop()
+
+    bundle = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    player = Player(bundle.spec, bundle.weights)
+    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
+    segment.set_device_rate(48000.0)
+    try:
+        process.run(segment, SynthesisConfig(bundle.path))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert segment.synthesis.rate == 44100.0
+    snapshot = segment.snapshot.take()
+    assert snapshot is not None
+    assert snapshot[0]["rate"] == 44100.0
+    assert snapshot[0]["first_sample"] == 2 * HOP
+
+
 @in_real_time
 def test_a_dancer_without_camera_plays_a_network_without_sound_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -30,13 +30,18 @@ KEYS = {
     "J": Request(Action.ROOT, -1.0),
     "l": Request(Action.LOOK_AHEAD, LOOK_AHEAD_MS),
     "L": Request(Action.LOOK_AHEAD, -LOOK_AHEAD_MS),
+    "v": Request(Action.CAMERA, 1.0),
+    "V": Request(Action.CAMERA, -1.0),
+    "d": Request(Action.DEVICE, 1.0),
+    "D": Request(Action.DEVICE, -1.0),
     "r": Request(Action.RECORD),
     "w": Request(Action.SAVE_LAST),
 }
 
 HELP = (
     "keys: ↑ ↓ gain, M mute, Space freeze, Backspace panic, R begin or end a take, W keep the last minutes, N model, "
-    "P preset, T temperature, O octave, K scale, J root, L look-ahead (with Shift: the other way), Ctrl-C end"
+    "P preset, T temperature, O octave, K scale, J root, L look-ahead, V view (camera), D device (sound card) (with "
+    "Shift: the other way), Ctrl-C end"
 )
 """What one reads in the terminal."""
 

@@ -441,7 +441,7 @@ struct Output {
     uint32_t channels;
     double fallback_latency_s;  // for hosts that give no DAC time
     std::atomic<bool> stopping;  // set by the process to fade out
-    std::atomic<bool> faded;     // set by the callback once stopping has become silence
+    std::atomic<bool> faded;     // set by the callback once stopping has become silence, -80 dBFS
 
     State state;
     bool starving;
@@ -658,7 +658,8 @@ struct Output {
         note_margin(read, now);
         ring.read.store(read, std::memory_order_release);
         if (hits) add(p.limiter_hits, hits);
-        if (stop && state == State::silent) faded.store(true, std::memory_order_release);
+        // Over once the DC block has come to rest, too: at the end of a fade it still holds some -40 dBFS, a click if cut off.
+        if (stop && state == State::silent && std::fabs(dc_out) < kAudible) faded.store(true, std::memory_order_release);
 
         // Meters: peak falls, and RMS follows, over 0.3 s.
         const double pull = std::fmin(1.0, static_cast<double>(frames) / (0.3 * rate));

@@ -29,6 +29,9 @@ class Stream(Protocol):
 
     def start(self) -> None: ...
 
+    def stop(self) -> None:
+        """Play out what it holds. May hang, as close."""
+
     def close(self) -> None:
         """May hang for minutes when the sound server has died."""
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from livemove.contracts import DeviceError
 from livemove.exchange import Segment, State, now_s
 from livemove.native._realtime import Output
 from livemove.playback.config import PlaybackConfig
+
+if TYPE_CHECKING:
+    from livemove.playback.device import Stream
 
 SILENT_STREAM_S = 1.0
 """A stream whose callback is not called for so long is dead. Sound servers come back within less, or not at all."""
@@ -68,7 +71,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     _wait_for_fade(output)
     time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the card
     life.finished()
-    _leave(stream.close)
+    _leave(stream)
 
 
 def play_to_clock(segment: Segment, rate: float, block: int) -> None:
@@ -107,8 +110,16 @@ def _wait_for_fade(output: Output) -> None:
         time.sleep(0.005)
 
 
-def _leave(close: Callable[[], None]) -> None:
-    """Close the stream if it lets us within half a second, and end the process either way."""
+def _leave(stream: Stream) -> None:
+    """Close the stream if it lets us within half a second, and end the process either way.
+
+    It is played out first: a sound server may hold more than it says (PulseAudio), and the end of the fade would click.
+    """
+
+    def close() -> None:
+        stream.stop()
+        stream.close()
+
     closing = threading.Thread(target=close, daemon=True)
     closing.start()
     closing.join(0.5)

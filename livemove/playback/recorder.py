@@ -216,7 +216,7 @@ class Memory:
         self.outside = segment.sources.wanted
         row = _hop_row(len(settings.features) + len(self.outside), max(len(m.channels) for m in settings.models))
         self.hops = Rolling(round((keep_s + SLACK_S) * settings.model_rate / HOP), row)
-        self.snapshots: deque[Snapshot] = deque(maxlen=round(keep_s) + 64)
+        self.snapshots: deque[Snapshot] = deque()
         self._receiver = receiver
         self.stream = Rolling(round(keep_s * BYTES_PER_S) if receiver else 0, np.dtype(np.uint8))
         self.film = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, FILM)
@@ -245,6 +245,16 @@ class Memory:
             if len(pictures):
                 self.stream.add(stream)
                 self.film.add(pictures)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Snapshots (a quarter of a megabyte each) from before the hops that are kept, all but the last of them."""
+        if not self.hops.end:
+            return
+        oldest = self.hops.read(self.hops.start, self.hops.start + 1)[0]
+        since = (float(oldest["life_s"]), float(oldest["hop"]))
+        while len(self.snapshots) > 1 and (self.snapshots[1].head["life_s"], self.snapshots[1].head["hop"]) <= since:
+            self.snapshots.popleft()
 
     def _new_rate(self, blocks: Rows) -> list[tuple[int, int]]:
         """What is to be added to `rates` with these blocks, whose tap_at still counts in the tap."""

@@ -28,7 +28,7 @@ from training.clip import ClipError, Settings, prepare_clip, read_sound
 from training.corpus import Corpus, RandomWindows, recorded
 from training.picture import draw_clip
 from training.prepare import prepare
-from training.sources import Source, SourceError, find_sources
+from training.sources import Source, SourceError, find_sources, songs
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "training" / "prepare.py"
@@ -77,6 +77,18 @@ def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     for name in ("jig.wav", "jig.mp3", "reel.wav"):
         (folder / name).touch()
     assert {source.name for source in find_sources(str(tmp_path), {})} == {"jig.wav", "jig.mp3", "reel"}
+
+
+def test_a_song_among_takes_is_no_clip_and_that_is_said(tmp_path: Path) -> None:
+    for name in ("takes/one.mp4", "takes/two.mkv", "takes/song.wav", "flute/note.wav"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert {source.key.partition("/")[2] for source in find_sources(str(tmp_path), {})} == {
+        "takes/one", "takes/two", "flute/note"
+    }  # fmt: skip
+    assert songs(str(tmp_path)) == [tmp_path / "takes" / "song.wav"]
+    assert songs(str(tmp_path / "flute")) == []
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,17 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from livemove.contracts import LivemoveError
+
+Result = TypeVar("Result")
+
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+"""Of every command."""
 
 PLAIN_S = 5.0
 """How often progress is said when nobody watches a terminal."""
@@ -89,3 +94,18 @@ def progress(what: str, total: int) -> Generator[Say]:
             bar.update(task, completed=done, total=total or known or None, description=newest.replace("[", "\\["))
 
         yield show
+
+
+@contextlib.contextmanager
+def following(
+    what: str, total: int, results: Generator[Result], name: Callable[[Result], str]
+) -> Generator[Iterator[Result]]:
+    """Results as they come, each counted and named once it has been dealt with; who makes them ends with the block."""
+
+    def counted(say: Say) -> Iterator[Result]:
+        for count, result in enumerate(results, 1):
+            yield result
+            say(count, name(result))
+
+    with progress(what, total) as say, contextlib.closing(results):
+        yield counted(say)

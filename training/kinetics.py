@@ -7,7 +7,6 @@ not be had and why. The way on is training/prepare.py.
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import json
 import os
@@ -26,14 +25,12 @@ from livemove.contracts import LivemoveError, OutputError
 from training import annotations, command_line
 from training.sources import Source, find_sources
 
-HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-
 
 class ListError(LivemoveError):
     """A list of clips that cannot be read or does not fit the folder."""
 
 
-@click.group(cls=command_line.Group, context_settings=HELP)
+@click.group(cls=command_line.Group, context_settings=command_line.SETTINGS)
 def main() -> None:
     """Get dance videos, choose the good ones, look for bad ones.
 
@@ -51,7 +48,7 @@ def main() -> None:
 # --- download -----------------------------------------------------------------------------------------------
 
 
-@main.command(context_settings=HELP)
+@main.command(context_settings=command_line.SETTINGS)
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
     "--annotations",
@@ -143,13 +140,10 @@ def download(
     limits = Limits(bytes_most=int(max_mb * 1e6), seconds_most=max_seconds, timeout_s=timeout)
     try:
         if left:
-            with (
-                command_line.progress("clips", len(left)) as say,
-                contextlib.closing(run(left, root, limits, workers, url, cookies)) as outcomes,
-            ):
-                for count, outcome in enumerate(outcomes, 1):
+            running = run(left, root, limits, workers, url, cookies)
+            with command_line.following("clips", len(left), running, lambda o: f"{o.key} {o.status}") as outcomes:
+                for outcome in outcomes:
                     ledger.record(outcome)
-                    say(count, f"{outcome.key} {outcome.status}")
     finally:
         ledger.close()
 
@@ -186,7 +180,7 @@ def _say_balance(clips: Iterable[Source]) -> None:
 # --- fetch --------------------------------------------------------------------------------------------------
 
 
-@main.command(context_settings=HELP)
+@main.command(context_settings=command_line.SETTINGS)
 @click.argument("url")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--sha256", metavar="HEX", help="Checksum the archive must have; with it, an interrupted fetch goes on.")
@@ -224,7 +218,7 @@ def fetch(url: str, folder: Path, sha256: str | None, max_gb: float, timeout: fl
 # --- curate -------------------------------------------------------------------------------------------------
 
 
-@main.command(context_settings=HELP)
+@main.command(context_settings=command_line.SETTINGS)
 @click.argument("chosen", metavar="LIST", type=click.Path(path_type=Path))
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
@@ -300,7 +294,7 @@ def _place(path: Path, target: Path) -> None:
 # --- check --------------------------------------------------------------------------------------------------
 
 
-@main.command(context_settings=HELP)
+@main.command(context_settings=command_line.SETTINGS)
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
     "--seconds", type=click.FloatRange(0), default=10, show_default=True, help="Length clips should have; 0: any."
@@ -348,15 +342,9 @@ def check(
     from training import checks
 
     expected = checks.Expected(seconds, tolerance, person, pose_model=pose_model)
-    findings: list[checks.Finding] = []
-    with (
-        command_line.progress("clips", len(clips)) as say,
-        contextlib.closing(checks.check(clips, expected, workers)) as running,
-    ):
-        for finding in running:
-            findings.append(finding)
-            say(len(findings), finding.key)
-    findings.sort(key=lambda finding: finding.key)
+    running = checks.check(clips, expected, workers)
+    with command_line.following("clips", len(clips), running, lambda finding: finding.key) as found:
+        findings = sorted(found, key=lambda finding: finding.key)
     for finding in findings:
         if finding.troubles:
             click.echo(f"{', '.join(finding.troubles):24} {finding.path}: {finding.detail}")

@@ -24,7 +24,7 @@ from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
 from training import command_line, workers
 from training.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
 from training.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
-from training.sources import Source, find_sources
+from training.sources import Source, find_sources, songs
 
 Progress = Callable[[int, int, "Clip | None"], None]
 """Called before the first clip and after each with (clips done, clips in all, the newest)."""
@@ -118,7 +118,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 
 @click.command(
     cls=command_line.Command,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings=command_line.SETTINGS,
     epilog=EXAMPLES,
 )
 @click.argument("src")
@@ -192,27 +192,22 @@ def main(
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
     SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of films, takes or sounds (the first
-    folder below it is the style, one file in ten is for validation), or procedural:theremin. What cannot be used is
-    skipped and listed. Stop it as you like: the same command goes on where it was. DATA may be filled from several
-    SRCs.
+    folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound that lies among
+    films is what was danced to, and is left out. What cannot be used is skipped and listed. Stop it as you like: the
+    same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
     """
     if pose_model is not None:
         pose = _kind_of(pose_model)
     settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person)
-    with contextlib.ExitStack() as stack:
-        say: command_line.Say | None = None
-
-        def on_progress(done: int, total: int, clip: Clip | None) -> None:
-            nonlocal say
-            say = say or stack.enter_context(command_line.progress("clips", total))
-            say(done, clip.key if clip else "")
-
+    with command_line.progress("clips", 0) as say:
         done = prepare(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,
-            on_progress=on_progress,
+            on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
         )  # fmt: skip
+    for song in songs(src):
+        click.echo(f"left out {song}: it lies among films, so it is what was danced to", err=True)
     for clip in done.skipped:
         click.echo(f"skipped {clip.source}: {clip.skipped}", err=True)
     good = len(done.made) - sum(bool(clip.skipped) for clip in done.made)

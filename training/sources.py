@@ -65,12 +65,27 @@ def find_sources(src: str, known: Mapping[str, str], clips: int = 100, seconds: 
         ]
         sources = [_source(path, *path.relative_to(root).parts[:2], path.stem) for path in files]
     else:
+        files = sorted(set(files) - _among_films(files))
         splits = _splits(files, root, known)
         sources = [_source(path, splits[path], *_style_and_name(path, root)) for path in files]
     if not sources:
         wanted = "{train,valid}/CLASS/*.mp4" if layout else f"files like *{FILMS[0]} or *{SOUNDS[0]}"
         raise SourceError(f"{src}: nothing to prepare there; expected {wanted}")
     return _apart(sources)
+
+
+def songs(src: str) -> list[Path]:
+    """Sounds of a folder that `find_sources` leaves out: they lie among films, whose dancers moved to them."""
+    root = Path(src)
+    if not root.is_dir() or any((root / split).is_dir() for split in SPLITS):
+        return []
+    return sorted(_among_films(_usable(root)))
+
+
+def _among_films(files: list[Path]) -> set[Path]:
+    """The sounds of folders that hold films: a take has its song within it. Sounds to learn from have their folder."""
+    folders = {path.parent for path in files if path.suffix.lower() in FILMS}
+    return {path for path in files if path.suffix.lower() in SOUNDS and path.parent in folders}
 
 
 def _usable(root: Path) -> list[Path]:

@@ -185,6 +185,12 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
         steps, losses = zip(*outcome.curve, strict=True)
         curves.plot(steps, losses, ".-", label=title(outcome.trial.flags))
     curves.set(xlabel="step", ylabel="val_loss")
+    if shown:  # a trial that went astray must not flatten the others
+        lowest = [outcome.best[1] for outcome in shown if outcome.best]
+        highest = max(*lowest, *(loss for _, loss in shown[0].curve))
+        curves.set_ylim(
+            min(lowest) - 0.05 * (highest - min(lowest) + 1e-6), highest + 0.05 * (highest - min(lowest) + 1e-6)
+        )
     if 0 < len(shown) <= 12:
         curves.legend(fontsize=6)
     for panel, name in zip(panels, names, strict=True):

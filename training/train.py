@@ -35,7 +35,6 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
-from tqdm import tqdm
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -43,6 +42,7 @@ if __package__ in (None, ""):
 from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
 from livemove.features import FEATURES
 from training.augment import Shake
+from training.command_line import progress
 from training.corpus import Corpus
 from training.examples import Examples
 from training.feed import Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
@@ -342,13 +342,11 @@ def prepared(args: argparse.Namespace) -> Path:
 
     rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)
     target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
-    with tqdm(desc=f"preparing into {target}", unit="clip", delay=0.1) as bar:
-
-        def show(done: int, total: int, clip: object) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        summary = prepare(str(args.dataset), target, Settings(rate), worker_count=os.cpu_count() or 1, on_progress=show)
+    with progress(f"preparing into {target}", 0) as say:
+        summary = prepare(
+            str(args.dataset), target, Settings(rate), worker_count=os.cpu_count() or 1,
+            on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
+        )  # fmt: skip
     for clip in summary.skipped:
         print(f"{clip.source}: skipped: {clip.skipped}", file=sys.stderr)
     return target

@@ -142,6 +142,18 @@ def test_a_listener_that_was_held_up_skips_to_now(segment: Segment) -> None:
     assert len(listener.listen().low) == 0
 
 
+def test_a_hold_up_is_no_click_in_the_spectrum(segment: Segment) -> None:
+    """A window put together from before and after would have a line through all rows."""
+    listener, player = Listener(segment), Player(segment)
+    listener.listen()
+    tone = sine(440.0, 2.0)
+    listened(listener, player, tone[: RATE // 2])
+    player.play(tone[RATE // 2 :])
+    spectrum = listener.listen().spectrum
+    assert len(spectrum) == 16
+    assert not spectrum[:, -ROWS // 4 :].any()
+
+
 def test_before_there_is_a_device_there_is_no_sound() -> None:
     silent = Segment.create()
     try:

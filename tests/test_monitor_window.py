@@ -834,6 +834,20 @@ def test_the_keys_steer_what_is_heard(performance: Performance) -> None:
 
 
 @in_real_time
+def test_the_mouse_steers_what_is_heard(performance: Performance) -> None:
+    def quieter(target: MonitorWindow) -> None:
+        drag(target.play.console.values["gain"], -30)
+
+    def mute(target: MonitorWindow) -> None:
+        QTest.mouseClick(target.play.buttons["mute"], LEFT)
+
+    performance.play({1.5: quieter, 3.0: mute}, 4.5)
+    assert performance.level(0) == pytest.approx(1.0, abs=0.05)
+    assert performance.level(-2) == pytest.approx(10 ** (-6 / 20), abs=0.02)
+    assert performance.level(-1) == 0.0
+
+
+@in_real_time
 def test_m_twice_brings_the_sound_back(performance: Performance) -> None:
     performance.play({0.5: press(Key.Key_M), 1.0: press(Key.Key_M)}, 3.0)
     take, rate = soundfile.read(performance.take, dtype="float32")

@@ -190,7 +190,6 @@ class Listener:
         self._rate = rate
         self._at = self._segment.tap.written
         self._step = max(round(rate / COLUMNS_PER_S), 1)
-        self._kept: Float32 = np.zeros(WINDOW, np.float32)
         self._hann = np.hanning(WINDOW).astype(np.float32)
         self._hann /= self._hann.sum() / 2
         edges_hz = LOW_HZ * (HIGH_HZ / LOW_HZ) ** (np.arange(ROWS + 1) / ROWS)
@@ -217,13 +216,14 @@ class Listener:
         count = new // step
         if count <= 0:
             return Sound()
-        samples = np.zeros(count * step, np.float32)
-        if not self._segment.tap.read(self._at, samples):
-            samples[:] = 0.0
+        # With what was played before, for the spectrum's window: read again, so that it is whole after a hold-up too.
+        stretch = np.zeros(WINDOW + count * step, np.float32)
+        first = self._at - WINDOW
+        if not self._segment.tap.read(max(first, 0), stretch[max(-first, 0) :]):
+            stretch[:] = 0.0
         self._at += count * step
+        samples = stretch[WINDOW:]
         columns = samples.reshape(count, step)
-        stretch = np.concatenate([self._kept, samples])
-        self._kept = stretch[-WINDOW:]
         # A window is five columns long: one spectrum serves two columns.
         starts = np.arange(count, 0, -2)[::-1] * step
         pieces = np.stack([stretch[start : start + WINDOW] for start in starts]) * self._hann

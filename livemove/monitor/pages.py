@@ -241,7 +241,7 @@ class TopBar(QWidget):
         wide = across(verdict.words, style.font(style.LARGE, bold=True)) + 11 * GRID
         self._chip = QRect(right - wide, GRID, wide, height - 2 * GRID)
         lamp = self.lamp.sizeHint()
-        self.lamp.setGeometry(self._chip.left() - lamp.width() - GRID, GRID, lamp.width(), height - 2 * GRID)
+        self.lamp.setGeometry(self._chip.left() - lamp.width() - GAP, GRID, lamp.width(), height - 2 * GRID)
         start = x + (across(self._before + "  ·  ", body) if self._before else 0)
         end = min(start + across(device, body) + 6 * GRID, self.lamp.geometry().left() - GRID)
         self.spots = {
@@ -266,6 +266,7 @@ class TopBar(QWidget):
 
     def leaveEvent(self, event: QEvent) -> None:
         self._under = ""
+        self.unsetCursor()
         self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -519,7 +520,7 @@ class StagePage(QWidget):
         self._frame = 0
         self._wrong = False
         self.lamp = Lamp(40, ground=style.BASE)
-        self.words = Words(64, bold=True, ground=style.BASE)
+        self.words = Words(64, bold=True, ground=style.BASE, least=30)
         self.clock = Words(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
         self.picture = Picture("", bare=True)
         self.bars = Bars(tuple(spoken(c.name) for c in config.spec.channels[:CHANNEL_BARS]))
@@ -612,8 +613,8 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
         "restarts": Reading(f"{sum(again.values())}", "", ", ".join(again) or "all parts run", restarts),
         "limiter": Reading(
             thousands(figures.limiter_hits),
-            "samples",
-            "above −1 dBFS",
+            "",
+            "hits above −1 dBFS",
             Tone.WATCH if figures.limiter_age_s < 1.0 else Tone.FINE,
         ),
     }  # fmt: skip

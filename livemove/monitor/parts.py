@@ -40,12 +40,14 @@ class Words(QWidget):
         align: Qt.AlignmentFlag = LEFT,
         colour: QColor = style.TEXT,
         ground: QColor = style.CARD,
-        spacing: float = 0.0,
+        least: int = 0,
     ) -> None:
+        """least: the size to which what has no room may shrink before it is cut."""
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.text = ""
-        self._font = style.font(size, bold, spacing)
+        self._sizes = range(size, (least or size) - 1, -2)
+        self._bold = bold
         self._align = align
         self._colour = colour
         self._ground = ground
@@ -59,9 +61,12 @@ class Words(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), self._ground)
-        painter.setFont(self._font)
+        faces = [style.font(size, self._bold) for size in self._sizes]
+        fitting = (face for face in faces if QFontMetrics(face).horizontalAdvance(self.text) <= self.width())
+        face = next(fitting, faces[-1])
+        painter.setFont(face)
         painter.setPen(self._colour)
-        elided = QFontMetrics(self._font).elidedText(self.text, Qt.TextElideMode.ElideRight, self.width())
+        elided = QFontMetrics(face).elidedText(self.text, Qt.TextElideMode.ElideRight, self.width())
         painter.drawText(self.rect(), self._align, elided)
 
 
@@ -124,12 +129,14 @@ class Lamp(QWidget):
         self._ground = ground
         self._light = style.RED
         self.text = ""
+        self.hide()
 
     def say(self, seconds: float | None, light: QColor = style.RED, ground: QColor = style.BASE) -> None:
         """seconds: how long the take is; None: there is none."""
         text = "" if seconds is None else clock(seconds)
         if (text, light, ground) != (self.text, self._light, self._ground):
             self.text, self._light, self._ground = text, light, ground
+            self.setVisible(bool(text))
             self.update()
 
     def sizeHint(self) -> QSize:

@@ -259,6 +259,17 @@ def test_a_film_is_watched_as_it_is_to_its_end(model: Path, monkeypatch: pytest.
     assert {now.phase for now in stage.told} == {"starting", "watching"}
 
 
+def test_an_arm_that_was_often_out_of_sight_widens_no_range(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dance(time_s: float, now: Progress) -> PoseFrame:
+        frame = body(time_s, math.sin(time_s), 0.2 + 0.2 * math.sin(time_s))
+        frame.visibility[0, 16] = 0.1 if time_s % 5.0 > 3.0 else 1.0
+        return frame
+
+    stage = Stage(monkeypatch, dance)
+    stage.ends_s = 30.0
+    assert stage.calibrate(model, camera="rehearsal.mp4").channels[0].after[0] > -0.1
+
+
 def test_a_camera_before_which_nobody_stands_is_given_up(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, lambda t, now: nobody(t))
     with pytest.raises(CalibrationError, match=r"nobody was seen by camera 0 .*doctor") as error:

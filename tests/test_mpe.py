@@ -109,5 +109,7 @@ def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Pa
         segment.capture.frame_used(10.0, 1)
         wait_for(heard(0.5, [0x91, 60, 64]))
         wait_for(heard(0.0, [0x81, 60, 64]))
+        wait_for(heard(0.5, [0x92, 60, 64]))
+    wait_for(heard(0.5, [0x82, 60, 64]))  # the performance ended, and the note with it
     ear.close_port()
     ear.delete()

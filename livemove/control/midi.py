@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +32,9 @@ KINDS = ("cc", "note")
 
 FIRST_CC = 20
 """The first channel goes out as this control change: 20 to 31 have no meaning of their own in MIDI."""
+
+DRAIN_S = 0.1
+"""JACK takes what was sent with its next period; what closes before that takes it along."""
 
 BINDINGS = {("cc", 64): "freeze", ("cc", 120): "panic"}
 """Without being taught: the sustain pedal holds, "all sound off" is silence."""
@@ -262,7 +266,10 @@ class MidiOut:
 
     def close(self) -> None:
         """No note hangs."""
-        self._give(self._voice.end())
+        if last := self._voice.end():
+            self._give(last)
+            time.sleep(DRAIN_S)
+        self._client.close_port()
 
     def _give(self, messages: list[list[int]]) -> None:
         for message in messages:

@@ -25,9 +25,9 @@ from livemove.exchange import Segment, now_s
 from livemove.features import FEATURES, REST
 from livemove.monitor import style, window
 from livemove.monitor.config import MonitorConfig
+from livemove.monitor.console import LIMITS, OCTAVES
 from livemove.monitor.knobs import Drag, Pick
 from livemove.monitor.look import ROWS
-from livemove.monitor.pages import LIMITS, OCTAVES
 from livemove.monitor.picture import DIM
 from livemove.monitor.process import keep_own_plugins
 from livemove.monitor.rolls import Roll, Spectrogram, Traces, Waveform

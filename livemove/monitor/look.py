@@ -326,3 +326,12 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def written_db(level_db: float) -> str:
+    """With a true minus and one decimal; nothing below -60."""
+    return "−∞" if level_db <= -60.0 else signed(level_db, "+.1f").replace("+0.0", "0.0").replace("−0.0", "0.0")
+
+
+def spoken(name: str) -> str:
+    return name.replace("_", " ")

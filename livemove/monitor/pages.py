@@ -9,35 +9,23 @@ In: what was looked up this frame. Out: widgets, each told only what concerns it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from livemove.contracts import Action, Bulletin, Controls, PoseFrame, Request
+from livemove.contracts import Action, Bulletin, Request
 from livemove.features import TABLE, Feature
-from livemove.mapping import SCALES
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.knobs import HAND, Button, Drag, Hands, Pick, Range
-from livemove.monitor.look import (
-    HIGH_HZ,
-    LOW_HZ,
-    NOTES,
-    Figures,
-    Sound,
-    Tone,
-    Verdict,
-    clock,
-    decibels,
-    note_name,
-    signed,
-)
-from livemove.monitor.parts import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card, dot
+from livemove.monitor.console import Console, TopBar
+from livemove.monitor.knobs import Button, Hands
+from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Tone, clock, decibels, note_name, signed, spoken, written_db
+from livemove.monitor.moment import Moment
+from livemove.monitor.parts import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card
 from livemove.monitor.picture import Picture
 from livemove.monitor.rolls import Spectrogram, Traces, Waveform
 from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
@@ -52,37 +40,6 @@ PICTURE_EVERY = 2
 FEATURE_LANES = 4
 CHANNEL_LANES, CHANNEL_BARS = 6, 4
 """Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Everything known at one redraw. values float64 [n, C + F]: see `look.Tracer`."""
-
-    now: float
-    dt_s: float
-    figures: Figures
-    verdict: Verdict
-    controls: Controls
-    picture: npt.NDArray[np.uint8] | None
-    pose: PoseFrame | None
-    new_pose: bool
-    sound: Sound
-    values: npt.NDArray[np.float64]
-    bulletin: Bulletin
-
-    @property
-    def recording_s(self) -> float | None:
-        """How long the take is that is recorded."""
-        since_s = self.bulletin.recording_since_s
-        return max(self.now - since_s, 0.0) if since_s else None
-
-
-LIMITS = {
-    "gain": Range(Action.GAIN, -60.0, 20.0, 0.0, 0.5, 0.2),
-    "temperature": Range(Action.TEMPERATURE, 0.0, 4.0, 1.0, 0.01, 0.01),
-    "look-ahead": Range(Action.LOOK_AHEAD, 0.0, 80.0, 0.0, 1.0, 0.5),
-}
-OCTAVES = range(-4, 5)
 
 
 class Lanes(QWidget):
@@ -188,189 +145,6 @@ class SoundCard(QWidget):
         for hertz, name in self.PITCHES:
             y = shown.bottom() - round(shown.height() * math.log(hertz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ))
             painter.drawText(PADDING, y - 8, self.SCALE - 2 * GRID, 16, RIGHT, name)
-
-
-class TopBar(QWidget):
-    """Which instrument, on what, and how it goes. Instrument, sound card and the question mark can be clicked."""
-
-    def __init__(self, config: MonitorConfig, models: tuple[str, ...], hands: Hands) -> None:
-        super().__init__()
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setMouseTracking(True)
-        self.setFixedHeight(10 * GRID)
-        self._config = config
-        self._models = models
-        self._hands = hands
-        self._before = ""
-        self._chip = self._clock = QRect()
-        self._shown: tuple[Any, ...] = ()
-        self._controls = Controls()
-        self._bulletin = Bulletin()
-        self._under = ""
-        self.spots: dict[str, QRect] = {}
-        self.lamp = Lamp(style.LARGE)
-        self.lamp.setParent(self)
-
-    def show_moment(self, moment: Moment) -> None:
-        figures = moment.figures
-        self._controls, self._bulletin = moment.controls, moment.bulletin
-        learning = "move the knob to learn" if moment.controls.learn else ""
-        shown = (moment.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
-        if shown != self._shown:
-            self._shown = shown
-            self._arrange()
-            self.update()
-        self.lamp.say(moment.recording_s)
-
-    def _arrange(self) -> None:
-        """Where everything stands, from what is said."""
-        verdict, seconds, learning, engine, device = self._shown
-        height = self.height()
-
-        def across(words: str, face: QFont) -> int:
-            return QFontMetrics(face).horizontalAdvance(words)
-
-        model = across(self._config.spec.name, style.font(style.HEADING, bold=True))
-        body = style.font(style.BODY)
-        output = f"writing {self._config.output.name}" if self._config.output else ""
-        self._before = "  ·  ".join(filter(None, (learning, output, engine)))
-        x = model + 6 * GRID + PADDING
-        keys = QRect(self.width() - 8 * GRID, GRID, 8 * GRID, height - 2 * GRID)
-        self._clock = QRect(0, 0, keys.left() - 2 * GRID, height)
-        right = self._clock.right() - across(seconds, style.font(style.HEADING)) - PADDING
-        wide = across(verdict.words, style.font(style.LARGE, bold=True)) + 11 * GRID
-        self._chip = QRect(right - wide, GRID, wide, height - 2 * GRID)
-        lamp = self.lamp.sizeHint()
-        self.lamp.setGeometry(self._chip.left() - lamp.width() - GAP, GRID, lamp.width(), height - 2 * GRID)
-        start = x + (across(self._before + "  ·  ", body) if self._before else 0)
-        end = min(start + across(device, body) + 6 * GRID, self.lamp.geometry().left() - GRID)
-        self.spots = {
-            "model": QRect(0, 0, model + 6 * GRID, height),
-            "device": QRect(start, 0, max(end - start, 0), height),
-            "keys": keys,
-        }
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        if self._shown:
-            self._arrange()
-
-    def _spot(self, place: QPoint) -> str:
-        return next((name for name, spot in self.spots.items() if spot.contains(place)), "")
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        under = self._spot(event.position().toPoint())
-        if under != self._under:
-            self._under = under
-            self.setCursor(HAND if under else Qt.CursorShape.ArrowCursor)
-            self.update()
-
-    def leaveEvent(self, event: QEvent) -> None:
-        self._under = ""
-        self.unsetCursor()
-        self.update()
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:
-        spot = self._spot(event.position().toPoint())
-        if spot == "model":
-            self._hands.offer(
-                self, self.spots[spot], list(self._models), self._controls.model,
-                lambda row: self._hands.ask(Request(Action.MODEL, float(row), absolute=True)),
-            )  # fmt: skip
-        elif spot == "device" and self._bulletin.devices:
-            devices = list(self._bulletin.devices)
-            self._hands.offer(
-                self, self.spots[spot], devices, self._bulletin.device,
-                lambda row: self._hands.ask(Request(Action.DEVICE, text=devices[row])),
-            )  # fmt: skip
-        elif spot == "keys":
-            self._hands.show_keys()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), style.BASE)
-        if not self._shown:
-            return
-        verdict, seconds, _, _, device = self._shown
-        spot = self.spots["model"]
-        painter.setFont(style.font(style.HEADING, bold=True))
-        painter.setPen(style.ACCENT if self._under == "model" else style.TEXT)
-        painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, self._config.spec.name)
-        if len(self._models) > 1:
-            self._paint_mark(painter, spot, "model")
-        painter.setFont(style.font(style.BODY))
-        painter.setPen(style.SOFT)
-        spot = self.spots["device"].adjusted(0, 3, 0, 3)
-        if self._before:
-            left = self.spots["model"].right() + PADDING
-            painter.drawText(
-                QRect(left, 3, spot.left() - left, self.height()), Qt.AlignmentFlag.AlignVCenter, self._before + "  ·  "
-            )
-        painter.setPen(style.TEXT if self._under == "device" else style.SOFT)
-        fitted = painter.fontMetrics().elidedText(device, Qt.TextElideMode.ElideRight, spot.width() - 5 * GRID)
-        painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, fitted)
-        if self._bulletin.devices:
-            self._paint_mark(painter, spot, "device")
-
-        painter.setFont(style.font(style.HEADING))
-        painter.setPen(style.TEXT)
-        painter.drawText(self._clock, RIGHT, seconds)
-        keys = self.spots["keys"]
-        card(painter, keys, style.mix(style.CARD, style.LINE, 0.8 if self._under == "keys" else 0.0))
-        painter.setFont(style.font(style.BODY, bold=True))
-        painter.setPen(style.TEXT if self._under == "keys" else style.SOFT)
-        painter.drawText(keys, Qt.AlignmentFlag.AlignCenter, "?")
-        self._paint_chip(painter, verdict)
-
-    def _paint_mark(self, painter: QPainter, spot: QRect, name: str) -> None:
-        painter.setFont(style.font(style.SMALL))
-        painter.setPen(style.TEXT if self._under == name else style.FAINT)
-        painter.drawText(spot.adjusted(0, 1, -2 * GRID, 1), RIGHT, "▾")
-
-    def _paint_chip(self, painter: QPainter, verdict: Verdict) -> None:
-        chip, colour = self._chip, TONES[verdict.tone]
-        light = style.ACCENT if verdict.tone <= Tone.FINE else colour
-        if verdict.tone == Tone.WRONG:
-            card(painter, chip, style.RED)
-            light = colour = style.BASE
-        elif verdict.tone == Tone.WATCH:
-            card(painter, chip, style.mix(style.BASE, style.AMBER, 0.16))
-        dot(painter, QPointF(chip.left() + 4.5 * GRID, chip.center().y() + 0.5), GRID + 0.5, light)
-        painter.setFont(style.font(style.LARGE, bold=True))
-        painter.setPen(colour)
-        painter.drawText(chip.adjusted(7 * GRID, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, verdict.words)
-
-
-class Console(QWidget):
-    """What can be set, in one row along the lower edge."""
-
-    def __init__(self, config: MonitorConfig, hands: Hands) -> None:
-        super().__init__()
-        ask, offer = hands.ask, hands.offer
-        self.setFixedHeight(16 * GRID)
-        octaves = [signed(octave, "+d") if octave else "0" for octave in OCTAVES]
-        scales = ["as mapped", *(spoken(name) for name in SCALES)]
-        self.values = {name: Drag(name, limits, ask) for name, limits in LIMITS.items()}
-        self.picks = {
-            "octave": Pick("octave", Action.OCTAVE, octaves, ask, offer, OCTAVES[0]),
-            "scale": Pick("scale", Action.SCALE, scales, ask, offer),
-            "root": Pick("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
-            "style": Pick("style", Action.STYLE, list(config.spec.styles), ask, offer),
-            "preset": Pick("preset", Action.PRESET, list(config.presets), ask, offer),
-        }
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        for knob in (*self.values.values(), *self.picks.values()):
-            row.addWidget(knob, 1)
-
-    def show_controls(self, controls: Controls) -> None:
-        gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s
-        self.values["gain"].show_value(gain_db, f"{written_db(gain_db)} dB")
-        self.values["temperature"].show_value(controls.temperature, f"{controls.temperature:.2f}")
-        self.values["look-ahead"].show_value(ahead_ms, f"{ahead_ms:.0f} ms")
-        self.picks["preset"].show_amount(controls.preset - 1)
-        for name in ("octave", "scale", "root", "style"):
-            self.picks[name].show_amount(getattr(controls, name))
 
 
 class PlayPage(QWidget):
@@ -620,10 +394,6 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
     }  # fmt: skip
 
 
-def spoken(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def camera_name(camera: str) -> str:
     """Short enough for a corner of the picture."""
     if camera == "demo":
@@ -637,11 +407,6 @@ def number(value: float | None) -> str:
 
 def thousands(count: int) -> str:
     return f"{count}" if count < 10_000 else f"{count / 1e3:.0f}k" if count < 10_000_000 else f"{count / 1e6:.0f}M"
-
-
-def written_db(level_db: float) -> str:
-    """With a true minus and one decimal; nothing below -60."""
-    return "−∞" if level_db <= -60.0 else signed(level_db, "+.1f").replace("+0.0", "0.0").replace("−0.0", "0.0")
 
 
 def written(unit: str, value: float) -> str:

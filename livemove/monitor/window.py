@@ -17,7 +17,8 @@ from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.knobs import Hands, Menu
 from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
-from livemove.monitor.pages import FEATURE_LANES, Moment, PlayPage, StagePage
+from livemove.monitor.moment import Moment
+from livemove.monitor.pages import FEATURE_LANES, PlayPage, StagePage
 from livemove.monitor.parts import Note
 
 PERIOD_MS = 38
@@ -45,6 +46,7 @@ HELP = [
     ("S", "stage: large, for a dark room"),
     ("F   F11", "full screen"),
     ("?   H", "these keys"),
+    ("Mouse", "drag values, turn the wheel, click names and buttons"),
     ("Q   Esc", "then Q again: end the performance"),
 ]
 

@@ -1,0 +1,34 @@
+"""What is known at one redraw: the window looks it up, its pages show it. Plain values: no Qt, no shared memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.contracts import Bulletin, Controls, PoseFrame
+from livemove.monitor.look import Figures, Sound, Verdict
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything known at one redraw. values float64 [n, C + F]: see `look.Tracer`."""
+
+    now: float
+    dt_s: float
+    figures: Figures
+    verdict: Verdict
+    controls: Controls
+    picture: npt.NDArray[np.uint8] | None
+    pose: PoseFrame | None
+    new_pose: bool
+    sound: Sound
+    values: npt.NDArray[np.float64]
+    bulletin: Bulletin
+
+    @property
+    def recording_s(self) -> float | None:
+        """How long the take is that is recorded."""
+        since_s = self.bulletin.recording_since_s
+        return max(self.now - since_s, 0.0) if since_s else None

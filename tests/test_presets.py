@@ -6,18 +6,21 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import random_bundle, small_spec
 from steady import in_real_time
 from test_control_process import free_port, send
 from test_osc import packet
 from test_session import doubles, perform  # noqa: F401  (fixture)
 
+from livemove import cli, session
 from livemove.catalogue import repertoire
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.config import ControlConfig
 from livemove.control.kept import presets_folder, write_whole
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
 from livemove.mapping import SCALES
+from livemove.session import Plugs
 
 
 @pytest.fixture(autouse=True)
@@ -163,6 +166,35 @@ def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
     assert [each.model for each in controls] == [0, 1, 0, 2]
     with pytest.raises(BundleError, match="tuba"):
         repertoire([Preset("x", model="tuba")])
+
+
+def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session.SessionConfig:
+    """What `livemove perform` with these arguments would play."""
+    configs: list[session.SessionConfig] = []
+
+    def run_session(config: session.SessionConfig, *_: object) -> session.Report:
+        configs.append(config)
+        raise ControlError("that is all")
+
+    monkeypatch.setattr(session, "run_session", run_session)
+    done = CliRunner().invoke(cli.main, ["perform", "--no-monitor", *arguments])
+    assert configs, done.output
+    return configs[0]
+
+
+def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = str(random_bundle(tmp_path / "small", small_spec()).path)
+    for name, devices in (("one", Devices(camera="demo", device="usb")), ("two", Devices(camera="3", mirror=True))):
+        save_preset(Preset(name, model=model, devices=devices))
+    config = started(monkeypatch, "-p", "one", "-p", "two")
+    assert (config.camera, config.device) == ("demo", "usb")
+    assert config.plugs == (Plugs(camera="demo", device="usb"), Plugs(camera="3", mirror=True))
+    config = started(monkeypatch, "-p", "one", "-p", "two", "-c", "demo", "-c", "4", "-d", "hdmi", "-d", "jack")
+    assert (config.camera, config.cameras) == ("demo", ("4",))
+    assert (config.device, config.devices) == ("hdmi", ("hdmi", "jack"))
+    assert config.plugs == (Plugs(), Plugs(mirror=True))
+    config = started(monkeypatch, "-m", model, "-c", "demo", "-d", "hdmi")
+    assert (config.device, config.devices, config.plugs) == ("hdmi", (), ())
 
 
 @pytest.mark.usefixtures("doubles")

@@ -590,7 +590,7 @@ def test_what_was_played_is_seen_as_wave_and_spectrum(shown: MonitorWindow, segm
     assert shown.play.sound.meter.peak_db == pytest.approx(-6.0, abs=1.0)
 
 
-@pytest.mark.parametrize("size", [(900, 560), (1280, 720), (2560, 1440)])
+@pytest.mark.parametrize("size", [(1000, 600), (1280, 720), (2560, 1440)])
 def test_nothing_lies_over_anything_else_at_any_size(shown: MonitorWindow, size: tuple[int, int]) -> None:
     shown.resize(*size)
     shown.tick()

@@ -78,7 +78,7 @@ class MonitorWindow(QWidget):
     def __init__(self, segment: Segment, config: MonitorConfig) -> None:
         super().__init__()
         self.setWindowTitle(f"livemove · {config.spec.name}")
-        self.setMinimumSize(900, 560)
+        self.setMinimumSize(1000, 600)
         self.resize(1280, 720)
         self._segment = segment
         self._watcher, self._listener, self._tracer = Watcher(segment), Listener(segment), Tracer(segment)

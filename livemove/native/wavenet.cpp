@@ -258,7 +258,6 @@ private:
         const size_t out = (n.mulaw ? n.classes : 3 * n.mixtures * n.bands) + 64;
         size_t floats = layers * (2 * r * (2 * r + e + 7 + kBatch) + r * (r + s + 4) + 2 * s);
         floats += 2 * symbols * r + s * a + a * out + 16 * (s + a + out + r + e);
-        floats += a * (s / kGroup + 1) + out * (a / kGroup + 1);
         floats += 2 * static_cast<size_t>(n.channels) * (e + 2) + std::max(n.styles, 1) * e + 2 * n.harmonics * r;
         floats += (kHop / n.bands) * (2 * n.harmonics + r + 16 + n.bands) + 20 * static_cast<size_t>(n.taps);
         floats += 16 * static_cast<size_t>(n.taps + n.bands) + 2 * static_cast<size_t>(n.classes);
@@ -267,7 +266,7 @@ private:
             expect(d > 0 && d <= (1 << 20), "dilation");
             floats += 2 * static_cast<size_t>(d) * r;
         }
-        return floats * sizeof(float) + (layers * 16 + (s + a) / kGroup * 2 + 64) * 128;
+        return floats * sizeof(float) + (layers * 16 + 64) * 128;
     }
 
     static In tensor(const nb::dict& tensors, const char* name, size_t count) {
@@ -316,11 +315,9 @@ private:
     };
 
     // The block / unit, rounded, [rows][columns]; the unit lets the largest entry be `most` and the magnitudes sum to
-    // no more than `sum` (rounding may add 1/2 per row). Balanced: the rounding errors of a column cancel, which takes
-    // their mean away from inputs that are never negative (1.5 dB behind a rectifier).
-    std::vector<int> quantise(const Block& b, double most, double sum, bool balanced, float* units) {
+    // no more than `sum` (rounding may add 1/2 per row).
+    static std::vector<int> quantise(const Block& b, double most, double sum, float* units) {
         std::vector<int> whole(static_cast<size_t>(b.rows) * b.columns);
-        std::vector<std::pair<double, int>> errors(b.rows);
         for (int c = 0; c < b.columns; ++c) {
             double largest = 0.0, total = 0.0;
             for (int row = 0; row < b.rows; ++row) {
@@ -330,21 +327,10 @@ private:
             }
             const double fits = std::max(largest / most, total / (sum - b.rows));
             units[c] = static_cast<float>(fits > 0.0 ? fits : 1.0);
-            double error = 0.0;
             for (int row = 0; row < b.rows; ++row) {
-                const double exact = static_cast<double>(b.w[row * b.stride + c]) / units[c];
-                const double rounded = std::min(std::max(std::rint(exact), -most), most);
-                whole[static_cast<size_t>(row) * b.columns + c] = static_cast<int>(rounded);
-                errors[row] = {rounded - exact, row};
-                error += rounded - exact;
-            }
-            if (!balanced) continue;
-            const int turn = error > 0.0 ? -1 : 1, count = static_cast<int>(std::fabs(std::rint(error)));
-            std::sort(errors.begin(), errors.end());
-            for (int i = 0; i < count; ++i) {  // those that were rounded furthest the wrong way go the other way
-                const int row = errors[turn < 0 ? b.rows - 1 - i : i].second;
-                int& entry = whole[static_cast<size_t>(row) * b.columns + c];
-                entry = std::min(std::max(entry + turn, -static_cast<int>(most)), static_cast<int>(most));
+                const double rounded = std::rint(static_cast<double>(b.w[row * b.stride + c]) / units[c]);
+                whole[static_cast<size_t>(row) * b.columns + c] =
+                    static_cast<int>(std::min(std::max(rounded, -most), most));
             }
         }
         return whole;
@@ -395,76 +381,67 @@ private:
     // int8 weights of gate outputs; `bias` is that of the product.
     Fixed pack_int8(const Block& b, float* bias) {
         float* unit = arena_.take<float>(b.columns);
-        const std::vector<int> whole = quantise(b, 127.0, 1e9, false, unit);
+        const std::vector<int> whole = quantise(b, 127.0, 1e9, unit);
         take_off(bias, whole, unit, b);
         return {laid_out<int8_t>(whole, b.rows, b.columns, isa_.digits ? 4 : 2, isa_.int_tile), unit, nullptr};
     }
 
-    // int8 weights of rectified inputs: in each tile group after group of kGroup rows, their units likewise.
-    Fixed pack_rectified(const float* w, int rows, int columns) {
-        const int groups = (rows + kGroup - 1) / kGroup;
-        float* unit = arena_.take<float>(static_cast<size_t>(groups) * columns);
-        int8_t* to = arena_.take<int8_t>(static_cast<size_t>(rows) * columns);
-        const Fixed fixed{to, unit, nullptr};
-        tiles(columns, isa_.int_tile, [&](int column, int width) {
-            for (int row = 0; row < rows; row += kGroup, unit += width) {
-                const Block b{w + static_cast<size_t>(row) * columns + column, static_cast<size_t>(columns),
-                              std::min(kGroup, rows - row), width};
-                to = lay_out(quantise(b, 127.0, 1e9, true, unit), b.rows, width, isa_.digits ? 4 : 2,
-                             width / isa_.lanes, to);
-            }
-        });
-        return fixed;
-    }
-
     Fixed pack_int16(const Block& b, int widest) {
         float* unit = arena_.take<float>(b.columns);
-        const std::vector<int> whole = quantise(b, 32767.0, 65535.0, false, unit);
+        const std::vector<int> whole = quantise(b, 32767.0, 65535.0, unit);
         return {laid_out<int16_t>(whole, b.rows, b.columns, 2, widest), unit, nullptr};
     }
 
-    // 12-bit weights; `bias`, of gate outputs only, is that of the product.
-    Fixed pack_int12(const Block& b, float* bias) {
+    // 10-bit weights. lower_mean: of the lower digit of the inputs.
+    Fixed pack_int10(const Block& b, double middle, double lower_mean) {
         float* unit = arena_.take<float>(b.columns);
-        // 2039 is 16 * 127 + 7: the upper eight bits hold it whichever sign the lower four have.
-        const std::vector<int> whole = quantise(b, 2039.0, 65535.0, false, unit);
+        // 509 is 4 * 127 + 1: the upper eight bits hold it whichever sign the lower two have.
+        const std::vector<int> whole = quantise(b, 509.0, 65535.0, unit);
         if (!isa_.digits) return {laid_out<int16_t>(whole, b.rows, b.columns, 2, isa_.int_tile), unit, nullptr};
-        size_t bytes = 0;
-        std::vector<bool> is_signed(b.columns);
-        tiles(b.columns, isa_.int_tile, [&](int column, int width) {
-            bytes += int12_bytes(width / isa_.lanes, isa_.digits) * isa_.lanes * b.rows;
-            for (int c = column + width / 2; c < column + width && width > isa_.lanes; ++c) is_signed[c] = true;
-        });
         const auto at = [&](int row, int c) { return whole[static_cast<size_t>(row) * b.columns + c]; };
-        const auto low = [&](int row, int c) { return is_signed[c] ? ((at(row, c) + 8) & 15) - 8 : at(row, c) & 15; };
-        float* offset = bias ? nullptr : arena_.take<float>(b.columns);
+        size_t bytes = 0;
+        std::vector<int> field(b.columns), fields(b.columns);  // place in the byte of lower bits, and how many it has
+        tiles(b.columns, isa_.int_tile, [&](int column, int width) {
+            const int tile = width / isa_.lanes, count = std::min(tile, 4);
+            bytes += int10_bytes(tile, isa_.digits) * isa_.lanes * b.rows;
+            for (int c = 0; c < width; ++c) field[column + c] = c / (width / count), fields[column + c] = count;
+        });
+        const auto low = [&](int row, int c) {
+            return field[c] == 3 ? ((at(row, c) + 2) & 3) - 2 : at(row, c) & 3;
+        };
+        float* offset = arena_.take<float>(b.columns);
         for (int c = 0; c < b.columns; ++c) {
             double added = 0.0;
-            for (int row = 0; row < b.rows; ++row) added += 32768.0 * at(row, c) - 127.5 * low(row, c);
-            if (bias) {
-                bias[c] -= static_cast<float>(kFixedStep * unit[c] * added);
-            } else {
-                offset[c] = static_cast<float>(unit[c] * added);
-            }
-            unit[c] *= 16.0f;
+            for (int row = 0; row < b.rows; ++row) added += middle * at(row, c) - lower_mean * low(row, c);
+            offset[c] = static_cast<float>(unit[c] * added);
+            unit[c] *= 4.0f;
         }
         int8_t* to = arena_.take<int8_t>(bytes);
         const Fixed fixed{to, unit, offset};
         tiles(b.columns, isa_.int_tile, [&](int column, int width) {
-            const bool pairs = width > isa_.lanes;
-            const int half = pairs ? width / 2 : width;
+            const int quarter = width / fields[column];
             for (int row = 0; row < b.rows; row += 4) {
                 for (int c = column; c < column + width; ++c) {
-                    for (int k = row; k < row + 4; ++k) *to++ = static_cast<int8_t>((at(k, c) - low(k, c)) / 16);
+                    for (int k = row; k < row + 4; ++k) *to++ = static_cast<int8_t>((at(k, c) - low(k, c)) / 4);
                 }
-                for (int c = column; c < column + half; ++c) {
+                for (int c = column; c < column + quarter; ++c) {
                     for (int k = row; k < row + 4; ++k) {
-                        *to++ = static_cast<int8_t>(low(k, c) + (pairs ? 16 * low(k, c + half) : 0));
+                        int byte = 0;
+                        for (int f = 0; f < fields[c]; ++f) byte += low(k, c + f * quarter) * (1 << 2 * f);
+                        *to++ = static_cast<int8_t>(byte);
                     }
                 }
             }
         });
         return fixed;
+    }
+
+    // For signed inputs: the digits are those of x + 32768.
+    Fixed pack_signed(const Block& b) { return pack_int10(b, 32768.0, 127.5); }
+
+    // For inputs behind a rectifier: half of them are zero.
+    Fixed pack_rectified(const float* w, int rows, int columns) {
+        return pack_int10({w, static_cast<size_t>(columns), rows, columns}, 0.0, 63.75);
     }
 
     // A matrix or vector [rows, 2R] of the gate's arguments as the fixed-point plan has them: in each tile those of
@@ -505,14 +482,13 @@ private:
             Layer& layer = layers_[l];
             const float *now_l = now.data() + l * r * 2 * r, *skip_l = skip.data() + l * r * s;
             const float* residual_l = l < layers - 1 ? residual.data() + l * r * r : nullptr;
-            float* bias_l = residual_l ? copy(residual_bias.data() + l * r, r) : nullptr;
-            layer.residual_bias = bias_l;
+            layer.residual_bias = residual_l ? copy(residual_bias.data() + l * r, r) : nullptr;
             if (fixed) {
                 const auto skip_part = [&](int at, int columns) {
                     return pack_int8({skip_l + at, s, ri, columns}, skip_bias + at);
                 };
-                layer.fixed_now = pack_int12({gate_order(now_l, ri).data(), 2 * r, ri, 2 * ri}, nullptr);
-                if (residual_l) layer.fixed_residual = pack_int12({residual_l, r, ri, ri}, bias_l);
+                layer.fixed_now = pack_signed({gate_order(now_l, ri).data(), 2 * r, ri, 2 * ri});
+                if (residual_l) layer.fixed_residual = pack_signed({residual_l, r, ri, ri});
                 layer.fixed_skip[0] = skip_part(0, p.skip_split);
                 layer.fixed_skip[1] = skip_part(p.skip_split, si - p.skip_split);
             } else {
@@ -585,8 +561,11 @@ private:
             layer.lead = l % layer.batch;
             const float* past_l = past.data() + l * r * 2 * r;
             if (fixed) {
-                const int widest = batch_tile(layer.batch, isa_.gemm_tile, isa_.int_tile);
-                layer.fixed_past = pack_int16({gate_order(past_l, ri).data(), 2 * r, ri, 2 * ri}, widest);
+                const std::vector<float> ordered = gate_order(past_l, ri);
+                const Block block{ordered.data(), 2 * r, ri, 2 * ri};
+                layer.fixed_past = isa_.digits && layer.batch <= kFewRows
+                                       ? pack_signed(block)
+                                       : pack_int16(block, batch_tile(layer.batch, isa_.gemm_tile, isa_.int_tile));
             } else {
                 layer.past = pack_matrix(past_l, ri, 2 * ri, batch_tile(layer.batch, isa_.gemm_tile, isa_.max_tile));
             }

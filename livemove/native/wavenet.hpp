@@ -12,8 +12,9 @@ namespace livemove {
 // steps. Every hop of every spec (256 / bands steps, bands <= 16) is a whole number of batches.
 constexpr int kBatch = 16;
 
-// Rows of a head matrix that share their units in the fixed-point plan.
-constexpr int kGroup = 32;
+// Past taps of batches up to this size are 10-bit products where those take digits: fewer bytes count for more than the
+// fewer instructions of a batched int16 product.
+constexpr int kFewRows = 4;
 
 // A gate output or a scaled input of 1 is 32767 in fixed point.
 constexpr float kFixedStep = 1.0f / 32767.0f;
@@ -22,7 +23,7 @@ constexpr float kFixedStep = 1.0f / 32767.0f;
 // powers of two.
 constexpr float kTanhFactor = -2.88539008f, kSigmoidFactor = -1.44269504f;
 
-// A matrix in int8, 12 bits or int16: integer = weight / unit of its column.
+// A matrix in int8, 10 bits or int16: integer = weight / unit of its column.
 struct Fixed {
     const int8_t* weights;  // in the order the instruction set's products want
     const float* unit;      // [columns]
@@ -51,7 +52,7 @@ struct Layer {
 struct Plan {
     int mulaw, bands, mixtures, parameters, parameters_padded;
     int residual, skip, hidden, conditioning, layers, steps, phase_width;
-    int fixed;       // fixed-point: skip and head in int8, now and residual in 12 bits, past in int16
+    int fixed;       // fixed-point: skip in int8, now, residual and head in 10 bits, past in int16 or 10
     int skip_split;  // columns of the first part of a fixed-point skip product
     Layer* layer;
     const void* input[2];       // packed [symbols -> R]; mulaw: rows of an embedding
@@ -127,9 +128,9 @@ static inline int batch_tile(int rows, int gemm_tile, int max_tile) {
     return tile < 1 ? 1 : tile > max_tile ? max_tile : tile;
 }
 
-// Bytes of a 12-bit weight times columns / LANES of its tile; see wavenet_kernels.hpp for the order.
-static inline size_t int12_bytes(int tile, int digits) {
-    return digits ? static_cast<size_t>(tile) + (tile > 1 ? tile / 2 : 1) : 2 * static_cast<size_t>(tile);
+// Bytes of a 10-bit weight times columns / LANES of its tile; see wavenet_kernels.hpp for the order.
+static inline size_t int10_bytes(int tile, int digits) {
+    return digits ? static_cast<size_t>(tile) + (tile > 4 ? tile / 4 : 1) : 2 * static_cast<size_t>(tile);
 }
 
 static inline int padded(int n, int to) { return (n + to - 1) / to * to; }

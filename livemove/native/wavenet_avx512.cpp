@@ -106,21 +106,15 @@ LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
 LM_INLINE void v_store_rectified(int16_t* row, int index, int rows, V x) {
     store_digits(row, index, rows, _mm512_cvtps_epi32(x));
 }
-LM_INLINE const int16_t* fixed_row(const int16_t* x, int row) {
-    return reinterpret_cast<const int16_t*>(reinterpret_cast<const uint8_t*>(x) + row);
-}
-
 LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
 LM_INLINE VI vi_sub(VI a, VI b) { return _mm512_sub_epi32(a, b); }
 template <int N>
 LM_INLINE VI vi_shift_left(VI x) {
     return _mm512_slli_epi32(x, N);
 }
-template <int N>
-LM_INLINE VI vi_shift_right(VI x) {
-    return _mm512_srai_epi32(x, N);
-}
-LM_INLINE VI vi_upper_nibbles(VI x) { return _mm512_and_si512(x, _mm512_set1_epi8(-16)); }
+LM_INLINE VI vi_shift_right(VI x, unsigned n) { return _mm512_srai_epi32(x, n); }
+// Each byte without its lowest n bits.
+LM_INLINE VI vi_upper_bits(VI x, int n) { return _mm512_and_si512(x, _mm512_set1_epi8(static_cast<char>(0xff << n))); }
 LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
 #if defined(__GNUC__) && !defined(__clang__)
     // GCC 12 copies every accumulator twice around the intrinsic, which halves the rate.

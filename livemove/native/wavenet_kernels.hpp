@@ -240,8 +240,8 @@ inline void batch_rows(const Half* w, const float* const* x, int rows, int colum
     }
 }
 
-// Fixed-point products. Inputs are 16-bit fixed point, weights int8, 12-bit or int16 with one unit per column. All sums
-// are exact in int32: the packer sees to it that the magnitudes of an int16 or 12-bit column sum to no more than 65535,
+// Fixed-point products. Inputs are 16-bit fixed point, weights int8, 10-bit or int16 with one unit per column. All sums
+// are exact in int32: the packer sees to it that the magnitudes of an int16 or 10-bit column sum to no more than 65535,
 // and a column of int8 has at most 512 rows.
 
 // total[m] = x[m] @ w for M inputs `apart` entries apart; weights lie as [tile][pair of rows][column][2].
@@ -273,15 +273,15 @@ LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRIC
 }
 
 #if LM_DIGITS
-// int8 and 12-bit products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned
-// digits of x + 32768 (of x itself behind a rectifier): the high bytes, and `apart` bytes further the low ones. int8
-// weights lie as [tile][four rows][column][4]; 12-bit ones as their upper eight bits like that, then their lower four,
-// two columns to a byte: those of the tile's first half unsigned in the lower nibble, of its second half signed in the
-// upper one. What the 32768 adds to a column is a constant times the input's scale: it stands in a bias where that
-// scale is known, in `offset` where not.
+// int8 and 10-bit products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned
+// digits of x + 32768 (of x itself behind a rectifier): the high bytes of all rows, then the low ones. int8
+// weights lie as [tile][four rows][column][4]; 10-bit ones as their upper eight bits like that, then their lower two,
+// of four columns a quarter tile apart to a byte: those of the tile's last quarter signed in the uppermost bits, the
+// others unsigned. What the 32768 adds to a column is a constant times the input's scale: it stands in a bias where
+// that scale is known, in `offset` where not.
 template <int T>
-LM_INLINE void sum_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, int apart, V (&total)[T]) {
-    const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + apart;
+LM_INLINE void sum_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, V (&total)[T]) {
+    const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
     VI coarse[T], fine[T];
     LM_UNROLL
     for (int i = 0; i < T; ++i) coarse[i] = fine[i] = vi_zero();
@@ -298,18 +298,16 @@ LM_INLINE void sum_int8(const int8_t* LM_RESTRICT w, const int16_t* x, int rows,
     for (int i = 0; i < T; ++i) total[i] = v_fma(v_set(256.0f), vi_float(coarse[i]), vi_float(fine[i]));
 }
 
-// A sixteenth of x @ w. The lower digit of the input times the lower four bits of the weight is left out but for its
-// mean: it is 1e-4 of the rounding of the weights.
+// A quarter of x @ w. The lower digit of the input times the lower two bits of the weight is left out but for its mean:
+// it is 1e-3 of the rounding of the weights.
 template <int T>
-LM_INLINE void sum_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, V (&total)[T]) {
-    constexpr int PAIRS = T > 1 ? T / 2 : 1;
+LM_INLINE void sum_int10(const int8_t* LM_RESTRICT w, const int16_t* x, int rows, V (&total)[T]) {
+    constexpr int FIELDS = T < 4 ? T : 4, BYTES = T / FIELDS;  // fields in a byte, vectors of such bytes
     const uint8_t *high = reinterpret_cast<const uint8_t*>(x), *low = high + rows;
-    VI coarse[T], middle[T], both[PAIRS], upper[PAIRS];
+    VI coarse[T], middle[T], from[FIELDS][BYTES];  // from[f]: fields f and above
     LM_UNROLL
-    for (int i = 0; i < T; ++i) coarse[i] = middle[i] = vi_zero();
-    LM_UNROLL
-    for (int i = 0; i < PAIRS; ++i) both[i] = upper[i] = vi_zero();
-    for (int row = 0; row < rows; row += 4, w += 4 * (T + PAIRS) * LANES) {
+    for (int i = 0; i < T; ++i) coarse[i] = middle[i] = from[i / BYTES][i % BYTES] = vi_zero();
+    for (int row = 0; row < rows; row += 4, w += 4 * (T + BYTES) * LANES) {
         const VI h = vi_broadcast(high + row), l = vi_broadcast(low + row);
         LM_UNROLL
         for (int i = 0; i < T; ++i) {
@@ -318,27 +316,29 @@ LM_INLINE void sum_int12(const int8_t* LM_RESTRICT w, const int16_t* x, int rows
             middle[i] = vi_dot(middle[i], l, weight);
         }
         LM_UNROLL
-        for (int i = 0; i < PAIRS; ++i) {
-            const VI nibbles = vi_load(w + 4 * (T + i) * LANES);
-            both[i] = vi_dot(both[i], h, nibbles);
-            if constexpr (T > 1) upper[i] = vi_dot(upper[i], h, vi_upper_nibbles(nibbles));
+        for (int i = 0; i < BYTES; ++i) {
+            const VI fields = vi_load(w + 4 * (T + i) * LANES);
+            from[0][i] = vi_dot(from[0][i], h, fields);
+            LM_UNROLL
+            for (int f = 1; f < FIELDS; ++f) from[f][i] = vi_dot(from[f][i], h, vi_upper_bits(fields, 2 * f));
         }
     }
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        const VI fine = i < PAIRS ? vi_sub(both[i], upper[i]) : vi_shift_right<4>(upper[i - PAIRS]);
-        total[i] = v_fma(v_set(16.0f), vi_float(vi_add(vi_shift_left<4>(coarse[i]), fine)), vi_float(middle[i]));
+        const int f = i / BYTES, byte = i % BYTES;
+        const VI field = f + 1 < FIELDS ? vi_sub(from[f][byte], from[f + 1][byte]) : from[f][byte];
+        const VI whole = vi_add(vi_shift_left<2>(coarse[i]), vi_shift_right(field, 2 * f));
+        total[i] = v_fma(v_set(64.0f), vi_float(whole), vi_float(middle[i]));
     }
 }
 #else
-// int8 weights lie as the int16 ones do; 12-bit weights and all inputs are int16 in memory.
+// int8 weights lie as the int16 ones do; 10-bit weights and all inputs are int16 in memory.
 constexpr float RECTIFIED = 32767.0f;
 LM_INLINE void v_store_fixed(int16_t* row, int index, int, V x) { v_store_int16(row + index, x); }
 LM_INLINE void v_store_rectified(int16_t* row, int index, int, V x) { v_store_int16(row + index, x); }
-LM_INLINE const int16_t* fixed_row(const int16_t* x, int row) { return x + row; }
 
 template <int T>
-LM_INLINE void sum_int8(const int8_t* w, const int16_t* x, int rows, int, V (&total)[T]) {
+LM_INLINE void sum_int8(const int8_t* w, const int16_t* x, int rows, V (&total)[T]) {
     VI whole[1][T];
     sum_pairs<1, T>(w, x, rows, 0, whole);
     LM_UNROLL
@@ -346,7 +346,7 @@ LM_INLINE void sum_int8(const int8_t* w, const int16_t* x, int rows, int, V (&to
 }
 
 template <int T>
-LM_INLINE void sum_int12(const int8_t* w, const int16_t* x, int rows, V (&total)[T]) {
+LM_INLINE void sum_int10(const int8_t* w, const int16_t* x, int rows, V (&total)[T]) {
     VI whole[1][T];
     sum_pairs<1, T>(reinterpret_cast<const int16_t*>(w), x, rows, 0, whole);
     LM_UNROLL
@@ -354,12 +354,12 @@ LM_INLINE void sum_int12(const int8_t* w, const int16_t* x, int rows, V (&total)
 }
 #endif
 
-// sum += scale * unit * (x @ w), int8 weights; the two digits of an input are `apart` bytes apart.
+// sum += scale * unit * (x @ w), int8 weights.
 template <int T>
-LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, int apart, const float* LM_RESTRICT unit,
-                         float scale, float* LM_RESTRICT sum) {
+LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, float scale,
+                         float* LM_RESTRICT sum) {
     V total[T];
-    sum_int8<T>(w, x, rows, apart, total);
+    sum_int8<T>(w, x, rows, total);
     const V factor = v_set(scale);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
@@ -368,65 +368,71 @@ LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, int apart,
     }
 }
 
-inline void product_int8(const Fixed& f, const int16_t* x, int rows, int apart, int columns, float scale, float* sum) {
+inline void product_int8(const Fixed& f, const int16_t* x, int rows, int columns, float scale, float* sum) {
     const int8_t* w = f.weights;
     for (int at = 0; at < columns;) {
         const int tile = next_tile((columns - at) / LANES, INT_TILE);
         switch (tile) {
-            case 8: tile_int8<8>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
-            case 4: tile_int8<4>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
-            case 2: tile_int8<2>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
-            default: tile_int8<1>(w, x, rows, apart, f.unit + at, scale, sum + at); break;
+            case 8: tile_int8<8>(w, x, rows, f.unit + at, scale, sum + at); break;
+            case 4: tile_int8<4>(w, x, rows, f.unit + at, scale, sum + at); break;
+            case 2: tile_int8<2>(w, x, rows, f.unit + at, scale, sum + at); break;
+            default: tile_int8<1>(w, x, rows, f.unit + at, scale, sum + at); break;
         }
         at += tile * LANES;
         w += static_cast<size_t>(tile) * LANES * rows;
     }
 }
 
-// The residual of a layer, 12-bit weights: y = h + bias + kFixedStep * unit * (x @ w).
+// y = scale * (unit * (x @ w) - offset) (+ init) (+ init_2), 10-bit weights.
 template <int T>
-LM_INLINE void tile_residual(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, const float* h,
-                             const float* LM_RESTRICT bias, float* y) {
-    V total[T];
-    sum_int12<T>(w, x, rows, total);
-    LM_UNROLL
-    for (int i = 0; i < T; ++i) {
-        const V start = v_add(v_load(h + i * LANES), v_load(bias + i * LANES));
-        v_store(y + i * LANES, v_fma(v_mul(v_set(kFixedStep), v_load(unit + i * LANES)), total[i], start));
-    }
-}
-
-inline void residual_fixed(const Fixed& f, const int16_t* x, int r, const float* h, const float* bias, float* y) {
-    const int8_t* w = f.weights;
-    for (int at = 0; at < r;) {
-        const int tile = next_tile((r - at) / LANES, INT_TILE);
-        switch (tile) {
-            case 8: tile_residual<8>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
-            case 4: tile_residual<4>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
-            case 2: tile_residual<2>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
-            default: tile_residual<1>(w, x, r, f.unit + at, h + at, bias + at, y + at); break;
-        }
-        at += tile * LANES;
-        w += int12_bytes(tile, LM_DIGITS) * LANES * r;
-    }
-}
-
-// Present tap and gate of a layer, 12-bit weights, in the order of columns of `gate_order` (wavenet.cpp): a tile holds
-// the arguments of the tanh of T / 2 vectors, then those of their sigmoid. z = ahead + base + scale * (unit * (x @ w) -
-// offset) stays in registers; g in fixed point.
-template <int T>
-LM_INLINE void tile_gated(const int8_t* w, const int16_t* x, int r, const float* LM_RESTRICT unit,
-                          const float* LM_RESTRICT offset, float scale, const float* LM_RESTRICT ahead,
-                          const float* LM_RESTRICT base, int16_t* g, int at) {
-    V z[T];
-    sum_int12<T>(w, x, r, z);
+LM_INLINE void affine_int10(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit,
+                            const float* LM_RESTRICT offset, float scale, const float* init, const float* init_2,
+                            V (&y)[T]) {
+    sum_int10<T>(w, x, rows, y);
     const V factor = v_set(scale);
     LM_UNROLL
     for (int i = 0; i < T; ++i) {
-        V start = v_add(v_load(ahead + i * LANES), v_load(base + i * LANES));
+        V start = init ? v_load(init + i * LANES) : v_set(0.0f);
+        if (init_2) start = v_add(start, v_load(init_2 + i * LANES));
         if (LM_DIGITS) start = v_sub(start, v_mul(factor, v_load(offset + i * LANES)));
-        z[i] = v_fma(v_mul(factor, v_load(unit + i * LANES)), z[i], start);
+        y[i] = v_fma(v_mul(factor, v_load(unit + i * LANES)), y[i], start);
     }
+}
+
+template <int T>
+LM_INLINE void tile_int10(const int8_t* w, const int16_t* x, int rows, const float* unit, const float* offset,
+                          float scale, const float* init, const float* init_2, float* y) {
+    V sum[T];
+    affine_int10<T>(w, x, rows, unit, offset, scale, init, init_2, sum);
+    LM_UNROLL
+    for (int i = 0; i < T; ++i) v_store(y + i * LANES, sum[i]);
+}
+
+inline void product_int10(const Fixed& f, const int16_t* x, int rows, int columns, float scale, const float* init,
+                          const float* init_2, float* y) {
+    const int8_t* w = f.weights;
+    for (int at = 0; at < columns;) {
+        const int tile = next_tile((columns - at) / LANES, INT_TILE);
+        const float *u = f.unit + at, *o = f.offset + at;
+        const float *a = init ? init + at : nullptr, *b = init_2 ? init_2 + at : nullptr;
+        switch (tile) {
+            case 8: tile_int10<8>(w, x, rows, u, o, scale, a, b, y + at); break;
+            case 4: tile_int10<4>(w, x, rows, u, o, scale, a, b, y + at); break;
+            case 2: tile_int10<2>(w, x, rows, u, o, scale, a, b, y + at); break;
+            default: tile_int10<1>(w, x, rows, u, o, scale, a, b, y + at); break;
+        }
+        at += tile * LANES;
+        w += int10_bytes(tile, LM_DIGITS) * LANES * rows;
+    }
+}
+
+// Present tap and gate of a layer, 10-bit weights, in the order of columns of `gate_order` (wavenet.cpp): a tile holds
+// the arguments of the tanh of T / 2 vectors, then those of their sigmoid. They stay in registers; g in fixed point.
+template <int T>
+LM_INLINE void tile_gated(const int8_t* w, const int16_t* x, int r, const float* unit, const float* offset, float scale,
+                          const float* ahead, const float* base, int16_t* g, int at) {
+    V z[T];
+    affine_int10<T>(w, x, r, unit, offset, scale, ahead, base, z);
     LM_UNROLL
     for (int i = 0; i < T / 2; ++i) {
         const V gate = v_gate_coarse(z[i], z[T / 2 + i]);
@@ -446,7 +452,7 @@ inline void gated_fixed(const Layer& layer, const int16_t* x, int r, float scale
             default: tile_gated<2>(w, x, r, u, o, scale, a, b, g, at / 2); break;
         }
         at += tile * LANES;
-        w += int12_bytes(tile, LM_DIGITS) * LANES * r;
+        w += int10_bytes(tile, LM_DIGITS) * LANES * r;
     }
 }
 
@@ -496,7 +502,7 @@ LM_INLINE V fixed_factor(const float* x, int count, float most) {
     return v_mul(v_estimate(v_spread_max(largest)), v_set(most * 0.9999f));  // the estimate may be 1 / 2^14 too large
 }
 
-// x as signed fixed point for int8 and 12-bit products; returns the value of one step.
+// x as signed fixed point for int8 and 10-bit products; returns the value of one step.
 inline float to_fixed(const float* x, int count, int16_t* y) {
     const V factor = fixed_factor(x, count, 32767.0f);
     for (int i = 0; i < count; i += LANES) v_store_fixed(y, i, count, v_mul(v_load(x + i), factor));
@@ -510,7 +516,7 @@ inline float to_int16(const float* x, int count, int16_t* y) {
     return 1.0f / v_first(factor);
 }
 
-// relu(x), in place and as unsigned fixed point for int8 products.
+// relu(x), in place and as unsigned fixed point for 10-bit products.
 inline float to_rectified(float* x, int count, int16_t* y) {
     for (int i = 0; i < count; i += LANES) v_store(x + i, v_max(v_load(x + i), v_set(0.0f)));
     const V factor = fixed_factor(x, count, RECTIFIED);
@@ -536,6 +542,13 @@ inline void past_taps(const Plan& plan, const Layer& layer, uint64_t first) {
                 case 4: batch_rows<4>(w, x, r, 2 * r, widest, y); break;
                 case 2: batch_rows<2>(w, x, r, 2 * r, widest, y); break;
                 default: batch_rows<1>(w, x, r, 2 * r, widest, y); break;
+            }
+            continue;
+        }
+        if (LM_DIGITS && rows <= kFewRows) {
+            for (int m = 0; m < rows; ++m) {
+                const float step = to_fixed(x[m], r, plan.past_fixed);
+                product_int10(layer.fixed_past, plan.past_fixed, r, 2 * r, step, nullptr, nullptr, y + m * 2 * r);
             }
             continue;
         }
@@ -603,43 +616,10 @@ inline void float_step(const Plan& plan, const float* h) {
                    plan.distribution);
 }
 
-// A rectified layer of the head in int8: y = bias + relu(x) @ w. Every kGroup rows have units of their own, and lie
-// together within a tile, as their units do.
-template <int T>
-LM_INLINE void tile_head(const int8_t* w, const int16_t* x, int rows, const float* LM_RESTRICT unit, float scale,
-                         const float* LM_RESTRICT bias, float* LM_RESTRICT y) {
-    V total[T];
-    LM_UNROLL
-    for (int i = 0; i < T; ++i) total[i] = v_set(0.0f);
-    for (int row = 0; row < rows; row += kGroup) {
-        const int count = rows - row < kGroup ? rows - row : kGroup;
-        V part[T];
-        sum_int8<T>(w, fixed_row(x, row), count, rows, part);
-        LM_UNROLL
-        for (int i = 0; i < T; ++i) total[i] = v_fma(v_load(unit + i * LANES), part[i], total[i]);
-        unit += T * LANES;
-        w += static_cast<size_t>(count) * T * LANES;
-    }
-    LM_UNROLL
-    for (int i = 0; i < T; ++i) v_store(y + i * LANES, v_fma(v_set(scale), total[i], v_load(bias + i * LANES)));
-}
-
+// A rectified layer of the head: y = bias + relu(x) @ w.
 inline void head_fixed(const Fixed& f, float* x, int rows, int columns, const float* bias, int16_t* fixed, float* y) {
     const float scale = to_rectified(x, rows, fixed);
-    const int8_t* w = f.weights;
-    const int groups = (rows + kGroup - 1) / kGroup;
-    for (int at = 0; at < columns;) {
-        const int tile = next_tile((columns - at) / LANES, INT_TILE);
-        const float* unit = f.unit + static_cast<size_t>(at) * groups;
-        switch (tile) {
-            case 8: tile_head<8>(w, fixed, rows, unit, scale, bias + at, y + at); break;
-            case 4: tile_head<4>(w, fixed, rows, unit, scale, bias + at, y + at); break;
-            case 2: tile_head<2>(w, fixed, rows, unit, scale, bias + at, y + at); break;
-            default: tile_head<1>(w, fixed, rows, unit, scale, bias + at, y + at); break;
-        }
-        at += tile * LANES;
-        w += static_cast<size_t>(tile) * LANES * rows;
-    }
+    product_int10(f, fixed, rows, columns, scale, bias, nullptr, y);
 }
 
 // Layers and head in fixed point. The two halves of a layer's skip product fill the latencies of the next layer: of the
@@ -649,7 +629,7 @@ inline void fixed_point_step(const Plan& plan, const float* h) {
     const auto skip = [&](int l, int half) {
         const Fixed& f = plan.layer[l].fixed_skip[half];
         const int at = half ? plan.skip_split : 0, columns = half ? plan.skip - plan.skip_split : plan.skip_split;
-        product_int8(f, plan.gated_fixed + (l & 1) * r, r, r, columns, kFixedStep, plan.sum + at);
+        product_int8(f, plan.gated_fixed + (l & 1) * r, r, columns, kFixedStep, plan.sum + at);
     };
     for (int l = 0; l < plan.layers; ++l) {
         const Layer& layer = plan.layer[l];
@@ -661,7 +641,7 @@ inline void fixed_point_step(const Plan& plan, const float* h) {
         if (l == plan.layers - 1) break;
         const Layer& next = plan.layer[l + 1];
         float* to = next.ring + (plan.step & next.mask) * r;
-        residual_fixed(layer.fixed_residual, g, r, h, layer.residual_bias, to);
+        product_int10(layer.fixed_residual, g, r, r, kFixedStep, h, layer.residual_bias, to);
         h = to;
     }
     skip(plan.layers - 1, 0);

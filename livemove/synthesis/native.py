@@ -30,8 +30,9 @@ else:
     _why = ""
 
 PRECISIONS = ("fp16", "int8")
-"""fp16: every matrix in binary16. int8: fixed point with one unit per column: skip and head in int8, a layer's present
-tap and residual in 12 bits, its past tap and all inputs in 16; condition and input as in fp16."""
+"""fp16: every matrix in binary16. int8: fixed point with one unit per column: skip in int8, a layer's present tap,
+residual and head in 10 bits, its past tap in 16 (in 10 where the dilation is small and the machine multiplies bytes),
+all inputs in 16; condition and input as in fp16."""
 
 LARGEST_HALF = 65504.0
 

@@ -26,11 +26,13 @@ import triton.language as tl  # noqa: E402
 from triton.runtime import OutOfResources, interpreter  # noqa: E402
 
 from livemove import bench, contracts  # noqa: E402
-from livemove.contracts import EngineError, Float32, ModelSpec, Phase, Trace, initial_state  # noqa: E402
+from livemove.contracts import Engine, EngineError, Float32, ModelSpec, Phase, Trace, initial_state  # noqa: E402
 from livemove.synthesis import cuda, reference, settings  # noqa: E402
 from livemove.synthesis.cuda import CudaEngine, CudaStreams  # noqa: E402
 from livemove.synthesis.native import NativeEngine  # noqa: E402
+from livemove.synthesis.onnx import OnnxEngine  # noqa: E402
 from livemove.synthesis.reference import ReferenceEngine  # noqa: E402
+from training import onnx_graph  # noqa: E402
 
 os.environ.pop("TRITON_INTERPRET", None)  # the tests of this file are to interpret, no others and no child of theirs
 
@@ -110,7 +112,7 @@ def oracle(spec: ModelSpec) -> ReferenceEngine:
     return ReferenceEngine(spec, settings.random_weights(spec, seed=3))
 
 
-def play(player: CudaEngine | NativeEngine | ReferenceEngine, channels: Float32, noise: Float32) -> Float32:
+def play(player: Engine, channels: Float32, noise: Float32) -> Float32:
     out = np.empty(len(channels) * contracts.HOP, np.float32)
     player.generate(out, channels, noise, temperature=0.7)
     return out
@@ -182,15 +184,17 @@ def test_hop_by_hop_equals_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("spec", [STAGE, CLASSIC], ids=["stage", "classic"])
 def test_engines_take_over_from_one_another_mid_note(spec: ModelSpec, request: pytest.FixtureRequest) -> None:
-    """Half the usual gain: at full gain a random network is chaotic and multiplies rounding by ten every hop."""
+    """cuda -> onnx -> native -> reference -> cuda; with hops cut short, which onnx and native do not know, cuda and the
+    reference alone. Half the usual gain: at full gain a random network is chaotic and multiplies rounding by ten every
+    hop."""
     weights = {name: w / 2 for name, w in settings.random_weights(spec, seed=3).items()}
-    players = [CudaEngine(spec, weights, precision="fp32", device=DEVICE), ReferenceEngine(spec, weights)]
+    players: list[Engine] = [ReferenceEngine(spec, weights)]
     if spec.bands == 1:
         request.getfixturevalue("short_hops")
-        players[0] = CudaEngine(spec, weights, precision="fp32", device=DEVICE)
     else:
-        players.append(NativeEngine(spec, weights))
-    hops, steps = 4, spec.steps_per_hop
+        players[:0] = [OnnxEngine(spec, onnx_graph.build(spec, weights)), NativeEngine(spec, weights)]
+    players.insert(0, CudaEngine(spec, weights, precision="fp32", device=DEVICE))
+    hops, steps = max(4, len(players) + 1), spec.steps_per_hop
     channels, noise = material(spec, hops)
     uninterrupted = play(ReferenceEngine(spec, weights), channels, noise)
     pieces: list[Float32] = []

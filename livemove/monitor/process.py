@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,8 @@ def check_display() -> None:
         if error.name is not None and error.name.startswith("PySide6"):
             raise DisplayError("Qt is not installed: pip install 'PySide6-Essentials<6.12'") from error
         raise DisplayError(f"Qt cannot be loaded: {error}; README lists the system packages it needs") from error
+    if importlib.util.find_spec("pyqtgraph") is None:
+        raise DisplayError("pyqtgraph, which draws in the window, is not installed: pip install pyqtgraph")
     if os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY") and "QT_QPA_PLATFORM" not in os.environ:
         _check_x11(Path(PySide6.__path__[0]) / "Qt/plugins/platforms/libqxcb.so")
 

@@ -75,7 +75,9 @@ def demo(small_bundle: Bundle, tmp_path: Path) -> list[object]:
 # --- what works ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["perform", "calibrate", "record", "render", "devices", "models", "bench", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["perform", "calibrate", "record", "render", "devices", "models", "bench", "doctor"]
+)
 def test_every_command_teaches_by_example(command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib.util
 import os
 import sys
@@ -38,6 +39,8 @@ def run(segment: Segment, config: MonitorConfig) -> None:
     window.show()
     window.start()
     life.running(application.platformName())
+    gc.collect()
+    gc.freeze()  # what was imported stays: it need not be looked through again and again
     application.exec()
 
 

@@ -233,16 +233,14 @@ class Traces(Roll):
         """In logical pixels."""
         return int(self.height() * self._ratio) // self.lanes / self._ratio
 
-    def drawForeground(self, painter: QPainter, area: Any) -> None:
-        """Gaps between the lanes."""
-        lane = self.lane_height()
-        for number in range(self.lanes):
-            painter.fillRect(0, round((number + 1) * lane) - 1, self.width(), 1, style.CARD)
-
     def brushes(self) -> tuple[Any, ...]:
+        gaps = curve(style.CARD, 1.0, connect="pairs")
+        heights = np.arange(1, self.lanes + 1) * self.lane_height() - 0.5
+        gaps.setData(np.tile([0.0, self.TILE * self.column], self.lanes), np.repeat(heights, 2))
         return (
             curve(self._colour, 0, brush=self._below, fillLevel="enclosed"),
             curve(self._colour, 1.6, antialias=True),
+            gaps,
         )
 
     def draw(self, brushes: tuple[Any, ...], records: npt.NDArray[Any]) -> None:

@@ -117,8 +117,8 @@ class Life:
 
     def starting(self, pid: int) -> None:
         self._record["pid"][0] = pid
+        self.heartbeat()  # first: who looks at the state looks at how old this is
         self._record["state"][0] = State.STARTING
-        self.heartbeat()
 
     def running(self, label: str) -> None:
         """label names what it runs on: the engine, the device, the camera. At most 127 bytes are kept."""

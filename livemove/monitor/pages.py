@@ -35,7 +35,7 @@ SLOW = 5
 """Written values change at every fifth redraw: nobody reads faster."""
 
 PICTURE_EVERY = 2
-"""Scaling the camera's picture is what a redraw costs most: half as often is enough behind a skeleton that moves."""
+"""Picture and skeleton are what a redraw costs most: together they move 13 times a second. On stage every pose counts."""
 
 FEATURE_LANES = 4
 CHANNEL_LANES, CHANNEL_BARS = 6, 4
@@ -240,9 +240,10 @@ class PlayPage(QWidget):
     def show_moment(self, moment: Moment) -> None:
         self._frame += 1
         slow = self._frame % SLOW == 0
-        if moment.picture is not None and (self._frame % PICTURE_EVERY == 0 or not self.picture.shown):
+        due = self._frame % PICTURE_EVERY == 0
+        if moment.picture is not None and (due or not self.picture.shown):
             self.picture.show_picture(moment.picture)
-        if moment.new_pose or moment.pose is None:
+        if due or (moment.pose is None) == self.picture.posed:  # who comes or goes is seen at once
             self.picture.show_pose(moment.pose)
         self.go_on(moment, slow)
         if slow:

@@ -97,6 +97,11 @@ class Picture(QWidget):
             super().mousePressEvent(event)
 
     @property
+    def posed(self) -> bool:
+        """Whether somebody stands in it."""
+        return self._pose is not None
+
+    @property
     def shown(self) -> bool:
         """Whether there is a camera picture in it."""
         return self._image is not None

@@ -35,7 +35,7 @@ SLOW = 5
 """Written values change at every fifth redraw: nobody reads faster."""
 
 PICTURE_EVERY = 2
-"""Picture and skeleton are what a redraw costs most: together they move 13 times a second. On stage every pose counts."""
+"""Picture and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
 
 FEATURE_LANES = 4
 CHANNEL_LANES, CHANNEL_BARS = 6, 4

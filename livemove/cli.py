@@ -309,6 +309,8 @@ def perform(
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
     from livemove.bundle import find_bundle
+    from livemove.capture.config import CaptureConfig
+    from livemove.capture.sources import check_source
     from livemove.catalogue import model_name, repertoire, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
@@ -325,6 +327,8 @@ def perform(
     if save is not None:
         check_name(save)
     cameras, cards = options["camera"], options["device"]
+    for further in cameras[1:]:  # the first is opened at once and says so itself; the others only when they are wanted
+        check_source(CaptureConfig(camera=further))
     options.update(camera=cameras[0], device=next(iter(cards), None))
     presets = set_list(preset_names)
     if presets:

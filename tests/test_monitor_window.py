@@ -129,6 +129,8 @@ def asked(segment: Segment) -> list[Request]:
         (Key.Key_F5, Qt.KeyboardModifier.NoModifier, Request(Action.RELOAD)),
         (Key.Key_R, Qt.KeyboardModifier.NoModifier, Request(Action.RECORD)),
         (Key.Key_W, Qt.KeyboardModifier.NoModifier, Request(Action.SAVE_LAST)),
+        (Key.Key_V, Qt.KeyboardModifier.NoModifier, Request(Action.CAMERA, 1.0)),
+        (Key.Key_D, Qt.KeyboardModifier.ShiftModifier, Request(Action.DEVICE, -1.0)),
     ],
 )
 def test_a_key_asks_for_its_control(

@@ -159,10 +159,14 @@ class FilmReceiver:
     def close(self) -> None:
         """Once no capture process is there any more."""
         self._over = True
-        with contextlib.suppress(OSError):  # it ended by itself
-            Client(self.address, authkey=bytes(current_process().authkey)).close()  # to wake it
+        threading.Thread(target=self._wake, name="film's end", daemon=True).start()
         self._thread.join()
         self._listener.close()
+
+    def _wake(self) -> None:
+        """Be the one it waits for. If it ended by itself nobody answers, until the listener is closed."""
+        with contextlib.suppress(OSError, EOFError):
+            Client(self.address, authkey=bytes(current_process().authkey)).close()
 
     def _run(self) -> None:
         while not self._over:

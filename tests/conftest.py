@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +19,7 @@ import pytest
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, ModelSpec, PoseModelError
+from livemove.exchange import Segment
 from livemove.synthesis import settings
 from livemove.synthesis.reference import ReferenceEngine
 
@@ -100,6 +101,14 @@ def random_bundle(path: Path, spec: ModelSpec, seed: int = 0, onnx: bytes | None
     ReferenceEngine(spec, weights).generate(audio, channels, noise, temperature=spec.temperature)
     golden = Golden(channels, noise, audio, style=0, temperature=spec.temperature)
     return save_bundle(path, spec, weights, golden, onnx, MAPPING, f"# {spec.name}\n\nRandom weights, for tests.\n")
+
+
+@pytest.fixture
+def segment() -> Iterator[Segment]:
+    made = Segment.create()
+    yield made
+    made.close()
+    made.unlink()
 
 
 @pytest.fixture

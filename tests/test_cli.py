@@ -347,7 +347,8 @@ def test_a_pose_model_with_another_hash_is_one_line(demo: list[object], tmp_path
 
     clip, model = make_clip(tmp_path / "clip.mp4", "libx264"), tmp_path / "pose.task"
     model.write_bytes(b"not the pose model")
-    assert "hash mismatch" in refusal("perform", *demo, "--camera", clip, "--pose-model", model)
+    perform = ["perform", "-m", demo[1], "--camera", clip, "--output", tmp_path / "x.wav"]
+    assert "hash mismatch" in refusal(*perform, "--pose-model", model)
     render = ["render", clip, "-o", tmp_path / "x.wav", "-m", demo[1]]
     assert "hash mismatch" in refusal(*render, "--pose-model", model)
 

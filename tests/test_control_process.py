@@ -7,7 +7,7 @@ import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,6 @@ from livemove.control.process import Asker
 from livemove.exchange import Segment, State
 from livemove.features import FEATURES
 from livemove.synthesis import settings
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 def free_port() -> int:

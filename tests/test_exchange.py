@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,14 +15,6 @@ import pytest
 from livemove.contracts import CameraError, Controls, LivemoveError, PoseFrame
 from livemove.exchange import BIN_MS, RING_CAPACITY, ROLES, Segment, State, now_s, percentile_ms
 from livemove.native._realtime import Output
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 def in_child(code: str, *arguments: str) -> str:

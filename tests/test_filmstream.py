@@ -18,7 +18,7 @@ import pytest
 from conftest import random_bundle, small_spec
 from performing import asking, child
 from steady import in_real_time
-from test_playback_recorder import Stage, segment, settings, until  # noqa: F401  (segment is a fixture)
+from test_playback_recorder import Stage, settings, until
 
 from livemove import filmstream, session
 from livemove.contracts import Action, OutputError
@@ -101,7 +101,7 @@ def test_a_camera_too_quick_loses_pictures_and_is_not_held_up(receiver: FilmRece
 # --- in takes -----------------------------------------------------------------------------------------------
 
 
-def kept(folder: Path, segment: Segment, shown: int, begin: int) -> Path:  # noqa: F811
+def kept(folder: Path, segment: Segment, shown: int, begin: int) -> Path:
     """A take of a film of so many pictures, of which `begin` had been seen when it began."""
     keeper = Keeper(segment, dataclasses.replace(settings(folder), film=True))
     stage, sender = Stage(segment), FilmSender(keeper.film_address)
@@ -134,7 +134,7 @@ def greys(take: Take) -> np.ndarray:
     return np.array([round(float(picture.to_ndarray(format="gray").mean())) - 20 for picture in filmed(take)])
 
 
-def test_a_take_begins_with_a_picture_that_can_be_decoded(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_a_take_begins_with_a_picture_that_can_be_decoded(segment: Segment, tmp_path: Path) -> None:
     take = load_take(kept(tmp_path, segment, shown=50, begin=20))
     rows = take.film()
     assert rows["key"][0] == 1
@@ -145,7 +145,7 @@ def test_a_take_begins_with_a_picture_that_can_be_decoded(segment: Segment, tmp_
         assert len(list(container.decode(video=0))) == 35
 
 
-def test_the_film_of_a_take_shows_at_every_moment_what_was_seen_then(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_the_film_of_a_take_shows_at_every_moment_what_was_seen_then(segment: Segment, tmp_path: Path) -> None:
     take = load_take(kept(tmp_path, segment, shown=50, begin=20))
     rows, seen = take.film(), greys(take)
     heard_s = np.interp(np.arange(len(seen)) / FPS, np.arange(len(take.blocks)) * 512 / 48000, take.blocks["dac_s"])
@@ -158,7 +158,7 @@ def test_the_film_of_a_take_shows_at_every_moment_what_was_seen_then(segment: Se
     assert shown == pytest.approx(seen[: len(shown)], abs=2)
 
 
-def test_a_film_cut_off_anywhere_shows_what_is_whole(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_a_film_cut_off_anywhere_shows_what_is_whole(segment: Segment, tmp_path: Path) -> None:
     folder = kept(tmp_path, segment, shown=50, begin=20)
     table = (folder / "film.npy").read_bytes()
     (folder / "film.npy").write_bytes(table[: len(table) - 25 * FILM.itemsize + 7])
@@ -169,7 +169,7 @@ def test_a_film_cut_off_anywhere_shows_what_is_whole(segment: Segment, tmp_path:
     assert greys(take).max() == pytest.approx(24, abs=1)
 
 
-def test_without_a_film_there_is_none_to_write(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_without_a_film_there_is_none_to_write(segment: Segment, tmp_path: Path) -> None:
     keeper = Keeper(segment, settings(tmp_path))
     keeper.start()
     Stage(segment).play(4)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import small_spec
-from test_control_process import control, segment, wait_for  # noqa: F401  (segment is a fixture)
+from test_control_process import control, wait_for
 
 from livemove.contracts import ControlError, MappingError
 from livemove.control.config import ControlConfig
@@ -63,7 +63,7 @@ def test_without_aalink_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
         Link()
 
 
-def test_the_real_beat_goes_on_in_the_sources(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_the_real_beat_goes_on_in_the_sources(segment: Segment, tmp_path: Path) -> None:
     places = {name: segment.sources.want(f"link.{name}") for name in ("tempo", "beat", "phase")}
     with control(segment, ControlConfig(link=True), tmp_path / "log"):
         values = segment.sources.values

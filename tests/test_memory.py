@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from test_playback_recorder import Stage, segment, settings  # noqa: F401  (segment is a fixture)
+from test_playback_recorder import Stage, settings
 
 from livemove.exchange import Segment
 from livemove.playback.recorder import Memory
 
 
-def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:
     """A state every hundred hops, for longer than hops are kept: none of which all hops are gone is kept."""
     stage = Stage(segment)
     memory = Memory(segment, settings(tmp_path, keep_s=0.0))

@@ -9,7 +9,7 @@ from typing import Any
 import mido
 import pytest
 from servers import Jack
-from test_control_process import control, segment, wait_for  # noqa: F401  (fixture)
+from test_control_process import control, wait_for
 
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.config import ControlConfig
@@ -171,7 +171,7 @@ def backend(jack: Jack, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("backend")
-def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp_path: Path) -> None:
     from dataclasses import replace
 
     life, learnt = segment.lives["control"], tmp_path / "midi.toml"
@@ -201,7 +201,7 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
 
 
 @pytest.mark.usefixtures("backend")
-def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) -> None:
     import numpy as np
     import rtmidi
 
@@ -233,7 +233,7 @@ def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("backend")
-def test_a_port_that_is_not_there_is_one_clear_error(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_a_port_that_is_not_there_is_one_clear_error(segment: Segment, tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="no MIDI port 'tuba'"),
         control(segment, ControlConfig(midi="tuba"), tmp_path / "log"),

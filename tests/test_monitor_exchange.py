@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,14 +14,6 @@ from livemove.capture.process import show, small
 from livemove.contracts import Action, Bulletin, Controls, Request
 from livemove.control.steering import steer
 from livemove.exchange import PICTURE_EDGE, Segment
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 def noise(height: int, width: int) -> np.ndarray:

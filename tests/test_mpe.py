@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_control_process import control, segment, wait_for  # noqa: F401  (segment is a fixture)
+from test_control_process import control, wait_for
 from test_midi import backend, jack  # noqa: F401  (fixtures)
 
 from livemove.contracts import Channel
@@ -85,7 +85,7 @@ def test_a_model_without_pitch_ends_the_note() -> None:
 
 
 @pytest.mark.usefixtures("backend")
-def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Path) -> None:  # noqa: F811
+def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Path) -> None:
     """No poses come any more: a camera was lost while a note sounded, and it ends as its loudness eases to rest."""
     import rtmidi
 

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,6 @@ from livemove.native._realtime import Output
 RATE = 48000.0
 BLOCK = 512
 FADE = 480  # 10 ms
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 def sine(samples: int, level: float = 0.5, hz: float = 441.0) -> Float32:

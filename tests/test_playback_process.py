@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,6 @@ from livemove.contracts import DeviceError
 from livemove.exchange import Segment
 from livemove.playback import process
 from livemove.playback.config import PlaybackConfig
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,6 @@ from livemove.exchange import Segment
 from livemove.native._realtime import TAP_CAPACITY, Output
 from livemove.playback.recorder import Keeper, Recorder, Rolling, TakeSettings, check_takes, check_writable
 from livemove.takefolder import TakenModel, TakeWriter, load_take, pcm24
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 def play_noise(segment: Segment, output: Output, blocks: int) -> None:

@@ -9,7 +9,6 @@ import os
 import signal
 import threading
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,14 +28,6 @@ from livemove.contracts import Action, CameraError, Controls, Request
 from livemove.control.config import ControlConfig
 from livemove.exchange import Segment, now_s
 from livemove.session import Plugs, SessionConfig, Status, run_session
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 class Clock:

@@ -140,7 +140,7 @@ def test_a_take_lasts_as_long_as_asked_and_is_found_by_prepare(stage: Stage) -> 
     assert sound_s == pytest.approx(2.0, abs=0.01)
     assert 1.0 < picture_s < 2.1
     assert "take.mp4: 2.0 s of song.wav" in said.splitlines()[-1]
-    assert [(s.kind, s.name) for s in find_sources(str(stage.folder), {})] == [("sound", "song"), ("film", "take")]
+    assert [(s.kind, s.name) for s in find_sources(str(stage.folder), {})] == [("film", "take")]
 
 
 def test_what_is_played_is_what_is_in_the_take(stage: Stage) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import gc
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +22,6 @@ from livemove.synthesis import EngineChoice, process, settings
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.reference import ReferenceEngine
-
-
-@pytest.fixture
-def segment() -> Iterator[Segment]:
-    made = Segment.create()
-    yield made
-    made.close()
-    made.unlink()
 
 
 @pytest.mark.parametrize("rate", [44100.0, 48000.0, 96000.0])

@@ -9,6 +9,7 @@ from typing import Any
 import mido
 import pytest
 from servers import Jack
+from steady import in_real_time
 from test_control_process import control, wait_for
 
 from livemove.contracts import Action, ControlError, Request
@@ -170,6 +171,7 @@ def backend(jack: Jack, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+@in_real_time
 @pytest.mark.usefixtures("backend")
 def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp_path: Path) -> None:
     from dataclasses import replace
@@ -200,6 +202,7 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
     keyboard.pull()
 
 
+@in_real_time
 @pytest.mark.usefixtures("backend")
 def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) -> None:
     import numpy as np

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from steady import in_real_time
 from test_control_process import control, wait_for
 from test_midi import backend, jack  # noqa: F401  (fixtures)
 
@@ -84,6 +85,7 @@ def test_a_model_without_pitch_ends_the_note() -> None:
     assert mpe.end() == []
 
 
+@in_real_time
 @pytest.mark.usefixtures("backend")
 def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Path) -> None:
     """No poses come any more: a camera was lost while a note sounded, and it ends as its loudness eases to rest."""

@@ -327,8 +327,9 @@ def perform(
     if save is not None:
         check_name(save)
     cameras, cards = options["camera"], options["device"]
-    for further in cameras[1:]:  # the first is opened at once and says so itself; the others only when they are wanted
-        check_source(CaptureConfig(camera=further))
+    for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
+        if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
+            check_source(further)
     options.update(camera=cameras[0], device=next(iter(cards), None))
     presets = set_list(preset_names)
     if presets:

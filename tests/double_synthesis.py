@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from livemove.contracts import HOP, PoseFrame
+from livemove.cores import take_sound_core
 from livemove.exchange import Segment, State, now_s
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, ask_for_real_time
@@ -24,6 +25,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     channels = np.array([1.0, 2.0, 3.0], np.float32)
     lead = Lead(HOP / segment.device_rate)
     life.running("sine")
+    take_sound_core()
     ask_for_real_time()
     while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
         life.heartbeat()

@@ -19,9 +19,10 @@ import pytest
 
 P = ParamSpec("P")
 
-STALL_S = 0.1
-STEAL = 0.05
-"""A sleep that lasts so much longer, or such a share of the cores taken by other machines: time was not kept."""
+STALL_S = 0.03
+STEAL = 0.03
+"""A sleep that lasts so much longer, which is more than the ring holds, or such a share of the cores taken by other
+machines: time was not kept."""
 TRIES = 4
 
 

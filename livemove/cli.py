@@ -89,6 +89,15 @@ def main() -> None:
 # --- options that several commands share --------------------------------------------------------------------
 
 
+def _pose_options(command: Command) -> Command:
+    """How the body is seen: the same wherever a camera is looked through."""
+    path = click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",
+                        help="Pose model file (.task) to use instead of the one fetched at first use.")  # fmt: skip
+    kind = click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
+                        help="MediaPipe's pose model: full sees more exactly, lite is faster.")  # fmt: skip
+    return kind(path(command))
+
+
 def _instrument_options(command: Command) -> Command:
     """Options about what plays: the same in perform and render, but for the model: perform may load several."""
     options = [
@@ -96,10 +105,7 @@ def _instrument_options(command: Command) -> Command:
                      show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
         click.option("--provider", type=click.Choice(PROVIDERS), default="cpu",
                      show_default=True, help="What the onnx engine runs on; README says how to install the others."),
-        click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
-                     help="MediaPipe's pose model: full sees more exactly, lite is faster."),
-        click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",
-                     help="Pose model file (.task) to use instead of the one fetched at first use."),
+        _pose_options,
         click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
                      help="Your own mapping.toml: which part of the body plays what."),
         click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
@@ -475,10 +481,7 @@ def _teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Calla
     metavar="FILE.toml",
     help="Where the fitted mapping goes; without it and --preset, among your settings.",
 )
-@click.option(
-    "--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True, help="MediaPipe's pose model."
-)
-@click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE", help="Pose model file (.task) to use.")
+@_pose_options
 @click.option(
     "--duration",
     "duration_s",
@@ -1059,10 +1062,7 @@ def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: 
 @click.option(
     "--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="The camera to look through."
 )
-@click.option(
-    "--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True, help="MediaPipe's pose model."
-)
-@click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE", help="Pose model file (.task) to use.")
+@_pose_options
 @_json_option
 def doctor(model: str | None, as_json: bool, **options: Any) -> None:
     """Examine this machine: Python, camera, pose model, sound cards, models, how fast the engines are, and whether one

@@ -4,8 +4,9 @@ In: the cores this process may use. Knows no process, engine or clock.
 
 Linux wakes a real-time thread where it last ran, also while another core is free, and whoever computes there waits: on
 two cores synthesis, twice in every block, in front of the landmarker. Apart, a pose came after 41-48 ms instead of
-48-78 (p95, a slow hour of the machine), and motion became sound after 109-148 ms instead of 131-213. Other systems do
-not let a program choose; there these functions do nothing.
+48-78 (p95, a slow hour of the machine), and motion became sound after 109-148 ms instead of 131-213
+(`perform --report`, three runs of 15 s each, in turn). Other systems do not let a program choose; there these functions
+do nothing.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ KEY_PICTURES = 15
 
 WAITING = 2
 TICKS = 1000
+LAST_S = 1.0
 HEAD = struct.Struct("<d?")
 """Before each packet: when its picture was captured; whether a film can begin with it."""
 
@@ -100,11 +101,11 @@ class FilmSender:
             self._changed.notify()
 
     def close(self) -> None:
-        """What waits is sent first."""
+        """What waits is sent first, for as long as that is worth waiting for: nobody may be reading any more."""
         with self._changed:
             self._over = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(LAST_S)
 
     def _run(self) -> None:
         if sys.platform == "linux":  # of this thread alone; on a busy machine the pose goes first

@@ -37,6 +37,10 @@ PROVIDERS = ("cpu", "cuda", "coreml", "directml")
 
 BENCH_ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 
+POSE_PICTURES = 200
+"""How many pictures `bench --clip` looks at."""
+
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -997,10 +1001,17 @@ def presets(as_json: bool) -> None:
     metavar="MINUTES",
     help="Instead: so long at real-time pace for each engine, the other cores busy. Exit code 1: a hop was late.",
 )
+@click.option(
+    "--clip",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead: how long it takes to find the pose in a picture of this film.",
+)
+@_pose_options
 @_json_option
 def bench(
     names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, baseline: str | None,
-    plot: Path | None, minutes: float | None, as_json: bool,
+    plot: Path | None, minutes: float | None, clip: Path | None, pose: str, pose_model: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure the engines on one thread, beside the matrix product (sgemm) of the same core.
 
@@ -1010,7 +1021,11 @@ def bench(
     livemove bench --model theremin
     livemove bench --sizes --baseline torch --plot bench.png
     livemove bench --steady 10
+    livemove bench --clip dance.mp4 --pose lite
     """
+    if clip is not None:
+        _time_poses(clip, pose, pose_model, as_json)
+        return
     if minutes is not None:
         _hold_steady(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
         return
@@ -1034,6 +1049,20 @@ def bench(
     _print_table(wording.bench(result))
     for line in wording.bench_remarks(result):
         click.echo(line)
+
+
+def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from livemove import posetime
+
+    _have_pose_model(str(clip), kind, path)
+    with _progress("poses") as show:
+        result = posetime.run(clip, kind, path, POSE_PICTURES, show)
+    if as_json:
+        _print_json([asdict(row) for row in result])
+    else:
+        _print_table(wording.pose_times(result))
 
 
 def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from livemove.calibration import Progress as Calibrating
     from livemove.doctor import Finding
     from livemove.playback.device import Device
+    from livemove.posetime import PoseTime
     from livemove.record import Progress as Take
     from livemove.record import Report as TakeReport
     from livemove.render import RenderReport
@@ -304,6 +305,25 @@ def steady(runs: Sequence[Steadiness]) -> Rows:
                 f"{r.latest_start_ms:.1f}",
             )
             for r in runs
+        ],
+    )
+
+
+def pose_times(times: Sequence[PoseTime]) -> Rows:
+    """How long a pose took, with MediaPipe's model as published and as livemove runs it."""
+    first = times[0]
+    return Rows(
+        ("pose model", "pictures>", "with somebody>", "median ms>", "95 % ms>", "times faster>"),
+        [
+            (
+                "as published" if t.silhouette else "without the silhouette",
+                str(t.pictures),
+                str(t.poses),
+                f"{t.p50_ms:.1f}",
+                f"{t.p95_ms:.1f}",
+                f"{first.p50_ms / t.p50_ms:.2f}",
+            )
+            for t in times
         ],
     )
 

@@ -190,6 +190,21 @@ def test_bench_measures_a_model(small_bundle: Bundle) -> None:
     assert row["samples_per_s"] == pytest.approx(16 * row["steps_per_s"])
 
 
+@pytest.mark.real
+def test_bench_times_the_pose_with_and_without_the_silhouette(pose_model: Path, dancer_clip: Path) -> None:
+    done = run("bench", "--clip", dancer_clip, "--pose-model", pose_model, "--json")
+    published, trimmed = json.loads(done.stdout)
+    assert (published["silhouette"], trimmed["silhouette"]) == (True, False)
+    assert published["poses"] == trimmed["poses"] > 150
+    assert trimmed["p50_ms"] < published["p50_ms"]
+
+
+def test_bench_says_what_is_wrong_with_a_clip(tmp_path: Path) -> None:
+    done = run("bench", "--clip", tmp_path / "none.mp4")
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("no such file")
+
+
 def test_doctor_examines_every_part(tmp_path: Path) -> None:
     random_bundle(tmp_path / "livemove" / "models" / "mine", settings.stage("mine"))
     done = run("doctor", "--json", XDG_DATA_HOME=str(tmp_path))

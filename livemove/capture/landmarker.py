@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.capture.posemodel import find_pose_model
+from livemove.capture.silhouette import without_silhouette
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 
 Picture = npt.NDArray[np.uint8]
@@ -35,10 +36,13 @@ class Landmarker:
     """PoseLandmarker in VIDEO mode, one person, on the CPU. A context manager; use it from one thread.
 
     kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
-    what comes out; which hand is left is not, and neither is world. Raises PoseModelError.
+    what comes out; which hand is left is not, and neither is world. silhouette: let MediaPipe compute it, too, which
+    nobody sees, to compare with. Raises PoseModelError.
     """
 
-    def __init__(self, kind: str = "full", path: Path | None = None, mirror: bool = False) -> None:
+    def __init__(
+        self, kind: str = "full", path: Path | None = None, mirror: bool = False, silhouette: bool = False
+    ) -> None:
         model = find_pose_model(kind, path)
         mediapipe = load_mediapipe()
         tasks = mediapipe.tasks
@@ -47,9 +51,10 @@ class Landmarker:
         self._sequence = 0
         self._last_ms = -1
         self._found = False
+        bundle = model.read_bytes()
         options = tasks.vision.PoseLandmarkerOptions(
             # As bytes: what was verified is what is loaded, and no path has to survive the way into C.
-            base_options=tasks.BaseOptions(model_asset_buffer=model.read_bytes()),
+            base_options=tasks.BaseOptions(model_asset_buffer=bundle if silhouette else without_silhouette(bundle)),
             running_mode=tasks.vision.RunningMode.VIDEO,
             num_poses=1,
         )

@@ -7,11 +7,15 @@ that takes a block at a time; the lead before it is the instrument's own. Prints
 from __future__ import annotations
 
 import gc
+import math
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
 
 import numpy as np
 
@@ -20,14 +24,10 @@ from livemove.contracts import HOP, Engine, EngineError
 from livemove.cores import take_sound_core
 from livemove.load import other_cores_busy
 from livemove.synthesis import choose_engine
-from livemove.synthesis.pace import Lead, ask_for_real_time
+from livemove.synthesis.pace import REAL_TIME_FROM, Lead, ask_for_real_time
 
 BLOCK = 512
 """Frames the device takes at once: the command line's default."""
-
-RUSHED_FROM = 2.0
-"""Engines this many times faster than needed run before ordinary processes, as on stage."""
-
 
 GIVEN_UP_S = 2.0
 """An engine so far behind will not catch up: its run ends there."""
@@ -83,28 +83,38 @@ def run(
 
 
 def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
+    threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     bundle = load_bundle(folder)
     choice = choose_engine(name, bundle)
     take_sound_core()
-    if choice.realtime > RUSHED_FROM:
+    if choice.realtime > REAL_TIME_FROM:
         ask_for_real_time()
     gc.collect()
     gc.disable()
-    run = hold(choice.engine, round(minutes * 60 * bundle.spec.sample_rate / HOP), block)
+    run = hold(choice.engine, round(minutes * 60 * bundle.spec.sample_rate / HOP), block, choice.realtime)
     return replace(run, engine=name)
+
+
+def _end_with_parent() -> None:
+    """Who was killed cannot say stop: nobody waits for the minutes that are left."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def hold(
     engine: Engine,
     hops: int,
     block: int = BLOCK,
+    realtime: float = math.inf,
     now: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Steadiness:
     """Generate `hops` hops, each begun its lead before the device takes the block its last sample belongs to.
 
     Block k is taken k * block / rate after the start; what is not there then is late, and the device goes on, as a
-    sound card does. Ends early GIVEN_UP_S behind. now and sleep: seconds.
+    sound card does. Ends early GIVEN_UP_S behind. realtime: as `Lead` takes it; now and sleep: seconds.
     """
     spec = engine.spec
     hop_s, block_s = HOP / spec.sample_rate, block / spec.sample_rate
@@ -112,7 +122,7 @@ def hold(
     rest = np.array([[c.rest for c in spec.channels]], np.float32)
     noise = rng.random((64, spec.steps_per_hop, spec.noise_width), np.float32)
     out = np.zeros(HOP, np.float32)
-    lead = Lead(hop_s)
+    lead = Lead(hop_s, realtime)
     took_s = np.zeros(hops)
     late = starved = callbacks = 0
     longest_lead_s, least_margin_s, latest_start_s, margin_s = 0.0, np.inf, 0.0, 0.0

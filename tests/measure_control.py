@@ -3,12 +3,16 @@
 In: options. Out: one JSON line with the median, 95 % and maximum of two ways, in ms: "switch", a mute taken away, which
 the callback obeys; "source", a fader on the loudness channel, which goes through mapping, network and ring. Each until
 the sample is in the block the sound card is given, and until it leaves the converter, as the sound server tells it.
+
+A MIDI message counts from the moment JACK has it, at the start of a period: until then it has waited in the keyboard's
+program, half a period on average, as it would not on a cable.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import socket
@@ -16,8 +20,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
+import jack
 import numpy as np
 from servers import Jack
 from test_osc import packet
@@ -57,8 +63,47 @@ class Listener:
         return None
 
 
-def measure(segment: Segment, quiet: Callable[[], None], loud: Callable[[], None], count: int) -> dict[str, object]:
-    """count times from quiet to loud, at times that know nothing of the callback's."""
+class Keyboard:
+    """A JACK client in a process of its own, whose Python cannot hold up the instrument's, nor the other way round."""
+
+    def __init__(self) -> None:
+        self._pipe, there = multiprocessing.get_context("spawn").Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(target=_keys, args=(there,), daemon=True)
+        self._process.start()
+        assert self._pipe.recv() == "ready"
+
+    def send(self, message: list[int]) -> float:
+        """When JACK had it."""
+        self._pipe.send(bytes(message))
+        return self._pipe.recv()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.join()
+
+
+def _keys(pipe: Connection) -> None:
+    client = jack.Client("keyboard")
+    port = client.midi_outports.register("keys")
+    waiting: list[bytes] = []
+    sent = multiprocessing.get_context("spawn").SimpleQueue()
+
+    def period(frames: int) -> None:
+        port.clear_buffer()
+        if waiting:
+            port.write_midi_event(0, waiting.pop())
+            sent.put(now_s())
+
+    client.set_process_callback(period)
+    with client:
+        pipe.send("ready")
+        while True:
+            waiting.append(pipe.recv())
+            pipe.send(sent.get())
+
+
+def measure(segment: Segment, quiet: Callable[[], float], loud: Callable[[], float], count: int) -> dict[str, object]:
+    """count times from quiet to loud, at times that know nothing of the callback's. Both say when it was said."""
     listener = Listener(segment)
     given: list[float] = []
     sounding: list[float] = []
@@ -66,8 +111,7 @@ def measure(segment: Segment, quiet: Callable[[], None], loud: Callable[[], None
     for _ in range(count):
         quiet()
         time.sleep(QUIET_S + random.random() * 0.05)
-        asked_s = now_s()
-        loud()
+        asked_s = loud()
         heard = listener.first_sound(LOUD)
         if heard is None:
             missed += 1
@@ -88,7 +132,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=60, help="measurements of each way")
-    parser.add_argument("--midi", action="store_true", help="by MIDI through JACK, which adds a period; else by OSC")
+    parser.add_argument("--midi", action="store_true", help="by MIDI through JACK, else by OSC")
     parser.add_argument("--block", type=int, default=512, help="frames of the sound server")
     options = parser.parse_args()
     segments: list[Segment] = []
@@ -115,21 +159,20 @@ def main() -> None:
         found: dict[str, object] = {}
         ways = ControlConfig(osc=("127.0.0.1", port))
         if options.midi:
-            import rtmidi
-
             learnt = Path(folder) / "midi.toml"
             learnt.write_text('[cc]\n3 = "mute"\n')
-            keyboard = rtmidi.MidiOut(rtmidi.API_UNIX_JACK, name="keyboard")
-            keyboard.open_virtual_port("keys")
+            keyboard = Keyboard()
             ways = ControlConfig(midi="keyboard", learnt=learnt)
 
-        def say(what: str, value: float) -> Callable[[], None]:
-            def by_midi() -> None:
-                keyboard.send_message([0xB0, 3 if what == "mute" else 1, round(127 * value)])
+        def say(what: str, value: float) -> Callable[[], float]:
+            def by_midi() -> float:
+                return keyboard.send([0xB0, 3 if what == "mute" else 1, round(127 * value)])
 
-            def by_osc() -> None:
+            def by_osc() -> float:
                 where = "/livemove/mute" if what == "mute" else "/fader"
+                asked_s = now_s()
                 sender.sendto(packet(where, value), ("127.0.0.1", port))
+                return asked_s
 
             return by_midi if options.midi else by_osc
 
@@ -154,6 +197,8 @@ def main() -> None:
         )  # fmt: skip
         report = run_session(config, on_status)
         thread.join()
+        if options.midi:
+            keyboard.close()
     found["starvations"] = report["ring_starvations"]
     print(json.dumps(found))
 

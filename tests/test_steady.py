@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import multiprocessing
 import subprocess
 import sys
@@ -66,9 +67,11 @@ class TimedEngine:
     def set_state(self, state: EngineState) -> None: ...
 
 
-def hold(usual_s: float, hops: int = 600, longer_s: dict[int, float] | None = None) -> steady.Steadiness:
+def hold(
+    usual_s: float, hops: int = 600, longer_s: dict[int, float] | None = None, realtime: float = math.inf
+) -> steady.Steadiness:
     clock = Clock()
-    return steady.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, clock.now, clock.sleep)
+    return steady.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, realtime, clock.now, clock.sleep)
 
 
 def test_an_engine_with_time_to_spare_is_never_late() -> None:
@@ -91,6 +94,12 @@ def test_one_hop_longer_than_the_lead_is_late_and_the_lead_grows() -> None:
 
 def test_a_hop_within_the_lead_is_not_late() -> None:
     assert hold(HOP_S / 4, longer_s={2: 0.012}).late == 0
+
+
+def test_an_engine_that_is_just_fast_enough_begins_as_far_ahead_as_on_stage() -> None:
+    """A hop of 50 ms among its first ones finds a slow engine ready and a fast one not yet."""
+    assert hold(HOP_S / 1.5, longer_s={2: 0.050}).late > 0
+    assert hold(HOP_S / 1.5, longer_s={2: 0.050}, realtime=1.5).late == 0
 
 
 def test_an_engine_slower_than_real_time_is_given_up() -> None:
@@ -131,6 +140,25 @@ def test_company_goes_when_whoever_asked_for_it_was_killed(tmp_path: Path) -> No
     assert done.stdout.strip().isdecimal()  # it was there
 
 
+ABANDONED_ENGINE = """
+import contextlib, os, threading, time
+from livemove import steady
+from livemove.bundle import load_bundle
+
+if __name__ == "__main__":
+    steady.other_cores_busy = lambda: contextlib.nullcontext("nothing")
+    threading.Timer(4.0, lambda: os._exit(0)).start()
+    steady.run(load_bundle("theremin"), ("native",), minutes=60.0)
+"""
+
+
+def test_an_engine_that_is_held_goes_when_whoever_held_it_was_killed(tmp_path: Path) -> None:
+    """It holds the other end of our pipe, as above."""
+    script = tmp_path / "abandoned.py"
+    script.write_text(ABANDONED_ENGINE)
+    subprocess.run([sys.executable, str(script)], capture_output=True, check=True, timeout=60)
+
+
 def test_noise_is_not_always_the_same() -> None:
     """A model that hears the same numbers every hop would play one note for ever; its branches would be too easy."""
     seen: list[Float32] = []
@@ -140,5 +168,5 @@ def test_noise_is_not_always_the_same() -> None:
             seen.append(noise.copy())
 
     clock = Clock()
-    steady.hold(Listening(clock, 0.0), 3, 512, clock.now, clock.sleep)
+    steady.hold(Listening(clock, 0.0), 3, 512, now=clock.now, sleep=clock.sleep)
     assert not np.array_equal(seen[-1], seen[-2])

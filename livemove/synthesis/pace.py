@@ -11,6 +11,11 @@ import os
 import sys
 from collections import deque
 
+REAL_TIME_FROM = 3.0
+"""Engines at least so many times faster than needed may run before everybody else. One that needs most of a core must
+not: Linux stops a core's real-time threads, the sound server's too, once they had 0.95 s of a second (measured: a late
+callback every second with an engine at 0.8 times real time)."""
+
 
 def ask_for_real_time() -> None:
     """Let this thread run before ordinary ones where the system allows it, so that the lead can be short.

@@ -31,7 +31,7 @@ from livemove.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.mapping import Mapping, mapping_for
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
-from livemove.synthesis.pace import Lead, ask_for_real_time
+from livemove.synthesis.pace import REAL_TIME_FROM, Lead, ask_for_real_time
 from livemove.synthesis.voices import Ensemble, Voice
 
 SNAPSHOT_S = 5.0
@@ -39,11 +39,6 @@ SNAPSHOT_S = 5.0
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
-
-REAL_TIME_FROM = 3.0
-"""Engines at least so many times faster than needed may run before everybody else. One that needs most of a core must
-not: Linux stops a core's real-time threads, the sound server's too, once they had 0.95 s of a second (measured: a late
-callback every second with an engine at 0.8 times real time)."""
 
 
 class HopWriter:

@@ -21,8 +21,8 @@ from conftest import random_bundle, small_spec
 from servers import Jack
 from steady import in_real_time
 
-from livemove import cli
 from livemove.bundle import Bundle
+from livemove.cli import shared
 from livemove.synthesis import engine_names, onnx, settings
 
 NO_SERVERS = {
@@ -85,11 +85,11 @@ def test_every_command_teaches_by_example(command: str) -> None:
 
 
 def test_the_engines_offered_are_the_engines_there_are() -> None:
-    assert engine_names() == cli.ENGINES
+    assert engine_names() == shared.ENGINES
 
 
 def test_the_providers_offered_are_the_providers_there_are() -> None:
-    assert tuple(onnx.PROVIDERS) == cli.PROVIDERS
+    assert tuple(onnx.PROVIDERS) == shared.PROVIDERS
 
 
 @in_real_time

@@ -1,0 +1,54 @@
+"""The command line: livemove perform | calibrate | record | render | replay | devices | models | presets | bench ...
+
+In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
+Nothing else prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from livemove import __version__
+from livemove.cli.films import record, render, replay
+from livemove.cli.looking import devices, doctor, models, presets
+from livemove.cli.measuring import bench
+from livemove.cli.shared import Mendable
+from livemove.cli.stage import calibrate, perform
+
+
+class _Group(click.Group):
+    """Turns LivemoveErrors into one line, and Ctrl-C into exit code 130."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from livemove.contracts import LivemoveError
+
+            if isinstance(error, LivemoveError):
+                raise Mendable(str(error)) from error
+            raise
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="livemove")
+def main() -> None:
+    """Play music with your body: a camera sees you move, a neural network turns it into sound while you do.
+
+    \b
+    livemove perform                              stand in front of the webcam and play
+    livemove perform --camera demo                hear it without a camera
+    livemove calibrate                            20 seconds of moving, and it fits your body
+    livemove render clip.mp4 -o clip-played.mp4   let a film play the instrument
+    livemove record --sound song.wav takes/       film yourself moving to a song, to train on
+    livemove doctor                               what works on this machine, what does not
+    """
+
+
+for _command in (perform, calibrate, record, render, replay, devices, models, presets, bench, doctor):
+    main.add_command(_command)

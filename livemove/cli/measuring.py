@@ -1,0 +1,136 @@
+"""How fast is it? `livemove bench`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from livemove import wording
+from livemove.cli.shared import (
+    have_pose_model,
+    json_option,
+    pose_options,
+    print_json,
+    print_table,
+    progress,
+    stderr_console,
+)
+
+BENCH_ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
+
+POSE_PICTURES = 200
+"""How many pictures `bench --clip` looks at."""
+
+
+@click.command()
+@click.option(
+    "--model",
+    "-m",
+    "names",
+    multiple=True,
+    metavar="NAME|DIR",
+    help="Measure this model; without it, the family's two settings with random weights.",
+)
+@click.option(
+    "--engine",
+    "-e",
+    "engines",
+    multiple=True,
+    type=click.Choice(BENCH_ENGINES),
+    help="Only this engine; may be given several times.",
+)
+@click.option("--repeats", type=click.IntRange(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
+@click.option(
+    "--sizes", is_flag=True, help="Also widths, depths, bands and receptive fields, and several streams at once."
+)
+@click.option("--baseline", type=click.Choice(("torch",)), help="Beside an eager PyTorch generator, for scale.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it, too.")
+@click.option(
+    "--steady",
+    "minutes",
+    type=click.FloatRange(min=0.01),
+    metavar="MINUTES",
+    help="Instead: so long at real-time pace for each engine, the other cores busy. Exit code 1: a hop was late.",
+)
+@click.option(
+    "--clip",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead: how long it takes to find the pose in a picture of this film.",
+)
+@pose_options
+@json_option
+def bench(
+    names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, baseline: str | None,
+    plot: Path | None, minutes: float | None, clip: Path | None, pose: str, pose_model: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure the engines on one thread, beside the matrix product (sgemm) of the same core.
+
+    \b
+    livemove bench
+    livemove bench --engine native --json
+    livemove bench --model theremin
+    livemove bench --sizes --baseline torch --plot bench.png
+    livemove bench --steady 10
+    livemove bench --clip dance.mp4 --pose lite
+    """
+    if clip is not None:
+        _time_poses(clip, pose, pose_model, as_json)
+        return
+    if minutes is not None:
+        _hold_steady(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
+        return
+    from livemove import bench, chart
+    from livemove.catalogue import models_to_measure
+
+    models = models_to_measure(names)
+    streams = range(1, min(os.cpu_count() or 1, 4) + 1) if sizes else ()
+    with stderr_console().status("measuring …"):
+        measured = [*models, *bench.size_models()] if sizes else models
+        # The reference would take minutes for the sizes, and they have no graph for the onnx engine.
+        default = ("native", "native-int8", "cuda") if sizes else BENCH_ENGINES
+        result = bench.run(engines or default, measured, repeats, streams=streams)
+        if baseline:
+            result["baseline"] = bench.torch_baseline(measured)
+    if plot is not None:
+        chart.draw(result, plot)
+    if as_json:
+        print_json(result)
+        return
+    print_table(wording.bench(result))
+    for line in wording.bench_remarks(result):
+        click.echo(line)
+
+
+def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from livemove import posetime
+
+    have_pose_model(str(clip), kind, path)
+    with progress("poses") as show:
+        result = posetime.run(clip, kind, path, POSE_PICTURES, show)
+    if as_json:
+        print_json([asdict(row) for row in result])
+    else:
+        print_table(wording.pose_times(result))
+
+
+def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from livemove import steady
+    from livemove.bundle import load_bundle
+
+    with stderr_console().status(f"playing for {len(engines)} x {minutes:g} minutes …"):
+        result = steady.run(load_bundle(model), engines, minutes)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        print_table(wording.steady(result.results))
+        for row in result.absent:
+            click.echo(f"{row['engine']}: {row['why']}")
+        click.echo(f"{result.model}, blocks of {result.block}, meanwhile {result.load} on the other cores")
+    click.get_current_context().exit(any(row.late for row in result.results))

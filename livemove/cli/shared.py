@@ -1,0 +1,231 @@
+"""What the commands share: options, how things are shown while they run and when they are done, what cannot be mended.
+
+Loads nothing heavy, and rich only to show something.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from livemove import wording
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from livemove.session import Status
+
+PLAIN_STATUS_S = 5.0
+"""How often a command says where it is when nobody watches a terminal."""
+
+ENGINES = ("auto", "native", "native-int8", "cuda", "onnx", "reference")
+"""What `synthesis.engine_names()` gives, known here without loading any."""
+
+PROVIDERS = ("cpu", "cuda", "coreml", "directml")
+"""What `synthesis.onnx.PROVIDERS` knows, likewise."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Mendable(click.ClickException):
+    """What somebody can mend, as click reports it: one line each, exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, *troubles: str) -> None:
+        super().__init__("; ".join(troubles))
+        self.troubles = troubles
+
+    def show(self, file: Any = None) -> None:
+        for trouble in self.troubles:
+            click.echo(f"livemove: {' '.join(trouble.split())}", err=True)
+
+
+# --- options ------------------------------------------------------------------------------------------------
+
+
+def pose_options(command: Command) -> Command:
+    """How the body is seen: the same wherever a camera is looked through."""
+    path = click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",
+                        help="Pose model file (.task) to use instead of the one fetched at first use.")  # fmt: skip
+    kind = click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
+                        help="MediaPipe's pose model: full sees more exactly, lite is faster.")  # fmt: skip
+    return kind(path(command))
+
+
+def instrument_options(command: Command) -> Command:
+    """Options about what plays: the same in perform and render, but for the model: perform may load several."""
+    options = [
+        click.option("--engine", type=click.Choice(ENGINES), default="auto",
+                     show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
+        click.option("--provider", type=click.Choice(PROVIDERS), default="cpu",
+                     show_default=True, help="What the onnx engine runs on; README says how to install the others."),
+        pose_options,
+        click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Your own mapping.toml: which part of the body plays what."),
+        click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
+        click.option("--temperature", type=click.FloatRange(0.0, 4.0), default=1.0, show_default=True,
+                     help="Above 1 wilder, below 1 calmer; a factor on the model's own."),
+        click.option("--gain", type=click.FloatRange(0.0, 10.0), default=1.0, show_default=True,
+                     help="Loudness, as a factor."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                     help="Same seed, same random choices of the network."),
+        click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
+                     help="Write what happened as JSON ('-': to standard output)."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def model_option(several: bool) -> Callable[[Command], Command]:
+    more = " Several times: all are loaded, to switch between while playing." if several else ""
+    return click.option(
+        "--model", "-m", "models" if several else "model", multiple=several, show_default=True, metavar="NAME|DIR",
+        default=("theremin",) if several else "theremin",
+        help=f"The instrument: a name from `livemove models`, or a folder.{more}",
+    )  # fmt: skip
+
+
+def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
+    """Fetch the pose model where one can see it come, if it is needed and not there yet."""
+    from livemove.capture.config import CaptureConfig
+    from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
+
+    poses_are_there = CaptureConfig(camera=camera).kind in ("demo", "take")
+    if poses_are_there or path is not None or (cache_folder() / MODELS[kind].file).exists():
+        return
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.progress import Progress as ProgressBar
+
+    from livemove.capture.sources import check_source
+
+    check_source(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
+        task = bar.add_task(f"pose model ({kind}), once", total=None)
+        find_pose_model(kind, None, lambda done, total: bar.update(task, completed=done, total=total or None))
+
+
+def check_report(report: Path | None) -> None:
+    """Find out before the show, not after it, that the report cannot be written."""
+    if report is not None and str(report) != "-":
+        write_text(report, "", "a")
+
+
+def write_report(report: Path | None, content: Any) -> None:
+    text = json.dumps(content, indent=1)
+    if report is None:
+        return
+    if str(report) == "-":
+        click.echo(text)
+    else:
+        write_text(report, text + "\n")
+
+
+def write_text(path: Path, text: str, mode: str = "w") -> None:
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        from livemove.contracts import OutputError
+
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def stderr_console() -> Console:
+    """For what is worth seeing but not the result: standard error.
+
+    On a descriptor of its own: the pose model's library is noisy, and while it is hushed, so is descriptor 2.
+    """
+    from rich.console import Console
+
+    return Console(file=os.fdopen(os.dup(2), "w", encoding="utf-8"), highlight=False)
+
+
+def json_option(command: Command) -> Command:
+    return click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")(command)
+
+
+def print_json(content: Any) -> None:
+    click.echo(json.dumps(content, indent=1))
+
+
+def print_table(content: wording.Rows) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for column in content.columns:
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in content.rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 250  # a pipe has no width; do not break lines there
+    console.print(table)
+
+
+@contextlib.contextmanager
+def progress(stage: str) -> Generator[Callable[[float, float], None]]:
+    """A bar; what it yields takes the seconds done and those of all."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
+        task = bar.add_task(stage)
+        yield lambda done_s, total_s: bar.update(task, completed=done_s, total=total_s)
+
+
+def given(context: click.Context, name: str) -> bool:
+    """Whether somebody typed that option."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+@contextlib.contextmanager
+def status_display(model: str) -> Generator[Callable[[Status], None]]:
+    """A live line on a terminal; elsewhere the same line every few seconds, without colours."""
+    console = stderr_console()
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
+            yield teller(
+                lambda notice: live.console.print(notice, markup=False),
+                lambda status: live.update(Text.from_markup(wording.status_line(status, model))),
+            )
+        return
+    last_s = -math.inf
+
+    def show(status: Status) -> None:
+        nonlocal last_s
+        if status.phase == "playing" and status.seconds - last_s >= PLAIN_STATUS_S:
+            last_s = status.seconds
+            console.print(wording.status_line(status, model), soft_wrap=True)
+
+    yield teller(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
+
+
+def teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Callable[[Status], None]:
+    """Gives each notice to say, each status to show. Until it plays, notices wait: a start that fails has one line."""
+    waiting: list[str] = []
+
+    def tell(status: Status) -> None:
+        if status.notice:
+            waiting.append(status.notice)
+        if status.seconds > 0:
+            while waiting:
+                say(waiting.pop(0))
+        show(status)
+
+    return tell

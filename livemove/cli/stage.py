@@ -1,0 +1,372 @@
+"""Playing: `livemove perform`, and `livemove calibrate` before it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livemove import wording
+from livemove.cli.shared import (
+    Mendable,
+    check_report,
+    given,
+    have_pose_model,
+    instrument_options,
+    model_option,
+    pose_options,
+    print_json,
+    print_table,
+    status_display,
+    stderr_console,
+    write_report,
+)
+
+if TYPE_CHECKING:
+    from livemove.calibration import Progress as Calibrating
+    from livemove.session import Status
+
+
+@click.command()
+@click.option(
+    "--camera",
+    "-c",
+    multiple=True,
+    default=("0",),
+    show_default=True,
+    metavar="N|FILE|URL|TAKE|demo",
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or a dancer we made up. "
+    "Several times: to change between while playing.",
+)
+@click.option("--loop", is_flag=True, help="Start a video file again at its end.")
+@click.option("--mirror", is_flag=True, help="Show the picture as a mirror does.")
+@click.option(
+    "--device",
+    "-d",
+    multiple=True,
+    metavar="N|NAME",
+    help="Sound card: number or part of its name (`livemove devices`). Several times: to change between while playing; "
+    "without it, all there are.",
+)
+@click.option(
+    "--block",
+    type=click.IntRange(32, 8192),
+    default=512,
+    show_default=True,
+    help="Frames the sound card asks for at once: fewer is quicker, more is safer.",
+)
+@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the sound card, if not the model's.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE.wav",
+    help="Record what is played; needs no sound card.",
+)
+@click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
+@click.option(
+    "--takes",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where takes go; without it, into the folder you are in.",
+)
+@click.option("--film", is_flag=True, help="Takes keep the camera's picture too, for `livemove render TAKE -o X.mp4`.")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
+@click.option(
+    "--look-ahead",
+    type=click.FloatRange(0, 80),
+    default=0,
+    show_default=True,
+    metavar="MS",
+    help="Guess where the body will be, to feel quicker.",
+)
+@click.option(
+    "--monitor/--no-monitor",
+    default=None,
+    help="The window with picture, sound and figures; without either, one opens where there is a display.",
+)
+@click.option(
+    "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
+)
+@click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")
+@click.option(
+    "--preset",
+    "-p",
+    "preset_names",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
+)
+@click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
+@click.option("--muted", is_flag=True, help="Begin in silence.")
+@click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
+@click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
+@click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
+@click.option("--link", is_flag=True, help="Join Ableton Link: link.beat, link.phase and link.tempo are sources.")
+@click.option(
+    "--learn",
+    metavar="WHAT",
+    help="The first MIDI knob, pad or pedal you move plays gain, mute, freeze, panic, octave ...",
+)
+@model_option(several=True)
+@instrument_options
+@click.pass_context
+def perform(
+    context: click.Context,
+    report: Path | None,
+    models: tuple[str, ...],
+    style: str | None,
+    duration: float | None,
+    look_ahead: float,
+    monitor: bool | None,
+    learn: str | None,
+    mapping: Path | None,
+    preset_names: tuple[str, ...],
+    save: str | None,
+    **options: Any,
+) -> None:
+    """Play live: camera, pose, network, sound card. Ctrl-C ends it, or Q twice in the window.
+
+    Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
+    the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
+
+    \b
+    livemove perform                                     webcam and default sound card
+    livemove perform --camera demo                       no camera: a dancer we made up
+    livemove perform --camera demo -o take.wav           no sound card either: into a file
+    livemove perform --camera dance.mp4 --loop           a film plays
+    livemove perform --device "USB" --block 256          a certain sound card, quicker
+    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and sound cards to change between while playing
+    livemove perform --mapping my.toml                   your own mapping
+    livemove perform --duration 30 --report r.json       half a minute, measured
+    livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
+    livemove perform --no-monitor                        without the window: the same keys, typed in the terminal
+    livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
+    livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
+    livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
+    livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
+    livemove perform --film --takes ~/takes              takes keep what the camera saw as well (R begins one)
+    livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
+    livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
+    """
+    from livemove.bundle import find_bundle
+    from livemove.capture.config import CaptureConfig
+    from livemove.capture.sources import check_source
+    from livemove.catalogue import model_name, repertoire, style_index
+    from livemove.contracts import CameraError, ControlError, DeviceError
+    from livemove.control import keys
+    from livemove.control.config import ControlConfig, address
+    from livemove.control.kept import learnt_file
+    from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
+    from livemove.control.vocabulary import learnable
+    from livemove.doctor import whatever_is_missing
+    from livemove.monitor.config import has_display
+    from livemove.session import Plugs, SessionConfig, run_session
+    from livemove.terminal import typed_keys
+
+    check_report(report)
+    if save is not None:
+        check_name(save)
+    cameras, cards = options["camera"], options["device"]
+    for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
+        if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
+            check_source(further)
+    options.update(camera=cameras[0], device=next(iter(cards), None))
+    presets = set_list(preset_names)
+    if presets:
+        if given(context, "models") or given(context, "mapping"):
+            raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
+        voices, controls = repertoire(presets)
+        first = presets[0]
+        chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
+        chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
+        options.update({key: value for key, value in chosen.items() if not given(context, key)})
+        if not given(context, "look_ahead"):
+            look_ahead = first.look_ahead_ms
+    else:
+        voices, controls = [(find_bundle(model), mapping) for model in models], ()
+    (folder, mapping), *others = voices
+    if options["mpe"] and options["midi_out"] is None:
+        raise ControlError("--mpe needs --midi-out NAME: where it goes")
+    osc, osc_out = options.pop("osc"), options.pop("osc_out")
+    config = SessionConfig(
+        model=folder,
+        mapping=mapping,
+        others=tuple(others),
+        presets=controls,
+        plugs=tuple(
+            Plugs(**{name: None if given(context, name) else vars(preset.devices)[name] for name in vars(Plugs())})
+            for preset in presets
+        ),
+        cameras=cameras[1:],
+        devices=cards[1:] and cards,
+        control=ControlConfig(
+            osc=address(osc) if osc else None,
+            osc_out=address(osc_out) if osc_out else None,
+            midi=options.pop("midi"),
+            midi_out=options.pop("midi_out"),
+            mpe=options.pop("mpe"),
+            link=options.pop("link"),
+            learnt=learnt_file(),
+            presets=tuple(preset.name for preset in presets),
+        ),
+        learn=learnable(learn) if learn else 0,
+        style=controls[0].style if controls and style is None else style_index(style, folder),
+        lookahead_s=look_ahead / 1000,
+        duration_s=duration,
+        monitor=has_display() if monitor is None else monitor,
+        **options,
+    )
+    seen: list[Status] = []
+
+    def remember(status: Status) -> None:
+        seen[:] = [status]
+        on_status(status)
+
+    try:
+        have_pose_model(config.camera, config.pose, config.pose_model)
+        with status_display(folder.name) as on_status, typed_keys() as typed:
+            if typed is not None and not config.monitor:
+                click.echo(keys.HELP, err=True)
+            result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
+    except (CameraError, DeviceError) as error:
+        raise Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
+    write_report(report, result)
+    for line in wording.farewell(result, config.output):
+        click.echo(line, err=True)
+    if save is not None:
+        last, control = seen[0].controls, config.control
+        played, its_mapping = voices[last.model]
+        devices = Devices(
+            seen[0].camera, config.mirror, seen[0].card, config.block, config.samplerate, osc, osc_out, control.midi,
+            control.midi_out, control.mpe or None, control.link or None,
+        )  # fmt: skip
+        kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
+        click.echo(f"kept: {kept}", err=True)
+
+
+@click.command()
+@click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="As in perform.")
+@click.option("--mirror", is_flag=True, help="As in perform.")
+@click.option(
+    "--preset",
+    "-p",
+    metavar="NAME|FILE",
+    help="For this preset: its model and mapping; the fitted one is kept with it.",
+)
+@model_option(several=False)
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The mapping to fit, if not the model's own; it stays as it is.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Where the fitted mapping goes; without it and --preset, among your settings.",
+)
+@pose_options
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long all steps together take (20), or how much of a film is watched (all of it).",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+@click.pass_context
+def calibrate(
+    context: click.Context, preset: str | None, model: str, output: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
+
+    Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
+    whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
+    A film, a take or the demo is watched as it is.
+
+    \b
+    livemove calibrate                                  webcam, the theremin
+    livemove calibrate --preset soft                    for this preset, and kept with it
+    livemove calibrate -m mine --mapping my.toml -o me.toml
+    livemove calibrate --camera rehearsal.mp4           from a film of you
+    livemove calibrate --duration 40                    with more time for each step
+    """
+    import shlex
+
+    from livemove import calibration
+    from livemove.bundle import find_bundle
+    from livemove.catalogue import model_name
+    from livemove.contracts import ControlError
+    from livemove.control.kept import config_folder
+    from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
+
+    file = None
+    if preset is not None:
+        if given(context, "model") or output is not None:
+            raise ControlError("a preset names its model and keeps its mapping: leave out --model and --output")
+        file, kept = one_preset(preset)
+        model = kept.model
+        if not given(context, "camera") and kept.devices.camera is not None:
+            options["camera"] = kept.devices.camera
+        if not given(context, "mirror") and kept.devices.mirror is not None:
+            options["mirror"] = kept.devices.mirror
+        options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
+    config = calibration.CalibrationConfig(model=find_bundle(model), **options)
+    written = output or config_folder() / "mappings" / f"{config.model.name}.toml"
+    written = written if file is None else fitted_mapping(file)
+    calibration.check_place(written)
+    have_pose_model(config.camera, config.pose, config.pose_model)
+    with _calibration_display() as on_progress:
+        done = calibration.calibrate(config, on_progress)
+    play = ["livemove", "perform", "--camera", config.camera, *(["--mirror"] if config.mirror else [])]
+    if file is None:
+        calibration.keep_mapping(written, done.text)
+        play += ["--model", model_name(config.model), "--mapping", str(written)]
+    else:
+        keep_fitted_mapping(file, done.text)
+        play += ["--preset", str(preset)]
+    if as_json:
+        print_json(calibration.report(done, written, play))
+        return
+    print_table(wording.calibrated(done.channels))
+    click.echo(f"kept: {written}\nplay with it: {shlex.join(play)}")
+
+
+@contextlib.contextmanager
+def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
+    """On a terminal big letters, and a bell at each step for who looks elsewhere; without one a line for each step."""
+    console = stderr_console()
+    last: Any = None
+
+    def is_new(now: Calibrating) -> bool:
+        """Whether it is another step."""
+        nonlocal last
+        before, last = last, (now.phase, now.step)
+        return before != last
+
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("starting …"), console=console, refresh_per_second=10, transient=True) as live:
+
+            def update(now: Calibrating) -> None:
+                if is_new(now) and now.phase == "moving":
+                    live.console.bell()
+                live.update(Text.from_markup(wording.calibration(now, live.console.width)))
+
+            yield update
+        return
+
+    def show(now: Calibrating) -> None:
+        if is_new(now):
+            console.print(wording.calibration_line(now), soft_wrap=True)
+
+    yield show

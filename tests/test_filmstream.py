@@ -20,7 +20,7 @@ from performing import asking, child
 from steady import in_real_time
 from test_playback_recorder import Stage, settings, until
 
-from livemove import filmstream, session
+from livemove import children, filmstream
 from livemove.contracts import Action, OutputError
 from livemove.exchange import Segment
 from livemove.filmstream import HEAD, FilmReceiver, FilmSender
@@ -190,7 +190,7 @@ def test_who_gives_no_picture_cannot_be_filmed(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
 @in_real_time
 def test_a_real_session_films_on_when_its_camera_process_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(session.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(children.MODULES, "capture", "double_capture")
     shutil.rmtree(tmp_path / "takes", ignore_errors=True)
     model = random_bundle(tmp_path / "m", small_spec()).path
     report, _ = asking(

@@ -15,7 +15,7 @@ import soundfile
 from conftest import random_bundle, small_spec
 from steady import in_real_time
 
-from livemove import session
+from livemove import children, session
 from livemove.exchange import Segment, State
 from livemove.session import Report, SessionConfig, Status, run_session
 
@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dancer and a steady tone; no display but what a test gives."""
-    monkeypatch.setitem(session.MODULES, "capture", "double_capture")
-    monkeypatch.setitem(session.MODULES, "synthesis", "double_synthesis")
+    monkeypatch.setitem(children.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(children.MODULES, "synthesis", "double_synthesis")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
 
@@ -115,7 +115,7 @@ def test_a_killed_window_comes_back_and_the_sound_never_noticed(watched: Watched
 
 @in_real_time
 def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(session.MODULES, "monitor", "double_monitor")
+    monkeypatch.setitem(children.MODULES, "monitor", "double_monitor")
     report = watched.play(3.0)
     assert watched.notices == ["the window is closed, the sound goes on: Ctrl-C ends it"]
     assert report["restarts"]["monitor"] == 0
@@ -125,8 +125,8 @@ def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: py
 
 @in_real_time
 def test_a_window_that_keeps_crashing_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(session.MODULES, "monitor", "double_monitor")
-    monkeypatch.setattr(session._Window, "CRASHES", 1)
+    monkeypatch.setitem(children.MODULES, "monitor", "double_monitor")
+    monkeypatch.setattr(children.Window, "CRASHES", 1)
     watched.play(6.0, killing(9))
     assert watched.notices[-1] == "the window crashed 2 times: playing without it"
     assert watched.sounded()

@@ -17,7 +17,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from steady import in_real_time
 
-from livemove import session
+from livemove import children, session
 from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, Request
 from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
@@ -776,7 +776,7 @@ class Performance:
         self._create = Segment.create
         self._segment: Segment | None = None
         monkeypatch.setattr(session.Segment, "create", self._made)
-        monkeypatch.setitem(session.MODULES, "synthesis", "double_synthesis")
+        monkeypatch.setitem(children.MODULES, "synthesis", "double_synthesis")
 
     def _made(self) -> Segment:
         self._segment = self._create()

@@ -20,7 +20,7 @@ from test_control_process import free_port, send
 from test_osc import packet
 from test_session import breaks, counted, doubles, model, steady, use  # noqa: F401  (fixtures)
 
-from livemove import child, session
+from livemove import child, children, session
 from livemove.bundle import load_bundle
 from livemove.capture import config as capture_config
 from livemove.capture.config import cameras_here
@@ -33,7 +33,8 @@ from livemove.session import Plugs, SessionConfig, Status, run_session
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.s = 100.0
-        monkeypatch.setattr(session, "now_s", lambda: self.s)
+        for module in (children, session):
+            monkeypatch.setattr(module, "now_s", lambda: self.s)
 
 
 class Process:
@@ -52,7 +53,7 @@ class Process:
         """It is over."""
 
 
-class Camera(session._Child):
+class Camera(children.Child):
     """A capture process that is played by the test."""
 
     def __init__(self, segment: Segment, clock: Clock) -> None:
@@ -109,7 +110,7 @@ def test_the_old_one_leaves_before_the_new_one_comes_and_nothing_counts_as_a_res
 def test_one_that_does_not_leave_is_ended(camera: Camera, clock: Clock) -> None:
     camera.switch("new", "", "")
     camera.watch()
-    clock.s += session.LEAVE_S + 0.1
+    clock.s += children.LEAVE_S + 0.1
     camera.watch()
     assert camera.started == ["old", "new"]
 
@@ -164,10 +165,10 @@ def test_what_is_gone_can_be_changed_for_something_else(camera: Camera, clock: C
 def test_a_start_takes_as_long_as_it_takes_while_there_is_progress(camera: Camera, clock: Clock) -> None:
     camera.start()
     for _ in range(20):
-        clock.s += 0.9 * session.START_LIMIT_S["capture"]
+        clock.s += 0.9 * children.START_LIMIT_S["capture"]
         camera.life._record["heartbeat_s"][0] = clock.s
         assert camera.watch() is None
-    clock.s += 1.1 * session.START_LIMIT_S["capture"]
+    clock.s += 1.1 * children.START_LIMIT_S["capture"]
     assert "stuck for 60 s while it started" in str(camera.watch())
 
 
@@ -204,11 +205,11 @@ class Stage:
         self.wishes: list[tuple[str, Any]] = []
         stage = self
 
-        def switch(self: session._Child, config: Any, arrived: str, _back: str) -> None:
+        def switch(self: children.Child, config: Any, arrived: str, _back: str) -> None:
             self.config = config
             stage.wishes.append((arrived, config))
 
-        monkeypatch.setattr(session._Child, "switch", switch)
+        monkeypatch.setattr(children.Child, "switch", switch)
         config = SessionConfig(model=folder, monitor=False, **options)
         bundles = [load_bundle(folder)]
         self.session = session._Session(

@@ -25,7 +25,7 @@ from conftest import random_bundle, small_spec
 from servers import Jack, Pulse
 from steady import in_real_time
 
-from livemove import session
+from livemove import children, session
 from livemove.contracts import CameraError, DeviceError, Float32, LivemoveError, OutputError
 from livemove.session import Report, SessionConfig, Status, run_session
 
@@ -52,8 +52,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(session.MODULES, "capture", "double_capture")
-    monkeypatch.setitem(session.MODULES, "synthesis", "double_synthesis")
+    monkeypatch.setitem(children.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(children.MODULES, "synthesis", "double_synthesis")
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def use(server: Jack | Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def children() -> dict[str, int]:
+def pids() -> dict[str, int]:
     """Role -> pid is not told by the session: the order of birth tells it."""
     spawned = [c for c in psutil.Process().children() if "--multiprocessing-fork" in c.cmdline()]
     return dict(zip(("capture", "synthesis", "playback"), sorted(c.pid for c in spawned), strict=False))
@@ -172,7 +172,7 @@ def test_a_killed_child_is_replaced_and_the_sound_goes_on(
     role: str, model: Path, jack: Jack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(jack, monkeypatch)
-    report, seen = perform(model, {0.5: lambda _: os.kill(children()[role], signal.SIGKILL)}, duration_s=4.5)
+    report, seen = perform(model, {0.5: lambda _: os.kill(pids()[role], signal.SIGKILL)}, duration_s=4.5)
     assert report["restarts"] == {name: int(name == role) for name in report["restarts"]}
     assert seen[-2].rms > 0.3, "silent at the end"
     assert any(status.notice and role in status.notice for status in seen)
@@ -181,9 +181,9 @@ def test_a_killed_child_is_replaced_and_the_sound_goes_on(
 @pytest.mark.usefixtures("doubles", "silent_house")
 @in_real_time
 def test_a_hung_child_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(session, "HANG_S", 1.0)
+    monkeypatch.setattr(children, "HANG_S", 1.0)
     take = tmp_path / "take.wav"
-    stop = {0.3: lambda _: os.kill(children()["synthesis"], signal.SIGSTOP)}
+    stop = {0.3: lambda _: os.kill(pids()["synthesis"], signal.SIGSTOP)}
     report, _ = perform(model, stop, duration_s=4.0, output=take)
     assert report["restarts"]["synthesis"] == 1
     assert report["ring_starvations"] >= 1
@@ -266,14 +266,14 @@ def test_an_unwritable_output_is_named_before_anything_starts(name: str, model: 
     (tmp_path / "folder.wav").mkdir()
     with pytest.raises(OutputError, match=name):
         perform(model, output=tmp_path / name)
-    assert not children()
+    assert not pids()
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
 def test_a_childs_error_is_the_sessions_error(model: Path, tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"^no camera called missing: try --camera demo$"):
         perform(model, camera="missing", output=tmp_path / "take.wav")
-    assert not children()
+    assert not pids()
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
@@ -290,8 +290,8 @@ def test_a_childs_crash_at_the_start_names_it_and_its_log(model: Path, tmp_path:
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from livemove import session
-session.MODULES.update(capture="double_capture", synthesis="double_synthesis")
+from livemove import children, session
+children.MODULES.update(capture="double_capture", synthesis="double_synthesis")
 def tell(status):
     if status.phase == "playing":
         print("playing", flush=True)

@@ -25,7 +25,7 @@ from conftest import random_bundle, small_spec
 from servers import Jack, Pulse
 from steady import in_real_time
 
-from livemove import children, session
+from livemove import children
 from livemove.contracts import CameraError, DeviceError, Float32, LivemoveError, OutputError
 from livemove.session import Report, SessionConfig, Status, run_session
 

@@ -46,17 +46,18 @@ def engine_names() -> tuple[str, ...]:
 
 
 def make_engine(name: str, bundle: Bundle, provider: str = "cpu") -> Engine:
-    """The engine called name, or the fastest for "auto". Raises EngineError if it is missing or untrue to the model.
+    """The engine called name; for "auto", where nobody waits, the first that is true to the model, however fast.
 
-    provider: what the onnx engine runs on (livemove.synthesis.onnx.PROVIDERS); no other engine asks.
+    So the same machine makes the same file again, whatever else it does meanwhile. provider: what the onnx engine runs
+    on (livemove.synthesis.onnx.PROVIDERS); no other engine asks. Raises EngineError if it is missing or untrue.
     """
-    return choose_engine(name, bundle, provider).engine
+    return (_fastest(bundle, provider, 0.0) if name == "auto" else choose_engine(name, bundle, provider)).engine
 
 
 def choose_engine(name: str, bundle: Bundle, provider: str = "cpu") -> EngineChoice:
-    """As `make_engine`, with the reason and the measured speed."""
+    """To play live: as `make_engine`, but for "auto" the fastest. With the reason and the measured speed."""
     if name == "auto":
-        return _fastest(bundle, provider)
+        return _fastest(bundle, provider, ENOUGH_REALTIME)
     if name not in _ENGINES:
         raise EngineError(f"no engine called {name}; choose one of {', '.join(engine_names())}")
     engine = _ENGINES[name](bundle, provider)
@@ -64,7 +65,8 @@ def choose_engine(name: str, bundle: Bundle, provider: str = "cpu") -> EngineCho
     return EngineChoice(engine, f"{name}: chosen by name, {realtime:.1f}x real time", realtime)
 
 
-def _fastest(bundle: Bundle, provider: str) -> EngineChoice:
+def _fastest(bundle: Bundle, provider: str, enough: float) -> EngineChoice:
+    """The first that is true to the model and makes `enough` audio seconds a second, else the fastest of all."""
     refused: list[str] = []
     best: EngineChoice | None = None
     for name, make in _ENGINES.items():
@@ -78,7 +80,7 @@ def _fastest(bundle: Bundle, provider: str) -> EngineChoice:
             continue
         if best is None or realtime > best.realtime:
             best = EngineChoice(engine, f"{name}: {realtime:.1f}x real time, golden vector passed", realtime)
-        if best.realtime >= ENOUGH_REALTIME:
+        if best.realtime >= enough:
             break
     if best is None:
         raise EngineError(f"no engine can play {bundle.spec.name}: " + "; ".join(refused))
@@ -113,7 +115,7 @@ def _realtime(engine: Engine, bundle: Bundle) -> float:
     golden, steps = bundle.golden, bundle.spec.steps_per_hop
     out = np.zeros(HOP, np.float32)
     times_s: list[float] = []
-    for hop in range(min(TIMED_HOPS, len(golden.channels))):
+    for hop in np.arange(TIMED_HOPS) % len(golden.channels):
         channels, noise = golden.channels[hop : hop + 1], golden.noise[hop * steps : (hop + 1) * steps]
         started = time.perf_counter()
         engine.generate(out, channels, noise, style=golden.style, temperature=golden.temperature)

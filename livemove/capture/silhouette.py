@@ -40,7 +40,14 @@ def without_silhouette(bundle: bytes) -> bytes:
     """
     try:
         return _trimmed_bundle(bundle)
-    except (KeyError, ValueError, IndexError, struct.error, zipfile.BadZipFile):
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        struct.error,
+        zipfile.BadZipFile,
+    ):  # flatbuffers' and zipfile's
         return bundle
 
 

@@ -26,6 +26,8 @@ from flatbuffers.table import Table
 NETWORK = "pose_landmarks_detector.tflite"
 SILHOUETTE = (1, 256, 256, 1)
 
+_BUILT_OTHERWISE = (KeyError, ValueError, TypeError, IndexError, struct.error, zipfile.BadZipFile)
+
 # Places of fields in TensorFlow Lite's schema.fbs.
 _MODEL_SUBGRAPHS = 2
 _GRAPH_TENSORS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 2, 3
@@ -40,14 +42,7 @@ def without_silhouette(bundle: bytes) -> bytes:
     """
     try:
         return _trimmed_bundle(bundle)
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        struct.error,
-        zipfile.BadZipFile,
-    ):  # flatbuffers' and zipfile's
+    except _BUILT_OTHERWISE:
         return bundle
 
 

@@ -128,9 +128,9 @@ def hold(
     longest_lead_s, least_margin_s, latest_start_s, margin_s = 0.0, np.inf, 0.0, 0.0
     for _ in range(8):  # caches, lazy allocations
         engine.generate(out, rest, noise[0])
-    started_s = now() + lead.seconds
+    started_s = due_s = now() + lead.seconds
     for hop in range(hops):
-        lead.adapt(callbacks, starved, margin_s, now() - started_s)
+        lead.adapt(callbacks, starved, margin_s, due_s, now())
         longest_lead_s = max(longest_lead_s, lead.seconds)
         taken_by = hop * HOP // block  # the block that holds this hop's first sample
         due_s = started_s + taken_by * block_s

@@ -148,7 +148,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         if segment.device_rate != writer.rate:  # another sound card: it waits for this before it opens
             writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
         played = segment.playback
-        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, now_s())
+        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, played.heartbeat_s, now_s())
         if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()

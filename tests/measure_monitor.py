@@ -2,6 +2,9 @@
 
 In: options. Out: one JSON line: redraws a second, share of one core, memory, and what the same time cost the sound. The
 window opens where DISPLAY says; without one, offscreen. `--no-monitor` gives the figures to compare with.
+
+A machine that stops altogether for 20 ms, as a shared host does, starves the sound whatever runs on it: then the sound
+server's own call is late, too. `starved_on_time` are the starvations that had no such excuse.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import psutil
 from servers import Jack
 
 from livemove import session
 from livemove.bundle import find_bundle
-from livemove.exchange import Segment, State
+from livemove.exchange import BLOCK_ROW, Segment, State
 from livemove.session import SessionConfig, Status, run_session
 
 
@@ -56,6 +61,52 @@ class Meter:
                 self.memory_mb = process.memory_info().rss / 1e6
 
 
+PLAYING = 1
+"""Output::State::playing, in realtime.hpp."""
+
+
+class Calls:
+    """Follows the callback: was the sound server itself on time where the sound starved?"""
+
+    LATE = 0.5
+    """Of a block: a call so much later than a block after the one before it means that the server was held up."""
+    LOOK_BACK = 4
+    """Calls: a server that was held up catches up for some blocks."""
+
+    def __init__(self, name: str) -> None:
+        self._segment = Segment.attach(name)  # with a place of its own in the log
+        self._last = np.zeros(0, BLOCK_ROW)
+        self.late = self.starved_on_time = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._count()
+
+    def _follow(self) -> None:
+        while not self._over.wait(1.0):
+            self._count()
+
+    def _count(self) -> None:
+        new, _ = self._segment.blocks.take()
+        known, blocks = len(self._last), np.concatenate([self._last, new])
+        for at in range(max(known, 1), len(blocks)):
+            block = blocks[at]
+            late = self._late(blocks, at)
+            self.late += late
+            starved = block["state"] == PLAYING and block["written"] - block["read"] < block["frames"]
+            excused = any(self._late(blocks, k) for k in range(max(at - self.LOOK_BACK + 1, 1), at + 1))
+            self.starved_on_time += bool(starved and not excused)
+        self._last = blocks[-self.LOOK_BACK :]
+
+    def _late(self, blocks: npt.NDArray[np.void], at: int) -> bool:
+        apart_s = blocks[at]["start_s"] - blocks[at - 1]["start_s"]
+        return bool(apart_s > (1.0 + self.LATE) * blocks[at - 1]["frames"] / self._segment.device_rate)
+
+
 def _busy_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return times.user + times.system
@@ -72,16 +123,19 @@ def main() -> None:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
     meters: list[Meter] = []
+    calls: list[Calls] = []
     create = Segment.create
 
     def measured() -> Segment:
         segment = create()
         meters.append(Meter(segment))
+        calls.append(Calls(segment.name))
         return segment
 
     def ended(status: Status) -> None:
         if status.phase == "stopping":
             meters[0].stop()
+            calls[0].stop()
 
     session.Segment.create = measured  # pyright: ignore[reportAttributeAccessIssue]
     with Jack() as jack:
@@ -101,6 +155,8 @@ def main() -> None:
                 "memory_mb": round(meter.memory_mb, 1),
                 "platform": os.environ.get("QT_QPA_PLATFORM", "x11"),
                 **{name: report[name] for name in ("pose_fps", "ring_starvations", "late_callbacks", "restarts")},
+                "starved_on_time": calls[0].starved_on_time,
+                "calls_half_a_block_late": calls[0].late,
                 "motion_to_sound_ms": report["motion_to_sound_ms"],
             }
         )

@@ -35,7 +35,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             segment.ring.set_pace(rate, config.block)
             segment.synthesis.keeps(rate)
         played = segment.playback
-        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, now_s())
+        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, played.heartbeat_s, now_s())
         if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()

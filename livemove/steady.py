@@ -24,7 +24,7 @@ from livemove.contracts import HOP, Engine, EngineError
 from livemove.cores import take_sound_core
 from livemove.load import other_cores_busy
 from livemove.synthesis import choose_engine
-from livemove.synthesis.pace import REAL_TIME_FROM, Lead, ask_for_real_time
+from livemove.synthesis.pace import Lead, RealTime
 
 BLOCK = 512
 """Frames the device takes at once: the command line's default."""
@@ -87,11 +87,11 @@ def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
     bundle = load_bundle(folder)
     choice = choose_engine(name, bundle)
     take_sound_core()
-    if choice.realtime > REAL_TIME_FROM:
-        ask_for_real_time()
+    real_time = RealTime(choice.realtime, time.perf_counter())
     gc.collect()
     gc.disable()
-    run = hold(choice.engine, round(minutes * 60 * bundle.spec.sample_rate / HOP), block, choice.realtime)
+    hops = round(minutes * 60 * bundle.spec.sample_rate / HOP)
+    run = hold(choice.engine, hops, block, choice.realtime, after_hop=real_time.hop)
     return replace(run, engine=name)
 
 
@@ -110,11 +110,13 @@ def hold(
     realtime: float = math.inf,
     now: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
+    after_hop: Callable[[float], None] = lambda _: None,
 ) -> Steadiness:
     """Generate `hops` hops, each begun its lead before the device takes the block its last sample belongs to.
 
     Block k is taken k * block / rate after the start; what is not there then is late, and the device goes on, as a
-    sound card does. Ends early GIVEN_UP_S behind. realtime: as `Lead` takes it; now and sleep: seconds.
+    sound card does. Ends early GIVEN_UP_S behind. realtime: as `Lead` takes it; now and sleep: seconds;
+    after_hop is told the time.
     """
     spec = engine.spec
     hop_s, block_s = HOP / spec.sample_rate, block / spec.sample_rate
@@ -140,6 +142,7 @@ def hold(
         latest_start_s = max(latest_start_s, began_s - (due_s - lead.seconds))
         engine.generate(out, rest, noise[hop % len(noise)], temperature=spec.temperature)
         ended_s = now()
+        after_hop(ended_s)
         took_s[hop] = ended_s - began_s
         margin_s = max(due_s - ended_s, 0.0)
         least_margin_s = min(least_margin_s, due_s - ended_s)

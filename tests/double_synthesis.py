@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from livemove.contracts import HOP, PoseFrame
 from livemove.cores import take_sound_core
 from livemove.exchange import Segment, State, now_s
 from livemove.synthesis.config import SynthesisConfig
-from livemove.synthesis.pace import Lead, ask_for_real_time
+from livemove.synthesis.pace import Lead, RealTime
 
 TONE_HZ = 441.0
 TONE_LEVEL = 0.5
@@ -26,7 +27,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     lead = Lead(HOP / segment.device_rate)
     life.running("sine")
     take_sound_core()
-    ask_for_real_time()
+    RealTime(math.inf, now_s())
     while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
         life.heartbeat()
         if segment.device_rate != rate:

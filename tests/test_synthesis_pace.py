@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+import os
+import sys
 
-from livemove.synthesis.pace import Lead
+import numpy as np
+import pytest
+
+from livemove.synthesis.pace import Lead, RealTime
 
 HOP_S = 256 / 48000
 BLOCK_S = 512 / 48000
@@ -88,12 +92,69 @@ def test_the_lead_has_bounds() -> None:
     assert lead.seconds == Lead.MARGIN_S
 
 
-def test_an_engine_without_much_room_keeps_a_long_lead() -> None:
+def test_an_engine_without_much_room_begins_with_a_long_lead() -> None:
     lead = Lead(HOP_S, realtime=2.0)
-    played(lead, [0.002] * blocks(5))
     assert lead.seconds == 2 * Lead.START_S
-    assert played(lead, [0.045] * blocks(1), blocks(5)) == 0
+    assert played(lead, [0.045]) == 0
+    assert played(lead, [0.006] * blocks(10), 1) == 0
+    assert abs(lead.seconds - (0.006 + Lead.MARGIN_S)) < 1e-9
 
 
 def test_an_engine_too_slow_gets_no_more_than_there_is() -> None:
     assert Lead(HOP_S, realtime=0.1).seconds == Lead.MOST_S
+
+
+class Thread:
+    """A clock, and the time a thread has used on its core."""
+
+    def __init__(self, realtime: float) -> None:
+        self.now_s = self.used_s = 100.0
+        self.real_time = RealTime(realtime, self.now_s, lambda: self.used_s)
+
+    def hops(self, share: float, seconds: float) -> list[bool]:
+        """So many seconds of hops that take this share of a core; what it was after each."""
+        seen: list[bool] = []
+        for _ in range(round(seconds / HOP_S)):
+            self.now_s += HOP_S
+            self.used_s += share * HOP_S
+            self.real_time.hop(self.now_s)
+            seen.append(self.real_time.on)
+        return seen
+
+
+@pytest.fixture
+def policies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """What the system was asked for."""
+    asked: list[int] = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda pid, policy, param: asked.append(policy), raising=False)
+    return asked
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked")
+
+
+@on_linux
+def test_an_engine_with_room_goes_before_others(policies: list[int]) -> None:
+    thread = Thread(2.0)
+    assert all(thread.hops(0.5, 20.0))
+    assert policies == [os.SCHED_RR]
+
+
+@on_linux
+def test_an_engine_that_fills_its_core_does_not(policies: list[int]) -> None:
+    assert not any(Thread(1.1).hops(0.9, 20.0))
+    assert policies == []
+
+
+@on_linux
+def test_who_gets_slow_steps_back_before_the_system_stops_everybody_and_comes_again(policies: list[int]) -> None:
+    """Linux lets real-time threads have 0.95 s of a second."""
+    thread = Thread(2.0)
+    thread.hops(0.5, 10.0)
+    slow = thread.hops(1.0, 3.0)
+    assert slow.index(False) * HOP_S < 0.5
+    assert not any(slow[slow.index(False) :])
+    after = thread.hops(0.5, 10.0)
+    assert RealTime.AWAY_S - 0.5 < after.index(True) * HOP_S < RealTime.AWAY_S + 0.5
+    assert all(after[after.index(True) :])
+    assert policies == [os.SCHED_RR, os.SCHED_OTHER, os.SCHED_RR]

@@ -1,6 +1,6 @@
 """How far ahead of the callback synthesis works: the one knob between latency and starvation, turned by measurement.
 
-In: what the callback counted. Out: seconds of lead. Knows no ring, no engine and no clock.
+In: what the callback counted. Out: seconds of lead. Knows no ring and no engine.
 """
 
 from __future__ import annotations
@@ -9,22 +9,52 @@ import contextlib
 import math
 import os
 import sys
+import time
 from collections import deque
-
-REAL_TIME_FROM = 3.0
-"""Engines at least so many times faster than needed may run before everybody else. One that needs most of a core must
-not: Linux stops a core's real-time threads, the sound server's too, once they had 0.95 s of a second (measured: a late
-callback every second with an engine at 0.8 times real time)."""
+from collections.abc import Callable
 
 
-def ask_for_real_time() -> None:
-    """Let this thread run before ordinary ones where the system allows it, so that the lead can be short.
+class RealTime:
+    """Lets the calling thread run before ordinary ones, where the system allows it, so that the lead can be short.
 
     Below the sound server (JACK: 70) and above everything that has no deadline. Not allowed is no harm: the lead grows.
+
+    Not for an engine that needs most of a core: Linux stops a core's real-time threads, the sound server's too, once
+    they had 0.95 s of a second (measured: a late callback every second with an engine at 0.8 times real time). Who
+    needed more than MOST of a WINDOW_S is an ordinary thread for the next AWAY_S.
     """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(20))
+
+    MOST = 0.8
+    WINDOW_S = 0.25
+    AWAY_S = 5.0
+
+    def __init__(self, realtime: float, now: float, cpu_s: Callable[[], float] = time.thread_time) -> None:
+        """realtime: audio seconds the engine makes in a busy second, as far as known; cpu_s: of the calling thread."""
+        self._cpu_s = cpu_s
+        self._since_s = self._again_s = now
+        self._used_s = cpu_s()
+        self.on = False
+        if realtime * self.MOST > 1.0:
+            self._turn(True)
+
+    def hop(self, now: float) -> None:
+        """Once a hop, in the same thread."""
+        if now - self._since_s < self.WINDOW_S:
+            return
+        used_s = self._cpu_s()
+        room = used_s - self._used_s <= self.MOST * (now - self._since_s)
+        self._since_s, self._used_s = now, used_s
+        if not room:
+            self._again_s = now + self.AWAY_S
+        if room != self.on and (self.on or now >= self._again_s):
+            self._turn(room)
+
+    def _turn(self, on: bool) -> None:
+        self.on = on
+        if sys.platform == "linux":
+            policy, priority = (os.SCHED_RR, 20) if on else (os.SCHED_OTHER, 0)
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, policy, os.sched_param(priority))
 
 
 class Lead:
@@ -40,7 +70,7 @@ class Lead:
     memory of five minutes instead won next to nothing.
 
     An engine that is less than AMPLE times faster than needed makes up for lost time slowly: what it begins with is
-    longer, and the least it gets.
+    longer.
     """
 
     MARGIN_S = 0.006
@@ -53,7 +83,6 @@ class Lead:
         """realtime: audio seconds the engine makes in a busy second, as far as known."""
         ample = realtime >= self.AMPLE
         self.seconds = self._start_s = self.START_S if ample else min(self.START_S * self.AMPLE / realtime, self.MOST_S)
-        self._least_s = 0.0 if ample else self._start_s
         self._hop_s = hop_s
         self._longest = deque([self._start_s], maxlen=self.WINDOWS)
         self._born_s = 0.0
@@ -79,7 +108,7 @@ class Lead:
             self._starvations = starvations
             missing_s = now - called_s + self.MARGIN_S
             enough_s = self.seconds + min(max(missing_s, self._hop_s), self.START_S)
-        enough_s = min(max(enough_s, self._least_s), self.MOST_S)
+        enough_s = min(enough_s, self.MOST_S)
         if now - self._since_s > 1.0:
             self._since_s = now
             if len(self._longest) == 1 and self._longest[0] == self._start_s:

@@ -31,7 +31,7 @@ from livemove.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.mapping import Mapping, mapping_for
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
-from livemove.synthesis.pace import REAL_TIME_FROM, Lead, ask_for_real_time
+from livemove.synthesis.pace import Lead, RealTime
 from livemove.synthesis.voices import Ensemble, Voice
 
 SNAPSHOT_S = 5.0
@@ -138,8 +138,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     life.running(voices[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
     take_sound_core()
-    if slowest > REAL_TIME_FROM:
-        ask_for_real_time()
+    real_time = RealTime(slowest, now_s())
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
@@ -177,7 +176,9 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, voices.index(sounding))
         segment.made.add(made, controls, sources, sounding.channels[0], left)
         hops += 1
-        segment.synthesis.hop(now_s() - began_s, HOP, ensemble.channels)
+        ended_s = now_s()
+        real_time.hop(ended_s)
+        segment.synthesis.hop(ended_s - began_s, HOP, ensemble.channels)
         segment.synthesis.felt(features)
 
 

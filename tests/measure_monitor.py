@@ -1,7 +1,8 @@
 """What the window costs: `python tests/measure_monitor.py --seconds 600` plays on a JACK server of its own and tells.
 
 In: options. Out: one JSON line: redraws a second, share of one core, memory, and what the same time cost the sound. The
-window opens where DISPLAY says; without one, offscreen. `--no-monitor` gives the figures to compare with.
+window opens where DISPLAY says; without one, offscreen. `--no-monitor` gives the figures to compare with, `--rounds 5`
+both in turn, so that a machine's good and bad minutes fall on both, and their sums in a last line.
 
 A machine that stops altogether for 20 ms, as a shared host does, starves the sound whatever runs on it: then the sound
 server's own call is late, too. `starved_on_time` are the starvations that had no such excuse.
@@ -14,7 +15,9 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +63,8 @@ class Meter:
                 self.checked_s, self.busy_s = self.seconds, _busy_s(process) - busy_s
                 self.memory_mb = process.memory_info().rss / 1e6
 
+
+COUNTED = ("ring_starvations", "starved_on_time", "late_callbacks", "calls_half_a_block_late")
 
 PLAYING = 1
 """Output::State::playing, in realtime.hpp."""
@@ -118,10 +123,24 @@ def main() -> None:
     parser.add_argument("--camera", default="demo")
     parser.add_argument("--pose-model", type=Path)
     parser.add_argument("--no-monitor", action="store_true")
+    parser.add_argument("--rounds", type=int, metavar="N", help="N times with the window and without, in turn")
     asked = parser.parse_args()
     if not os.environ.get("DISPLAY"):
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
+    if not asked.rounds:
+        print(json.dumps(measure(asked, not asked.no_monitor)))
+        return
+    sums = {"with": Counter[str](), "without": Counter[str]()}
+    for _ in range(asked.rounds):
+        for which, total in sums.items():
+            line = measure(asked, which == "with")
+            print(json.dumps(line), flush=True)
+            total.update({name: line[name] for name in COUNTED})
+    print(json.dumps(sums))
 
+
+def measure(asked: argparse.Namespace, monitor: bool) -> dict[str, Any]:
+    """One performance on a JACK server of its own."""
     meters: list[Meter] = []
     calls: list[Calls] = []
     create = Segment.create
@@ -138,29 +157,28 @@ def main() -> None:
             calls[0].stop()
 
     session.Segment.create = measured  # pyright: ignore[reportAttributeAccessIssue]
-    with Jack() as jack:
-        os.environ.update(jack.environment)
-        config = SessionConfig(
-            model=find_bundle("theremin"), camera=asked.camera, loop=True, pose_model=asked.pose_model,
-            duration_s=asked.seconds, monitor=not asked.no_monitor,
-        )  # fmt: skip
-        report = run_session(config, ended)
+    try:
+        with Jack() as jack:
+            os.environ.update(jack.environment)
+            config = SessionConfig(
+                model=find_bundle("theremin"), camera=asked.camera, loop=True, pose_model=asked.pose_model,
+                duration_s=asked.seconds, monitor=monitor,
+            )  # fmt: skip
+            report = run_session(config, ended)
+    finally:
+        session.Segment.create = create
     meter = meters[0]
-    print(
-        json.dumps(
-            {
-                "seconds": round(meter.seconds, 1),
-                "redraws_per_s": round(meter.redraws / max(meter.seconds, 1e-9), 2),
-                "share_of_a_core": round(meter.busy_s / max(meter.checked_s, 1e-9), 4),
-                "memory_mb": round(meter.memory_mb, 1),
-                "platform": os.environ.get("QT_QPA_PLATFORM", "x11"),
-                **{name: report[name] for name in ("pose_fps", "ring_starvations", "late_callbacks", "restarts")},
-                "starved_on_time": calls[0].starved_on_time,
-                "calls_half_a_block_late": calls[0].late,
-                "motion_to_sound_ms": report["motion_to_sound_ms"],
-            }
-        )
-    )
+    return {
+        "seconds": round(meter.seconds, 1),
+        "redraws_per_s": round(meter.redraws / max(meter.seconds, 1e-9), 2),
+        "share_of_a_core": round(meter.busy_s / max(meter.checked_s, 1e-9), 4),
+        "memory_mb": round(meter.memory_mb, 1),
+        "platform": os.environ.get("QT_QPA_PLATFORM", "x11") if monitor else "no window",
+        **{name: report[name] for name in ("pose_fps", "ring_starvations", "late_callbacks", "restarts")},
+        "starved_on_time": calls[0].starved_on_time,
+        "calls_half_a_block_late": calls[0].late,
+        "motion_to_sound_ms": report["motion_to_sound_ms"],
+    }
 
 
 if __name__ == "__main__":

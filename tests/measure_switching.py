@@ -1,7 +1,8 @@
 """Models switched while they play: `python tests/measure_switching.py` does it 50 times by OSC, on a JACK of its own.
 
-In: options. Out: one JSON line: starvations, clicks (tests/clicks.py) in what was played, and how the memory of the
-synthesis process grew from the first switches to the last. The two models are the shipped one, loaded twice.
+In: options. Out: one JSON line: starvations (starved_on_time: those in which the sound server was on time), clicks
+(tests/clicks.py) in what was played, and how the memory of the synthesis process grew from the first switches to the
+last. The two models are the shipped one, loaded twice.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import soundfile
+from calls import Calls
 from clicks import clicks
 from servers import Jack
 from test_osc import packet
@@ -34,10 +36,12 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=0.4, metavar="SECONDS")
     options = parser.parse_args()
     segments: list[Segment] = []
+    calls: list[Calls] = []
     create = Segment.create
 
     def created() -> Segment:
         segments.append(create())
+        calls.append(Calls(segments[0].name))
         return segments[0]
 
     session.Segment.create = staticmethod(created)
@@ -63,6 +67,8 @@ def main() -> None:
         thread = threading.Thread(target=switch, args=(port,))
 
         def on_status(status: Status) -> None:
+            if status.phase == "stopping":
+                calls[0].stop()
             if status.phase == "playing" and thread.ident is None:
                 thread.start()
 
@@ -81,6 +87,7 @@ def main() -> None:
                 "switched": sum(one != other for one, other in zip(switched, [0, *switched], strict=False)),
                 "seconds": round(len(x) / rate, 1),
                 "ring_starvations": report["ring_starvations"],
+                "starved_on_time": calls[0].starved_on_time,
                 "late_callbacks": report["late_callbacks"],
                 "clicks": len(found),
                 "clicks_s": [round(at / rate, 3) for at in found[:10].tolist()],

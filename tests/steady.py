@@ -33,7 +33,8 @@ TRIES = 4
 
 SENTINEL = """
 import os, signal, sys, time
-over = []
+over, parent = [], os.getppid()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, lambda *_: over.append(1))
 try:
     os.sched_setaffinity(0, {int(sys.argv[1])})
@@ -42,13 +43,15 @@ except OSError:
     over.append(1)
 print("ready", flush=True)
 longest_s, last_s = 0.0, time.monotonic()
-while not over:
+while not over and os.getppid() == parent:
     time.sleep(0.001)
     now_s = time.monotonic()
     longest_s, last_s = max(longest_s, now_s - last_s - 0.001), now_s
-print(longest_s)
+if over:
+    print(longest_s)
 """
-"""A process of its own: in ours it would wait for the interpreter. Says how long it was kept waiting at most."""
+"""A process of its own: in ours it would wait for the interpreter. Says how long it was kept waiting at most; ends with
+us, also where we are killed."""
 
 
 class Watch:

@@ -81,14 +81,23 @@ def steps_per_run(spec: ModelSpec) -> int:
     return math.gcd(spec.steps_per_hop, UNROLL)
 
 
+def delays(spec: ModelSpec) -> dict[int, int]:
+    """Layer -> runs it looks back, where that is a whole number of runs. Such a queue never enters the graph, which
+    would copy all of it twice a run: `past_LAYER` is what went out as `past_LAYER_out` that many runs before."""
+    steps = steps_per_run(spec)
+    return {layer: d // steps for layer, d in enumerate(spec.dilations) if d % steps == 0}
+
+
 def build(spec: ModelSpec, weights: Weights) -> bytes:
     """The serialised model.
 
     Inputs: channels float32 [C] in natural units, style int64 [], temperature float32 [], noise float32
     [steps, noise_width] uniform in 0..1, and the state of contracts.EngineState: inputs, queues and, where the spec
-    has them, overlap and phase. Outputs: audio float32 [steps * bands], values and parameters as in contracts.Trace,
-    and the new state under the same names with `_out`. The metadata entry `livemove` (JSON) holds steps, sample rate,
-    channels with their ranges, and the constant that fills each state tensor at the start.
+    has them, overlap and phase; queues without those of `delays`, each of which is an input past_LAYER
+    [steps, residual]. Outputs: audio float32 [steps * bands], values and parameters as in contracts.Trace, and the new
+    state under the same names with `_out`. The metadata entry `livemove` (JSON) holds steps, sample rate, channels
+    with their ranges, the constant that fills each state tensor at the start, and for each past_LAYER how many runs
+    later its `_out` comes back (`delays`; all else comes back in the next run).
     """
     steps = steps_per_run(spec)
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
@@ -152,27 +161,35 @@ class _Stack:
         self.shift = np.concatenate([np.zeros((1, r)), np.cumsum(w["layers.residual_bias"], 0)])[:layers]
         from_queue = w["layers.bias"] + np.einsum("lr,lrz->lz", self.shift, w["layers.now"])
         from_graph = from_queue + np.einsum("lr,lrz->lz", self.shift, w["layers.past"])
-        condition = np.moveaxis(w["layers.condition"], 0, 1).reshape(spec.conditioning, -1)
-        bias = np.stack([from_queue, from_graph]).reshape(1, -1)
-        gates = g.dense(embedded, np.concatenate([condition, condition], 1), g.constant(bias))
-        # [which past][layer]: the gates' constant part, as one row [1, 2R] and as its halves [1, R]
-        rows = g.rows(g.shaped(gates, 2 * layers, 2 * r), 2 * layers)
-        halves = g.rows(g.shaped(gates, 4 * layers, r), 4 * layers)
-        self.bias = [rows[:layers], rows[layers:]]
-        self.bias_halves = [
-            list(zip(h[::2], h[1::2], strict=True)) for h in (halves[: 2 * layers], halves[2 * layers :])
-        ]
+        # [layer, source] -> the gates' constant part where the past tap comes from a queue (0) or from this run (1): a
+        # row [1, 2R] for batches, else its halves [1, R]. No output is split off that nobody reads: each costs 0.6 us.
+        used = [(layer, source) for layer, d in enumerate(spec.dilations) for source in range(1 + (steps > d))]
+        bias = np.stack([(from_queue, from_graph)[source][layer] for layer, source in used]).reshape(1, -1)
+        condition = np.moveaxis(w["layers.condition"][[layer for layer, _ in used]], 0, 1)
+        gates = g.dense(embedded, condition.reshape(spec.conditioning, -1), g.constant(bias))
+        sizes = [[r, r] if spec.dilations[layer] <= CONCATENATE_UP_TO else [2 * r] for layer, _ in used]
+        flat = [size for part in sizes for size in part]
+        parts = iter(g.many("Split", gates, g.constant(flat, np.int64), outputs=len(flat), axis=1))
+        self.bias = {key: [next(parts) for _ in part] for key, part in zip(used, sizes, strict=True)}
         self.inputs: list[list[str]] = [[] for _ in range(layers)]
         self.past: list[list[tuple[str, str]]] = [[] for _ in range(layers)]
+        self.delays = delays(spec)
         self._queues_in()
 
     def _queues_in(self) -> None:
         """Cut the queues into what this run's steps look back to, and what only moves up."""
-        sizes = [size for d in self.spec.dilations for size in (min(d, self.steps), d - self.steps) if size > 0]
-        parts = iter(self.g.rows("queues", sizes))
+        dilations = self.spec.dilations
+        short = [d for layer, d in enumerate(dilations) if layer not in self.delays]
+        sizes = [size for d in short for size in (min(d, self.steps), d - self.steps) if size > 0]
+        parts = iter(self.g.rows("queues", sizes) if sizes else [])
         self.oldest: list[list[str]] = []
         self.kept: list[list[str]] = []
-        for layer, d in enumerate(self.spec.dilations):
+        for layer, d in enumerate(dilations):
+            if layer in self.delays:
+                self.oldest.append([])
+                self.kept.append([])
+                self._batch(layer, f"past_{layer}", self.steps, 0)
+                continue
             block = next(parts)
             self.kept.append([next(parts)] if d > self.steps else [])
             if d <= CONCATENATE_UP_TO:
@@ -183,7 +200,7 @@ class _Stack:
 
     def _batch(self, layer: int, block: str, count: int, source: int) -> None:
         """Past taps of the next `count` steps of a layer, in one product."""
-        product = self.g.dense(block, self.w["layers.past"][layer], self.bias[source][layer])
+        product = self.g.dense(block, self.w["layers.past"][layer], *self.bias[layer, source])
         halves = self.g.rows(self.g.shaped(product, 2 * count, self.spec.residual), 2 * count)
         self.past[layer] += zip(halves[::2], halves[1::2], strict=True)
 
@@ -198,7 +215,7 @@ class _Stack:
                 past = self.oldest[layer][t] if t < d else inputs[t - d]
                 x = g.one("Concat", past, h, axis=1)
                 weight = np.concatenate([self.w["layers.past"][layer], now])
-                bias = self.bias_halves[int(t >= d)][layer]
+                bias = self.bias[layer, int(t >= d)]
             else:
                 if t >= d and t % d == 0:
                     count = min(d, self.steps - t)
@@ -218,8 +235,12 @@ class _Stack:
         for layer, d in enumerate(self.spec.dilations):
             new = self.inputs[layer][-min(d, self.steps) :]
             block = new[0] if len(new) == 1 else self.g.stack(new)
-            parts += [*self.kept[layer], self.g.one("Add", block, self.g.constant(self.shift[layer][None]))]
-        self.g.stack(parts, name="queues_out")
+            name = f"past_{layer}_out" if layer in self.delays else ""
+            block = self.g.one("Add", block, self.g.constant(self.shift[layer][None]), name=name)
+            if layer not in self.delays:
+                parts += [*self.kept[layer], block]
+        if parts:
+            self.g.stack(parts, name="queues_out")
 
 
 def _mulaw_head(
@@ -376,11 +397,16 @@ def _audio(g: _Graph, spec: ModelSpec, scale: Float64, values: str, steps: int) 
 
 def _model(spec: ModelSpec, g: _Graph, steps: int) -> onnx.ModelProto:
     start = initial_state(spec)
-    state = {"inputs": start.inputs, "queues": start.queues}
+    late = delays(spec)
+    short = sum(spec.dilations) - steps * sum(late.values())
+    state = {"inputs": start.inputs}
+    if short:
+        state["queues"] = start.queues[:short]
     if spec.bands > 1:
         state["overlap"] = start.overlap
     if spec.phase:
         state["phase"] = start.phase
+    state |= {f"past_{layer}": start.queues[:steps] for layer in late}
 
     def values(shapes: dict[str, tuple[Any, tuple[int, ...]]]) -> list[onnx.ValueInfoProto]:
         return [
@@ -419,6 +445,7 @@ def _model(spec: ModelSpec, g: _Graph, steps: int) -> onnx.ModelProto:
         ],
         "styles": list(spec.styles),
         "temperature": spec.temperature,
+        "delays": {f"past_{layer}": runs for layer, runs in late.items()},
         "start": {name: float(array.flat[0]) if array.size else 0.0 for name, array in state.items()},
     }
     helper.set_model_props(model, {"livemove": json.dumps(about)})

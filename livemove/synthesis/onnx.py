@@ -39,7 +39,7 @@ def available_providers() -> list[str]:
 
 
 class OnnxEngine:
-    """Implements contracts.Engine. One thread; two sets of state buffers take turns as input and output: no copies."""
+    """Implements contracts.Engine. One thread; buffers take turns as input and output: no state is ever copied."""
 
     name = "onnx"
 
@@ -49,16 +49,23 @@ class OnnxEngine:
         self.provider = provider
         source = "generator.onnx" if isinstance(model, bytes) else str(model)
         self._session = _session(model, source, provider)
-        self._steps = _steps_per_run(self._session, spec, source)
+        self._steps, self._delays = _steps_and_delays(self._session, spec, source)
         self._device = "cuda" if provider == "cuda" else "cpu"
 
         start = initial_state(spec)
-        state: dict[str, Any] = {"inputs": start.inputs, "queues": start.queues}
+        state: dict[str, Any] = {"inputs": start.inputs}
+        if len(self._delays) < spec.layers:
+            state["queues"] = np.concatenate(_split(spec, start.queues, self._delays)[0])
         if spec.bands > 1:
             state["overlap"] = start.overlap
         if spec.phase:
             state["phase"] = start.phase
         self._states = [{name: self._value(array) for name, array in state.items()} for _ in range(2)]
+        # Delayed layers: the last blocks of each in a ring, where a run reads one and writes another. So many bindings
+        # take turns; an even number, for of the rest of the state there are two.
+        self._turns = 2 * (max(self._delays.values(), default=1) // 2 + 1)
+        block = np.zeros((self._steps, spec.residual), np.float32)
+        self._blocks = {layer: [self._value(block) for _ in range(self._turns)] for layer in self._delays}
         self._now = 0
         self._inputs = {
             "channels": self._value(np.array([c.rest for c in spec.channels], np.float32)),
@@ -71,8 +78,8 @@ class OnnxEngine:
             "values": np.empty((self._steps, spec.bands), np.float32),
             "parameters": np.empty((self._steps, spec.parameters), np.float32),
         }
-        self._bindings = [self._session.io_binding() for _ in range(2)]
-        for now in range(2):
+        self._bindings = [self._session.io_binding() for _ in range(self._turns)]
+        for now in range(self._turns):
             self._bind_inputs(now)
             self._bind_outputs(now)
         self._warm_up()
@@ -81,17 +88,32 @@ class OnnxEngine:
         self.set_state(initial_state(self.spec))
 
     def state(self) -> EngineState:
-        state, start = self._states[self._now], initial_state(self.spec)
+        state = {name: np.array(value.numpy()) for name, value in self._states[self._now % 2].items()}
+        start = initial_state(self.spec)
+        rest, queues = state.get("queues", start.queues), list[Float32]()
+        for layer, d in enumerate(self.spec.dilations):
+            if layer in self._delays:
+                queues += [np.array(block.numpy()) for block in self._recent(layer)]
+            else:
+                queues.append(rest[:d])
+                rest = rest[d:]
         return EngineState(
-            inputs=np.array(state["inputs"].numpy()),
-            queues=np.array(state["queues"].numpy()),
-            overlap=np.array(state["overlap"].numpy()) if "overlap" in state else start.overlap,
-            phase=np.array(state["phase"].numpy()) if "phase" in state else start.phase,
+            inputs=state["inputs"],
+            queues=np.concatenate(queues),
+            overlap=state.get("overlap", start.overlap),
+            phase=state.get("phase", start.phase),
         )
 
     def set_state(self, state: EngineState) -> None:
-        for name, value in self._states[self._now].items():
-            value.update_inplace(np.ascontiguousarray(getattr(state, name)))
+        short, delayed = _split(self.spec, state.queues, self._delays)
+        arrays = {"inputs": state.inputs, "overlap": state.overlap, "phase": state.phase}
+        if short:
+            arrays["queues"] = np.concatenate(short)
+        for name, value in self._states[self._now % 2].items():
+            value.update_inplace(np.ascontiguousarray(arrays[name]))
+        for layer, queue in delayed.items():
+            for value, block in zip(self._recent(layer), np.split(queue, self._delays[layer]), strict=True):
+                value.update_inplace(np.ascontiguousarray(block))
 
     def generate(
         self,
@@ -121,19 +143,25 @@ class OnnxEngine:
             # onnxruntime moves an input to where its first node runs when it is bound, not when it is used
             self._bind_inputs(self._now)
         self._session.run_with_iobinding(self._bindings[self._now])
-        self._now = 1 - self._now
+        self._now = (self._now + 1) % self._turns
+
+    def _recent(self, layer: int) -> list[Any]:
+        """What a delayed layer looked at in its last runs, oldest first: its queue."""
+        return [self._blocks[layer][(self._now - ago) % self._turns] for ago in range(self._delays[layer], 0, -1)]
 
     def _value(self, array: Any) -> Any:
         return ort.OrtValue.ortvalue_from_numpy(array.copy(), self._device, 0)
 
     def _bind_inputs(self, now: int) -> None:
-        for name, value in {**self._inputs, **self._states[now]}.items():
+        past = {f"past_{layer}": self._blocks[layer][now - runs] for layer, runs in self._delays.items()}
+        for name, value in {**self._inputs, **self._states[now % 2], **past}.items():
             self._bindings[now].bind_ortvalue_input(name, value)
 
     def _bind_outputs(self, now: int) -> None:
         for name, array in self._outputs.items():
             self._bindings[now].bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-        for name, value in self._states[1 - now].items():
+        past = {f"past_{layer}": blocks[now] for layer, blocks in self._blocks.items()}
+        for name, value in {**self._states[1 - now % 2], **past}.items():
             self._bindings[now].bind_ortvalue_output(f"{name}_out", value)
 
     def _warm_up(self) -> None:
@@ -182,8 +210,15 @@ def _session(model: Path | bytes, source: str, provider: str) -> ort.InferenceSe
     return session
 
 
-def _steps_per_run(session: ort.InferenceSession, spec: ModelSpec, source: str) -> int:
-    """Steps per run by the graph's own metadata, once it is sure that the graph was made for this spec."""
+def _split(spec: ModelSpec, queues: Float32, delays: dict[int, int]) -> tuple[list[Float32], dict[int, Float32]]:
+    """The queues that go through the graph, in order, and by layer those of delayed layers."""
+    parts = np.split(queues, np.cumsum(spec.dilations)[:-1])
+    return [q for layer, q in enumerate(parts) if layer not in delays], {layer: parts[layer] for layer in delays}
+
+
+def _steps_and_delays(session: ort.InferenceSession, spec: ModelSpec, source: str) -> tuple[int, dict[int, int]]:
+    """Steps per run, and of the layers whose queues stay outside the graph how many runs they look back; by the graph's
+    own metadata, once it is sure that the graph was made for this spec."""
     entry = session.get_modelmeta().custom_metadata_map.get("livemove")
     if entry is None:
         raise EngineError(f"{source}: not written by training/export.py (no livemove metadata); export it again")
@@ -193,11 +228,15 @@ def _steps_per_run(session: ort.InferenceSession, spec: ModelSpec, source: str) 
             f"{source}: format {about['format']} is newer than this livemove reads ({FORMAT_VERSION}); update livemove"
         )
     steps = int(about["steps"])
+    named = about.get("delays", {})  # a graph older than this takes all its queues in one input
+    delays = {layer: runs for layer in range(spec.layers) if (runs := named.get(f"past_{layer}"))}
+    short = sum(d for layer, d in enumerate(spec.dilations) if layer not in delays)
     expected = {
         "channels": [len(spec.channels)],
         "noise": [steps, spec.noise_width],
         "inputs": [2, spec.bands],
-        "queues": [sum(spec.dilations), spec.residual],
+        **({"queues": [short, spec.residual]} if short else {}),
+        **{f"past_{layer}": [spec.dilations[layer] // runs, spec.residual] for layer, runs in delays.items()},
     }
     shapes = {value.name: value.shape for value in session.get_inputs()}
     for name, shape in expected.items():
@@ -205,4 +244,4 @@ def _steps_per_run(session: ort.InferenceSession, spec: ModelSpec, source: str) 
             raise EngineError(
                 f"{source}: input {name} is {shapes.get(name)}, model.json says {shape}; export both again"
             )
-    return steps
+    return steps, delays

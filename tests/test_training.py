@@ -116,11 +116,14 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(trained: Pa
 def test_a_checkpoint_becomes_a_bundle_that_can_be_measured(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main([str(trained), "--name", "theremin", "--out", str(tmp_path / "new"), "--tracks", "1"]) == 0
+    assert export.main([str(trained), "--name", "mine", "--out", str(tmp_path / "new"), "--tracks", "1"]) == 0
     bundle = load_bundle(tmp_path / "new")
-    assert bundle.spec.name == "theremin"
+    assert bundle.spec.name == "mine"
     assert len(bundle.golden.audio) == export.GOLDEN_HOPS * HOP
-    assert "pitch_cents_median" in bundle.description_path.read_text(encoding="utf-8")
+    card = bundle.description_path.read_text(encoding="utf-8")
+    assert card.startswith("# mine\n\nThe classic theremin")
+    assert f"R{bundle.spec.residual} S{bundle.spec.skip}, {bundle.spec.layers} layers" in card
+    assert "pitch_cents_median" in card
     capsys.readouterr()
     assert evaluate.main(["--model", str(tmp_path / "new"), "--json", "--tracks", "1", "--seconds", "1"]) == 0
     figures = json.loads(capsys.readouterr().out)

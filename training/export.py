@@ -1,7 +1,7 @@
 """Checkpoint -> bundle: `python training/export.py runs/theremin/last.ckpt --name theremin`.
 
 Rounds the averaged weights to float16, builds generator.onnx, makes the golden vectors with the reference engine,
-and writes MODEL.md with figures: from a card in training/cards, or from what the run did. Any setting, any channels.
+and writes MODEL.md with figures: from a card in training/cards or from what the run did. Any setting, any channels.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from training.wavenet import key
 GOLDEN_HOPS = 24
 GOLDEN_TRIES = 16
 ROOT = Path(__file__).resolve().parents[1]
+CARDS = ROOT / "training" / "cards"
 
 ROUTES = {
     "pitch": 'source = "right_hand_height"\nfrom = [-0.9, 0.75]\nto = [{low:g}, {high:g}]\nsmoothing_s = 0.03',
@@ -213,10 +214,16 @@ def validation_table(facts: dict[str, Any]) -> str:
     return "\n".join([f"| at step {facts.get('step', '?')}, teacher-forced | |", "|---|---|", *figures]) + note
 
 
-def written_card(card: Path, spec: ModelSpec, trained: Trained) -> str:
-    """training/cards/NAME.md with the run's numbers in its places; {figures} is left to fill in."""
+def card_text(spec: ModelSpec, trained: Trained, licence: str) -> str:
+    """MODEL.md, {figures} left to fill in: training/cards/NAME.md, or the card of the instrument the run learned, with
+    the run's numbers in its places; or what the run's own facts say."""
     run = trained.arguments
+    cards = [CARDS / f"{name}.md" for name in (spec.name, run.get("instrument")) if name]
+    card = next((card for card in cards if card.is_file()), None)
+    if card is None:
+        return own_card(spec, trained, licence)
     return card.read_text(encoding="utf-8").format(
+        name=spec.name, size=f"R{spec.residual} S{spec.skip}, {spec.layers} layers",
         parameters=sum(w.size for w in trained.weights.values()),
         harmonics=spec.phase.harmonics if spec.phase else 0,
         steps=run["steps"], batch_size=run["batch_size"], seconds=run["seconds"], command=command_line(run),
@@ -228,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a .ckpt of training/train.py")
     parser.add_argument("--name", default=None, help="the bundle's name (the run's own); its card is "
-                        "training/cards/NAME.md or made from what the run did")  # fmt: skip
+                        "training/cards/NAME.md, its instrument's, or made from what the run did")  # fmt: skip
     parser.add_argument("--out", type=Path, default=None, help="bundle folder (models/NAME)")
     parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for "
                         "a model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
@@ -246,8 +253,7 @@ def main(argv: list[str] | None = None) -> int:
         temperature = trained.spec.temperature if args.temperature is None else args.temperature
         spec = dataclasses.replace(trained.spec, name=name, temperature=temperature)
         mapping = mapping_text(spec, args.mapping, [out, ROOT / "models" / name])
-        card = ROOT / "training" / "cards" / f"{name}.md"
-        text = written_card(card, spec, trained) if card.is_file() else own_card(spec, trained, args.licence)
+        text = card_text(spec, trained, args.licence)
         print("golden vectors ...", file=sys.stderr)
         golden = make_golden(spec, trained.weights)
         graph = onnx_graph.build(spec, trained.weights)

@@ -85,7 +85,8 @@ def delays(spec: ModelSpec) -> dict[int, int]:
     """Layer -> runs it looks back, where that is a whole number of runs. Such a queue never enters the graph, which
     would copy all of it twice a run: `past_LAYER` is what went out as `past_LAYER_out` that many runs before."""
     steps = steps_per_run(spec)
-    return {layer: d // steps for layer, d in enumerate(spec.dilations) if d % steps == 0}
+    wide = [(layer, d) for layer, d in enumerate(spec.dilations) if d > CONCATENATE_UP_TO]
+    return {layer: d // steps for layer, d in wide if d % steps == 0}
 
 
 def build(spec: ModelSpec, weights: Weights) -> bytes:

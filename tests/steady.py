@@ -78,7 +78,7 @@ class Watch:
             )  # fmt: skip
             assert self._sentinel.stdout is not None
             self._sentinel.stdout.readline()
-        self._began = _cpu_ticks()
+        self._began = cpu_ticks()
         self._thread.start()
         return self
 
@@ -88,7 +88,7 @@ class Watch:
         if self._sentinel is not None:
             self._sentinel.terminate()
             self.sound_stall_s = float(self._sentinel.communicate()[0] or 0.0)
-        total, stolen = (now - then for now, then in zip(_cpu_ticks(), self._began, strict=True))
+        total, stolen = (now - then for now, then in zip(cpu_ticks(), self._began, strict=True))
         self.stolen = stolen / total if total else 0.0
 
     @property
@@ -121,7 +121,7 @@ def in_real_time(test: Callable[P, None]) -> Callable[P, None]:
     return pytest.mark.live(tried)
 
 
-def _cpu_ticks() -> tuple[int, int]:
+def cpu_ticks() -> tuple[int, int]:
     """All, and those other machines took from us; zeros where the system does not tell."""
     try:
         fields = [int(x) for x in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import soundfile
@@ -238,6 +239,30 @@ def test_a_graph_of_someone_else_is_refused() -> None:
 def test_a_graph_of_another_spec_names_the_input_that_differs() -> None:
     with pytest.raises(EngineError, match="input queues"):
         OnnxEngine(dataclasses.replace(SMALL, dilations=(1, 2)), graph(SMALL))
+
+
+def about_delays(content: bytes, delays: object) -> bytes:
+    """The graph with these delays in its metadata; None: with none, as graphs before them."""
+    model = onnx.load_from_string(content)
+    about = json.loads(model.metadata_props[0].value)
+    about.pop("delays")
+    if delays is not None:
+        about["delays"] = delays
+    helper.set_model_props(model, {"livemove": json.dumps(about)})
+    return model.SerializeToString()
+
+
+def test_a_graph_without_word_of_delays_still_plays() -> None:
+    spec = SPECS["no delayed layer"]
+    channels, noise = material(spec, 1)
+    older = OnnxEngine(spec, about_delays(graph(spec), None))
+    np.testing.assert_array_equal(play(older, channels, noise), play(engine(spec), channels, noise))
+
+
+@pytest.mark.parametrize("delays", [{}, {"past_3": 2, "past_6": 3}, {"past_3": 1, "past_6": "3"}, 3])
+def test_delays_that_are_not_the_specs_are_refused(delays: object) -> None:
+    with pytest.raises(EngineError, match=r"look back .* export both again"):
+        OnnxEngine(SMALL, about_delays(graph(SMALL), delays))
 
 
 def test_the_example_in_the_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:

@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import random_bundle
+from following import channels_of
 from scipy.stats import spearmanr
 from test_film import make_clip
 
 from livemove import film
 from livemove.bundle import Bundle, find_bundle, load_bundle
-from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, OutputError
-from livemove.features import FEATURES, FeatureStream
-from livemove.mapping import load_mapping
 from livemove.render import Progress, RenderConfig, RenderReport, check_output, render
 from livemove.synthesis import settings
 from training import metrics
@@ -125,21 +123,8 @@ def test_the_pitch_follows_the_dancers_right_hand(dancer_clip: Path, pose_model:
     audio, rate = sf.read(output, dtype="float32")
     hops = len(audio) // HOP
 
-    stream, mapping = FeatureStream(), load_mapping(theremin.mapping_path, theremin.spec, FEATURES)
-    channels = np.zeros((hops, len(theremin.spec.channels)), np.float32)
-    wrist = np.zeros(hops)
-    at, height = 0, 0.0
-    with Landmarker("full", pose_model) as landmarker:
-        for time_s, picture in film.frames(dancer_clip):
-            while at < hops and at * HOP / rate < time_s:
-                channels[at], wrist[at] = mapping.step(stream.at(at * HOP / rate), HOP / rate), height
-                at += 1
-            if at >= hops:
-                break
-            pose = landmarker.find(picture, time_s)
-            stream.update(pose)
-            height = float(pose.image[0, 12, 1] - pose.image[0, 16, 1])  # right wrist above right shoulder
-
+    channels, wrist = channels_of(dancer_clip, theremin, hops, pose_model)
+    assert len(channels) == hops
     found = metrics.track_pitch(audio, rate, 0, hops)
     heard = metrics.voiced(channels)
     assert heard.mean() > 0.2, "the dancer hardly plays: the test would prove nothing"

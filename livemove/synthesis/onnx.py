@@ -217,8 +217,8 @@ def _split(spec: ModelSpec, queues: Float32, delays: dict[int, int]) -> tuple[li
 
 
 def _steps_and_delays(session: ort.InferenceSession, spec: ModelSpec, source: str) -> tuple[int, dict[int, int]]:
-    """Steps per run, and of the layers whose queues stay outside the graph how many runs they look back; by the graph's
-    own metadata, once it is sure that the graph was made for this spec."""
+    """Steps per run, and by layer how many runs it looks back if its queue stays outside; once it is sure that the graph
+    was made for this spec."""
     entry = session.get_modelmeta().custom_metadata_map.get("livemove")
     if entry is None:
         raise EngineError(f"{source}: not written by training/export.py (no livemove metadata); export it again")
@@ -228,20 +228,22 @@ def _steps_and_delays(session: ort.InferenceSession, spec: ModelSpec, source: st
             f"{source}: format {about['format']} is newer than this livemove reads ({FORMAT_VERSION}); update livemove"
         )
     steps = int(about["steps"])
-    named = about.get("delays", {})  # a graph older than this takes all its queues in one input
-    delays = {layer: runs for layer in range(spec.layers) if (runs := named.get(f"past_{layer}"))}
+    shapes = {value.name: value.shape for value in session.get_inputs()}
+    delays = {layer: d // steps for layer, d in enumerate(spec.dilations) if f"past_{layer}" in shapes}
     short = sum(d for layer, d in enumerate(spec.dilations) if layer not in delays)
     expected = {
         "channels": [len(spec.channels)],
         "noise": [steps, spec.noise_width],
         "inputs": [2, spec.bands],
         **({"queues": [short, spec.residual]} if short else {}),
-        **{f"past_{layer}": [spec.dilations[layer] // runs, spec.residual] for layer, runs in delays.items()},
+        **{f"past_{layer}": [steps, spec.residual] for layer in delays},
     }
-    shapes = {value.name: value.shape for value in session.get_inputs()}
     for name, shape in expected.items():
         if shapes.get(name) != shape:
             raise EngineError(
                 f"{source}: input {name} is {shapes.get(name)}, model.json says {shape}; export both again"
             )
+    said = about.get("delays", {})  # nothing in a graph older than this, which takes all its queues in one input
+    if said != {f"past_{layer}": runs for layer, runs in delays.items()}:
+        raise EngineError(f"{source}: its layers look back {said} runs, not as model.json says; export both again")
     return steps, delays

@@ -38,7 +38,7 @@ def channels_of(clip: Path, bundle: Bundle, hops: int, pose_model: Path | None) 
 
 def best_spearman(audio: Float32, rate: int, channels: Float32) -> float:
     """Spearman's rank correlation of pitch found by YIN and pitch asked for, where the film goes round and the sound
-    began at an unknown moment: the highest over all moments (10 ms apart). Pitch of another dance reaches about 0.4."""
+    began at an unknown moment: the highest over all moments (10 ms apart). Backwards, the film reaches 0.62."""
     found = metrics.track_pitch(audio, rate, 0, len(audio) // HOP)
     best = -1.0
     for late in range(0, len(channels), 2):

@@ -1,9 +1,10 @@
 """Performances measured: `python tests/measure_perform.py --camera dancer.avi` plays one on a JACK of its own.
 
-In: options. Out: a JSON line for every run: what the report says of it, the memory of all processes over time, and what
-JACK recorded: its peak, its silent blocks, and how well its pitch follows the film's right hand (tests/following.py).
-Engines and models take turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of
-all cores that a shared host took away meanwhile.
+In: options. Out: a JSON line for every run: what the report says of it, resident memory (of the children; the
+supervisor is this process, and counts in what all grew by from the 20th second on), and what JACK recorded: its peak,
+its silent blocks, and how well its pitch follows the film's right hand (tests/following.py). Engines and models take
+turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores that a shared
+host took away meanwhile.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--pose-model", type=Path)
     parser.add_argument("--engine", action="append", help="several: in turn")
     parser.add_argument("--model", action="append", help="several: in turn")
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each run; 10 at least")
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     asked_for: dict[str, Float32] = {}
@@ -66,7 +67,7 @@ def main() -> None:
 def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[str, Any], Float32, int]:
     """(what is printed, what JACK recorded, its rate)."""
     calls: list[Calls] = []
-    memory: dict[float, float] = {}
+    memory: dict[float, list[float]] = {}
     create = Segment.create
     began = cpu_ticks()
 
@@ -106,7 +107,7 @@ def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[st
         **{name: report[name] for name in REPORTED},
         "starved_on_time": calls[0].starved_on_time,
         "stolen": round(stolen / total, 4),
-        "memory_mb": {"settled": round(settled[0]), "end": round(settled[-1]), "most": round(max(memory.values()))},
+        "memory_mb": {"children": round(sum(settled[-1][1:])), "grown": round(sum(settled[-1]) - sum(settled[0]), 1)},
         "recorded": {
             "seconds": round(len(audio) / rate, 1),
             "peak": round(float(np.abs(audio).max()), 3),
@@ -116,11 +117,11 @@ def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[st
     return line, audio, rate
 
 
-def resident_mb() -> float:
-    """Of this process and everything it started, but for the sound server and its recorder."""
+def resident_mb() -> list[float]:
+    """Of this process, then of everything it started but for the sound server and its recorder."""
     me = psutil.Process()
     ours = [p for p in (me, *me.children(recursive=True)) if p.name() not in ("jackd", "jack_rec")]
-    return sum(process.memory_info().rss for process in ours) / 1e6
+    return [process.memory_info().rss / 1e6 for process in ours]
 
 
 if __name__ == "__main__":

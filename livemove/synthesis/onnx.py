@@ -217,8 +217,8 @@ def _split(spec: ModelSpec, queues: Float32, delays: dict[int, int]) -> tuple[li
 
 
 def _steps_and_delays(session: ort.InferenceSession, spec: ModelSpec, source: str) -> tuple[int, dict[int, int]]:
-    """Steps per run, and by layer how many runs it looks back if its queue stays outside; once it is sure that the graph
-    was made for this spec."""
+    """Steps per run, and by layer how many runs it looks back if its queue stays outside. Raises EngineError unless the
+    graph was made for this spec."""
     entry = session.get_modelmeta().custom_metadata_map.get("livemove")
     if entry is None:
         raise EngineError(f"{source}: not written by training/export.py (no livemove metadata); export it again")

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import numpy.typing as npt
 
-from livemove.exchange import BLOCK_ROW, Segment
+from livemove.ipc.segment import BLOCK_ROW, Segment
 
 PLAYING = 1
 """Output::State::playing, in realtime.hpp."""

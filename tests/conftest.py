@@ -19,7 +19,7 @@ import pytest
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, ModelSpec, PoseModelError
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.synthesis import settings
 from livemove.synthesis.reference import ReferenceEngine
 

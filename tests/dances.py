@@ -1,7 +1,7 @@
 """A small corpus of dances that never happened: the right hand's height plays the pitch, the left hand's the loudness.
 
-In: a folder. Out: a prepared corpus in it, written by training.corpus, as the tests of training need one. The dancer is
-the demo's, each dance a later part of it, slower or quicker.
+In: a folder. Out: a prepared corpus in it, written by training.data.corpus, as the tests of training need. The dancer
+is the demo's, each dance a later part of it, slower or quicker.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from livemove.body.features import FEATURES, TABLE
 from livemove.capture import demo
 from livemove.contracts import HOP, Channel, PoseFrame
-from livemove.features import FEATURES, TABLE
-from training import descriptors
-from training.clip import features_at_hops
-from training.corpus import Clip, Writer, packed, write_clip
+from training.data import descriptors
+from training.data.clip import features_at_hops
+from training.data.corpus import Clip, Writer, packed, write_clip
 
 RATE = 16000
 FPS = 25

@@ -13,8 +13,8 @@ import numpy as np
 
 from livemove.capture.config import CaptureConfig
 from livemove.contracts import CameraError, PoseFrame
-from livemove.exchange import Segment, now_s
-from livemove.filmstream import FilmSender
+from livemove.ipc.segment import Segment, now_s
+from livemove.takes.camera_track import FilmSender
 
 
 def run(segment: Segment, config: CaptureConfig) -> None:

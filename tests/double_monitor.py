@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.monitor.config import MonitorConfig
 
 

@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from livemove.contracts import HOP, PoseFrame
-from livemove.cores import take_sound_core
-from livemove.exchange import Segment, State, now_s
+from livemove.ipc.cpu_affinity import take_sound_core
+from livemove.ipc.segment import Segment, State, now_s
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, RealTime
 

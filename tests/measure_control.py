@@ -28,11 +28,11 @@ import numpy as np
 from servers import Jack
 from test_osc import packet
 
-from livemove import session
 from livemove.bundle import find_bundle
 from livemove.control.config import ControlConfig
-from livemove.exchange import Segment, now_s
-from livemove.session import SessionConfig, Status, run_session
+from livemove.ipc.segment import Segment, now_s
+from livemove.session import perform
+from livemove.session.perform import SessionConfig, Status, run_session
 
 LOUD = 3e-3
 """Above what the theremin breathes at rest, -62 dBFS, and what is left of it while it is mute."""
@@ -142,7 +142,7 @@ def main() -> None:
         segments.append(create())
         return segments[0]
 
-    session.Segment.create = staticmethod(created)
+    perform.Segment.create = staticmethod(created)
     with tempfile.TemporaryDirectory() as folder, Jack(period=options.block) as jack:
         os.environ.update(jack.environment, RTMIDI_API="UNIX_JACK")
         mapping = Path(folder) / "fader.toml"

@@ -23,10 +23,10 @@ import psutil
 from calls import Calls
 from servers import Jack
 
-from livemove import session
 from livemove.bundle import find_bundle
-from livemove.exchange import Segment, State
-from livemove.session import SessionConfig, Status, run_session
+from livemove.ipc.segment import Segment, State
+from livemove.session import perform
+from livemove.session.perform import SessionConfig, Status, run_session
 
 
 class Meter:
@@ -110,7 +110,7 @@ def measure(asked: argparse.Namespace, monitor: bool) -> dict[str, Any]:
             meters[0].stop()
             calls[0].stop()
 
-    session.Segment.create = measured  # pyright: ignore[reportAttributeAccessIssue]
+    perform.Segment.create = measured  # pyright: ignore[reportAttributeAccessIssue]
     try:
         with Jack() as jack:
             os.environ.update(jack.environment)
@@ -120,7 +120,7 @@ def measure(asked: argparse.Namespace, monitor: bool) -> dict[str, Any]:
             )  # fmt: skip
             report = run_session(config, ended)
     finally:
-        session.Segment.create = create
+        perform.Segment.create = create
     meter = meters[0]
     return {
         "seconds": round(meter.seconds, 1),

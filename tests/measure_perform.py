@@ -27,11 +27,11 @@ from following import best_spearman, channels_of
 from servers import Jack
 from steady import cpu_ticks
 
-from livemove import session
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float32
-from livemove.exchange import Segment, now_s
-from livemove.session import SessionConfig, Status, run_session
+from livemove.ipc.segment import Segment, now_s
+from livemove.session import perform
+from livemove.session.perform import SessionConfig, Status, run_session
 
 MOST_HOPS = 100_000
 """Nine minutes of a longer film are enough."""
@@ -92,11 +92,11 @@ def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[st
             model=find_bundle(model), engine=engine, camera=str(asked.camera), loop=True, pose_model=asked.pose_model,
             duration_s=asked.seconds, monitor=False, started_s=now_s(),
         )  # fmt: skip
-        session.Segment.create = created  # pyright: ignore[reportAttributeAccessIssue]
+        perform.Segment.create = created  # pyright: ignore[reportAttributeAccessIssue]
         try:
             report = run_session(config, on_status)
         finally:
-            session.Segment.create = create
+            perform.Segment.create = create
         jack.recorded(5)
         audio, rate = soundfile.read(recording, dtype="float32", always_2d=True)
     audio = audio[:, 0]

@@ -26,8 +26,8 @@ from servers import Jack, Pulse
 
 from livemove.bundle import find_bundle
 from livemove.control.config import ControlConfig
-from livemove.session import SessionConfig, Status, run_session
-from livemove.takefolder import load_take
+from livemove.session.perform import SessionConfig, Status, run_session
+from livemove.takes.folder import load_take
 
 TALK = (
     (4.0, "/livemove/device", "system"),

@@ -23,11 +23,11 @@ from clicks import clicks
 from servers import Jack
 from test_osc import packet
 
-from livemove import session
 from livemove.bundle import find_bundle
 from livemove.control.config import ControlConfig
-from livemove.exchange import Segment
-from livemove.session import SessionConfig, Status, run_session
+from livemove.ipc.segment import Segment
+from livemove.session import perform
+from livemove.session.perform import SessionConfig, Status, run_session
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
         calls.append(Calls(segments[0].name))
         return segments[0]
 
-    session.Segment.create = staticmethod(created)
+    perform.Segment.create = staticmethod(created)
     memory_mb: list[float] = []
     switched: list[int] = []
 

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from livemove.contracts import Action, Request
-from livemove.exchange import Segment
-from livemove.session import Report, SessionConfig, Status, run_session
+from livemove.ipc.segment import Segment
+from livemove.session.perform import Report, SessionConfig, Status, run_session
 
 
 def asking(

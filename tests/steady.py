@@ -19,7 +19,7 @@ from typing import ParamSpec
 
 import pytest
 
-from livemove.cores import sound_core
+from livemove.ipc.cpu_affinity import sound_core
 from livemove.synthesis.pace import Lead
 
 P = ParamSpec("P")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livemove import bench, chart
 from livemove.contracts import HOP, EngineError, LivemoveError, OutputError, weight_shapes
+from livemove.diagnostics import bench, bench_plot
 from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine
 
@@ -115,17 +115,17 @@ def test_the_picture_is_drawn(tmp_path: Path) -> None:
         for setting in ("classic", "stage")
     ]
     result: dict[str, object] = {"results": rows, "sgemm_gflops": 50.0, "memory_gbps": 8.0, "cpu": "a core"}
-    chart.draw(result, tmp_path / "b.png")
+    bench_plot.draw(result, tmp_path / "b.png")
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(OutputError, match="cannot write"):
-        chart.draw(result, tmp_path / "none" / "b.png")
+        bench_plot.draw(result, tmp_path / "none" / "b.png")
 
 
 def test_without_matplotlib_the_picture_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(LivemoveError, match=r"livemove\[plot\]"):
-        chart.draw({"results": [], "cpu": ""}, tmp_path / "b.png")
+        bench_plot.draw({"results": [], "cpu": ""}, tmp_path / "b.png")
 
 
 def test_the_roofline_of_weights_from_memory_is_half_a_flop_per_byte() -> None:
-    assert chart.roofline({"sgemm_gflops": 100.0, "memory_gbps": 8.0})["float32 weights from memory"] == 4.0
+    assert bench_plot.roofline({"sgemm_gflops": 100.0, "memory_gbps": 8.0})["float32 weights from memory"] == 4.0

@@ -14,16 +14,17 @@ from bodies import body, nobody
 from click.testing import CliRunner, Result
 from conftest import random_bundle, small_spec
 
-from livemove import calibration, film, wording
+from livemove.body.features import FEATURES, FeatureStream
+from livemove.body.mapping import Mapping, load_mapping
 from livemove.bundle import Bundle
-from livemove.calibration import STEPS, STEPS_S, CalibrationConfig, Fitted, Movement, Progress, fit, with_ranges
 from livemove.capture import demo
 from livemove.capture.landmarker import Landmarker
-from livemove.cli import main
+from livemove.cli import main, text
 from livemove.contracts import CalibrationError, MappingError, PoseFrame
 from livemove.control.presets import Preset, save_preset, set_list
-from livemove.features import FEATURES, FeatureStream
-from livemove.mapping import Mapping, load_mapping
+from livemove.media import video_file
+from livemove.session import calibrate
+from livemove.session.calibrate import STEPS, STEPS_S, CalibrationConfig, Fitted, Movement, Progress, fit, with_ranges
 
 SPEC = small_spec()
 TEXT = """\
@@ -174,9 +175,9 @@ class Stage:
         self.frames = 0
         self.dance = dance
         self.ends_s = math.inf
-        monkeypatch.setattr(calibration, "follow", self.follow)
-        monkeypatch.setattr(calibration, "check_source", lambda config: None)
-        monkeypatch.setattr(calibration, "now_s", lambda: self.time_s)
+        monkeypatch.setattr(calibrate, "follow", self.follow)
+        monkeypatch.setattr(calibrate, "check_source", lambda config: None)
+        monkeypatch.setattr(calibrate, "now_s", lambda: self.time_s)
 
     def follow(
         self,
@@ -192,8 +193,8 @@ class Stage:
             self.frames += 1
             publish(self.dance(self.time_s, self.told[-1]))
 
-    def calibrate(self, model: Path, **options: object) -> calibration.Calibration:
-        return calibration.calibrate(CalibrationConfig(model, **options), self.told.append, lambda: self.time_s)
+    def calibrate(self, model: Path, **options: object) -> calibrate.Calibration:
+        return calibrate.calibrate(CalibrationConfig(model, **options), self.told.append, lambda: self.time_s)
 
 
 def obedient(time_s: float, now: Progress) -> PoseFrame:
@@ -240,13 +241,13 @@ def test_every_step_is_told_in_order_and_all_take_twenty_seconds(model: Path, mo
 def test_the_steps_begin_when_somebody_is_there(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, lambda t, now: nobody(t) if t < 8.0 else obedient(t, now))
     stage.calibrate(model)
-    assert stage.time_s == pytest.approx(8.0 + calibration.SETTLED_S + STEPS_S, abs=0.2)
+    assert stage.time_s == pytest.approx(8.0 + calibrate.SETTLED_S + STEPS_S, abs=0.2)
 
 
 def test_duration_stretches_the_steps(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, obedient)
     stage.calibrate(model, duration_s=40.0)
-    assert stage.time_s == pytest.approx(calibration.SETTLED_S + 40.0, abs=0.2)
+    assert stage.time_s == pytest.approx(calibrate.SETTLED_S + 40.0, abs=0.2)
     crouched = [now.done_s for now in stage.told if now.step == STEPS[4]]
     assert crouched[-1] - crouched[0] == pytest.approx(2 * STEPS[4].seconds, abs=0.3)
 
@@ -275,7 +276,7 @@ def test_a_camera_before_which_nobody_stands_is_given_up(model: Path, monkeypatc
     with pytest.raises(CalibrationError, match=r"nobody was seen by camera 0 .*doctor") as error:
         stage.calibrate(model)
     assert "\n" not in str(error.value)
-    assert stage.time_s == pytest.approx(calibration.WAIT_S, abs=0.2)
+    assert stage.time_s == pytest.approx(calibrate.WAIT_S, abs=0.2)
 
 
 def test_a_film_without_anybody_is_one_line(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,7 +304,7 @@ def test_a_model_that_hears_the_body_as_it_is_has_nothing_to_fit(model: Path, mo
 def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose_model: Path) -> None:
     stream, rows = FeatureStream(), []
     with Landmarker("full", pose_model) as landmarker:
-        for time_s, picture in film.frames(dancer_clip):
+        for time_s, picture in video_file.frames(dancer_clip):
             if time_s >= 6.0:
                 break
             if round(time_s * 25) % 2:
@@ -347,13 +348,13 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(stage: Stage, *arguments: object) -> Result:
     """The command in this process, its camera and clock those of the stage."""
-    real, seconds = calibration.calibrate, lambda: stage.time_s
+    real, seconds = calibrate.calibrate, lambda: stage.time_s
 
-    def calibrate(config: CalibrationConfig, on_progress: Callable[[Progress], None]) -> calibration.Calibration:
+    def timed(config: CalibrationConfig, on_progress: Callable[[Progress], None]) -> calibrate.Calibration:
         return real(config, lambda now: (stage.told.append(now), on_progress(now))[1], seconds)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "calibrate", calibrate)
+        patch.setattr(calibrate, "calibrate", timed)
         return CliRunner().invoke(main, ["calibrate", *map(str, arguments)])
 
 
@@ -444,15 +445,15 @@ def test_control_c_leaves_everything_as_it_was(
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.words)
-def test_a_step_is_told_in_big_letters_that_fit_a_terminal(step: calibration.Step) -> None:
-    shown = wording.calibration(Progress("moving", step, None, 2.0, 1.0, 20.0, True), 80)
+def test_a_step_is_told_in_big_letters_that_fit_a_terminal(step: calibrate.Step) -> None:
+    shown = text.calibration(Progress("moving", step, None, 2.0, 1.0, 20.0, True), 80)
     assert step.how in shown
     assert "██" in shown
     assert max(len(line.replace("[bold]", "").replace("[/]", "")) for line in shown.splitlines()) <= 80
 
 
 def test_a_narrow_terminal_has_the_words_in_plain() -> None:
-    shown = wording.calibration(Progress("moving", STEPS[0], STEPS[1], 2.0, 1.0, 20.0, False), 30)
+    shown = text.calibration(Progress("moving", STEPS[0], STEPS[1], 2.0, 1.0, 20.0, False), 30)
     assert "██" not in shown
     assert "STAND STILL" in shown
     assert "nobody in view" in shown

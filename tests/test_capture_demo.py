@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from livemove.body.features import FEATURES, FeatureStream
 from livemove.capture import demo
-from livemove.features import FEATURES, FeatureStream
 
 BONES = [(11, 13), (13, 15), (12, 14), (14, 16), (23, 25), (25, 27), (24, 26), (26, 28), (11, 12), (23, 24)]
 

@@ -14,13 +14,13 @@ import pytest
 from conftest import unavailable
 from steady import in_real_time
 
-from livemove import film
+from livemove.body.features import FEATURES, FeatureStream
 from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.posemodel import find_pose_model
 from livemove.capture.process import follow
 from livemove.contracts import CameraError, PoseFrame, PoseModelError
-from livemove.features import FEATURES, FeatureStream
+from livemove.media import video_file
 
 
 @dataclass
@@ -128,7 +128,7 @@ def test_a_film_without_loop_ends_by_itself(pose_model: Path, dancer_clip: Path,
 
 @pytest.mark.real
 def test_mirroring_turns_the_picture_and_keeps_the_hands(pose_model: Path, dancer_clip: Path) -> None:
-    picture = next(p for t, p in film.frames(dancer_clip) if t > 3.0)
+    picture = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
     with Landmarker(path=pose_model) as plain, Landmarker(path=pose_model, mirror=True) as mirrored:
         there, turned = plain.find(picture, 0.0), mirrored.find(picture, 0.0)
     np.testing.assert_allclose(turned.image[0, :, 0], 1.0 - there.image[0, :, 0], atol=1e-6)
@@ -140,7 +140,7 @@ def test_sixteen_is_the_dancers_own_right_wrist(pose_model: Path, dancer_clip: P
     """A dancer who faces us has the right hand on the picture's left."""
     stream = FeatureStream()
     with Landmarker(path=pose_model) as landmarker:
-        for number, (time_s, picture) in enumerate(film.frames(dancer_clip)):
+        for number, (time_s, picture) in enumerate(video_file.frames(dancer_clip)):
             frame = landmarker.find(picture, time_s)
             facing = stream.update(frame)[FEATURES.index("facing")]
             if number == 20:
@@ -151,7 +151,7 @@ def test_sixteen_is_the_dancers_own_right_wrist(pose_model: Path, dancer_clip: P
 
 @pytest.mark.real
 def test_pictures_with_padded_rows_are_read_right(pose_model: Path, dancer_clip: Path) -> None:
-    picture = next(p for t, p in film.frames(dancer_clip) if t > 3.0)
+    picture = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
     padded = np.zeros((picture.shape[0], picture.shape[1] + 10, 3), np.uint8)
     padded[:, : picture.shape[1]] = picture
     with Landmarker(path=pose_model) as one, Landmarker(path=pose_model) as two:
@@ -160,7 +160,7 @@ def test_pictures_with_padded_rows_are_read_right(pose_model: Path, dancer_clip:
 
 @pytest.mark.real
 def test_time_that_stands_still_or_goes_back_is_survived(pose_model: Path, dancer_clip: Path) -> None:
-    picture = next(p for t, p in film.frames(dancer_clip) if t > 3.0)
+    picture = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
     with Landmarker(path=pose_model) as landmarker:
         for time_s in (5.0, 5.0, 5.0001, 1.0):
             assert landmarker.find(picture, time_s).people == 1
@@ -171,11 +171,11 @@ def test_mediapipe_says_nothing_and_starts_no_portaudio(pose_model: Path, dancer
     words = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from livemove import film\n"
+        "from livemove.media import video_file\n"
         "from livemove.capture.landmarker import Landmarker\n"
         f"clip, model = Path({str(dancer_clip)!r}), Path({str(pose_model)!r})\n"
         "with Landmarker(path=model) as landmarker:\n"
-        "  found = [landmarker.find(p, t).people for (t, p), _ in zip(film.frames(clip), range(3))]\n"
+        "  found = [landmarker.find(p, t).people for (t, p), _ in zip(video_file.frames(clip), range(3))]\n"
         "print(sum(found), sorted({'sounddevice', 'matplotlib'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True, env=os.environ)
@@ -195,7 +195,7 @@ def cut(clip: Path, short: Path, frames: int) -> None:
 
     with av.open(str(short), "w") as container:
         stream = None
-        for number, (_, picture) in enumerate(film.frames(clip)):
+        for number, (_, picture) in enumerate(video_file.frames(clip)):
             if number == frames:
                 break
             if stream is None:

@@ -20,12 +20,12 @@ from steady import in_real_time
 from test_osc import packet
 from test_session import breaks, doubles, model, perform, steady  # noqa: F401  (fixtures)
 
-from livemove.child import begin
+from livemove.body.features import FEATURES
 from livemove.contracts import Action, Request
 from livemove.control.config import ControlConfig
 from livemove.control.process import Asker
-from livemove.exchange import Segment, State
-from livemove.features import FEATURES
+from livemove.ipc.child import begin
+from livemove.ipc.segment import Segment, State
 from livemove.synthesis import settings
 
 

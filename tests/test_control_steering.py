@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from livemove.body.mapping import SCALES
 from livemove.contracts import Action, ControlError, Controls, Request
 from livemove.control.steering import choose, steer
-from livemove.mapping import SCALES
 
 PRESETS = [Controls(gain=0.5, model=1, octave=1), Controls(gain=0.25, model=2)]
 

@@ -13,11 +13,11 @@ import pytest
 from clicks import clicks
 from conftest import random_bundle, small_spec
 
+from livemove.body.features import FEATURES, REST
+from livemove.body.mapping import SCALES, load_mapping
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Controls
-from livemove.exchange import Segment
-from livemove.features import FEATURES, REST
-from livemove.mapping import SCALES, load_mapping
+from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.process import Reloader
 from livemove.synthesis.voices import FADE_HOPS, Ensemble, Voice

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from livemove.cores import leave_sound_core, sound_core, take_sound_core
+from livemove.ipc.cpu_affinity import leave_sound_core, sound_core, take_sound_core
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program choose its cores")
 

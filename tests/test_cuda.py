@@ -25,14 +25,15 @@ DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 import triton.language as tl  # noqa: E402
 from triton.runtime import OutOfResources, interpreter  # noqa: E402
 
-from livemove import bench, contracts  # noqa: E402
+from livemove import contracts  # noqa: E402
 from livemove.contracts import Engine, EngineError, Float32, ModelSpec, Phase, Trace, initial_state  # noqa: E402
+from livemove.diagnostics import bench  # noqa: E402
 from livemove.synthesis import cuda, reference, settings  # noqa: E402
 from livemove.synthesis.cuda import CudaEngine, CudaStreams  # noqa: E402
 from livemove.synthesis.native import NativeEngine  # noqa: E402
 from livemove.synthesis.onnx import OnnxEngine  # noqa: E402
 from livemove.synthesis.reference import ReferenceEngine  # noqa: E402
-from training import onnx_graph  # noqa: E402
+from training.model import onnx_graph  # noqa: E402
 
 os.environ.pop("TRITON_INTERPRET", None)  # the tests of this file are to interpret, no others and no child of theirs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training import dance
+from training.metrics import beats
 
 
 def swinging(seconds: float, stops_a_second: float, fps: float = 25.0) -> tuple[np.ndarray, np.ndarray]:
@@ -26,44 +26,44 @@ def clicks(times_s: np.ndarray, seconds: float, rate: int = 22050) -> np.ndarray
 
 
 def test_a_body_beats_where_it_stops() -> None:
-    beats = dance.kinematic_beats(*swinging(6.0, 2.0))
-    np.testing.assert_allclose(beats, np.arange(1, 12) * 0.5, atol=0.03)
+    found = beats.kinematic_beats(*swinging(6.0, 2.0))
+    np.testing.assert_allclose(found, np.arange(1, 12) * 0.5, atol=0.03)
 
 
 def test_a_trembling_body_has_no_more_beats_than_a_steady_one() -> None:
     world, times = swinging(6.0, 2.0)
     tremble = world + np.random.default_rng(0).normal(0, 0.004, world.shape)
-    np.testing.assert_allclose(dance.kinematic_beats(tremble, times), np.arange(1, 12) * 0.5, atol=0.06)
+    np.testing.assert_allclose(beats.kinematic_beats(tremble, times), np.arange(1, 12) * 0.5, atol=0.06)
 
 
 def test_a_body_that_stands_has_no_beats() -> None:
-    assert len(dance.kinematic_beats(np.zeros((100, 33, 3)), np.arange(100) / 25)) == 0
+    assert len(beats.kinematic_beats(np.zeros((100, 33, 3)), np.arange(100) / 25)) == 0
 
 
 def test_clicks_at_120_a_minute_are_found() -> None:
-    found = dance.musical_beats(clicks(np.arange(0.5, 9.5, 0.5), 10.0), 22050)
+    found = beats.musical_beats(clicks(np.arange(0.5, 9.5, 0.5), 10.0), 22050)
     assert len(found) >= 15
     assert np.abs(found[:, None] - np.arange(0, 10, 0.5)).min(1).max() < 0.06
 
 
 def test_silence_has_no_beats() -> None:
-    assert len(dance.musical_beats(np.zeros(22050, np.float32), 22050)) == 0
+    assert len(beats.musical_beats(np.zeros(22050, np.float32), 22050)) == 0
 
 
 def test_alignment_is_one_on_the_beat_and_falls_with_distance() -> None:
-    beats = np.arange(1, 10) * 0.5
-    assert dance.alignment(beats, beats) == 1.0
-    assert dance.alignment(beats, beats + dance.ALIGNMENT_S) == pytest.approx(np.exp(-0.5))
-    assert dance.alignment(beats, beats + 0.25) < 0.001
-    assert dance.alignment(np.zeros(0), beats) == dance.alignment(beats, np.zeros(0)) == 0.0
+    at = np.arange(1, 10) * 0.5
+    assert beats.alignment(at, at) == 1.0
+    assert beats.alignment(at, at + beats.ALIGNMENT_S) == pytest.approx(np.exp(-0.5))
+    assert beats.alignment(at, at + 0.25) < 0.001
+    assert beats.alignment(np.zeros(0), at) == beats.alignment(at, np.zeros(0)) == 0.0
 
 
 def test_a_beat_is_met_once() -> None:
-    assert dance.met(np.array([1.0, 1.05, 2.0]), np.array([1.02, 2.5])) == 1
-    assert dance.met(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 2
+    assert beats.met(np.array([1.0, 1.05, 2.0]), np.array([1.02, 2.5])) == 1
+    assert beats.met(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 2
 
 
 def test_scores_of_dance_and_of_music_divide_by_their_own() -> None:
     kinematic, musical = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0])
-    assert dance.of_dance(kinematic, musical) == {"coverage": 2.0, "hit": 0.5}
-    assert dance.of_music(kinematic, musical) == {"coverage": 2.0, "hit": 1.0}
+    assert beats.of_dance(kinematic, musical) == {"coverage": 2.0, "hit": 0.5}
+    assert beats.of_music(kinematic, musical) == {"coverage": 2.0, "hit": 1.0}

@@ -7,8 +7,8 @@ import pytest
 from films import clicks
 
 from livemove.contracts import HOP
-from training import descriptors, procedural
-from training.descriptors import NAMES, describe, track_pitch
+from training.data import descriptors, procedural
+from training.data.descriptors import NAMES, describe, track_pitch
 
 RATE = 48000
 COLUMN = {name: i for i, name in enumerate(NAMES)}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from livemove.doctor import live_findings
-from livemove.steady import Steadiness
+from livemove.diagnostics.doctor import live_findings
+from livemove.diagnostics.soak import Steadiness
 
 
 def run(engine: str, median_ms: float, late: int = 0) -> Steadiness:

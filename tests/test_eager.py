@@ -11,8 +11,8 @@ import torch
 from livemove.contracts import HOP, ModelSpec, Trace
 from livemove.synthesis import settings
 from livemove.synthesis.reference import ReferenceEngine
-from training import eager
-from training.wavenet import WaveNet
+from training.model import eager
+from training.model.wavenet import WaveNet
 
 SMALL = {"residual": 16, "skip": 32, "hidden": 16, "conditioning": 4, "dilations": (1, 2, 4, 8, 1)}
 

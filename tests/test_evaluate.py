@@ -12,11 +12,13 @@ import pytest
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.demo import pose_at
 from livemove.contracts import HOP, Float32, LivemoveError
-from livemove.render import RenderConfig
+from livemove.offline.render import RenderConfig
 from livemove.synthesis import make_engine
 from livemove.synthesis.reference import ReferenceEngine
-from training import clip_scores, corpus_scores, evaluate, metrics, procedural
-from training.corpus import Clip, Corpus, Writer, packed, write_clip
+from training import evaluate
+from training.data import procedural
+from training.data.corpus import Clip, Corpus, Writer, packed, write_clip
+from training.metrics import clip_scores, corpus_scores, pitched
 
 RATE = procedural.SAMPLE_RATE
 THEREMIN = Path(__file__).parents[1] / "models" / "theremin"
@@ -31,19 +33,19 @@ def rising(column: int, low: float, high: float, hops: int = 200) -> Float32:
 def test_brightness_is_heard_whatever_the_pitch_does() -> None:
     track = rising(2, 0.1, 0.9)
     track[:, 0] = np.linspace(80, 58, len(track))
-    assert metrics.brightness_correlation(procedural.tone(track, 0.0), RATE, 0, track) > 0.95
+    assert pitched.brightness_correlation(procedural.tone(track, 0.0), RATE, 0, track) > 0.95
 
 
 def test_a_sound_that_ignores_brightness_does_not_correlate_with_it() -> None:
     asked = rising(2, 0.1, 0.9)
     asked[:, 2] = np.random.default_rng(0).permutation(asked[:, 2])
-    assert abs(metrics.brightness_correlation(procedural.tone(rising(2, 0.5, 0.5), 0.0), RATE, 0, asked)) < 0.3
+    assert abs(pitched.brightness_correlation(procedural.tone(rising(2, 0.5, 0.5), 0.0), RATE, 0, asked)) < 0.3
 
 
 def test_spectral_distance_is_the_level_lost() -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
-    assert metrics.spectral_distance_db(noise, noise, RATE) == 0.0
-    assert metrics.spectral_distance_db(noise, 0.5 * noise, RATE) == pytest.approx(6.02, abs=0.05)
+    assert pitched.spectral_distance_db(noise, noise, RATE) == 0.0
+    assert pitched.spectral_distance_db(noise, 0.5 * noise, RATE) == pytest.approx(6.02, abs=0.05)
 
 
 class Demo(clip_scores.Watched):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from livemove.contracts import CameraError, Controls, LivemoveError, PoseFrame
-from livemove.exchange import BIN_MS, RING_CAPACITY, ROLES, Segment, State, now_s, percentile_ms
+from livemove.ipc.segment import BIN_MS, RING_CAPACITY, ROLES, Segment, State, now_s, percentile_ms
 from livemove.native._realtime import Output
 
 
@@ -38,7 +38,7 @@ def hammer(name: str) -> None:
 
 def test_every_process_reads_the_same_clock() -> None:
     before = now_s()
-    there = float(in_child("from livemove.exchange import now_s; print(repr(now_s()))"))
+    there = float(in_child("from livemove.ipc.segment import now_s; print(repr(now_s()))"))
     assert before < there < now_s()
 
 
@@ -93,7 +93,7 @@ def test_controls_start_neutral_and_follow_the_writer(segment: Segment) -> None:
 
 
 def test_the_end_of_a_child_leaves_the_segment_in_place(segment: Segment) -> None:
-    code = "import sys; from livemove.exchange import Segment; print(Segment.attach(sys.argv[1]).stop_requested)"
+    code = "import sys; from livemove.ipc.segment import Segment; print(Segment.attach(sys.argv[1]).stop_requested)"
     assert in_child(code, segment.name).strip() == "False"
     Segment.attach(segment.name).close()
 

@@ -7,9 +7,18 @@ import math
 import numpy as np
 import pytest
 
+from livemove.body.features import (
+    FEATURES,
+    REST,
+    TABLE,
+    FeatureSpec,
+    FeatureStream,
+    OneEuroSpec,
+    OneEuroState,
+    one_euro,
+)
 from livemove.capture import demo
 from livemove.contracts import PoseFrame
-from livemove.features import FEATURES, REST, TABLE, FeatureSpec, FeatureStream, OneEuroSpec, OneEuroState, one_euro
 
 FPS = 30.0
 LEFT_ARM = [i for i, name in enumerate(FEATURES) if name.startswith(("left_hand", "left_elbow"))]

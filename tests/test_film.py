@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from livemove import film
 from livemove.contracts import CameraError
+from livemove.media import video_file
 
 RATE = 48000
 
@@ -49,7 +49,7 @@ def ignore(seconds: float) -> None:
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("mpeg4", ".avi"), ("libvpx-vp9", ".webm")])
 def test_every_frame_comes_once_and_in_order(tmp_path: Path, codec: str, suffix: str) -> None:
-    found = list(film.frames(make_clip(tmp_path / f"clip{suffix}", codec)))
+    found = list(video_file.frames(make_clip(tmp_path / f"clip{suffix}", codec)))
     times = np.array([time_s for time_s, _ in found])
     brightness = np.array([picture.mean() for _, picture in found])
     assert times == pytest.approx(np.arange(25) / 25, abs=1e-3)
@@ -58,30 +58,32 @@ def test_every_frame_comes_once_and_in_order(tmp_path: Path, codec: str, suffix:
 
 
 def test_probe_knows_length_and_pace(tmp_path: Path) -> None:
-    clip = film.probe(make_clip(tmp_path / "clip.mp4", "libx264", count=50))
+    clip = video_file.probe(make_clip(tmp_path / "clip.mp4", "libx264", count=50))
     assert (clip.frames, clip.fps, clip.seconds) == (50, 25.0, pytest.approx(2.0, abs=0.05))
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("libx264", ".mkv")])
 def test_a_picture_that_plays_everywhere_is_copied_untouched(tmp_path: Path, codec: str, suffix: str) -> None:
     clip = make_clip(tmp_path / f"clip{suffix}", codec)
-    film.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     assert packets(tmp_path / "out.mp4") == packets(clip)
 
 
 def test_another_picture_becomes_h264_of_the_same_frames(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.avi", "mpeg4", width=66, height=50)
-    film.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
-    assert [time_s for time_s, _ in film.frames(tmp_path / "out.mp4")] == pytest.approx(np.arange(25) / 25, abs=1e-3)
+    assert [time_s for time_s, _ in video_file.frames(tmp_path / "out.mp4")] == pytest.approx(
+        np.arange(25) / 25, abs=1e-3
+    )
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("mpeg4", ".avi")])
 def test_sound_and_picture_stay_together(tmp_path: Path, codec: str, suffix: str) -> None:
     """The tone, which starts half-way, starts half-way."""
     clip = make_clip(tmp_path / f"clip{suffix}", codec)
-    film.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     with av.open(str(tmp_path / "out.mp4")) as container:
         blocks = [(frame.time, frame.to_ndarray()[0]) for frame in container.decode(audio=0)]
     assert blocks[0][0] == pytest.approx(0.0, abs=0.03)  # AAC's priming is taken off by the container
@@ -95,15 +97,15 @@ def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
     clip, sound = make_clip(tmp_path / "clip.avi", "mpeg4"), make_sound(tmp_path / "sound.wav", 1.0)
     digests: set[str] = set()
     for name in ("a.mp4", "b.mp4"):
-        film.put_sound_under(clip, sound, tmp_path / name, ignore)
+        video_file.put_sound_under(clip, sound, tmp_path / name, ignore)
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(digests) == 1
 
 
 def test_the_film_ends_with_its_sound(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", "libx264", count=50)
-    film.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
-    assert film.probe(tmp_path / "out.mp4").seconds == pytest.approx(1.0, abs=0.15)
+    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    assert video_file.probe(tmp_path / "out.mp4").seconds == pytest.approx(1.0, abs=0.15)
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no film" * 100, None])
@@ -112,10 +114,10 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes | None) -> 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CameraError, match=r"clip\.mp4: cannot be read as a video: ") as caught:
-        film.probe(path)
+        video_file.probe(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_sound_without_picture_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match="it has no picture"):
-        film.probe(make_sound(tmp_path / "sound.wav", 0.1))
+        video_file.probe(make_sound(tmp_path / "sound.wav", 0.1))

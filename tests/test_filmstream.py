@@ -20,14 +20,15 @@ from performing import asking, child
 from steady import in_real_time
 from test_playback_recorder import Stage, settings, until
 
-from livemove import children, filmstream
 from livemove.contracts import Action, OutputError
-from livemove.exchange import Segment
-from livemove.filmstream import HEAD, FilmReceiver, FilmSender
-from livemove.playback.recorder import Keeper
-from livemove.session import SessionConfig, run_session
-from livemove.takefilm import FPS, film_take, filmed
-from livemove.takefolder import FILM, STREAM, Take, load_take
+from livemove.ipc.segment import Segment
+from livemove.offline.take_video import FPS, film_take, filmed
+from livemove.session import supervisor
+from livemove.session.perform import SessionConfig, run_session
+from livemove.takes import camera_track
+from livemove.takes.camera_track import HEAD, FilmReceiver, FilmSender
+from livemove.takes.folder import FILM, STREAM, Take, load_take
+from livemove.takes.recorder import Keeper
 
 
 def grey(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -190,7 +191,7 @@ def test_who_gives_no_picture_cannot_be_filmed(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
 @in_real_time
 def test_a_real_session_films_on_when_its_camera_process_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(children.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(supervisor.MODULES, "capture", "double_capture")
     shutil.rmtree(tmp_path / "takes", ignore_errors=True)
     model = random_bundle(tmp_path / "m", small_spec()).path
     report, _ = asking(
@@ -213,4 +214,4 @@ def test_x264_keeps_to_the_bytes_that_memory_has(receiver: FilmReceiver) -> None
         sender.add(random.integers(0, 255, (240, 320, 3), np.uint8), float(number))
         size += len(one(receiver)[0])
     sender.close()
-    assert size < 3 * filmstream.BYTES_PER_S, "two seconds, and what its buffer evens out"
+    assert size < 3 * camera_track.BYTES_PER_S, "two seconds, and what its buffer evens out"

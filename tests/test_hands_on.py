@@ -22,10 +22,10 @@ from test_control_process import free_port, send
 from test_osc import packet
 from test_replay import made
 
+from livemove.cli.keyboard import typed_keys
 from livemove.contracts import Action, Request
 from livemove.control.keys import asked
-from livemove.takefolder import load_take, samples24
-from livemove.terminal import typed_keys
+from livemove.takes.folder import load_take, samples24
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals that tests could open")
 

@@ -25,13 +25,15 @@ def test_imports_point_down_and_heavy_libraries_stay_at_home() -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
-@pytest.mark.parametrize("module", ["livemove.cli", "livemove.bundle", "livemove.features", "livemove.mapping"])
+@pytest.mark.parametrize(
+    "module", ["livemove.cli", "livemove.bundle", "livemove.body.features", "livemove.body.mapping"]
+)
 def test_light_modules_load_nothing_heavy(module: str) -> None:
     assert not loaded_after(f"import {module}").intersection(HEAVY)
 
 
 def test_the_supervisor_loads_nothing_heavy() -> None:
-    assert not loaded_after("import livemove.session").intersection(set(HEAVY) - {"scipy"})
+    assert not loaded_after("import livemove.session.perform").intersection(set(HEAVY) - {"scipy"})
 
 
 def test_help_does_not_even_load_numpy() -> None:
@@ -40,5 +42,5 @@ def test_help_does_not_even_load_numpy() -> None:
 
 
 def test_the_instrument_needs_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import livemove.render, livemove.session"
+    code = "import sys; sys.modules['torch'] = None; import livemove.offline.render, livemove.session.perform"
     assert "livemove" in loaded_after(code)

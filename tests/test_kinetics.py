@@ -19,13 +19,14 @@ from click.testing import CliRunner, Result
 from films import RATE, clicks, flashes, make_film, tone
 from videosite import VideoSite
 
-from livemove import film
 from livemove.contracts import OutputError
-from training import downloads, kinetics
-from training.annotations import CATEGORIES, Annotation, AnnotationError, choose, read_annotations
-from training.clip import read_sound
-from training.cut import CutError, cut
-from training.downloads import Ledger, Limits, Outcome, Pace, download
+from livemove.media import video_file
+from training import kinetics
+from training.data import downloads
+from training.data.annotations import CATEGORIES, Annotation, AnnotationError, choose, read_annotations
+from training.data.clip import read_sound
+from training.data.cut import CutError, cut
+from training.data.downloads import Ledger, Limits, Outcome, Pace, download
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "training" / "kinetics.py"
@@ -123,7 +124,7 @@ def test_a_cut_begins_where_asked_with_sound_and_picture_together(video: Path, t
     assert sound
     assert flashes(tmp_path / "cut.mp4") == pytest.approx([1.2, 3.0], abs=0.001)
     assert clicked(tmp_path / "cut.mp4") == pytest.approx([1.2, 3.0], abs=0.01)
-    assert film.probe(tmp_path / "cut.mp4").seconds == pytest.approx(4.0, abs=0.1)
+    assert video_file.probe(tmp_path / "cut.mp4").seconds == pytest.approx(4.0, abs=0.1)
 
 
 def test_picture_and_sound_that_came_apart_are_joined(video: Path, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from click.testing import CliRunner, Result
 from videosite import Answer, VideoSite
 
 from livemove.contracts import LivemoveError, OutputError
-from training import archives, kinetics
-from training.archives import BLOCK, ArchiveError, Limits, fetch, unpack
+from training import kinetics
+from training.data import archives
+from training.data.archives import BLOCK, ArchiveError, Limits, fetch, unpack
 
 HASTY = Limits(tries=3, backoff_s=0.01, timeout_s=2.0)
 FILES = {"train/tango/a.mp4": b"a" * 5000, "train/tango/b.mp4": b"b" * 70_000, "valid/tango/c.mp4": b"c" * 10}

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from livemove.synthesis import settings
-from training import likelihood, procedural
+from training.data import procedural
+from training.metrics import likelihood
 
 SPEC = dataclasses.replace(
     settings.stage("tiny"), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1

@@ -12,12 +12,12 @@ import pytest
 from conftest import small_spec
 from test_control_process import control, wait_for
 
+from livemove.body.features import FEATURES
+from livemove.body.mapping import load_mapping
 from livemove.contracts import ControlError, MappingError
 from livemove.control.config import ControlConfig
 from livemove.control.link import Link
-from livemove.exchange import Segment
-from livemove.features import FEATURES
-from livemove.mapping import load_mapping
+from livemove.ipc.segment import Segment
 
 
 @dataclass

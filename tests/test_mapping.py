@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livemove.body.features import FEATURES, REST, FeatureStream
+from livemove.body.mapping import Mapping, identity_mapping, load_mapping
 from livemove.capture import demo
 from livemove.contracts import Channel, MappingError
-from livemove.features import FEATURES, REST, FeatureStream
-from livemove.mapping import Mapping, identity_mapping, load_mapping
 from livemove.synthesis import settings
 
 SPEC = settings.stage("test")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from test_playback_recorder import Stage, settings
 
-from livemove.exchange import Segment
-from livemove.playback.recorder import Memory
+from livemove.ipc.segment import Segment
+from livemove.takes.recorder import Memory
 
 
 def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:

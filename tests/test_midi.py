@@ -16,7 +16,7 @@ from livemove.contracts import Action, ControlError, Request
 from livemove.control.config import ControlConfig
 from livemove.control.midi import Hands, Learnt, find_port
 from livemove.control.vocabulary import Heard
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.synthesis import settings
 
 

@@ -13,7 +13,7 @@ import pytest
 from livemove.capture.process import show, small
 from livemove.contracts import Action, Bulletin, Controls, Request
 from livemove.control.steering import steer
-from livemove.exchange import PICTURE_EDGE, Segment
+from livemove.ipc.segment import PICTURE_EDGE, Segment
 
 
 def noise(height: int, width: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livemove.contracts import Bulletin, Controls
-from livemove.exchange import Segment, State
+from livemove.ipc.segment import Segment, State
 from livemove.monitor import look
 from livemove.monitor.look import (
     COLUMNS_PER_S,

@@ -15,9 +15,9 @@ import soundfile
 from conftest import random_bundle, small_spec
 from steady import in_real_time
 
-from livemove import children, session
-from livemove.exchange import Segment, State
-from livemove.session import Report, SessionConfig, Status, run_session
+from livemove.ipc.segment import Segment, State
+from livemove.session import perform, supervisor
+from livemove.session.perform import Report, SessionConfig, Status, run_session
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has a display, and no signals to kill with")
 
@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dancer and a steady tone; no display but what a test gives."""
-    monkeypatch.setitem(children.MODULES, "capture", "double_capture")
-    monkeypatch.setitem(children.MODULES, "synthesis", "double_synthesis")
+    monkeypatch.setitem(supervisor.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(supervisor.MODULES, "synthesis", "double_synthesis")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
 
@@ -55,7 +55,7 @@ class Watched:
             self.segment = create()
             return self.segment
 
-        monkeypatch.setattr(session.Segment, "create", made)
+        monkeypatch.setattr(perform.Segment, "create", made)
 
     def play(self, duration_s: float, each: Callable[[Segment, Status], None] = lambda segment, status: None) -> Report:
         self.notices.clear()
@@ -115,7 +115,7 @@ def test_a_killed_window_comes_back_and_the_sound_never_noticed(watched: Watched
 
 @in_real_time
 def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(children.MODULES, "monitor", "double_monitor")
+    monkeypatch.setitem(supervisor.MODULES, "monitor", "double_monitor")
     report = watched.play(3.0)
     assert watched.notices == ["the window is closed, the sound goes on: Ctrl-C ends it"]
     assert report["restarts"]["monitor"] == 0
@@ -125,8 +125,8 @@ def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: py
 
 @in_real_time
 def test_a_window_that_keeps_crashing_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(children.MODULES, "monitor", "double_monitor")
-    monkeypatch.setattr(children.Window, "CRASHES", 1)
+    monkeypatch.setitem(supervisor.MODULES, "monitor", "double_monitor")
+    monkeypatch.setattr(supervisor.Window, "CRASHES", 1)
     watched.play(6.0, killing(9))
     assert watched.notices[-1] == "the window crashed 2 times: playing without it"
     assert watched.sounded()

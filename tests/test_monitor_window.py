@@ -17,12 +17,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from steady import in_real_time
 
-from livemove import children, session
+from livemove.body.features import FEATURES, REST
 from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, Request
 from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
-from livemove.exchange import Segment, now_s
-from livemove.features import FEATURES, REST
+from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import LIMITS, OCTAVES
@@ -33,7 +32,8 @@ from livemove.monitor.process import keep_own_plugins
 from livemove.monitor.rolls import Roll, Spectrogram, Traces, Waveform
 from livemove.monitor.window import MonitorWindow
 from livemove.native._realtime import Output
-from livemove.session import SessionConfig, Status, run_session
+from livemove.session import perform, supervisor
+from livemove.session.perform import SessionConfig, Status, run_session
 
 Key = Qt.Key
 RATE = 48000
@@ -775,14 +775,14 @@ class Performance:
         self.shown: MonitorWindow | None = None
         self._create = Segment.create
         self._segment: Segment | None = None
-        monkeypatch.setattr(session.Segment, "create", self._made)
-        monkeypatch.setitem(children.MODULES, "synthesis", "double_synthesis")
+        monkeypatch.setattr(perform.Segment, "create", self._made)
+        monkeypatch.setitem(supervisor.MODULES, "synthesis", "double_synthesis")
 
     def _made(self) -> Segment:
         self._segment = self._create()
         return self._segment
 
-    def play(self, at: dict[float, Callable[[MonitorWindow], None]], duration_s: float) -> session.Report:
+    def play(self, at: dict[float, Callable[[MonitorWindow], None]], duration_s: float) -> perform.Report:
         todo = sorted(at.items())
 
         def on_status(status: Status) -> None:

@@ -15,7 +15,7 @@ from test_midi import backend, jack  # noqa: F401  (fixtures)
 from livemove.contracts import Channel
 from livemove.control.config import ControlConfig
 from livemove.control.mpe import Mpe
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.synthesis import settings
 
 CHANNELS = (settings.PITCH, settings.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))

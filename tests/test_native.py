@@ -25,7 +25,7 @@ from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine, instruction_sets
 from livemove.synthesis.onnx import OnnxEngine
 from livemove.synthesis.reference import ReferenceEngine
-from training import onnx_graph
+from training.model import onnx_graph
 
 FP32_BOUND = 1e-4
 """Both sides hold the same fp16 weights and sum in float32: only the order of the sums differs."""

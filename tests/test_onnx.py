@@ -24,7 +24,8 @@ from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import PROVIDERS, OnnxEngine, available_providers
 from livemove.synthesis.reference import ReferenceEngine
-from training import metrics, onnx_graph
+from training.metrics import pitched
+from training.model import onnx_graph
 
 SMALL = dataclasses.replace(
     settings.stage("small"), residual=16, skip=32, hidden=16, conditioning=4, dilations=(1, 2, 3, 16, 4, 40, 48, 1)
@@ -276,5 +277,5 @@ def test_the_example_in_the_readme_plays_a_glide_without_livemove(tmp_path: Path
     audio, rate = soundfile.read(tmp_path / "take.wav", dtype="float32")
     hops = len(audio) // HOP
     assert (rate, hops) == (48000, 375)
-    notes = metrics.track_pitch(audio, rate, 0, hops)[20:-20]
+    notes = pitched.track_pitch(audio, rate, 0, hops)[20:-20]
     np.testing.assert_allclose(notes, 57 + 24 * np.arange(hops)[20:-20] / hops, atol=0.5)

@@ -15,12 +15,12 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
+from livemove.body.mapping import SCALES
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.config import address
 from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
 from livemove.control.vocabulary import Heard
-from livemove.exchange import TEXT_BYTES
-from livemove.mapping import SCALES
+from livemove.ipc.segment import TEXT_BYTES
 
 NAMES = {"model": ("theremin", "choir"), "preset": ("soft", "loud"), "scale": ("", *SCALES), "root": ("", "C", "C#")}
 

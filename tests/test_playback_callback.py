@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from livemove.contracts import Controls, Float32
-from livemove.exchange import RING_CAPACITY, Segment, now_s, percentile_ms
+from livemove.ipc.segment import RING_CAPACITY, Segment, now_s, percentile_ms
 from livemove.native._realtime import Output
 
 RATE = 48000.0
@@ -299,7 +299,7 @@ int jailed(callback f, void *user, float *out, unsigned long frames, int n, int 
 DRIVER = """
 import ctypes, json, sys
 import numpy as np
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
 
 shim = ctypes.CDLL(sys.argv[1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from livemove.contracts import DeviceError
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.playback import process
 from livemove.playback.config import PlaybackConfig
 

@@ -12,10 +12,10 @@ import pytest
 import soundfile
 
 from livemove.contracts import Controls, PoseFrame
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.native._realtime import TAP_CAPACITY, Output
-from livemove.playback.recorder import Keeper, Recorder, Rolling, TakeSettings, check_takes, check_writable
-from livemove.takefolder import TakenModel, TakeWriter, load_take, pcm24
+from livemove.takes.folder import TakenModel, TakeWriter, load_take, pcm24
+from livemove.takes.recorder import Keeper, Recorder, Rolling, TakeSettings, check_takes, check_writable
 
 
 def play_noise(segment: Segment, output: Output, blocks: int) -> None:

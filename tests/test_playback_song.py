@@ -10,7 +10,7 @@ import soundfile
 from films import make_film, tone
 
 from livemove.contracts import LivemoveError
-from livemove.playback.song import BEEP_S, Stretch, _between, _count_in, read_song
+from livemove.playback.backing_track import BEEP_S, Stretch, _between, _count_in, read_song
 
 RATE = 48000
 

@@ -20,20 +20,21 @@ from test_control_process import free_port, send
 from test_osc import packet
 from test_session import breaks, counted, doubles, model, steady, use  # noqa: F401  (fixtures)
 
-from livemove import child, children, session
 from livemove.bundle import load_bundle
 from livemove.capture import config as capture_config
 from livemove.capture.config import cameras_here
 from livemove.contracts import Action, CameraError, Controls, Request
 from livemove.control.config import ControlConfig
-from livemove.exchange import Segment, now_s
-from livemove.session import Plugs, SessionConfig, Status, run_session
+from livemove.ipc import child
+from livemove.ipc.segment import Segment, now_s
+from livemove.session import perform, supervisor
+from livemove.session.perform import Plugs, SessionConfig, Status, run_session
 
 
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.s = 100.0
-        for module in (children, session):
+        for module in (supervisor, perform):
             monkeypatch.setattr(module, "now_s", lambda: self.s)
 
 
@@ -53,7 +54,7 @@ class Process:
         """It is over."""
 
 
-class Camera(children.Child):
+class Camera(supervisor.Child):
     """A capture process that is played by the test."""
 
     def __init__(self, segment: Segment, clock: Clock) -> None:
@@ -110,7 +111,7 @@ def test_the_old_one_leaves_before_the_new_one_comes_and_nothing_counts_as_a_res
 def test_one_that_does_not_leave_is_ended(camera: Camera, clock: Clock) -> None:
     camera.switch("new", "", "")
     camera.watch()
-    clock.s += children.LEAVE_S + 0.1
+    clock.s += supervisor.LEAVE_S + 0.1
     camera.watch()
     assert camera.started == ["old", "new"]
 
@@ -165,10 +166,10 @@ def test_what_is_gone_can_be_changed_for_something_else(camera: Camera, clock: C
 def test_a_start_takes_as_long_as_it_takes_while_there_is_progress(camera: Camera, clock: Clock) -> None:
     camera.start()
     for _ in range(20):
-        clock.s += 0.9 * children.START_LIMIT_S["capture"]
+        clock.s += 0.9 * supervisor.START_LIMIT_S["capture"]
         camera.life._record["heartbeat_s"][0] = clock.s
         assert camera.watch() is None
-    clock.s += 1.1 * children.START_LIMIT_S["capture"]
+    clock.s += 1.1 * supervisor.START_LIMIT_S["capture"]
     assert "stuck for 60 s while it started" in str(camera.watch())
 
 
@@ -201,18 +202,18 @@ class Stage:
     """A session whose children only note what they are to change to."""
 
     def __init__(self, segment: Segment, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
-        monkeypatch.setattr(session, "cameras_here", lambda: ("0", "2"))
+        monkeypatch.setattr(perform, "cameras_here", lambda: ("0", "2"))
         self.wishes: list[tuple[str, Any]] = []
         stage = self
 
-        def switch(self: children.Child, config: Any, arrived: str, _back: str) -> None:
+        def switch(self: supervisor.Child, config: Any, arrived: str, _back: str) -> None:
             self.config = config
             stage.wishes.append((arrived, config))
 
-        monkeypatch.setattr(children.Child, "switch", switch)
+        monkeypatch.setattr(supervisor.Child, "switch", switch)
         config = SessionConfig(model=folder, monitor=False, **options)
         bundles = [load_bundle(folder)]
-        self.session = session._Session(
+        self.session = perform._Session(
             config, bundles, segment, cast(Any, None), now_s(), threading.Event(), lambda _: None
         )
         self.session.playing_s = 1.0

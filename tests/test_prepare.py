@@ -16,19 +16,19 @@ import soundfile as sf
 from click.testing import CliRunner
 from films import RATE, clicks, flashes, make_film, tone
 
-from livemove import film
+from livemove.body.features import FEATURES, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, OutputError
-from livemove.features import FEATURES, FeatureStream
-from livemove.take import TakeFile
-from training import clip as one_clip
+from livemove.media import video_file
+from livemove.media.av_writer import TakeFile
 from training import prepare as command
-from training import workers
-from training.clip import ClipError, Settings, prepare_clip, read_sound
-from training.corpus import Corpus, RandomWindows, recorded
-from training.picture import draw_clip
+from training.data import clip as one_clip
+from training.data import workers
+from training.data.clip import ClipError, Settings, prepare_clip, read_sound
+from training.data.clip_picture import draw_clip
+from training.data.corpus import Corpus, RandomWindows, recorded
+from training.data.sources import Source, SourceError, find_sources, songs
 from training.prepare import prepare
-from training.sources import Source, SourceError, find_sources, songs
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "training" / "prepare.py"
@@ -380,7 +380,7 @@ def test_a_changed_file_is_prepared_again(sounds: Path, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def danced(tmp_path_factory: pytest.TempPathFactory, dancer_clip: Path, pose_model: Path) -> tuple[Path, Path]:
     """(corpus, film): four seconds of the real dancer, prepared."""
-    from training.cut import cut
+    from training.data.cut import cut
 
     folder = tmp_path_factory.mktemp("danced")
     path = folder / "kinetics" / "train" / "studio" / "dancer.mp4"
@@ -398,7 +398,7 @@ def test_features_are_those_of_the_stage(danced: tuple[Path, Path], pose_model: 
     corpus = Corpus(root)
     window = corpus.read(corpus.clips[0], FEATURES)
     with Landmarker("full", pose_model) as landmarker:
-        poses = [landmarker.find(picture, time_s) for time_s, picture in film.frames(path)]
+        poses = [landmarker.find(picture, time_s) for time_s, picture in video_file.frames(path)]
     stream, i = FeatureStream(), 0
     for hop in range(len(window.channels)):
         while i < len(poses) and poses[i].capture_s <= hop * HOP / RATE + 1e-9:

@@ -15,7 +15,7 @@ import pytest
 import soundfile as sf
 
 from livemove.contracts import HOP, Channel, LivemoveError, OutputError, PoseFrame
-from training.corpus import AllWindows, Clip, Corpus, CorpusError, RandomWindows, Writer, packed, write_clip
+from training.data.corpus import AllWindows, Clip, Corpus, CorpusError, RandomWindows, Writer, packed, write_clip
 
 ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
@@ -207,7 +207,7 @@ def test_poses_come_back_as_they_went(tmp_path: Path) -> None:
 
 
 def test_reading_needs_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import training.corpus"
+    code = "import sys; sys.modules['torch'] = None; import training.data.corpus"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -224,7 +224,7 @@ def test_a_corpus_larger_than_the_memory_is_read(tmp_path: Path) -> None:
     code = """if True:
         import resource, sys
         from pathlib import Path
-        from training.corpus import AllWindows, Corpus
+        from training.data.corpus import AllWindows, Corpus
         windows = AllWindows(Corpus(Path(sys.argv[1])), "train", ["c0", "c999"], 100)
         windows[0]
         pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -13,14 +13,15 @@ from test_control_process import free_port, send
 from test_osc import packet
 from test_session import doubles, perform  # noqa: F401  (fixture)
 
-from livemove import cli, session
-from livemove.catalogue import repertoire
+from livemove import cli
+from livemove.body.mapping import SCALES
+from livemove.cli.models import repertoire
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.config import ControlConfig
 from livemove.control.kept import presets_folder, write_whole
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
-from livemove.mapping import SCALES
-from livemove.session import Plugs
+from livemove.session import perform as session_perform
+from livemove.session.perform import Plugs
 
 
 @pytest.fixture(autouse=True)
@@ -168,15 +169,15 @@ def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
         repertoire([Preset("x", model="tuba")])
 
 
-def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session.SessionConfig:
+def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session_perform.SessionConfig:
     """What `livemove perform` with these arguments would play."""
-    configs: list[session.SessionConfig] = []
+    configs: list[session_perform.SessionConfig] = []
 
-    def run_session(config: session.SessionConfig, *_: object) -> session.Report:
+    def run_session(config: session_perform.SessionConfig, *_: object) -> session_perform.Report:
         configs.append(config)
         raise ControlError("that is all")
 
-    monkeypatch.setattr(session, "run_session", run_session)
+    monkeypatch.setattr(session_perform, "run_session", run_session)
     done = CliRunner().invoke(cli.main, ["perform", "--no-monitor", *arguments])
     assert configs, done.output
     return configs[0]

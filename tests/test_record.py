@@ -24,7 +24,7 @@ from mjpeg import NetworkCamera
 from servers import Pulse
 from steady import in_real_time
 
-from training.sources import find_sources
+from training.data.sources import find_sources
 
 ALONE = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}
 """An environment in which no sound server answers, whatever runs on the machine."""

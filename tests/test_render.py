@@ -14,12 +14,12 @@ from following import channels_of
 from scipy.stats import spearmanr
 from test_film import make_clip
 
-from livemove import film
 from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, OutputError
-from livemove.render import Progress, RenderConfig, RenderReport, check_output, render
+from livemove.media import video_file
+from livemove.offline.render import Progress, RenderConfig, RenderReport, check_output, render
 from livemove.synthesis import settings
-from training import metrics
+from training.metrics import pitched
 
 SECONDS = 3.0
 
@@ -81,7 +81,7 @@ def test_an_mp4_has_the_dance_and_its_sound(take: RenderConfig, tmp_path: Path) 
         sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     assert np.sqrt(np.mean(sound**2)) > 0.01
     assert len(sound) / 48000 == pytest.approx(2.0, abs=0.05)
-    assert film.probe(tmp_path / "a.mp4").seconds == pytest.approx(2.0, abs=0.1)
+    assert video_file.probe(tmp_path / "a.mp4").seconds == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.real
@@ -125,8 +125,8 @@ def test_the_pitch_follows_the_dancers_right_hand(dancer_clip: Path, pose_model:
 
     channels, wrist = channels_of(dancer_clip, theremin, hops, pose_model)
     assert len(channels) == hops
-    found = metrics.track_pitch(audio, rate, 0, hops)
-    heard = metrics.voiced(channels)
+    found = pitched.track_pitch(audio, rate, 0, hops)
+    heard = pitched.voiced(channels)
     assert heard.mean() > 0.2, "the dancer hardly plays: the test would prove nothing"
     assert spearmanr(channels[heard, 0], found[heard])[0] >= 0.8
     assert spearmanr(wrist[heard], found[heard])[0] >= 0.6

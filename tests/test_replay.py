@@ -21,9 +21,9 @@ from steady import in_real_time
 from livemove.capture.config import CaptureConfig
 from livemove.capture.process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
-from livemove.replay import ReplayConfig, ReplayReport, again, replay, same_voices
-from livemove.takefilm import FPS, film_take
-from livemove.takefolder import Take, load_take, samples24
+from livemove.offline.replay import ReplayConfig, ReplayReport, again, replay, same_voices
+from livemove.offline.take_video import FPS, film_take
+from livemove.takes.folder import Take, load_take, samples24
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
 
@@ -121,7 +121,7 @@ def test_the_last_minutes_are_exactly_what_was_played(
 KILLED = """
 import os, sys
 from pathlib import Path
-from livemove.session import SessionConfig, run_session
+from livemove.session.perform import SessionConfig, run_session
 model, takes, output = map(Path, sys.argv[1:])
 config = SessionConfig(
     model=model, camera="demo", output=output, play=False, monitor=False, record=True, takes=takes

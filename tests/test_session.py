@@ -25,9 +25,9 @@ from conftest import random_bundle, small_spec
 from servers import Jack, Pulse
 from steady import in_real_time
 
-from livemove import children
 from livemove.contracts import CameraError, DeviceError, Float32, LivemoveError, OutputError
-from livemove.session import Report, SessionConfig, Status, run_session
+from livemove.session import supervisor
+from livemove.session.perform import Report, SessionConfig, Status, run_session
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sound servers of these tests are Linux's")
 
@@ -52,8 +52,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(children.MODULES, "capture", "double_capture")
-    monkeypatch.setitem(children.MODULES, "synthesis", "double_synthesis")
+    monkeypatch.setitem(supervisor.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(supervisor.MODULES, "synthesis", "double_synthesis")
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_killed_child_is_replaced_and_the_sound_goes_on(
 @pytest.mark.usefixtures("doubles", "silent_house")
 @in_real_time
 def test_a_hung_child_is_replaced(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(children, "HANG_S", 1.0)
+    monkeypatch.setattr(supervisor, "HANG_S", 1.0)
     take = tmp_path / "take.wav"
     stop = {0.3: lambda _: os.kill(pids()["synthesis"], signal.SIGSTOP)}
     report, _ = perform(model, stop, duration_s=4.0, output=take)
@@ -290,13 +290,14 @@ def test_a_childs_crash_at_the_start_names_it_and_its_log(model: Path, tmp_path:
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from livemove import children, session
-children.MODULES.update(capture="double_capture", synthesis="double_synthesis")
+from livemove.session import supervisor
+from livemove.session import perform
+supervisor.MODULES.update(capture="double_capture", synthesis="double_synthesis")
 def tell(status):
     if status.phase == "playing":
         print("playing", flush=True)
-config = session.SessionConfig(model=Path(sys.argv[1]), output=Path(sys.argv[2]), play=False, monitor=False)
-print(json.dumps(session.run_session(config, tell)))
+config = perform.SessionConfig(model=Path(sys.argv[1]), output=Path(sys.argv[2]), play=False, monitor=False)
+print(json.dumps(perform.run_session(config, tell)))
 """
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from bodies import body, nobody, placed
 
-from livemove import film
 from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.picture import Light, face_box, light
 from livemove.contracts import PoseFrame
-from livemove.doctor import Finding, sight_findings
-from livemove.sight import Sight, look, measure
+from livemove.diagnostics.camera_check import Sight, look, measure
+from livemove.diagnostics.doctor import Finding, sight_findings
+from livemove.media import video_file
 
 GOOD = Light(brightness=0.45, contrast=0.6, burnt=0.0, face=0.5)
 
@@ -200,7 +200,7 @@ def test_the_demo_is_looked_at_for_so_long() -> None:
 def test_a_real_dancer_on_a_stage_stands_well(dancer_clip: Path, pose_model: Path) -> None:
     frames, lights = [], []
     with Landmarker("full", pose_model) as landmarker:
-        for time_s, shot in film.frames(dancer_clip):
+        for time_s, shot in video_file.frames(dancer_clip):
             if time_s >= 1.5:
                 break
             frames.append(landmarker.find(shot, time_s))

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livemove import film
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.silhouette import NETWORK, without_silhouette
+from livemove.media import video_file
 
 
 @pytest.mark.real
 def test_the_landmarks_are_the_same_bit_by_bit(pose_model: Path, dancer_clip: Path) -> None:
     with Landmarker(path=pose_model) as trimmed, Landmarker(path=pose_model, silhouette=True) as whole:
-        for time_s, picture in islice(film.frames(dancer_clip), 60):
+        for time_s, picture in islice(video_file.frames(dancer_clip), 60):
             expected = whole.find(picture, time_s)
             found = trimmed.find(picture, time_s)
             assert found.people == expected.people

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livemove import load, steady
 from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, initial_state
+from livemove.diagnostics import load, soak
 from livemove.synthesis import settings
 
 SPEC = dataclasses.replace(settings.stage("slow"), residual=16, skip=16, hidden=16, dilations=(1,))
@@ -69,9 +69,9 @@ class TimedEngine:
 
 def hold(
     usual_s: float, hops: int = 600, longer_s: dict[int, float] | None = None, realtime: float = math.inf
-) -> steady.Steadiness:
+) -> soak.Steadiness:
     clock = Clock()
-    return steady.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, realtime, clock.now, clock.sleep)
+    return soak.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, realtime, clock.now, clock.sleep)
 
 
 def test_an_engine_with_time_to_spare_is_never_late() -> None:
@@ -122,7 +122,7 @@ def test_company_works_until_it_is_no_longer_wanted(monkeypatch: pytest.MonkeyPa
 
 ABANDONED = """
 import os
-from livemove import load
+from livemove.diagnostics import load
 
 load.pose_kind = lambda: None
 if __name__ == "__main__":
@@ -142,13 +142,13 @@ def test_company_goes_when_whoever_asked_for_it_was_killed(tmp_path: Path) -> No
 
 ABANDONED_ENGINE = """
 import contextlib, os, threading, time
-from livemove import steady
+from livemove.diagnostics import soak
 from livemove.bundle import load_bundle
 
 if __name__ == "__main__":
-    steady.other_cores_busy = lambda: contextlib.nullcontext("nothing")
+    soak.other_cores_busy = lambda: contextlib.nullcontext("nothing")
     threading.Timer(4.0, lambda: os._exit(0)).start()
-    steady.run(load_bundle("theremin"), ("native",), minutes=60.0)
+    soak.run(load_bundle("theremin"), ("native",), minutes=60.0)
 """
 
 
@@ -168,5 +168,5 @@ def test_noise_is_not_always_the_same() -> None:
             seen.append(noise.copy())
 
     clock = Clock()
-    steady.hold(Listening(clock, 0.0), 3, 512, now=clock.now, sleep=clock.sleep)
+    soak.hold(Listening(clock, 0.0), 3, 512, now=clock.now, sleep=clock.sleep)
     assert not np.array_equal(seen[-1], seen[-2])

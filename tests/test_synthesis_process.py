@@ -16,7 +16,7 @@ from steady import in_real_time
 from test_session import perform, use
 
 from livemove.contracts import HOP, Controls
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
 from livemove.synthesis import EngineChoice, process, settings
 from livemove.synthesis.config import SynthesisConfig

@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from livemove import film, take
 from livemove.contracts import OutputError
-from livemove.take import TakeFile, Timeline
-from training.clip import read_sound
+from livemove.media import av_writer, video_file
+from livemove.media.av_writer import TakeFile, Timeline
+from training.data.clip import read_sound
 
 RATE = 48000
 BLOCK = 1024
@@ -73,7 +73,7 @@ def test_a_moment_settles_once_the_marks_around_it_are_there() -> None:
     timeline = Timeline(RATE)
     assert timeline.settled_s == -np.inf
     marks(timeline, 3.0, lambda s: s)
-    assert timeline.settled_s == pytest.approx(3.0 - take.AHEAD_S, abs=BLOCK / RATE)
+    assert timeline.settled_s == pytest.approx(3.0 - av_writer.AHEAD_S, abs=BLOCK / RATE)
 
 
 # --- files --------------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def test_the_sound_is_kept_sample_by_sample(tmp_path: Path, channels: int) -> No
 def test_every_picture_has_its_own_time_in_the_sound(
     tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(take.av, "codecs_available", {codec, "flac"})
+    monkeypatch.setattr(av_writer.av, "codecs_available", {codec, "flac"})
     seen_s = np.cumsum(np.random.default_rng(2).uniform(0.01, 0.06, 70)) + 0.013
     write(tmp_path / "a.mp4", song(seen_s[-1] + 0.1), seen_s)
     time_s, greys = pictures_of(tmp_path / "a.mp4")
@@ -185,11 +185,11 @@ def test_what_was_written_before_a_kill_can_be_read(tmp_path: Path) -> None:
     unfinished = write(tmp_path / "a.mp4", sound, np.arange(0.01, 5.9, 0.04), finish=False)
     begin_s, found = sound_of(tmp_path / "a.mp4")
     assert begin_s == 0.0
-    assert len(found) / RATE > 6.0 - take.AHEAD_S - 2 * take.FRAGMENT_S - 0.2
+    assert len(found) / RATE > 6.0 - av_writer.AHEAD_S - 2 * av_writer.FRAGMENT_S - 0.2
     assert np.array_equal(found[:, 0], np.rint(sound[: len(found), 0] * 32767).astype(np.int16))
     time_s, _ = pictures_of(tmp_path / "a.mp4")
     assert time_s == pytest.approx(np.arange(0.01, 5.9, 0.04)[: len(time_s)], abs=5e-4)
-    assert film.probe(tmp_path / "a.mp4").seconds == pytest.approx(len(found) / RATE, abs=0.1)
+    assert video_file.probe(tmp_path / "a.mp4").seconds == pytest.approx(len(found) / RATE, abs=0.1)
     unfinished.finish()
 
 

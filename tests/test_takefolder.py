@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from livemove.contracts import OutputError, TakeError
-from livemove.takefolder import (
+from livemove.takes.folder import (
     Snapshot,
     Sound,
     Table,
@@ -161,7 +161,7 @@ FULL = """
 import resource, signal, sys
 import numpy as np
 from pathlib import Path
-from livemove.takefolder import Sound
+from livemove.takes.folder import Sound
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 sound = Sound(Path(sys.argv[1]), 48000)

@@ -12,7 +12,9 @@ import torch
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP
 from livemove.synthesis import conditioning, pqmf
-from training import evaluate, export, metrics, procedural, train
+from training import evaluate, export, train
+from training.data import procedural
+from training.metrics import pitched
 
 RATE = procedural.SAMPLE_RATE
 
@@ -66,7 +68,7 @@ def test_bands_of_a_held_note_are_linear_in_its_phase_features() -> None:
 def test_pitch_error_reads_a_detuned_tone() -> None:
     asked = held(66, 0.8, 0.5, 200)
     sounding = asked + np.float32([0.3, 0, 0])
-    errors = metrics.cents(procedural.tone(sounding, 0.0), RATE, 0, asked)
+    errors = pitched.cents(procedural.tone(sounding, 0.0), RATE, 0, asked)
     assert np.median(errors) == pytest.approx(30, abs=3)
 
 
@@ -75,20 +77,20 @@ def test_harmonic_to_noise_reads_added_noise() -> None:
     tone = procedural.tone(track, 0.0)
     noise = np.random.default_rng(0).standard_normal(len(tone)).astype(np.float32)
     noisy = tone + noise * tone.std() * 10 ** (-20 / 20)
-    assert np.median(metrics.harmonic_to_noise_db(noisy, RATE, 0, track)) == pytest.approx(20, abs=1)
-    assert np.median(metrics.harmonic_to_noise_db(tone, RATE, 0, track)) > 60
+    assert np.median(pitched.harmonic_to_noise_db(noisy, RATE, 0, track)) == pytest.approx(20, abs=1)
+    assert np.median(pitched.harmonic_to_noise_db(tone, RATE, 0, track)) > 60
 
 
 def test_harmonic_to_noise_follows_a_glide() -> None:
     track = held(60, 0.8, 0.5, 300)
     track[:, 0] += np.linspace(0, 12, 300)
-    assert np.median(metrics.harmonic_to_noise_db(procedural.tone(track, 0.0), RATE, 0, track)) > 30
+    assert np.median(pitched.harmonic_to_noise_db(procedural.tone(track, 0.0), RATE, 0, track)) > 30
 
 
 def test_rise_time_reads_a_known_onset() -> None:
     sound = np.zeros(RATE, np.float32)
     sound[10000 + 960 :] = np.sin(np.arange(RATE - 10960) * 0.1)
-    assert metrics.rise_ms(sound, RATE, 10000, 20000) == pytest.approx(20, abs=3)
+    assert pitched.rise_ms(sound, RATE, 10000, 20000) == pytest.approx(20, abs=3)
 
 
 TINY = ["--batch_size", "1", "--seconds", "0.1", "--threads", "1", "--num_workers", "0", "--log_samples_every", "0"]

@@ -15,12 +15,14 @@ import torch
 import torch.nn.functional as F
 from dances import CHANNELS, RATE, dance, write_dances
 
+from livemove.body.features import FEATURES
 from livemove.contracts import HOP
-from livemove.features import FEATURES
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
-from training import procedural, recipe, train
-from training.corpus import Clip, Corpus, Writer, packed, write_clip
-from training.feed import Recorded, band_scale
+from training import train
+from training.data import procedural
+from training.data.corpus import Clip, Corpus, Writer, packed, write_clip
+from training.data.feed import Recorded, band_scale
+from training.loop import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--steps", "2", "--batch_size", "2", "--seconds", "0.3", "--residual_channels", "16", "--skip_channels", "16",
@@ -108,7 +110,7 @@ import resource, sys
 import numpy as np
 from pathlib import Path
 from training import train
-from training.corpus import Corpus
+from training.data.corpus import Corpus
 
 def figure(name):
     lines = Path("/proc/self/status").read_text().splitlines()

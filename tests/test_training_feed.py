@@ -10,16 +10,17 @@ import pytest
 import torch
 from dances import RATE, write_dances
 
+from livemove.body.features import FEATURES, REST
 from livemove.capture import demo
 from livemove.contracts import HOP, ModelSpec
-from livemove.features import FEATURES, REST
 from livemove.synthesis import settings
-from training import augment, examples, feed, recipe
-from training.augment import Shake
-from training.clip import features_at_hops
-from training.corpus import Clip, Corpus, packed
-from training.variants import Variants
-from training.wavenet import WaveNet, nats
+from training.data import augment, feed
+from training.data.augment import Shake
+from training.data.clip import features_at_hops
+from training.data.corpus import Clip, Corpus, packed
+from training.data.variants import Variants
+from training.loop import examples, recipe
+from training.model.wavenet import WaveNet, nats
 
 HOP_S = HOP / RATE
 

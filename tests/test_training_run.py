@@ -16,11 +16,12 @@ import yaml
 from dances import write_dances
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from livemove.body.features import FEATURES
+from livemove.body.mapping import mapping_for
 from livemove.bundle import load_bundle
-from livemove.features import FEATURES
-from livemove.mapping import mapping_for
 from livemove.synthesis.engines import make_engine
-from training import export, recipe, train
+from training import export, train
+from training.loop import recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--batch_size", "2", "--seconds", "0.3", "--threads", "1", "--residual_channels", "16", "--skip_channels", "16",

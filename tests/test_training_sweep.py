@@ -11,8 +11,10 @@ import yaml
 from click.testing import CliRunner
 from dances import write_dances
 
-from training import cluster, recipe, sweep, trials
-from training.trials import Outcome, Trial
+from training import sweep
+from training.data import cluster
+from training.loop import recipe, trials
+from training.loop.trials import Outcome, Trial
 
 
 def outcome(number: int, losses: list[float], finished: bool = True, trouble: str = "", **flags: str) -> Outcome:

@@ -11,7 +11,7 @@ import torch
 from livemove.contracts import HOP, ModelSpec, Trace
 from livemove.synthesis import conditioning, sampling, settings
 from livemove.synthesis.reference import ReferenceEngine
-from training.wavenet import WaveNet, nats
+from training.model.wavenet import WaveNet, nats
 
 HOPS = 3
 

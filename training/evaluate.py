@@ -26,8 +26,9 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec, Weights
 from livemove.synthesis import pqmf
 from livemove.synthesis.engines import make_engine
-from training import clip_scores, corpus_scores, likelihood, metrics, procedural, report
-from training.corpus import Corpus
+from training.data import procedural
+from training.data.corpus import Corpus
+from training.metrics import clip_scores, corpus_scores, likelihood, pitched, report
 
 REST_S = 0.1
 """Loudness must have been 0 for this long before a hop counts as rest."""
@@ -78,10 +79,10 @@ def resting(track: Float32) -> np.ndarray:
 
 def measure(tracks: list[Float32], sounds: list[Float32], rate: int, delay: int) -> dict[str, float]:
     """Pitch, noise, loudness, brightness and rest figures of sounds made from control tracks."""
-    cents = np.concatenate([metrics.cents(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
-    hnr = np.concatenate([metrics.harmonic_to_noise_db(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
-    bright = [metrics.brightness_correlation(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)]
-    levels = np.concatenate([metrics.level(s, delay, len(t)) for t, s in zip(tracks, sounds, strict=True)])
+    cents = np.concatenate([pitched.cents(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
+    hnr = np.concatenate([pitched.harmonic_to_noise_db(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)])
+    bright = [pitched.brightness_correlation(s, rate, delay, t) for t, s in zip(tracks, sounds, strict=True)]
+    levels = np.concatenate([pitched.level(s, delay, len(t)) for t, s in zip(tracks, sounds, strict=True)])
     asked = np.concatenate([t[:, 1] for t in tracks])
     rest = np.concatenate([resting(t) for t in tracks])
     return {
@@ -91,7 +92,7 @@ def measure(tracks: list[Float32], sounds: list[Float32], rate: int, delay: int)
         "hnr_db_p10": float(np.percentile(hnr, 10)),
         "loudness_correlation": float(np.corrcoef(levels, asked**2)[0, 1]),
         "brightness_correlation": float(np.nanmedian(bright)) if np.isfinite(bright).any() else float("nan"),
-        "rest_dbfs": metrics.dbfs(float(np.sqrt((levels[rest] ** 2).mean()))) if rest.any() else float("nan"),
+        "rest_dbfs": pitched.dbfs(float(np.sqrt((levels[rest] ** 2).mean()))) if rest.any() else float("nan"),
     }
 
 
@@ -123,7 +124,7 @@ def figures_of(engine: Engine, weights: Weights, temperature: float, heard: list
     starts = onsets()
     rests = int(np.flatnonzero(starts[0][:, 1])[0])
     rises = [
-        metrics.rise_ms(play(engine, t, temperature, i), spec.sample_rate, rests * HOP, (rests + 20) * HOP)
+        pitched.rise_ms(play(engine, t, temperature, i), spec.sample_rate, rests * HOP, (rests + 20) * HOP)
         for i, t in enumerate(starts)
     ]
     tracks = [h.track for h in heard]
@@ -134,7 +135,7 @@ def figures_of(engine: Engine, weights: Weights, temperature: float, heard: list
         "seconds": sum(len(h.sound) for h in heard) / spec.sample_rate,
         **measure(tracks, [h.sound for h in heard], spec.sample_rate, 0),
         "spectral_distance_db": float(
-            np.mean([metrics.spectral_distance_db(h.sound, h.original, spec.sample_rate) for h in heard])
+            np.mean([pitched.spectral_distance_db(h.sound, h.original, spec.sample_rate) for h in heard])
         ),
         "response_ms": float(np.median(rises)),
         **likelihood.bits(spec, weights, held_out_clips(spec, len(heard))),

@@ -19,17 +19,19 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from livemove.body.features import FEATURES
+from livemove.body.mapping import mapping_for
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
 from livemove.contracts import HOP, Channel, Float32, LivemoveError, ModelSpec, Phase, Trace, Weights, weight_shapes
-from livemove.features import FEATURES
-from livemove.mapping import mapping_for
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
-from training import corpus_scores, onnx_graph, procedural, report
-from training.corpus import Corpus
+from training.data import procedural
+from training.data.corpus import Corpus
 from training.evaluate import evaluate, held_out_tracks
-from training.recipe import command_line
-from training.wavenet import key
+from training.loop.recipe import command_line
+from training.metrics import corpus_scores, report
+from training.model import onnx_graph
+from training.model.wavenet import key
 
 GOLDEN_HOPS = 24
 GOLDEN_TRIES = 16
@@ -80,7 +82,7 @@ def load_checkpoint(path: Path) -> Trained:
 
 
 def procedural_channels(spec: ModelSpec) -> bool:
-    """Whether the model is played by the channels of training.procedural, at its rate: then its own measures apply."""
+    """Whether the model is played by the channels of data/procedural.py, at its rate: then its own measures apply."""
     return (spec.channels, spec.sample_rate) == (procedural.theremin_spec().channels, procedural.SAMPLE_RATE)
 
 
@@ -159,7 +161,7 @@ def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> st
             raise LivemoveError(f"{path}: no such mapping")
     if set(spec.channel_names) <= set(FEATURES):
         return None
-    tables = ["# How the body plays it; the table at the top of livemove/features.py names what else there is.\n"]
+    tables = ["# How the body plays it; the table at the top of livemove/body/features.py names what else there is.\n"]
     for channel in spec.channels:
         route = ROUTES.get(channel.name)
         if channel.name in FEATURES:

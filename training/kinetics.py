@@ -22,8 +22,8 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.contracts import LivemoveError, OutputError
-from training import annotations, command_line
-from training.sources import Source, find_sources
+from training.data import annotations, command_line
+from training.data.sources import Source, find_sources
 
 
 class ListError(LivemoveError):
@@ -127,8 +127,8 @@ def download(
     names = [name for name in categories.split(",") if name.strip()]
     wanted = annotations.choose(list(found.values()), names, per_class)
 
-    from training.downloads import Ledger, Limits, Outcome
-    from training.downloads import download as run
+    from training.data.downloads import Ledger, Limits, Outcome
+    from training.data.downloads import download as run
 
     ledger = Ledger(root)
     settled = {"gone", "private"} if not retry else set()
@@ -205,7 +205,7 @@ def fetch(url: str, folder: Path, sha256: str | None, max_gb: float, timeout: fl
     URL is http(s), or the link of one file on Google Drive. FOLDER appears when everything was fine: what would lead
     out of it, links, and archives made to fill disks are refused.
     """
-    from training import archives
+    from training.data import archives
 
     limits = archives.Limits(bytes_most=int(max_gb * 1e9), timeout_s=timeout, tries=tries)
     with command_line.progress("MB", 0) as say:
@@ -339,7 +339,7 @@ def check(
     Changes nothing. Exit code 0: all clips are good; 1: some are not; 2: a line says what is wrong.
     """
     clips = find_sources(str(root), {})
-    from training import checks
+    from training.data import checks
 
     expected = checks.Expected(seconds, tolerance, person, pose_model=pose_model)
     running = checks.check(clips, expected, workers)

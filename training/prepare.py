@@ -1,4 +1,4 @@
-"""From films and sounds to a corpus to train on: `python training/prepare.py SRC -o DATA`. See training/corpus.py.
+"""From films and sounds to a corpus to train on: `python training/prepare.py SRC -o DATA`. See training/data/corpus.py.
 
 In: a folder in the Kinetics layout, any folder of films or sounds, or procedural:theremin. Out: DATA, and what was
 skipped and why. Clips done are recorded one by one: however a run ends, the next goes on from there.
@@ -21,10 +21,10 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
-from training import command_line, workers
-from training.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
-from training.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
-from training.sources import Source, find_sources, songs
+from training.data import command_line, workers
+from training.data.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
+from training.data.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
+from training.data.sources import Source, find_sources, songs
 
 Progress = Callable[[int, int, "Clip | None"], None]
 """Called before the first clip and after each with (clips done, clips in all, the newest)."""
@@ -228,7 +228,7 @@ def _kind_of(model: Path) -> str:
 
 
 def _plot(root: Path, name: str) -> None:
-    from training.picture import draw_clip  # matplotlib takes a second to load
+    from training.data.clip_picture import draw_clip  # matplotlib takes a second to load
 
     corpus = Corpus(root)
     named = [clip for clip in corpus.clips if name in (clip.key, clip.name)]

@@ -23,8 +23,9 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.contracts import LivemoveError
-from training import command_line, recipe
-from training.trials import Outcome, Share, Trial, figures, run
+from training.data import command_line
+from training.loop import recipe
+from training.loop.trials import Outcome, Share, Trial, figures, run
 
 PLAN = "sweep.yaml"
 """In a sweep's folder: every trial's flags and command line, so that it is resumed as it was begun."""

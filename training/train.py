@@ -39,16 +39,16 @@ from torch import Tensor
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from livemove.body.features import FEATURES
 from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
-from livemove.features import FEATURES
-from training.augment import Shake
-from training.command_line import progress
-from training.corpus import Corpus
-from training.examples import Examples
-from training.feed import Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
-from training.recipe import RecipeError, model_spec, read_arguments, write_arguments
-from training.variants import Variants
-from training.wavenet import WaveNet, nats
+from training.data.augment import Shake
+from training.data.command_line import progress
+from training.data.corpus import Corpus
+from training.data.feed import Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
+from training.data.variants import Variants
+from training.loop.examples import Examples
+from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
+from training.model.wavenet import WaveNet, nats
 
 KEPT = 3
 """Checkpoints kept beside last.ckpt and best.ckpt."""
@@ -337,7 +337,7 @@ def prepared(args: argparse.Namespace) -> Path:
             f"--dataset {args.dataset}: not prepared, and several processes must not do it at once; first: "
             f"python training/prepare.py {args.dataset} -o DATA"
         )
-    from training.clip import Settings
+    from training.data.clip import Settings
     from training.prepare import prepare
 
     rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from livemove.takefolder import is_take
+from livemove.takes.folder import is_take
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.sources import Feed, Picture, open_feed
 from livemove.contracts import PoseFrame
-from livemove.cores import leave_sound_core
-from livemove.exchange import PICTURE_EDGE, Segment, State, now_s
-from livemove.filmstream import FilmSender
-from livemove.takefolder import load_take
+from livemove.ipc.cpu_affinity import leave_sound_core
+from livemove.ipc.segment import PICTURE_EDGE, Segment, State, now_s
+from livemove.takes.camera_track import FilmSender
+from livemove.takes.folder import load_take
 
 LOOK_S = 0.1
 """How long to wait for a picture before looking whether to stop."""

@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove import film
 from livemove.capture.config import CaptureConfig
 from livemove.contracts import CameraError
+from livemove.media import video_file
 
 Picture = npt.NDArray[np.uint8]
 Clock = Callable[[], float]
@@ -153,11 +153,11 @@ def _play_film(feed: Feed) -> None:
     path, loop = Path(feed.config.camera), feed.config.loop
     start_s: float | None = None
     try:
-        frame_s = 1.0 / film.probe(path).fps
+        frame_s = 1.0 / video_file.probe(path).fps
         while not feed.stopping.is_set():
             last_s = 0.0
             try:
-                for time_s, picture in film.frames(path):
+                for time_s, picture in video_file.frames(path):
                     start_s = feed.now() if start_s is None else start_s
                     if feed.stopping.wait(max(start_s + time_s - feed.now(), 0.0)):
                         return
@@ -264,7 +264,7 @@ def check_source(config: CaptureConfig) -> None:
     What passes may still fail: whether a camera works is known only by opening it, which capture does once.
     """
     if config.kind == "file":
-        film.probe(Path(config.camera))
+        video_file.probe(Path(config.camera))
     elif config.kind == "url":
         _check_url(config)
     elif config.kind == "index" and os.path.isdir("/sys/class") and not os.path.exists(f"/dev/video{config.camera}"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livemove import wording
+from livemove.cli import text
 from livemove.cli.shared import (
     ENGINES,
     PLAIN_STATUS_S,
@@ -27,8 +27,8 @@ from livemove.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from livemove.record import Progress as Take
-    from livemove.render import Progress
+    from livemove.offline.render import Progress
+    from livemove.session.record import Progress as Take
 
 
 @click.command()
@@ -97,15 +97,15 @@ def record(camera_delay: float, **options: Any) -> None:
     livemove record --mic --sound beat.mp3 takes/                the same, to a beat on headphones
     livemove record --camera http://phone:8080/video --sound song.wav --camera-delay 120 takes/
     """
-    from livemove.record import RecordConfig
-    from livemove.record import record as record_take
+    from livemove.session.record import RecordConfig
+    from livemove.session.record import record as record_take
 
     config = RecordConfig(camera_delay_s=camera_delay / 1000, **options)
     if config.sound is None and not config.mic:
         raise Mendable("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
     with _take_display() as on_progress:
         report = record_take(config, on_progress)
-    click.echo(wording.recorded(report), err=True)
+    click.echo(text.recorded(report), err=True)
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def _take_display() -> Generator[Callable[[Take], None]]:
             def update(take: Take) -> None:
                 if take.notice:
                     live.console.print(take.notice, markup=False)
-                live.update(Text.from_markup(wording.take_line(take)))
+                live.update(Text.from_markup(text.take_line(take)))
 
             yield update
         return
@@ -133,7 +133,7 @@ def _take_display() -> Generator[Callable[[Take], None]]:
             console.print(take.notice, markup=False, soft_wrap=True)
         if take.phase != "starting" and take.seconds - last_s >= PLAIN_STATUS_S:
             last_s = take.seconds
-            console.print(wording.take_line(take), soft_wrap=True)
+            console.print(text.take_line(take), soft_wrap=True)
 
     yield show
 
@@ -166,10 +166,10 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
-    from livemove.catalogue import style_index
-    from livemove.render import RenderConfig
-    from livemove.render import render as render_clip
-    from livemove.takefolder import is_take
+    from livemove.cli.models import style_index
+    from livemove.offline.render import RenderConfig
+    from livemove.offline.render import render as render_clip
+    from livemove.takes.folder import is_take
 
     check_report(report)
     if is_take(options["clip"]):
@@ -187,14 +187,14 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
 
         result = render_clip(config, show)
     write_report(report, result)
-    click.echo(wording.rendered(result), err=True)
+    click.echo(text.rendered(result), err=True)
 
 
 def _film_take(folder: Path, output: Path, report: Path | None) -> None:
     from livemove.contracts import OutputError
-    from livemove.render import check_output
-    from livemove.takefilm import film_take
-    from livemove.takefolder import load_take
+    from livemove.offline.render import check_output
+    from livemove.offline.take_video import film_take
+    from livemove.takes.folder import load_take
 
     if output.suffix.lower() != ".mp4":
         raise OutputError(f"{output}: a take becomes an mp4; its sound is {folder / 'take.wav'} already")
@@ -236,8 +236,8 @@ def replay(
     livemove replay take-20260131-203000 -o again.wav          bit by bit what was played; says so, or why not
     livemove replay take-20260131-203000 -m mine -o mine.wav   its movement, through another model
     """
-    from livemove.replay import ReplayConfig, live_choice
-    from livemove.replay import replay as replay_take
+    from livemove.offline.replay import ReplayConfig, live_choice
+    from livemove.offline.replay import replay as replay_take
 
     check_report(report)
     model = options.pop("model")
@@ -246,12 +246,12 @@ def replay(
         with progress("sound") as show:
             done = replay_take(config, show)
         write_report(report, done)
-        click.echo(wording.replayed(done), err=True)
+        click.echo(text.replayed(done), err=True)
         return
     from livemove.contracts import DeviceError
-    from livemove.doctor import whatever_is_missing
+    from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
-    from livemove.session import SessionConfig, run_session
+    from livemove.session.perform import SessionConfig, run_session
 
     folder, mapping, seed = live_choice(take, model, options.pop("mapping"))
     live = SessionConfig(
@@ -264,5 +264,5 @@ def replay(
     except DeviceError as error:
         raise Mendable(*whatever_is_missing(live.camera, device, None, error)) from error
     write_report(report, result)
-    for line in wording.farewell(result, None):
+    for line in text.farewell(result, None):
         click.echo(line, err=True)

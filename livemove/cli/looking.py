@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from livemove import wording
+from livemove.cli import text
 from livemove.cli.shared import (
     Mendable,
     json_option,
@@ -32,7 +32,7 @@ def devices(inputs: bool, as_json: bool) -> None:
 
     from livemove.contracts import ControlError
     from livemove.control.midi import port_names
-    from livemove.doctor import sound_cards
+    from livemove.diagnostics.doctor import sound_cards
 
     found = sound_cards("input" if inputs else "output")
     if as_json:
@@ -42,9 +42,9 @@ def devices(inputs: bool, as_json: bool) -> None:
         from livemove.playback.device import NO_DEVICE, NO_INPUT
 
         raise Mendable(NO_INPUT if inputs else NO_DEVICE)
-    print_table(wording.devices(found))
+    print_table(text.devices(found))
     try:
-        print_table(wording.midi_ports(*port_names()))
+        print_table(text.midi_ports(*port_names()))
     except ControlError as error:
         click.echo(str(error), err=True)
 
@@ -65,7 +65,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     livemove models check theremin
     """
     from livemove.bundle import find_bundle, list_bundles, load_bundle
-    from livemove.catalogue import check, describe
+    from livemove.cli.models import check, describe
 
     checking, wanted = names[:1] == ("check",), names[1:] if names[:1] == ("check",) else names
     if len(wanted) > 1:
@@ -76,7 +76,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
         if as_json:
             print_json(found)
         else:
-            print_table(wording.checks(found))
+            print_table(text.checks(found))
         click.get_current_context().exit(any(row["state"] == "broken" for row in found))
     if wanted and not as_json:
         bundle = load_bundle(paths[0])
@@ -89,7 +89,7 @@ def models(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table(wording.models(rows))
+    print_table(text.models(rows))
 
 
 @click.command()
@@ -110,7 +110,7 @@ def presets(as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        print_table(wording.presets(found))
+        print_table(text.presets(found))
     else:
         click.echo(f"no presets in {presets_folder()} yet: livemove perform --save NAME")
 
@@ -137,12 +137,12 @@ def doctor(model: str | None, as_json: bool, **options: Any) -> None:
     from dataclasses import asdict
 
     from livemove.capture.config import CaptureConfig
-    from livemove.doctor import examine
+    from livemove.diagnostics.doctor import examine
 
     with stderr_console().status("examining …"):
         found = list(examine(CaptureConfig(**options), model))
     if as_json:
         print_json([asdict(finding) for finding in found])
     else:
-        print_table(wording.findings(found))
+        print_table(text.findings(found))
     click.get_current_context().exit(any(finding.state == "broken" for finding in found))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from livemove import wording
+from livemove.cli import text
 from livemove.cli.shared import (
     have_pose_model,
     json_option,
@@ -82,8 +82,8 @@ def bench(
     if minutes is not None:
         _hold_steady(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
         return
-    from livemove import bench, chart
-    from livemove.catalogue import models_to_measure
+    from livemove.cli.models import models_to_measure
+    from livemove.diagnostics import bench, bench_plot
 
     models = models_to_measure(names)
     streams = range(1, min(os.cpu_count() or 1, 4) + 1) if sizes else ()
@@ -95,41 +95,41 @@ def bench(
         if baseline:
             result["baseline"] = bench.torch_baseline(measured)
     if plot is not None:
-        chart.draw(result, plot)
+        bench_plot.draw(result, plot)
     if as_json:
         print_json(result)
         return
-    print_table(wording.bench(result))
-    for line in wording.bench_remarks(result):
+    print_table(text.bench(result))
+    for line in text.bench_remarks(result):
         click.echo(line)
 
 
 def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from livemove import posetime
+    from livemove.diagnostics import pose_bench
 
     have_pose_model(str(clip), kind, path)
     with progress("poses") as show:
-        result = posetime.run(clip, kind, path, POSE_PICTURES, show)
+        result = pose_bench.run(clip, kind, path, POSE_PICTURES, show)
     if as_json:
         print_json([asdict(row) for row in result])
     else:
-        print_table(wording.pose_times(result))
+        print_table(text.pose_times(result))
 
 
 def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from livemove import steady
     from livemove.bundle import load_bundle
+    from livemove.diagnostics import soak
 
     with stderr_console().status(f"playing for {len(engines)} x {minutes:g} minutes …"):
-        result = steady.run(load_bundle(model), engines, minutes)
+        result = soak.run(load_bundle(model), engines, minutes)
     if as_json:
         print_json(asdict(result))
     else:
-        print_table(wording.steady(result.results))
+        print_table(text.steady(result.results))
         for row in result.absent:
             click.echo(f"{row['engine']}: {row['why']}")
         click.echo(f"{result.model}, blocks of {result.block}, meanwhile {result.load} on the other cores")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from livemove import bench
 from livemove.bundle import find_bundle, list_bundles, load_bundle
 from livemove.contracts import BundleError, Controls, EngineError, LivemoveError, weight_shapes
 from livemove.control.presets import Preset
+from livemove.diagnostics import bench
 from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
 
 

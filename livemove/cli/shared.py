@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from livemove import wording
+from livemove.cli import text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from livemove.session import Status
+    from livemove.session.perform import Status
 
 PLAIN_STATUS_S = 5.0
 """How often a command says where it is when nobody watches a terminal."""
@@ -158,7 +158,7 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=1))
 
 
-def print_table(content: wording.Rows) -> None:
+def print_table(content: text.Rows) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -202,7 +202,7 @@ def status_display(model: str) -> Generator[Callable[[Status], None]]:
         with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
             yield teller(
                 lambda notice: live.console.print(notice, markup=False),
-                lambda status: live.update(Text.from_markup(wording.status_line(status, model))),
+                lambda status: live.update(Text.from_markup(text.status_line(status, model))),
             )
         return
     last_s = -math.inf
@@ -211,7 +211,7 @@ def status_display(model: str) -> Generator[Callable[[Status], None]]:
         nonlocal last_s
         if status.phase == "playing" and status.seconds - last_s >= PLAIN_STATUS_S:
             last_s = status.seconds
-            console.print(wording.status_line(status, model), soft_wrap=True)
+            console.print(text.status_line(status, model), soft_wrap=True)
 
     yield teller(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
 

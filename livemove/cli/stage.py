@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livemove import wording
+from livemove.cli import text
 from livemove.cli.shared import (
     Mendable,
     check_report,
@@ -26,8 +26,8 @@ from livemove.cli.shared import (
 )
 
 if TYPE_CHECKING:
-    from livemove.calibration import Progress as Calibrating
-    from livemove.session import Status
+    from livemove.session.calibrate import Progress as Calibrating
+    from livemove.session.perform import Status
 
 
 @click.command()
@@ -156,17 +156,17 @@ def perform(
     from livemove.bundle import find_bundle
     from livemove.capture.config import CaptureConfig
     from livemove.capture.sources import check_source
-    from livemove.catalogue import model_name, repertoire, style_index
+    from livemove.cli.keyboard import typed_keys
+    from livemove.cli.models import model_name, repertoire, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.config import ControlConfig, address
     from livemove.control.kept import learnt_file
     from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
     from livemove.control.vocabulary import learnable
-    from livemove.doctor import whatever_is_missing
+    from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
-    from livemove.session import Plugs, SessionConfig, run_session
-    from livemove.terminal import typed_keys
+    from livemove.session.perform import Plugs, SessionConfig, run_session
 
     check_report(report)
     if save is not None:
@@ -236,7 +236,7 @@ def perform(
     except (CameraError, DeviceError) as error:
         raise Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
     write_report(report, result)
-    for line in wording.farewell(result, config.output):
+    for line in text.farewell(result, config.output):
         click.echo(line, err=True)
     if save is not None:
         last, control = seen[0].controls, config.control
@@ -300,12 +300,12 @@ def calibrate(
     """
     import shlex
 
-    from livemove import calibration
     from livemove.bundle import find_bundle
-    from livemove.catalogue import model_name
+    from livemove.cli.models import model_name
     from livemove.contracts import ControlError
     from livemove.control.kept import config_folder
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
+    from livemove.session import calibrate
 
     file = None
     if preset is not None:
@@ -318,24 +318,24 @@ def calibrate(
         if not given(context, "mirror") and kept.devices.mirror is not None:
             options["mirror"] = kept.devices.mirror
         options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
-    config = calibration.CalibrationConfig(model=find_bundle(model), **options)
+    config = calibrate.CalibrationConfig(model=find_bundle(model), **options)
     written = output or config_folder() / "mappings" / f"{config.model.name}.toml"
     written = written if file is None else fitted_mapping(file)
-    calibration.check_place(written)
+    calibrate.check_place(written)
     have_pose_model(config.camera, config.pose, config.pose_model)
     with _calibration_display() as on_progress:
-        done = calibration.calibrate(config, on_progress)
+        done = calibrate.calibrate(config, on_progress)
     play = ["livemove", "perform", "--camera", config.camera, *(["--mirror"] if config.mirror else [])]
     if file is None:
-        calibration.keep_mapping(written, done.text)
+        calibrate.keep_mapping(written, done.text)
         play += ["--model", model_name(config.model), "--mapping", str(written)]
     else:
         keep_fitted_mapping(file, done.text)
         play += ["--preset", str(preset)]
     if as_json:
-        print_json(calibration.report(done, written, play))
+        print_json(calibrate.report(done, written, play))
         return
-    print_table(wording.calibrated(done.channels))
+    print_table(text.calibrated(done.channels))
     click.echo(f"kept: {written}\nplay with it: {shlex.join(play)}")
 
 
@@ -360,13 +360,13 @@ def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
             def update(now: Calibrating) -> None:
                 if is_new(now) and now.phase == "moving":
                     live.console.bell()
-                live.update(Text.from_markup(wording.calibration(now, live.console.width)))
+                live.update(Text.from_markup(text.calibration(now, live.console.width)))
 
             yield update
         return
 
     def show(now: Calibrating) -> None:
         if is_new(now):
-            console.print(wording.calibration_line(now), soft_wrap=True)
+            console.print(text.calibration_line(now), soft_wrap=True)
 
     yield show

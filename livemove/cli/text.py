@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livemove.letters import big
+from livemove.cli.banner import big
 
 if TYPE_CHECKING:
-    from livemove.calibration import Fitted
-    from livemove.calibration import Progress as Calibrating
-    from livemove.doctor import Finding
+    from livemove.diagnostics.doctor import Finding
+    from livemove.diagnostics.pose_bench import PoseTime
+    from livemove.diagnostics.soak import Steadiness
+    from livemove.offline.render import RenderReport
+    from livemove.offline.replay import ReplayReport
     from livemove.playback.device import Device
-    from livemove.posetime import PoseTime
-    from livemove.record import Progress as Take
-    from livemove.record import Report as TakeReport
-    from livemove.render import RenderReport
-    from livemove.replay import ReplayReport
-    from livemove.session import Report, Status
-    from livemove.steady import Steadiness
+    from livemove.session.calibrate import Fitted
+    from livemove.session.calibrate import Progress as Calibrating
+    from livemove.session.perform import Report, Status
+    from livemove.session.record import Progress as Take
+    from livemove.session.record import Report as TakeReport
 
 
 @dataclass(frozen=True)

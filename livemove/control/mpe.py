@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from livemove.body.mapping import PITCH_UNIT
 from livemove.contracts import Channel
-from livemove.mapping import PITCH_UNIT
 
 MEMBERS = 15
 """The lower zone: channel 1 speaks for all, channels 2 to 16 have a note each. A new note takes the next one, so that

@@ -27,9 +27,9 @@ from collections.abc import Mapping, Sequence
 
 from pythonosc.osc_packet import OscPacket, ParseError
 
+from livemove.body.mapping import SCALES
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.vocabulary import FLATS, NOTES, SETS, SWITCHES, TRIGGERS, Heard, learnable
-from livemove.mapping import SCALES
 
 PREFIX = "/livemove/"
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from livemove.body.mapping import SCALES
 from livemove.contracts import ControlError, Controls
 from livemove.control.kept import presets_folder, write_whole
 from livemove.control.steering import LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
 from livemove.control.vocabulary import NOTES, note_number
-from livemove.mapping import SCALES
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,14 +13,14 @@ import logging
 import select
 import time
 
+from livemove.body.features import FEATURES
 from livemove.contracts import Action, Channel, Request
 from livemove.control.config import ControlConfig
 from livemove.control.link import Link
 from livemove.control.mpe import roles
 from livemove.control.osc import OscIn, OscOut
 from livemove.control.vocabulary import LEARNABLE, Heard
-from livemove.exchange import RequestQueue, Segment, now_s
-from livemove.features import FEATURES
+from livemove.ipc.segment import RequestQueue, Segment, now_s
 
 REST_S = 0.001
 """After every batch: a flood is read in gulps, and cannot keep a core busy. Not below other processes (nice), for on a

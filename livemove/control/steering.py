@@ -9,8 +9,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from livemove.body.mapping import SCALES
 from livemove.contracts import Action, ControlError, Controls, Request
-from livemove.mapping import SCALES
 
 GAIN_DB = (-60.0, 20.0)
 TEMPERATURE = (0.0, 4.0)

@@ -143,7 +143,7 @@ def size_models() -> list[Model]:
 
 
 def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
-    """[{setting, steps_per_s, samples_per_s, realtime}] of an eager PyTorch generator (training/eager.py), one thread.
+    """[{setting, steps_per_s, samples_per_s, realtime}] of training/model/eager.py in PyTorch, one thread.
 
     It runs in a process of its own, since nothing of livemove imports torch. Raises EngineError where it is not there.
     """
@@ -151,7 +151,7 @@ def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
     for model in models:
         with _one_thread():
             done = subprocess.run(
-                [sys.executable, "-m", "training.eager", "--seconds", str(seconds)],
+                [sys.executable, "-m", "training.model.eager", "--seconds", str(seconds)],
                 input=pickle.dumps(model.spec),
                 capture_output=True,
             )
@@ -221,7 +221,7 @@ def _measure(
         "sgemm_gflops": statistics.median(sgemm) if sgemm else _sgemm_gflops(matrix, product),
         "memory_gbps": statistics.median(memory),
         "cache_gbps": statistics.median(cache),
-        "flop": "2 per multiply-add of the network: layers, head, input; see livemove.bench.multiply_adds",
+        "flop": "2 per multiply-add of the network: layers, head, input; see livemove.diagnostics.bench.multiply_adds",
         "cpu": _cpu_name(),
         "repeats": repeats,
         "results": [_row(c) for c in contenders],

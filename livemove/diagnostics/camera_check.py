@@ -21,7 +21,7 @@ from livemove.capture.config import CaptureConfig
 from livemove.capture.picture import Light, face_box, light
 from livemove.capture.process import follow
 from livemove.contracts import Float64, PoseFrame
-from livemove.exchange import now_s
+from livemove.ipc.segment import now_s
 
 SECONDS = 5.0
 """How long is looked, from the first pose on."""

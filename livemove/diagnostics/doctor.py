@@ -22,9 +22,9 @@ from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
     from livemove.capture.picture import Light
+    from livemove.diagnostics.camera_check import Sight
+    from livemove.diagnostics.soak import Steadiness
     from livemove.playback.device import Device
-    from livemove.sight import Sight
-    from livemove.steady import Steadiness
 
 LIVE_ENGINES = ("native", "native-int8", "onnx")
 MEASURED_S = 2.0
@@ -87,7 +87,7 @@ def _native() -> Finding:
 
 def _camera(config: CaptureConfig) -> Finding:
     from livemove.capture.sources import check_source, open_feed
-    from livemove.exchange import now_s
+    from livemove.ipc.segment import now_s
 
     if config.kind in ("demo", "take"):
         return Finding("camera", "ok", f"{config.camera}: a dancer without a picture")
@@ -114,7 +114,7 @@ def _camera(config: CaptureConfig) -> Finding:
 def _sight(config: CaptureConfig) -> list[Finding]:
     """A look through the camera for a few seconds, if what finds poses is at hand: it is not fetched for this."""
     from livemove.capture.posemodel import MODELS, cache_folder
-    from livemove.sight import look
+    from livemove.diagnostics.camera_check import look
 
     at_hand = config.pose_model is not None or (cache_folder() / MODELS[config.pose].file).exists()
     if config.kind not in ("demo", "take") and not at_hand:
@@ -281,8 +281,8 @@ def _engine(bundle: Bundle, name: str) -> Finding:
 
 def _live(model: str | None) -> Iterator[Finding]:
     """Whether the model can be held while poses are found, by which engine; else whether the stage setting could."""
-    from livemove import steady
-    from livemove.load import other_cores_busy
+    from livemove.diagnostics import soak
+    from livemove.diagnostics.load import other_cores_busy
     from livemove.synthesis import settings
     from livemove.synthesis.native import NativeEngine
 
@@ -294,7 +294,7 @@ def _live(model: str | None) -> Iterator[Finding]:
         yield Finding(f"{model} live", "broken", str(error))
         return
     engines = [name for name in LIVE_ENGINES if name != "onnx" or bundle.onnx_path is not None]
-    report = steady.run(bundle, engines, MEASURED_S / 60)
+    report = soak.run(bundle, engines, MEASURED_S / 60)
     for refused in report.absent:
         yield Finding(f"{model} live on {refused['engine']}", "broken", refused["why"])
     found = live_findings(model, report.results, report.load)
@@ -303,7 +303,7 @@ def _live(model: str | None) -> Iterator[Finding]:
         stage = settings.stage()
         engine = NativeEngine(stage, settings.random_weights(stage), precision="int8")
         with other_cores_busy():
-            tried = steady.hold(engine, round(MEASURED_S * stage.sample_rate / HOP))
+            tried = soak.hold(engine, round(MEASURED_S * stage.sample_rate / HOP))
         can = "would hold" if holds(tried) else "would not hold either"
         size = f"R{stage.residual} S{stage.skip}, {stage.layers} layers"
         detail = f"{can} on native-int8: {_hops(tried)} ({size})"

@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Event
 
 import numpy as np
 
-from livemove.cores import leave_sound_core
+from livemove.ipc.cpu_affinity import leave_sound_core
 
 PICTURE = (480, 640, 3)
 START_S = 20.0

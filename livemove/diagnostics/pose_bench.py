@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from livemove import film
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import CameraError
+from livemove.media import video_file
 
 WARM_UP = 10
 """Pictures that do not count: nobody has been found in the first ones, and the caches are cold."""
@@ -43,7 +43,7 @@ def run(
     spent: tuple[list[float], list[float]] = ([], [])
     poses = [0, 0]
     with Landmarker(kind, path, silhouette=True) as published, Landmarker(kind, path) as trimmed:
-        for n, (time_s, picture) in enumerate(islice(film.frames(clip), WARM_UP + pictures)):
+        for n, (time_s, picture) in enumerate(islice(video_file.frames(clip), WARM_UP + pictures)):
             for way, landmarker in enumerate((published, trimmed)):
                 began_s = time.perf_counter()
                 found = landmarker.find(picture, time_s)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError
-from livemove.exchange import Life, Segment, State
+from livemove.ipc.segment import Life, Segment, State
 
 
 def begin(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:

@@ -11,8 +11,8 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from livemove.body.mapping import SCALES
 from livemove.contracts import Action, Bulletin, Controls, Request
-from livemove.mapping import SCALES
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.knobs import HAND, Drag, Hands, Pick, Range

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Bulletin, Controls, Float32
-from livemove.exchange import ROLES, Segment, State, now_s, percentile_ms
+from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
 
 COLUMNS_PER_S = 60
 """Of everything that scrolls: waveform, spectrogram, traces share one time axis."""

@@ -17,8 +17,8 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
+from livemove.body.features import TABLE, Feature
 from livemove.contracts import Action, Bulletin, Request
-from livemove.features import TABLE, Feature
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import Console, TopBar

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from livemove.contracts import DisplayError
-from livemove.exchange import Segment
+from livemove.ipc.segment import Segment
 from livemove.monitor.config import MonitorConfig, has_display
 
 NICE = 5

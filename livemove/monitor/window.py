@@ -9,10 +9,10 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QStackedLayout, QWidget
 
+from livemove.body.features import FEATURES
+from livemove.body.mapping import mapping_for
 from livemove.contracts import Action, MappingError, PoseFrame, Request
-from livemove.exchange import Segment, now_s
-from livemove.features import FEATURES
-from livemove.mapping import mapping_for
+from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.knobs import Hands, Menu

@@ -305,7 +305,7 @@ void initialise(const Memory& memory) {
 }  // namespace
 
 NB_MODULE(_realtime, m) {
-    m.doc() = "Shared memory between the processes, and the PortAudio callback. Used through livemove.exchange and playback.";
+    m.doc() = "Shared memory between the processes, and the PortAudio callback. Used through livemove.ipc.segment and playback.";
     m.attr("SIZE") = sizeof(Shared);
     m.attr("RING_CAPACITY") = Ring::kCapacity;
     m.attr("TAP_CAPACITY") = Tap::kCapacity;

@@ -25,14 +25,14 @@ from typing import TypedDict
 import numpy as np
 import soundfile as sf
 
-from livemove import film
+from livemove.body.features import FEATURES, FeatureStream
+from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
-from livemove.exchange import Segment
-from livemove.features import FEATURES, FeatureStream
-from livemove.mapping import Mapping, mapping_for
+from livemove.ipc.segment import Segment
+from livemove.media import video_file
 from livemove.native._realtime import Output
 from livemove.synthesis import make_engine
 
@@ -124,7 +124,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     """
     began_s = time.perf_counter()
     check_output(config.output)
-    clip = film.probe(config.clip)
+    clip = video_file.probe(config.clip)
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
     bundle = load_bundle(config.model)
     mapping = mapping_for(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
@@ -153,7 +153,9 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         if config.output.suffix.lower() == ".mp4":
             on_progress(Progress("picture", 0.0, total_s))
             result = Path(folder) / "film.mp4"
-            film.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("picture", s, total_s)))
+            video_file.put_sound_under(
+                config.clip, sound, result, lambda s: on_progress(Progress("picture", s, total_s))
+            )
         os.replace(result, config.output)
     wall_s = time.perf_counter() - began_s
     return RenderReport(
@@ -316,7 +318,7 @@ def _look(
 
     try:
         with Landmarker(config.pose, config.pose_model) as landmarker:
-            for time_s, picture in film.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
+            for time_s, picture in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break
                 began_s = time.perf_counter()

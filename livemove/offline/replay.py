@@ -21,17 +21,17 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.features import FEATURES
+from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, Controls, Float32, TakeError
-from livemove.exchange import Segment
-from livemove.features import FEATURES
-from livemove.mapping import Mapping
+from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.playback.recorder import check_writable
 from livemove.synthesis import choose_engine
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.voices import Ensemble, Voice
-from livemove.takefolder import Sound, Take, load_take, model_sha256, pcm24
+from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
+from livemove.takes.recorder import check_writable
 
 MOVEMENT = "its movement can be played with --mapping"
 

@@ -20,9 +20,9 @@ import numpy.typing as npt
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
-from livemove import film
 from livemove.contracts import Float32, Float64, OutputError, TakeError
-from livemove.takefolder import STREAM, Rows, Sound, Take
+from livemove.media import video_file
+from livemove.takes.folder import STREAM, Rows, Sound, Take
 
 FPS = 30
 HEIGHT = 720
@@ -53,7 +53,7 @@ def film_take(take: Take, output: Path, on_progress: Callable[[float], None]) ->
             wave.write(take.sound())
             wave.close()
             _encode(pictures, silent, on_progress)
-            film.put_sound_under(silent, sound, whole, lambda _: None)
+            video_file.put_sound_under(silent, sound, whole, lambda _: None)
             os.replace(whole, output)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
@@ -64,7 +64,7 @@ def _encode(pictures: Iterator[VideoFrame], path: Path, on_progress: Callable[[f
     with av.open(str(path), "w", format="mp4") as target:
         stream = target.add_stream("libx264", rate=FPS)
         stream.pix_fmt = "yuv420p"
-        # As in film.py: what else x264 may do makes its files differ from run to run.
+        # As in video_file.py: what else x264 may do makes its files differ from run to run.
         stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
         for number, picture in enumerate(pictures):
             if number == 0:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from livemove.contracts import DeviceError, Float32, LivemoveError
-from livemove.exchange import now_s
+from livemove.ipc.segment import now_s
 
 if TYPE_CHECKING:
     from livemove.playback.device import Device

@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from livemove.contracts import DeviceError
-from livemove.exchange import Segment, State, now_s
+from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
 from livemove.playback.config import PlaybackConfig
 

@@ -21,16 +21,16 @@ import numpy.typing as npt
 import tomlkit
 from tomlkit.exceptions import ParseError
 
+from livemove.body.features import FEATURES, TABLE, FeatureStream
+from livemove.body.mapping import Mapping, load_mapping
 from livemove.bundle import load_bundle
 from livemove.capture.config import CaptureConfig
 from livemove.capture.process import follow
 from livemove.capture.sources import check_source
 from livemove.contracts import CalibrationError, Float32, Float64, MappingError, OutputError, PoseFrame
 from livemove.control.kept import write_whole
-from livemove.exchange import now_s
-from livemove.features import FEATURES, TABLE, FeatureStream
-from livemove.mapping import Mapping, load_mapping
-from livemove.signals import stop_signals
+from livemove.ipc.segment import now_s
+from livemove.ipc.signals import stop_signals
 
 ENDS = (3.0, 97.0)
 """Percentiles taken for the ends of a range: a landmark that jumps for half a second moves neither."""

@@ -17,20 +17,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
+from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.config import CaptureConfig, cameras_here
-from livemove.children import RUNS, Child, Log, Window
 from livemove.contracts import Action, Bulletin, ControlError, Controls, LivemoveError, OutputError, Request
 from livemove.control.config import ControlConfig
 from livemove.control.steering import choose, steer
-from livemove.exchange import Segment, now_s, percentile_ms
-from livemove.features import FEATURES
+from livemove.ipc.segment import Segment, now_s, percentile_ms
+from livemove.ipc.signals import stop_signals
 from livemove.monitor.config import MonitorConfig
 from livemove.playback.config import PlaybackConfig
-from livemove.playback.recorder import Keeper, Recorder, TakeSettings, check_takes, check_writable
-from livemove.signals import stop_signals
+from livemove.session.supervisor import RUNS, Child, Log, Window
 from livemove.synthesis.config import SynthesisConfig
-from livemove.takefolder import TakenModel, model_sha256
+from livemove.takes.folder import TakenModel, model_sha256
+from livemove.takes.recorder import Keeper, Recorder, TakeSettings, check_takes, check_writable
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Records takes: plays a sound, films who moves to it, and stores both on one clock, as training/prepare.py wants them.
 
 In: a RecordConfig. Out: an mp4 (see take.py), Progress meanwhile, a Report at the end. The camera runs in a thread, the
-sound in a process of its own (see playback/song.py). Must not know sounddevice or cv2. Prints nothing.
+sound in a process of its own (see playback/backing_track.py). Must not know sounddevice or cv2. Prints nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import TypedDict
 
 import numpy as np
 
-from livemove import film
 from livemove.capture.config import CaptureConfig
 from livemove.capture.sources import Feed, Shot, check_source, open_feed
 from livemove.contracts import CameraError, DeviceError, LivemoveError, OutputError
-from livemove.exchange import now_s
-from livemove.playback import song
-from livemove.playback.song import Over, Ready, SoundConfig, Stretch
-from livemove.signals import signals_held, stop_signals
-from livemove.take import TakeFile
+from livemove.ipc.segment import now_s
+from livemove.ipc.signals import signals_held, stop_signals
+from livemove.media import video_file
+from livemove.media.av_writer import TakeFile
+from livemove.playback import backing_track
+from livemove.playback.backing_track import Over, Ready, SoundConfig, Stretch
 
 PICTURES_WAITING = 90
 """Of a camera whose pictures are not encoded in time; 83 MB of them at 640 x 480."""
@@ -47,7 +47,7 @@ class RecordConfig:
     folder, name    the take is folder/name.mp4; name None: date and time
     camera          index as text ("0"), http/rtsp URL, or a video file that plays at its own pace
     camera_delay_s  how long before it reaches us the camera saw a picture
-    sound, mic, device, input_device, count_in_s, duration_s    see playback.song.SoundConfig
+    sound, mic, device, input_device, count_in_s, duration_s    see playback.backing_track.SoundConfig
     """
 
     folder: Path
@@ -256,7 +256,7 @@ class _Run:
         heard = [(peak, square) for time_s, peak, square in self._levels if time_s <= now]
         phase, seconds = "starting", 0.0
         if self._going_s is not None:
-            begin_s = self._begin_s or self._going_s + max(self.config.count_in_s, song.LEAD_S)
+            begin_s = self._begin_s or self._going_s + max(self.config.count_in_s, backing_track.LEAD_S)
             phase, seconds = ("recording" if now >= begin_s else "counting"), now - begin_s
         over_s = self._seen_s[-1] - self._seen_s[0] if self._seen_s else 0.0
         self.on_progress(
@@ -297,7 +297,7 @@ class _Run:
             with contextlib.suppress(OutputError):  # the disk is full: that is being told
                 self._take.finish(self._seen_s[-1])
         try:
-            return f"; {film.probe(self.path).seconds:.1f} s are kept in {self.path}"
+            return f"; {video_file.probe(self.path).seconds:.1f} s are kept in {self.path}"
         except CameraError:
             return ""
 
@@ -313,7 +313,9 @@ class _Sound:
     def __init__(self, config: SoundConfig) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=song.run, args=(theirs, config), name="livemove-sound", daemon=True)
+        self._process = context.Process(
+            target=backing_track.run, args=(theirs, config), name="livemove-sound", daemon=True
+        )
         with signals_held():
             self._process.start()
         theirs.close()

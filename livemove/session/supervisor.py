@@ -16,11 +16,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from livemove.child import begin
 from livemove.contracts import LivemoveError
-from livemove.exchange import Life, Segment, State, now_s
+from livemove.ipc.child import begin
+from livemove.ipc.segment import Life, Segment, State, now_s
+from livemove.ipc.signals import signals_held
 from livemove.monitor.config import MonitorConfig
-from livemove.signals import signals_held
 
 START_LIMIT_S = {"capture": 60.0, "synthesis": 120.0, "playback": 15.0, "monitor": 60.0, "control": 30.0}
 """A child that starts and does nothing for so long, neither calculating nor giving a heartbeat, is stuck; it does not

@@ -1,7 +1,7 @@
 """The onnx engine: generator.onnx in ONNX Runtime, one unrolled chunk of steps per run, state bound in place.
 
 Channels and noise in, audio out; runs wherever onnxruntime does. The only file that imports onnxruntime. Knows nothing
-of weights: they are in the graph that training/onnx_graph.py wrote.
+of weights: they are in the graph that training/model/onnx_graph.py wrote.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false

@@ -23,12 +23,12 @@ from dataclasses import replace
 import numpy as np
 import soxr
 
+from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
-from livemove.cores import take_sound_core
-from livemove.exchange import AudioRing, Life, Segment, State, now_s
-from livemove.features import FEATURES, FeatureSpec, FeatureStream
-from livemove.mapping import Mapping, mapping_for
+from livemove.ipc.cpu_affinity import take_sound_core
+from livemove.ipc.segment import AudioRing, Life, Segment, State, now_s
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, RealTime

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from livemove.body.features import FEATURES
+from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32
-from livemove.features import FEATURES
-from livemove.mapping import Mapping, mapping_for
 from livemove.synthesis.engines import EngineChoice
 
 FADE_HOPS = 8

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.takefolder import FILM, Rows
+from livemove.takes.folder import FILM, Rows
 
 if TYPE_CHECKING:  # the supervisor only passes packets on: PyAV is loaded where there are pictures
     from av.video.codeccontext import VideoCodecContext

@@ -23,9 +23,9 @@ import numpy.typing as npt
 
 from livemove import __version__
 from livemove.contracts import HOP, LANDMARKS, OutputError
-from livemove.exchange import BLOCK_ROW, HOP_ROW, Segment, Tap, now_s
-from livemove.filmstream import BYTES_PER_S, FilmReceiver
-from livemove.takefolder import (
+from livemove.ipc.segment import BLOCK_ROW, HOP_ROW, Segment, Tap, now_s
+from livemove.takes.camera_track import BYTES_PER_S, FilmReceiver
+from livemove.takes.folder import (
     FILM,
     WAV_BYTES,
     Rows,

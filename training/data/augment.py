@@ -1,7 +1,7 @@
 """What a stage does to the pose that a studio recording never shows: noise, lost frames, lag, mirrors, hidden limbs.
 
 In: a film's landmarks, frame by frame, and a seeded generator. Out: what a worse camera might have seen of the same
-dance, and when. What features become of it is livemove.features' business, as on stage. Pure NumPy; knows no corpus.
+dance, and when. What features become of it is livemove.body.features' business, as on stage. Pure NumPy; no corpus.
 """
 
 from __future__ import annotations

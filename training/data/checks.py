@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from livemove import film
 from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, CameraError
-from training.clip import SILENT_DBFS, ClipError, read_sound
-from training.sources import Source
+from livemove.media import video_file
+from training.data.clip import SILENT_DBFS, ClipError, read_sound
+from training.data.sources import Source
 
 LOOKS = 10
 """Frames of a clip in which a person is looked for."""
@@ -71,7 +71,7 @@ def _look(clip: Source, expected: Expected, stop: threading.Event) -> Finding:
     details: list[str] = []
     seconds, level, person = 0.0, -120.0, 0.0
     try:
-        about = film.probe(path)
+        about = video_file.probe(path)
         seconds, person = _people(path, about, expected, stop)
         if person < expected.person:
             troubles.append("no person")
@@ -95,7 +95,7 @@ def _look(clip: Source, expected: Expected, stop: threading.Event) -> Finding:
     return Finding(clip.key, clip.path, tuple(troubles), "; ".join(details), seconds, level, person)
 
 
-def _people(path: Path, about: film.Film, expected: Expected, stop: threading.Event) -> tuple[float, float]:
+def _people(path: Path, about: video_file.Film, expected: Expected, stop: threading.Event) -> tuple[float, float]:
     """(seconds of picture, share of looks that saw somebody); every frame is decoded, so damage shows."""
     due = [about.seconds * (i + 0.5) / LOOKS for i in range(LOOKS)]
     looks: list[bool] = []
@@ -105,7 +105,7 @@ def _people(path: Path, about: film.Film, expected: Expected, stop: threading.Ev
         return len(looks) < LOOKS and time_s >= due[len(looks)]
 
     with Landmarker(expected.pose, expected.pose_model) as landmarker:
-        for time_s, picture in film.some_frames(path, wanted):
+        for time_s, picture in video_file.some_frames(path, wanted):
             if stop.is_set():
                 break
             end_s = time_s + 1 / about.fps

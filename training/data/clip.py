@@ -17,14 +17,14 @@ import numpy as np
 import soxr
 from av.error import FFmpegError
 
-from livemove import film
+from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError, PoseFrame
-from livemove.features import FEATURES, TABLE, FeatureStream
+from livemove.media import video_file
 from livemove.synthesis import settings as instruments
-from training import descriptors, procedural
-from training.corpus import Clip, packed, write_clip
-from training.sources import Source
+from training.data import descriptors, procedural
+from training.data.corpus import Clip, packed, write_clip
+from training.data.sources import Source
 
 TRACK_CHANNELS: dict[str, tuple[Channel, ...]] = {
     "features": tuple(Channel(f.name, f.doc, f.minimum, f.maximum, f.rest) for f in TABLE),
@@ -70,7 +70,7 @@ def prepare_clip(source: Source, root: Path, settings: Settings) -> Clip:
         return _write(root, settings, *found)
     except ClipError as error:
         return dataclasses.replace(row, skipped=str(error))
-    except film.CameraError as error:
+    except video_file.CameraError as error:
         return dataclasses.replace(row, skipped=str(error).removeprefix(f"{source.path}: "))
     except FileNotFoundError:
         return dataclasses.replace(row, skipped="the file is gone")
@@ -82,11 +82,11 @@ def prepare_clip(source: Source, root: Path, settings: Settings) -> Clip:
 def _see_film(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
     """A film: body features and sound descriptors on the clock of its first frame."""
     path = Path(row.source)
-    about = film.probe(path)
+    about = video_file.probe(path)
     audio = read_sound(path, settings.sample_rate)  # first: it tells soonest that a film is of no use
     _check_loud(audio)
     with Landmarker(settings.pose, settings.pose_model) as landmarker:  # a new one: nothing of the clip before is left
-        poses = [landmarker.find(picture, time_s) for time_s, picture in film.frames(path)]
+        poses = [landmarker.find(picture, time_s) for time_s, picture in video_file.frames(path)]
     end_s, promised_s = poses[-1].capture_s + 1 / about.fps, _promised_s(path)
     if promised_s - end_s > max(1.0, 0.1 * promised_s):
         raise ClipError(f"the picture breaks off after {end_s:.1f} of {promised_s:.1f} s")

@@ -13,9 +13,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import signal
 
-from livemove import film
 from livemove.contracts import HOP, OutputError, PoseFrame
-from training.corpus import Clip, Corpus
+from livemove.media import video_file
+from training.data.corpus import Clip, Corpus
 
 BONES = (
     (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (11, 23), (12, 24), (23, 24), (23, 25), (25, 27), (24, 26),
@@ -52,7 +52,7 @@ def _frames(corpus: Corpus, clip: Clip, axes: list[Axes]) -> None:
     poses = corpus.poses(clip)
     chosen = np.linspace(0, len(poses) - 1, PICTURES).round().astype(int)
     wanted = {poses[i].capture_s: (poses[i], ax) for i, ax in zip(chosen, axes, strict=True)}
-    for time_s, picture in film.some_frames(Path(clip.source), lambda t: t in wanted):
+    for time_s, picture in video_file.some_frames(Path(clip.source), lambda t: t in wanted):
         if picture is not None:
             pose, ax = wanted[time_s]
             ax.imshow(picture)

@@ -34,7 +34,7 @@ def connected(workers: int) -> Generator[Any]:
         import ray
     except ImportError as error:
         raise ClusterError("Ray is not installed: pip install 'livemove[cluster]'") from error
-    here = str(Path(__file__).resolve().parents[1])
+    here = str(Path(__file__).resolve().parents[2])
     options: dict[str, Any] = {"address": address} if address else {
         "address": "local", "num_cpus": workers, "object_store_memory": OBJECTS_BYTES, "include_dashboard": False,
     }  # fmt: skip

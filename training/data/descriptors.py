@@ -12,7 +12,7 @@ import numpy as np
 from scipy import fft
 
 from livemove.contracts import HOP, Channel, Float32, Float64
-from training.procedural import LEVEL
+from training.data.procedural import LEVEL
 
 CHANNELS: tuple[Channel, ...] = (
     Channel("pitch", "MIDI note", 33.0, 93.0, 69.0),  # A1 to A6, held through what has none

@@ -25,8 +25,8 @@ import yt_dlp
 from yt_dlp.utils import DownloadCancelled, GeoRestrictedError, YoutubeDLError
 
 from livemove.contracts import OutputError
-from training.annotations import Annotation
-from training.cut import CutError, cut
+from training.data.annotations import Annotation
+from training.data.cut import CutError, cut
 
 YOUTUBE = "https://www.youtube.com/watch?v={id}"
 FORMAT = "(bv[height<=480],ba)/b[height<=480]/b"

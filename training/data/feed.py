@@ -15,12 +15,12 @@ import numpy as np
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from livemove.body.features import FEATURES
 from livemove.contracts import HOP, Channel, Float32, ModelSpec
-from livemove.features import FEATURES
 from livemove.synthesis import conditioning, pqmf, sampling
-from training import procedural
-from training.corpus import AllWindows, Corpus, CorpusError, RandomWindows, Window
-from training.variants import Variants
+from training.data import procedural
+from training.data.corpus import AllWindows, Corpus, CorpusError, RandomWindows, Window
+from training.data.variants import Variants
 
 Clip = dict[str, np.ndarray]
 MARGIN = 1
@@ -70,7 +70,7 @@ class _Endless:
 
 
 class Theremin(_Endless):
-    """Sound of training.procedural, at 48 kHz."""
+    """Sound of training.data.procedural, at 48 kHz."""
 
     sample_rate = procedural.SAMPLE_RATE
     channels = procedural.theremin_spec().channels

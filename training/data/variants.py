@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from livemove.contracts import Float32
-from training.augment import Shake, Sight, disturbed
-from training.clip import features_at_hops
-from training.corpus import Clip, Corpus, CorpusError, replace_file, unpacked
+from training.data.augment import Shake, Sight, disturbed
+from training.data.clip import features_at_hops
+from training.data.corpus import Clip, Corpus, CorpusError, replace_file, unpacked
 
 
 class Variants:

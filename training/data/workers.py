@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError, OutputError
-from training import cluster
-from training.clip import Settings, prepare_clip
-from training.corpus import Clip
-from training.sources import Source
+from training.data import cluster
+from training.data.clip import Settings, prepare_clip
+from training.data.corpus import Clip
+from training.data.sources import Source
 
 
 def on_this_machine(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:

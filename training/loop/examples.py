@@ -20,9 +20,9 @@ from livemove.contracts import HOP, Engine, EngineError, Float32, ModelSpec, Wei
 from livemove.synthesis import pqmf, sampling
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.reference import ReferenceEngine
-from training.descriptors import track_pitch
-from training.feed import Clip, Clips
-from training.wavenet import WaveNet
+from training.data.descriptors import track_pitch
+from training.data.feed import Clip, Clips
+from training.model.wavenet import WaveNet
 
 FLOOR_DB = -90.0
 

@@ -19,7 +19,7 @@ import yaml
 from livemove.contracts import Channel, LivemoveError, ModelSpec, Phase
 from livemove.synthesis import pqmf, settings
 
-EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
+EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 INSTRUMENTS = ("theremin", "sine")
 OPTIMIZERS = ("AdamW", "Adam", "SGD", "RMSprop")
 SCHEDULERS = ("OneCycleLR", "CyclicLR", "StepLR", "MultiStepLR", "none")

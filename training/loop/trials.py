@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError
-from training import cluster
+from training.data import cluster
 
 FIGURES = "figures.jsonl"
 BOOKKEEPING = "ray"
@@ -119,7 +119,8 @@ def _work(config: dict[str, Any]) -> None:
     import pytorch_lightning as pl
     from ray import tune
 
-    from training import recipe, train
+    from training import train
+    from training.loop import recipe
 
     os.chdir(config["cwd"])
     trial = config["trial"]

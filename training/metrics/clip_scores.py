@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from livemove import film
+from livemove.body.features import FEATURES
+from livemove.body.mapping import load_mapping
 from livemove.bundle import Bundle
 from livemove.contracts import Engine, Float32, Float64, PoseFrame
-from livemove.features import FEATURES
-from livemove.mapping import load_mapping
-from livemove.render import Player, RenderConfig, Take, poses_of
-from training import dance
+from livemove.media import video_file
+from livemove.offline.render import Player, RenderConfig, Take, poses_of
+from training.metrics import beats
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Watched:
         """Kinematic beats in seconds of the dancer, where there is one."""
         seen = [pose for pose, _ in self.poses if pose.people]
         world = np.array([pose.world[0] for pose in seen], np.float64).reshape(-1, 33, 3)
-        return dance.kinematic_beats(world, np.array([pose.capture_s for pose in seen], np.float64))
+        return beats.kinematic_beats(world, np.array([pose.capture_s for pose in seen], np.float64))
 
     def shifted(self) -> Watched:
         """The same dance begun in its middle: a stranger to the same clock, where no other clip is at hand."""
@@ -53,7 +53,7 @@ class Watched:
 def watch(clip: Path, model: Path, pose: str = "full", pose_model: Path | None = None) -> Watched:
     """Every pose of a clip. Raises CameraError, PoseModelError."""
     config = RenderConfig(clip=clip, output=Path(), model=model, pose=pose, pose_model=pose_model)
-    with contextlib.closing(poses_of(config, 1 / film.probe(clip).fps, Take())) as poses:
+    with contextlib.closing(poses_of(config, 1 / video_file.probe(clip).fps, Take())) as poses:
         return Watched(config, list(poses))
 
 
@@ -79,9 +79,9 @@ def scores(bundle: Bundle, engine: Engine, watched: Watched, stranger: Watched |
 
     def of(sound: Float32) -> dict[str, float]:
         rate = bundle.spec.sample_rate
-        musical = dance.musical_beats(sound[: round(seconds * rate)], rate)
-        aligned = dance.alignment(kinematic, musical)
-        return {"musical_beats": len(musical), "alignment": aligned, **dance.of_dance(kinematic, musical)}
+        musical = beats.musical_beats(sound[: round(seconds * rate)], rate)
+        aligned = beats.alignment(kinematic, musical)
+        return {"musical_beats": len(musical), "alignment": aligned, **beats.of_dance(kinematic, musical)}
 
     own = of(play(bundle, engine, watched))
     shuffled = of(play(bundle, engine, stranger))

@@ -13,9 +13,9 @@ import numpy as np
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec
 from livemove.synthesis import pqmf
-from training import dance, likelihood, metrics
-from training.corpus import Clip, Corpus
-from training.feed import Recorded
+from training.data.corpus import Clip, Corpus
+from training.data.feed import Recorded
+from training.metrics import beats, likelihood, pitched
 
 WINDOW_S = 1.0
 """Length of the windows likelihood is measured on."""
@@ -29,7 +29,7 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
 
     nll_*: as likelihood.bits, nll_bits_shuffled: with another window's channels. spectral_distance_db: of the sound
     freely sampled, to the recorded one; _shuffled: to another clip's. If the clips have poses, "dance": the beat scores
-    of training.dance, and the same of the sound another clip's channels make. ignores_channels: the control is not
+    of metrics/beats.py, and the same of the sound another clip's channels make. ignores_channels: the control is not
     worse in likelihood. Raises CorpusError, LivemoveError for a corpus of another rate.
     """
     spec = bundle.spec
@@ -107,14 +107,14 @@ def _beats(corpus: Corpus, clip: Clip, original: Float32, own: Float32, other: F
     seconds = len(original) / rate
     poses = [pose for pose in corpus.poses(clip) if pose.people and pose.capture_s < seconds]
     world = np.array([pose.world[0] for pose in poses], np.float64).reshape(-1, 33, 3)
-    kinematic = dance.kinematic_beats(world, np.array([pose.capture_s for pose in poses], np.float64))
-    music = dance.musical_beats(original, rate)
-    row: dict[str, float] = {"alignment_original": dance.alignment(kinematic, music)}
+    kinematic = beats.kinematic_beats(world, np.array([pose.capture_s for pose in poses], np.float64))
+    music = beats.musical_beats(original, rate)
+    row: dict[str, float] = {"alignment_original": beats.alignment(kinematic, music)}
     for suffix, audio in (("", own), ("_shuffled", other)):
-        generated = dance.musical_beats(audio, rate)
-        of_dance, of_music = dance.of_dance(kinematic, generated), dance.of_music(generated, music)
+        generated = beats.musical_beats(audio, rate)
+        of_dance, of_music = beats.of_dance(kinematic, generated), beats.of_music(generated, music)
         row |= {
-            f"alignment{suffix}": dance.alignment(kinematic, generated),
+            f"alignment{suffix}": beats.alignment(kinematic, generated),
             f"dance_coverage{suffix}": of_dance["coverage"],
             f"dance_hit{suffix}": of_dance["hit"],
             f"music_coverage{suffix}": of_music["coverage"],
@@ -126,7 +126,7 @@ def _beats(corpus: Corpus, clip: Clip, original: Float32, own: Float32, other: F
 def _distance(audio: Float32, original: Float32, spec: ModelSpec) -> float:
     """Over what both have."""
     length = min(len(audio), len(original))
-    return metrics.spectral_distance_db(audio[:length], original[:length], spec.sample_rate)
+    return pitched.spectral_distance_db(audio[:length], original[:length], spec.sample_rate)
 
 
 def _mean(values: Iterable[float]) -> float:

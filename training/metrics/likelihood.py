@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from livemove.contracts import Float64, ModelSpec, Weights
-from training.wavenet import WaveNet, nats
+from training.model.wavenet import WaveNet, nats
 
 BITS = 1 / math.log(2)
 
@@ -22,7 +22,7 @@ BITS = 1 / math.log(2)
 def bits(spec: ModelSpec, weights: Weights, clips: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
     """{"nll_bits": per value, "nll_bits_baseline", "nll_bits_by_band": [bands], "nll_bits_by_band_baseline": [bands]}.
 
-    clips: as training.feed gives them: channels [hops, C] normalised, phases [steps, 2K], bands [steps, bands] (mulaw:
+    clips: as data/feed.py gives them: channels [hops, C] normalised, phases [steps, 2K], bands [steps, bands] (mulaw:
     class indices), style (0 if missing). With the logistic head values are continuous and scaled by bands.scale, so
     bits are those of a density, and may be negative; only differences mean something. Baseline: logistic head, the best
     linear prediction of each band from its own last two values, with logistic residuals; mulaw, the classes' own

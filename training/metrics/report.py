@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from livemove.contracts import HOP, Float32
-from training import metrics
+from training.metrics import pitched
 
 SHOWN = 3
 """So many control tracks are drawn."""
@@ -117,14 +117,14 @@ def _track(heard: Heard, rate: int) -> Figure:
     times = np.arange(hops) * HOP / rate
     figure = Figure((9, 7), layout="constrained")
     pitch, level, model, source = figure.subplots(4, 1, sharex=True)
-    voiced = metrics.voiced(heard.track)
-    found = np.where(voiced, metrics.track_pitch(heard.sound, rate, 0, hops), np.nan)
+    voiced = pitched.voiced(heard.track)
+    found = np.where(voiced, pitched.track_pitch(heard.sound, rate, 0, hops), np.nan)
     pitch.plot(times, heard.track[:, 0], label="asked")
     pitch.plot(times, found, ".", ms=2, label="sounded")
     pitch.set(ylabel="MIDI note")
     pitch.legend(loc="upper right")
     for sound, label in ((heard.original, "source"), (heard.sound, "model")):
-        level.plot(times, 20 * np.log10(metrics.level(sound, 0, hops) + 1e-4), label=label)
+        level.plot(times, 20 * np.log10(pitched.level(sound, 0, hops) + 1e-4), label=label)
     level.set(ylabel="dBFS")
     level.legend(loc="upper right")
     dither = 1e-8 * np.random.default_rng(0).standard_normal(hops * HOP)  # digital silence has no logarithm

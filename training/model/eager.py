@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from livemove.contracts import HOP, ModelSpec
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
-from training.wavenet import WaveNet
+from training.model.wavenet import WaveNet
 
 
 def convolution(weights: Tensor, bias: Tensor | None = None) -> nn.Conv1d:

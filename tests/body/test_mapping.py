@@ -14,10 +14,11 @@ from livemove.body.mapping import Mapping, identity_mapping, load_mapping
 from livemove.capture import demo
 from livemove.contracts import Channel, MappingError
 from livemove.synthesis import settings
+from tests.support.paths import ROOT
 
 SPEC = settings.stage("test")
 HOP_S = 256 / 48000
-THEREMIN = Path(__file__).parents[1] / "models" / "theremin" / "mapping.toml"
+THEREMIN = ROOT / "models" / "theremin" / "mapping.toml"
 
 GOOD = """
 [channels.pitch]

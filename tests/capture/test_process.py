@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import unavailable
-from steady import in_real_time
 
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.capture.config import CaptureConfig
@@ -21,6 +19,9 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.capture.process import follow
 from livemove.contracts import CameraError, PoseFrame, PoseModelError
 from livemove.media import video_file
+from tests.support.films import cut
+from tests.support.real_time import in_real_time
+from tests.support.unavailable import unavailable
 
 
 @dataclass
@@ -187,21 +188,3 @@ def test_mediapipe_says_nothing_and_starts_no_portaudio(pose_model: Path, dancer
 def test_a_source_without_picture_is_an_error_at_the_start(pose_model: Path, tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"none\.mp4"):
         followed(CaptureConfig(camera=str(tmp_path / "none.mp4"), pose_model=pose_model), 5.0)
-
-
-def cut(clip: Path, short: Path, frames: int) -> None:
-    """The first frames of a clip as a film of its own."""
-    import av
-
-    with av.open(str(short), "w") as container:
-        stream = None
-        for number, (_, picture) in enumerate(video_file.frames(clip)):
-            if number == frames:
-                break
-            if stream is None:
-                stream = container.add_stream("mpeg4", rate=25)
-                stream.height, stream.width = picture.shape[:2]
-                stream.pix_fmt = "yuv420p"
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        assert stream is not None
-        container.mux(stream.encode(None))

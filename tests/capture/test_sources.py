@@ -14,13 +14,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from mjpeg import NetworkCamera
-from steady import in_real_time
 
 from livemove.capture import sources
 from livemove.capture.config import CaptureConfig
 from livemove.capture.sources import Feed, Shot, check_source, open_feed
 from livemove.contracts import CameraError
+from tests.support.mjpeg import NetworkCamera
+from tests.support.real_time import in_real_time
 
 FPS = 25
 

@@ -17,13 +17,13 @@ import numpy as np
 import psutil
 import pytest
 import soundfile as sf
-from conftest import random_bundle, small_spec
-from servers import Jack
-from steady import in_real_time
 
 from livemove.bundle import Bundle
 from livemove.cli import shared
 from livemove.synthesis import engine_names, onnx, settings
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.real_time import in_real_time
+from tests.support.servers import Jack
 
 NO_SERVERS = {
     "JACK_NO_START_SERVER": "1",
@@ -359,7 +359,7 @@ def test_render_refuses_an_unknown_kind_of_output(small_bundle: Bundle, tmp_path
 
 
 def test_a_pose_model_with_another_hash_is_one_line(demo: list[object], tmp_path: Path) -> None:
-    from test_film import make_clip
+    from tests.support.films import make_clip
 
     clip, model = make_clip(tmp_path / "clip.mp4", "libx264"), tmp_path / "pose.task"
     model.write_bytes(b"not the pose model")

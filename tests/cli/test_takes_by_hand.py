@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import random_bundle, small_spec
-from steady import in_real_time
-from test_control_process import free_port, send
-from test_osc import packet
-from test_replay import made
 
 from livemove.cli.keyboard import typed_keys
 from livemove.contracts import Action, Request
 from livemove.control.keys import asked
 from livemove.takes.folder import load_take, samples24
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.osc import free_port, packet, send
+from tests.support.real_time import in_real_time
+from tests.support.sessions import made
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals that tests could open")
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import small_spec
-from test_control_process import control, wait_for
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
@@ -18,6 +16,8 @@ from livemove.contracts import ControlError, MappingError
 from livemove.control.config import ControlConfig
 from livemove.control.link import Link
 from livemove.ipc.segment import Segment
+from tests.support.bundles import small_spec
+from tests.support.control_process import control, wait_for
 
 
 @dataclass

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mido
 import pytest
-from servers import Jack
-from steady import in_real_time
-from test_control_process import control, wait_for
 
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.config import ControlConfig
@@ -18,6 +14,8 @@ from livemove.control.midi import Hands, Learnt, find_port
 from livemove.control.vocabulary import Heard
 from livemove.ipc.segment import Segment
 from livemove.synthesis import settings
+from tests.support.control_process import control, wait_for
+from tests.support.real_time import in_real_time
 
 
 def hear(*messages: mido.Message, hands: Hands | None = None) -> Heard:
@@ -141,12 +139,6 @@ def test_a_port_is_found_by_part_of_its_name() -> None:
 # --- real ports, on JACK's MIDI -----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def jack() -> Iterator[Jack]:
-    with Jack() as server:
-        yield server
-
-
 class Keyboard:
     """A virtual port that plays and can be pulled out."""
 
@@ -162,13 +154,6 @@ class Keyboard:
     def pull(self) -> None:
         self._out.close_port()
         self._out.delete()
-
-
-@pytest.fixture
-def backend(jack: Jack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RTMIDI_API", "UNIX_JACK")
-    for name, value in jack.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @in_real_time

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from steady import in_real_time
-from test_control_process import control, wait_for
-from test_midi import backend, jack  # noqa: F401  (fixtures)
 
 from livemove.contracts import Channel
 from livemove.control.config import ControlConfig
 from livemove.control.mpe import Mpe
 from livemove.ipc.segment import Segment
 from livemove.synthesis import settings
+from tests.support.control_process import control, wait_for
+from tests.support.real_time import in_real_time
 
 CHANNELS = (settings.PITCH, settings.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))
 """Pitch in MIDI notes, loudness 0..1, brightness 0..1."""

@@ -21,15 +21,9 @@ from livemove.control.config import address
 from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
 from livemove.control.vocabulary import Heard
 from livemove.ipc.segment import TEXT_BYTES
+from tests.support.osc import packet
 
 NAMES = {"model": ("theremin", "choir"), "preset": ("soft", "loud"), "scale": ("", *SCALES), "root": ("", "C", "C#")}
-
-
-def packet(where: str, *values: object) -> bytes:
-    builder = OscMessageBuilder(where)
-    for value in values:
-        builder.add_arg(value)
-    return builder.build().dgram
 
 
 @pytest.fixture

@@ -7,11 +7,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import random_bundle, small_spec
-from steady import in_real_time
-from test_control_process import free_port, send
-from test_osc import packet
-from test_session import doubles, perform  # noqa: F401  (fixture)
 
 from livemove import cli
 from livemove.body.mapping import SCALES
@@ -22,6 +17,10 @@ from livemove.control.kept import presets_folder, write_whole
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
 from livemove.session import perform as session_perform
 from livemove.session.perform import Plugs
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.osc import free_port, packet, send
+from tests.support.real_time import in_real_time
+from tests.support.sessions import perform
 
 
 @pytest.fixture(autouse=True)

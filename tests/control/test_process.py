@@ -3,68 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from pythonosc.osc_packet import OscPacket
-from steady import in_real_time
-from test_osc import packet
-from test_session import breaks, doubles, model, perform, steady  # noqa: F401  (fixtures)
 
 from livemove.body.features import FEATURES
 from livemove.contracts import Action, Request
 from livemove.control.config import ControlConfig
 from livemove.control.process import Asker
-from livemove.ipc.child import begin
-from livemove.ipc.segment import Segment, State
+from livemove.ipc.segment import Segment
 from livemove.synthesis import settings
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def send(port: int, *packets: bytes) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for each in packets:
-            sender.sendto(each, ("127.0.0.1", port))
-
-
-def wait_for(found: Callable[[], Any], patience_s: float = 20.0) -> Any:
-    deadline_s = time.monotonic() + patience_s
-    while not (value := found()):
-        assert time.monotonic() < deadline_s, "it did not come"
-        time.sleep(0.005)
-    return value
-
-
-@contextmanager
-def control(segment: Segment, config: ControlConfig, log: Path) -> Generator[Any]:
-    """The real process on a segment, without a session around it."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=begin, args=("control", "livemove.control.process", segment.name, config, str(log)), daemon=True
-    )
-    process.start()
-    try:
-        wait_for(lambda: segment.lives["control"].state is State.RUNNING or not process.is_alive())
-        assert process.is_alive(), segment.lives["control"].error or log.read_text()
-        yield process
-    finally:
-        segment.request_stop()
-        process.join(5)
-        process.kill()
-        process.join()
+from tests.support.control_process import control, wait_for
+from tests.support.gaps import breaks, steady
+from tests.support.osc import free_port, packet, send
+from tests.support.real_time import in_real_time
+from tests.support.sessions import perform
 
 
 def test_messages_reach_the_supervisor_and_the_sources(segment: Segment, tmp_path: Path) -> None:
@@ -147,7 +106,7 @@ def test_a_busy_supervisor_gets_the_last_value_and_every_step(segment: Segment) 
 
 @pytest.mark.usefixtures("doubles")
 @in_real_time
-def test_a_flood_of_rubbish_is_one_notice_and_no_gap(model: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_flood_of_rubbish_is_one_notice_and_no_gap(model: Path, tmp_path: Path) -> None:
     """Ten thousand packets a second for two seconds of a sine; in between a gain that is obeyed."""
     port, over = free_port(), threading.Event()
     sent = 0

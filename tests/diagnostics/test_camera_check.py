@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bodies import body, nobody, placed
 
 from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
@@ -17,6 +16,7 @@ from livemove.contracts import PoseFrame
 from livemove.diagnostics.camera_check import Sight, look, measure
 from livemove.diagnostics.doctor import Finding, sight_findings
 from livemove.media import video_file
+from tests.support.bodies import body, nobody, placed
 
 GOOD = Light(brightness=0.45, contrast=0.6, burnt=0.0, face=0.5)
 

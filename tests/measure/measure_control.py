@@ -1,4 +1,4 @@
-"""From an OSC or MIDI message to the first changed sample: `python tests/measure_control.py [--midi]`, JACK and all.
+"""From an OSC or MIDI message to the first changed sample: `python -m tests.measure.measure_control.py [--midi]`, JACK and all.
 
 In: options. Out: one JSON line with the median, 95 % and maximum of two ways, in ms: "switch", a mute taken away, which
 the callback obeys; "source", a fader on the loudness channel, which goes through mapping, network and ring. Each until
@@ -25,14 +25,14 @@ from pathlib import Path
 
 import jack
 import numpy as np
-from servers import Jack
-from test_osc import packet
 
 from livemove.bundle import find_bundle
 from livemove.control.config import ControlConfig
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
+from tests.support.osc import packet
+from tests.support.servers import Jack
 
 LOUD = 3e-3
 """Above what the theremin breathes at rest, -62 dBFS, and what is left of it while it is mute."""

@@ -1,4 +1,4 @@
-"""What the window costs: `python tests/measure_monitor.py --seconds 600` plays on a JACK server of its own and tells.
+"""What the window costs: `python -m tests.measure.measure_monitor.py --seconds 600` plays on a JACK server of its own and tells.
 
 In: options. Out: one JSON line: redraws a second, share of one core, memory, and what the same time cost the sound. The
 window opens where DISPLAY says; without one, offscreen. `--no-monitor` gives the figures to compare with, `--rounds 5`
@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from calls import Calls
-from servers import Jack
 
 from livemove.bundle import find_bundle
 from livemove.ipc.segment import Segment, State
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
+from tests.support.calls import Calls
+from tests.support.servers import Jack
 
 
 class Meter:

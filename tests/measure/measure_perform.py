@@ -1,8 +1,8 @@
-"""Performances measured: `python tests/measure_perform.py --camera dancer.avi` plays one on a JACK of its own.
+"""Performances measured: `python -m tests.measure.measure_perform.py --camera dancer.avi` plays one on a JACK of its own.
 
 In: options. Out: a JSON line for every run: what the report says of it, resident memory (of the children; the
 supervisor is this process, and counts in what all grew by from the 20th second on), and what JACK recorded: its peak,
-its silent blocks, and how well its pitch follows the film's right hand (tests/following.py). Engines and models take
+its silent blocks, and how well its pitch follows the film's right hand (tests/support/following.py). Engines and models take
 turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores that a shared
 host took away meanwhile.
 """
@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 import psutil
 import soundfile
-from calls import Calls
-from following import best_spearman, channels_of
-from servers import Jack
-from steady import cpu_ticks
 
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float32
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
+from tests.support.calls import Calls
+from tests.support.following import best_spearman, channels_of
+from tests.support.real_time import cpu_ticks
+from tests.support.servers import Jack
 
 MOST_HOPS = 100_000
 """Nine minutes of a longer film are enough."""

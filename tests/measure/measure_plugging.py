@@ -1,7 +1,7 @@
-"""Sound cards and cameras changed while it plays: `python tests/measure_plugging.py [--clip FILE]`, servers and all.
+"""Sound cards and cameras changed while it plays: `python -m tests.measure.measure_plugging.py [--clip FILE]`, servers and all.
 
 In: options. Out: one JSON line: what was told; for every change of the sound card how long it was silent; clicks
-(tests/clicks.py) in what was played, and in what JACK and PulseAudio heard; starvations and restarts. PulseAudio has
+(tests/support/clicks.py) in what was played, and in what JACK and PulseAudio heard; starvations and restarts. PulseAudio has
 48,000 samples a second and JACK 44,100, so that each change of the sound card is one of the rate, too.
 """
 
@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from clicks import clicks
 from pythonosc.udp_client import SimpleUDPClient
-from servers import Jack, Pulse
 
 from livemove.bundle import find_bundle
 from livemove.control.config import ControlConfig
 from livemove.session.perform import SessionConfig, Status, run_session
 from livemove.takes.folder import load_take
+from tests.support.clicks import clicks
+from tests.support.servers import Jack, Pulse
 
 TALK = (
     (4.0, "/livemove/device", "system"),

@@ -1,4 +1,4 @@
-"""How far picture and sound of a take are apart: `python tests/measure_record.py [--seconds 20] [--mic]`.
+"""How far picture and sound of a take are apart: `python -m tests.measure.measure_record.py [--seconds 20] [--mic]`.
 
 In: a network camera whose pictures tell when they were sent, a song of clicks, a server whose output is recorded with
 the time at which each sample came. Out: for each click, the time in the picture of the take minus the time at which the
@@ -24,9 +24,10 @@ from typing import IO
 import av
 import numpy as np
 import soundfile
-from films import RATE, clicks
-from mjpeg import NetworkCamera
-from servers import Pulse
+
+from tests.support.films import RATE, clicks
+from tests.support.mjpeg import NetworkCamera
+from tests.support.servers import Pulse
 
 BARS = 24
 TICK_S = 1e-4

@@ -1,7 +1,7 @@
-"""Models switched while they play: `python tests/measure_switching.py` does it 50 times by OSC, on a JACK of its own.
+"""Models switched while they play: `python -m tests.measure.measure_switching.py` does it 50 times by OSC, on a JACK of its own.
 
 In: options. Out: one JSON line: starvations (starved_on_time: those in which the sound server was on time), clicks
-(tests/clicks.py) in what was played, and how the memory of the synthesis process grew from the first switches to the
+(tests/support/clicks.py) in what was played, and how the memory of the synthesis process grew from the first switches to the
 last. The two models are the shipped one, loaded twice.
 """
 
@@ -18,16 +18,16 @@ from pathlib import Path
 
 import psutil
 import soundfile
-from calls import Calls
-from clicks import clicks
-from servers import Jack
-from test_osc import packet
 
 from livemove.bundle import find_bundle
 from livemove.control.config import ControlConfig
 from livemove.ipc.segment import Segment
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
+from tests.support.calls import Calls
+from tests.support.clicks import clicks
+from tests.support.osc import packet
+from tests.support.servers import Jack
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,22 +12,9 @@ import soundfile as sf
 
 from livemove.contracts import CameraError
 from livemove.media import video_file
+from tests.support.films import make_clip
 
 RATE = 48000
-
-
-def make_clip(path: Path, codec: str, count: int = 25, width: int = 64, height: int = 48, fps: int = 25) -> Path:
-    """A clip that gets brighter by 8 grey levels a frame, from 16 to 255."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for i in range(count):
-            picture = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = i, Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 def make_sound(path: Path, seconds: float) -> Path:

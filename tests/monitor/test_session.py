@@ -8,16 +8,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import double_synthesis
 import numpy as np
 import pytest
 import soundfile
-from conftest import random_bundle, small_spec
-from steady import in_real_time
 
 from livemove.ipc.segment import Segment, State
 from livemove.session import perform, supervisor
 from livemove.session.perform import Report, SessionConfig, Status, run_session
+from tests.support import double_synthesis
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.real_time import in_real_time
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has a display, and no signals to kill with")
 
@@ -30,8 +30,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dancer and a steady tone; no display but what a test gives."""
-    monkeypatch.setitem(supervisor.MODULES, "capture", "double_capture")
-    monkeypatch.setitem(supervisor.MODULES, "synthesis", "double_synthesis")
+    monkeypatch.setitem(supervisor.MODULES, "capture", "tests.support.double_capture")
+    monkeypatch.setitem(supervisor.MODULES, "synthesis", "tests.support.double_synthesis")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
 
@@ -115,7 +115,7 @@ def test_a_killed_window_comes_back_and_the_sound_never_noticed(watched: Watched
 
 @in_real_time
 def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(supervisor.MODULES, "monitor", "double_monitor")
+    monkeypatch.setitem(supervisor.MODULES, "monitor", "tests.support.double_monitor")
     report = watched.play(3.0)
     assert watched.notices == ["the window is closed, the sound goes on: Ctrl-C ends it"]
     assert report["restarts"]["monitor"] == 0
@@ -125,7 +125,7 @@ def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: py
 
 @in_real_time
 def test_a_window_that_keeps_crashing_is_given_up(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(supervisor.MODULES, "monitor", "double_monitor")
+    monkeypatch.setitem(supervisor.MODULES, "monitor", "tests.support.double_monitor")
     monkeypatch.setattr(supervisor.Window, "CRASHES", 1)
     watched.play(6.0, killing(9))
     assert watched.notices[-1] == "the window crashed 2 times: playing without it"

@@ -6,16 +6,13 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import double_synthesis
 import numpy as np
 import pytest
 import soundfile
-from conftest import MAPPING, random_bundle, small_spec
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QEnterEvent, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
-from steady import in_real_time
 
 from livemove.body.features import FEATURES, REST
 from livemove.capture.demo import pose_at
@@ -34,6 +31,9 @@ from livemove.monitor.window import MonitorWindow
 from livemove.native._realtime import Output
 from livemove.session import perform, supervisor
 from livemove.session.perform import SessionConfig, Status, run_session
+from tests.support import double_synthesis
+from tests.support.bundles import MAPPING, random_bundle, small_spec
+from tests.support.real_time import in_real_time
 
 Key = Qt.Key
 RATE = 48000
@@ -776,7 +776,7 @@ class Performance:
         self._create = Segment.create
         self._segment: Segment | None = None
         monkeypatch.setattr(perform.Segment, "create", self._made)
-        monkeypatch.setitem(supervisor.MODULES, "synthesis", "double_synthesis")
+        monkeypatch.setitem(supervisor.MODULES, "synthesis", "tests.support.double_synthesis")
 
     def _made(self) -> Segment:
         self._segment = self._create()

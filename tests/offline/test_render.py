@@ -9,16 +9,16 @@ import av
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import random_bundle
-from following import channels_of
 from scipy.stats import spearmanr
-from test_film import make_clip
 
 from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, OutputError
 from livemove.media import video_file
 from livemove.offline.render import Progress, RenderConfig, RenderReport, check_output, render
 from livemove.synthesis import settings
+from tests.support.bundles import random_bundle
+from tests.support.films import make_clip
+from tests.support.following import channels_of
 from training.metrics import pitched
 
 SECONDS = 3.0

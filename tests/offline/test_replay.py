@@ -14,16 +14,16 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from conftest import random_bundle, small_spec
-from performing import asking, child
-from steady import in_real_time
 
 from livemove.capture.config import CaptureConfig
 from livemove.capture.process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
-from livemove.offline.replay import ReplayConfig, ReplayReport, again, replay, same_voices
+from livemove.offline.replay import ReplayConfig, again, same_voices
 from livemove.offline.take_video import FPS, film_take
 from livemove.takes.folder import Take, load_take, samples24
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.real_time import in_real_time
+from tests.support.sessions import asking, child, made
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
 
@@ -32,10 +32,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are s
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("models")
     return [random_bundle(folder / name, small_spec(name), seed).path for seed, name in enumerate(("one", "two"))]
-
-
-def made(take: Path, output: Path, **options: str | None) -> ReplayReport:
-    return replay(ReplayConfig(take, output, **options), lambda _done, _all: None)  # type: ignore[arg-type]
 
 
 def only(folder: Path) -> Path:

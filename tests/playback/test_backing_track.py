@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from films import make_film, tone
 
 from livemove.contracts import LivemoveError
 from livemove.playback.backing_track import BEEP_S, Stretch, _between, _count_in, read_song
+from tests.support.films import make_film, tone
 
 RATE = 48000
 

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bodies import body, nobody
 from click.testing import CliRunner, Result
-from conftest import random_bundle, small_spec
 
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, load_mapping
@@ -25,6 +23,9 @@ from livemove.control.presets import Preset, save_preset, set_list
 from livemove.media import video_file
 from livemove.session import calibrate
 from livemove.session.calibrate import STEPS, STEPS_S, CalibrationConfig, Fitted, Movement, Progress, fit, with_ranges
+from tests.support.bodies import body, nobody
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.paths import THEREMIN
 
 SPEC = small_spec()
 TEXT = """\
@@ -311,7 +312,7 @@ def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose
                 continue
             values = stream.update(landmarker.find(picture, time_s))
             rows.append(np.where(stream.seen(), values, np.nan))
-    theremin = load_mapping(Path(__file__).parents[1] / "models" / "theremin" / "mapping.toml", SPEC, FEATURES)
+    theremin = load_mapping(THEREMIN / "mapping.toml", SPEC, FEATURES)
     found = fit(theremin, Movement(np.array(rows, np.float32), np.zeros(len(rows), np.bool_)))
     assert [each.kept for each in found] == ["", "", ""]
     assert all(-1.0 <= end <= 1.0 for each in found for end in each.after)

@@ -14,11 +14,6 @@ from typing import Any, cast
 
 import pytest
 import soundfile
-from servers import Jack, Pulse
-from steady import in_real_time
-from test_control_process import free_port, send
-from test_osc import packet
-from test_session import breaks, counted, doubles, model, steady, use  # noqa: F401  (fixtures)
 
 from livemove.bundle import load_bundle
 from livemove.capture import config as capture_config
@@ -29,6 +24,11 @@ from livemove.ipc import child
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform, supervisor
 from livemove.session.perform import Plugs, SessionConfig, Status, run_session
+from tests.support.gaps import breaks, counted, steady
+from tests.support.osc import free_port, packet, send
+from tests.support.real_time import in_real_time
+from tests.support.servers import Jack, Pulse
+from tests.support.sessions import use
 
 
 class Clock:
@@ -231,7 +231,7 @@ class Stage:
 
 
 def test_next_and_previous_go_round_the_cameras_and_cards_there_are(
-    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     stage = Stage(segment, model, monkeypatch, camera="demo", cameras=("stage.mp4",))
     next_one, last_one = Request(Action.CAMERA, 1.0), Request(Action.CAMERA, -1.0)
@@ -255,7 +255,7 @@ def test_next_and_previous_go_round_the_cameras_and_cards_there_are(
 
 
 def test_cards_that_were_given_are_those_one_goes_round(
-    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     stage = Stage(segment, model, monkeypatch, device="jack", devices=("jack", "HDMI", "usb"))
     stage.session._tell()
@@ -266,7 +266,7 @@ def test_cards_that_were_given_are_those_one_goes_round(
 
 
 def test_a_preset_plugs_in_what_it_names_and_leaves_the_rest(
-    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     plugs = (Plugs(camera="0"), Plugs(), Plugs(camera="2", mirror=True, device="usb"))
     stage = Stage(
@@ -281,7 +281,7 @@ def test_a_preset_plugs_in_what_it_names_and_leaves_the_rest(
 
 
 def test_before_it_plays_and_without_a_card_a_change_is_refused_in_words(
-    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     stage = Stage(segment, model, monkeypatch, play=False)
     assert stage.ask(Request(Action.DEVICE, 1.0)) == []
@@ -306,7 +306,7 @@ def test_of_a_webcams_nodes_the_one_with_pictures_is_listed(tmp_path: Path, monk
 @pytest.mark.usefixtures("doubles")
 @in_real_time
 def test_a_show_goes_on_over_other_cards_and_cameras(
-    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path  # noqa: F811
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:  # fmt: skip
     """From PulseAudio at 48,000 to JACK at 44,100, to a card and a camera that are not there, all by OSC."""
     port = free_port()

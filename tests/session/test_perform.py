@@ -1,7 +1,7 @@
 """Whole sessions on real sound servers: played without a gap, and survivors of everything that dies under them.
 
 Capture and synthesis are doubles (a steady sine), so that any gap can be measured; supervisor, shared memory, callback,
-PortAudio and the servers are real. What the real capture and synthesis do together is in test_synthesis_process.py.
+PortAudio and the servers are real. What the real capture and synthesis do together is in tests/synthesis/test_process.py.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import double_synthesis
 import numpy as np
 import psutil
 import pytest
 import soundfile
-from conftest import random_bundle, small_spec
-from servers import Jack, Pulse
-from steady import in_real_time
 
-from livemove.contracts import CameraError, DeviceError, Float32, LivemoveError, OutputError
+from livemove.contracts import CameraError, DeviceError, LivemoveError, OutputError
 from livemove.session import supervisor
-from livemove.session.perform import Report, SessionConfig, Status, run_session
+from tests.support.gaps import breaks, counted, steady
+from tests.support.paths import ROOT
+from tests.support.real_time import in_real_time
+from tests.support.servers import Jack, Pulse
+from tests.support.sessions import perform, use
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sound servers of these tests are Linux's")
 
@@ -39,73 +38,10 @@ PROMISED = {
 }
 
 
-@pytest.fixture(scope="module")
-def jack() -> Iterator[Jack]:
-    with Jack() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_bundle(tmp_path_factory.mktemp("models") / "small", small_spec()).path
-
-
-@pytest.fixture
-def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(supervisor.MODULES, "capture", "double_capture")
-    monkeypatch.setitem(supervisor.MODULES, "synthesis", "double_synthesis")
-
-
-@pytest.fixture
-def silent_house(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sound server anywhere."""
-    monkeypatch.setenv("JACK_DEFAULT_SERVER", "livemove-nobody")
-    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")
-
-
-def use(server: Jack | Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-
-
 def pids() -> dict[str, int]:
     """Role -> pid is not told by the session: the order of birth tells it."""
     spawned = [c for c in psutil.Process().children() if "--multiprocessing-fork" in c.cmdline()]
     return dict(zip(("capture", "synthesis", "playback"), sorted(c.pid for c in spawned), strict=False))
-
-
-def perform(
-    model: Path, at: dict[float, Callable[[Status], None]] | None = None, **options: Any
-) -> tuple[Report, list[Status]]:
-    """run_session; `at` maps seconds of playing to what is done then, once."""
-    todo = sorted((at or {}).items())
-    seen: list[Status] = []
-
-    def on_status(status: Status) -> None:
-        seen.append(status)
-        while todo and status.phase == "playing" and status.seconds >= todo[0][0]:
-            todo.pop(0)[1](status)
-
-    return run_session(SessionConfig(model=model, monitor=False, **options), on_status), seen
-
-
-def breaks(x: Float32, rate: float) -> int:
-    """How often a sine of TONE_HZ is interrupted: places where x[n+1] = 2 cos(w) x[n] - x[n-1] fails, 50 ms apart."""
-    w = 2 * np.pi * double_synthesis.TONE_HZ / rate
-    wrong = np.flatnonzero(np.abs(x[2:] - 2 * np.cos(w) * x[1:-1] + x[:-2]) > 1e-4)
-    return int((np.diff(wrong, prepend=-(10**9)) > 0.05 * rate).sum())
-
-
-def counted(report: Report) -> int:
-    """Everything that excuses a gap: on a busy machine the server itself may slip, but never unseen."""
-    return report["ring_starvations"] + report["late_callbacks"] + report["portaudio_underflows"]
-
-
-def steady(x: Float32, rate: float) -> Float32:
-    """Without the first and last 100 ms of sound, where it fades."""
-    loud = np.flatnonzero(np.abs(x) > 0.01)
-    assert len(loud) > rate
-    return x[loud[0] + int(0.1 * rate) : loud[-1] - int(0.1 * rate)]
 
 
 @pytest.mark.usefixtures("doubles")
@@ -207,7 +143,7 @@ def test_the_death_of_the_sound_server_is_survived(model: Path, monkeypatch: pyt
 @pytest.mark.usefixtures("doubles")
 @in_real_time
 def test_a_session_takes_the_rate_of_its_device(model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Playback, synthesis and recorder agree on it; the resampling itself is tested in test_synthesis_process.py."""
+    """Playback, synthesis and recorder agree on it; the resampling itself is tested in tests/synthesis."""
     take = tmp_path / "take.wav"
     with Jack(rate=44100) as jack:
         use(jack, monkeypatch)
@@ -292,7 +228,7 @@ import json, sys
 from pathlib import Path
 from livemove.session import supervisor
 from livemove.session import perform
-supervisor.MODULES.update(capture="double_capture", synthesis="double_synthesis")
+supervisor.MODULES.update(capture="tests.support.double_capture", synthesis="tests.support.double_synthesis")
 def tell(status):
     if status.phase == "playing":
         print("playing", flush=True)
@@ -306,7 +242,7 @@ def performing(model: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A session in a process of its own, in a process group of its own as under a terminal, once it plays."""
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(model), str(tmp_path / "take.wav")],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import measure_record
 import numpy as np
 import psutil
 import pytest
 import soundfile
-from films import make_film, tone
-from measure_record import camera_that_tells_the_time
-from mjpeg import NetworkCamera
-from servers import Pulse
-from steady import in_real_time
 
+from tests.measure import measure_record
+from tests.measure.measure_record import camera_that_tells_the_time
+from tests.support.films import make_film, tone
+from tests.support.mjpeg import NetworkCamera
+from tests.support.real_time import in_real_time
+from tests.support.servers import Pulse
 from training.data.sources import find_sources
 
 ALONE = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}
@@ -108,7 +108,7 @@ def refusal(said: str) -> str:
 
 @in_real_time
 def test_what_was_heard_and_what_was_seen_at_one_moment_have_one_time(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """See measure_record.py for what this sees: the null sink's block of 5 ms is the uncertainty."""
+    """See tests/measure/measure_record.py for what this sees: the null sink's block of 5 ms is the uncertainty."""
     with Pulse() as server:
         environment = {**os.environ, **ALONE, **server.environment}
         found = measure_record.measure(tmp_path_factory.mktemp("takes"), 8.0, environment)

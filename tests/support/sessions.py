@@ -11,7 +11,9 @@ import pytest
 
 from livemove.contracts import Action, Request
 from livemove.ipc.segment import Segment
+from livemove.offline.replay import ReplayConfig, ReplayReport, replay
 from livemove.session.perform import Report, SessionConfig, Status, run_session
+from tests.support.servers import Jack, Pulse
 
 
 def asking(
@@ -60,3 +62,27 @@ def child(number: int) -> int:
     """pid of the child born as number: 0 capture, 1 synthesis, 2 playback."""
     spawned = [c for c in psutil.Process().children() if "--multiprocessing-fork" in c.cmdline()]
     return sorted(c.pid for c in spawned)[number]
+
+
+def use(server: Jack | Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def perform(
+    model: Path, at: dict[float, Callable[[Status], None]] | None = None, **options: Any
+) -> tuple[Report, list[Status]]:
+    """run_session; `at` maps seconds of playing to what is done then, once."""
+    todo = sorted((at or {}).items())
+    seen: list[Status] = []
+
+    def on_status(status: Status) -> None:
+        seen.append(status)
+        while todo and status.phase == "playing" and status.seconds >= todo[0][0]:
+            todo.pop(0)[1](status)
+
+    return run_session(SessionConfig(model=model, monitor=False, **options), on_status), seen
+
+
+def made(take: Path, output: Path, **options: str | None) -> ReplayReport:
+    return replay(ReplayConfig(take, output, **options), lambda _done, _all: None)  # type: ignore[arg-type]

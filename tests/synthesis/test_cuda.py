@@ -11,11 +11,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from tests.support.paths import ROOT
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
@@ -283,7 +284,7 @@ def test_the_full_size_compiles_to_tensor_cores_and_fits(
     types = [TYPES[a.dtype] if isinstance(a, torch.Tensor) else TYPES[type(a)] for a in args]
     plan = {"types": types, "constants": constants | {"STAGES": 2}, "architecture": architecture}
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    compiler = Path(__file__).with_name("compile_cuda.py")
+    compiler = ROOT / "tests" / "support" / "compile_cuda.py"
     done = subprocess.run(
         [sys.executable, str(compiler)], input=json.dumps(plan), env=environment, capture_output=True, text=True
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import random_bundle
 
 from livemove.bundle import Bundle
 from livemove.contracts import EngineError
 from livemove.synthesis import choose_engine, engine_names, engines, make_engine, settings
+from tests.support.bundles import random_bundle
 
 SPEC = dataclasses.replace(settings.stage("tiny"), residual=16, skip=16, hidden=16, dilations=(1, 2, 4), mixtures=1)
 

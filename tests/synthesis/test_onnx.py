@@ -24,6 +24,7 @@ from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import PROVIDERS, OnnxEngine, available_providers
 from livemove.synthesis.reference import ReferenceEngine
+from tests.support.paths import ROOT, THEREMIN
 from training.metrics import pitched
 from training.model import onnx_graph
 
@@ -267,12 +268,11 @@ def test_delays_that_are_not_the_specs_are_refused(delays: object) -> None:
 
 
 def test_the_example_in_the_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:
-    root = Path(__file__).parents[1]
-    text = (root / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- ci: plain-onnxruntime -->\n```python\n(.*?)```", text, re.DOTALL)
     assert found
     assert "livemove" not in re.sub(r'"livemove"', "", found[1])
-    (tmp_path / "generator.onnx").write_bytes((root / "models/theremin/generator.onnx").read_bytes())
+    (tmp_path / "generator.onnx").write_bytes((THEREMIN / "generator.onnx").read_bytes())
     subprocess.run([sys.executable, "-c", found[1]], cwd=tmp_path, check=True)
     audio, rate = soundfile.read(tmp_path / "take.wav", dtype="float32")
     hops = len(audio) // HOP

@@ -10,10 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import random_bundle
-from servers import Jack
-from steady import in_real_time
-from test_session import perform, use
 
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
@@ -22,6 +18,10 @@ from livemove.synthesis import EngineChoice, process, settings
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.reference import ReferenceEngine
+from tests.support.bundles import random_bundle
+from tests.support.real_time import in_real_time
+from tests.support.servers import Jack
+from tests.support.sessions import perform, use
 
 
 @pytest.mark.parametrize("rate", [44100.0, 48000.0, 96000.0])

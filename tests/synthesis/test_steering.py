@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from clicks import clicks
-from conftest import random_bundle, small_spec
 
 from livemove.body.features import FEATURES, REST
 from livemove.body.mapping import SCALES, load_mapping
@@ -21,8 +19,10 @@ from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.process import Reloader
 from livemove.synthesis.voices import FADE_HOPS, Ensemble, Voice
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.clicks import clicks
+from tests.support.paths import THEREMIN
 
-THEREMIN = Path(__file__).parents[1] / "models" / "theremin"
 PLACES = 64
 PLAIN = Controls()
 

@@ -15,10 +15,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import random_bundle, small_spec
-from performing import asking, child
-from steady import in_real_time
-from test_playback_recorder import Stage, settings, until
 
 from livemove.contracts import Action, OutputError
 from livemove.ipc.segment import Segment
@@ -29,6 +25,10 @@ from livemove.takes import camera_track
 from livemove.takes.camera_track import HEAD, FilmReceiver, FilmSender
 from livemove.takes.folder import FILM, STREAM, Take, load_take
 from livemove.takes.recorder import Keeper
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.real_time import in_real_time
+from tests.support.recording import Stage, settings, until
+from tests.support.sessions import asking, child
 
 
 def grey(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -191,7 +191,7 @@ def test_who_gives_no_picture_cannot_be_filmed(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
 @in_real_time
 def test_a_real_session_films_on_when_its_camera_process_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(supervisor.MODULES, "capture", "double_capture")
+    monkeypatch.setitem(supervisor.MODULES, "capture", "tests.support.double_capture")
     shutil.rmtree(tmp_path / "takes", ignore_errors=True)
     model = random_bundle(tmp_path / "m", small_spec()).path
     report, _ = asking(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from test_playback_recorder import Stage, settings
 
 from livemove.ipc.segment import Segment
 from livemove.takes.recorder import Memory
+from tests.support.recording import Stage, settings
 
 
 def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:

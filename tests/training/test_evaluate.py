@@ -15,13 +15,13 @@ from livemove.contracts import HOP, Float32, LivemoveError
 from livemove.offline.render import RenderConfig
 from livemove.synthesis import make_engine
 from livemove.synthesis.reference import ReferenceEngine
+from tests.support.paths import THEREMIN
 from training import evaluate
 from training.data import procedural
 from training.data.corpus import Clip, Corpus, Writer, packed, write_clip
 from training.metrics import clip_scores, corpus_scores, pitched
 
 RATE = procedural.SAMPLE_RATE
-THEREMIN = Path(__file__).parents[1] / "models" / "theremin"
 
 
 def rising(column: int, low: float, high: float, hops: int = 200) -> Float32:
@@ -101,7 +101,7 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyt
 
 @pytest.mark.real
 def test_a_real_dancer_is_scored(dancer_clip: Path, pose_model: Path, tmp_path: Path) -> None:
-    from test_capture_process import cut
+    from tests.support.films import cut
 
     short = tmp_path / "short.mp4"
     cut(dancer_clip, short, 150)

@@ -13,18 +13,18 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from dances import CHANNELS, RATE, dance, write_dances
 
 from livemove.body.features import FEATURES
 from livemove.contracts import HOP
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
+from tests.support.dances import CHANNELS, RATE, dance, write_dances
+from tests.support.paths import ROOT
 from training import train
 from training.data import procedural
 from training.data.corpus import Clip, Corpus, Writer, packed, write_clip
 from training.data.feed import Recorded, band_scale
 from training.loop import recipe
 
-ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--steps", "2", "--batch_size", "2", "--seconds", "0.3", "--residual_channels", "16", "--skip_channels", "16",
          "--layer_size", "4", "--stack_size", "1", "--num_workers", "0", "--no-compile", "--threads", "1",
          "--generate_n_samples", "4096", "--log_samples", "1", "--accelerator", "cpu", "--no-pin_memory"]  # fmt: skip

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 import yt_dlp
 from click.testing import CliRunner, Result
-from films import RATE, clicks, flashes, make_film, tone
-from videosite import VideoSite
 
 from livemove.contracts import OutputError
 from livemove.media import video_file
+from tests.support.films import RATE, clicks, flashes, make_film, tone
+from tests.support.paths import ROOT
+from tests.support.videosite import VideoSite
 from training import kinetics
 from training.data import downloads
 from training.data.annotations import CATEGORIES, Annotation, AnnotationError, choose, read_annotations
@@ -28,7 +29,6 @@ from training.data.clip import read_sound
 from training.data.cut import CutError, cut
 from training.data.downloads import Ledger, Limits, Outcome, Pace, download
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "training" / "kinetics.py"
 HASTY = Limits(timeout_s=2.0, backoff_s=0.01, backoff_most_s=0.1, refusals=4)
 

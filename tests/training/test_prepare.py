@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import soundfile as sf
 from click.testing import CliRunner
-from films import RATE, clicks, flashes, make_film, tone
 
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, OutputError
 from livemove.media import video_file
 from livemove.media.av_writer import TakeFile
+from tests.support.films import RATE, clicks, flashes, make_film, tone
+from tests.support.paths import ROOT
 from training import prepare as command
 from training.data import clip as one_clip
 from training.data import workers
@@ -30,7 +31,6 @@ from training.data.corpus import Corpus, RandomWindows, recorded
 from training.data.sources import Source, SourceError, find_sources, songs
 from training.prepare import prepare
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "training" / "prepare.py"
 
 

@@ -13,17 +13,17 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
-from dances import write_dances
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import load_bundle
 from livemove.synthesis.engines import make_engine
+from tests.support.dances import write_dances
+from tests.support.paths import ROOT
 from training import export, train
 from training.loop import recipe
 
-ROOT = Path(__file__).resolve().parent.parent
 TINY = ["--batch_size", "2", "--seconds", "0.3", "--threads", "1", "--residual_channels", "16", "--skip_channels", "16",
         "--layer_size", "4", "--log_every", "1", "--num_workers", "0", "--log_samples_every", "0"]  # fmt: skip
 

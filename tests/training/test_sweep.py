@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
-from dances import write_dances
 
+from tests.support.dances import write_dances
 from training import sweep
 from training.data import cluster
 from training.loop import recipe, trials

@@ -14,9 +14,9 @@ from pathlib import Path
 import gdown
 import pytest
 from click.testing import CliRunner, Result
-from videosite import Answer, VideoSite
 
 from livemove.contracts import LivemoveError, OutputError
+from tests.support.videosite import Answer, VideoSite
 from training import kinetics
 from training.data import archives
 from training.data.archives import BLOCK, ArchiveError, Limits, fetch, unpack

@@ -15,9 +15,9 @@ import pytest
 import soundfile as sf
 
 from livemove.contracts import HOP, Channel, LivemoveError, OutputError, PoseFrame
+from tests.support.paths import ROOT
 from training.data.corpus import AllWindows, Clip, Corpus, CorpusError, RandomWindows, Writer, packed, write_clip
 
-ROOT = Path(__file__).resolve().parent.parent
 RATE = 16000
 TRACKS = {
     "descriptors": (Channel("pitch", "MIDI note", 0, 127, 69), Channel("loudness", "0..1", 0, 1, 0)),

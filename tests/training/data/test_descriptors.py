@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from films import clicks
 
 from livemove.contracts import HOP
+from tests.support.films import clicks
 from training.data import descriptors, procedural
 from training.data.descriptors import NAMES, describe, track_pitch
 

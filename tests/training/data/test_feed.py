@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dances import RATE, write_dances
 
 from livemove.body.features import FEATURES, REST
 from livemove.capture import demo
 from livemove.contracts import HOP, ModelSpec
 from livemove.synthesis import settings
+from tests.support.dances import RATE, write_dances
 from training.data import augment, feed
 from training.data.augment import Shake
 from training.data.clip import features_at_hops

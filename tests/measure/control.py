@@ -1,4 +1,4 @@
-"""From an OSC or MIDI message to the first changed sample: `python -m tests.measure.measure_control.py [--midi]`, JACK and all.
+"""From an OSC or MIDI message to the first changed sample: `python -m tests.measure.control [--midi]`, JACK and all.
 
 In: options. Out: one JSON line with the median, 95 % and maximum of two ways, in ms: "switch", a mute taken away, which
 the callback obeys; "source", a fader on the loudness channel, which goes through mapping, network and ring. Each until

@@ -1,4 +1,4 @@
-"""What the window costs: `python -m tests.measure.measure_monitor.py --seconds 600` plays on a JACK server of its own and tells.
+"""What the window costs: `python -m tests.measure.monitor --seconds 600` plays on a JACK server of its own and tells.
 
 In: options. Out: one JSON line: redraws a second, share of one core, memory, and what the same time cost the sound. The
 window opens where DISPLAY says; without one, offscreen. `--no-monitor` gives the figures to compare with, `--rounds 5`

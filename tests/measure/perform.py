@@ -1,8 +1,8 @@
-"""Performances measured: `python -m tests.measure.measure_perform.py --camera dancer.avi` plays one on a JACK of its own.
+"""Performances measured: `python -m tests.measure.perform --camera dancer.avi` plays one on a JACK of its own.
 
 In: options. Out: a JSON line for every run: what the report says of it, resident memory (of the children; the
 supervisor is this process, and counts in what all grew by from the 20th second on), and what JACK recorded: its peak,
-its silent blocks, and how well its pitch follows the film's right hand (tests/support/following.py). Engines and models take
+its silent blocks, and how well its pitch follows the film's right hand (support/following.py). Engines and models take
 turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores that a shared
 host took away meanwhile.
 """

@@ -1,7 +1,7 @@
-"""Sound cards and cameras changed while it plays: `python -m tests.measure.measure_plugging.py [--clip FILE]`, servers and all.
+"""Sound cards and cameras changed while it plays: `python -m tests.measure.plugging [--clip FILE]`, servers and all.
 
 In: options. Out: one JSON line: what was told; for every change of the sound card how long it was silent; clicks
-(tests/support/clicks.py) in what was played, and in what JACK and PulseAudio heard; starvations and restarts. PulseAudio has
+(support/clicks.py) in what was played, and in what JACK and PulseAudio heard; starvations and restarts. PulseAudio has
 48,000 samples a second and JACK 44,100, so that each change of the sound card is one of the rate, too.
 """
 

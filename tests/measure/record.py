@@ -1,4 +1,4 @@
-"""How far picture and sound of a take are apart: `python -m tests.measure.measure_record.py [--seconds 20] [--mic]`.
+"""How far picture and sound of a take are apart: `python -m tests.measure.record [--seconds 20] [--mic]`.
 
 In: a network camera whose pictures tell when they were sent, a song of clicks, a server whose output is recorded with
 the time at which each sample came. Out: for each click, the time in the picture of the take minus the time at which the

@@ -1,7 +1,7 @@
-"""Models switched while they play: `python -m tests.measure.measure_switching.py` does it 50 times by OSC, on a JACK of its own.
+"""Models switched while they play: `python -m tests.measure.switching` does it 50 times by OSC, on a JACK of its own.
 
 In: options. Out: one JSON line: starvations (starved_on_time: those in which the sound server was on time), clicks
-(tests/support/clicks.py) in what was played, and how the memory of the synthesis process grew from the first switches to the
+(support/clicks.py) in what was played, and how the memory of the synthesis process grew from the first switches to the
 last. The two models are the shipped one, loaded twice.
 """
 

@@ -1,7 +1,7 @@
 """Whole sessions on real sound servers: played without a gap, and survivors of everything that dies under them.
 
 Capture and synthesis are doubles (a steady sine), so that any gap can be measured; supervisor, shared memory, callback,
-PortAudio and the servers are real. What the real capture and synthesis do together is in tests/synthesis/test_process.py.
+PortAudio and the servers are real. What the real capture and synthesis do together is in tests/synthesis.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ import psutil
 import pytest
 import soundfile
 
-from tests.measure import measure_record
-from tests.measure.measure_record import camera_that_tells_the_time
+from tests.measure import record as measure_record
+from tests.measure.record import camera_that_tells_the_time
 from tests.support.films import make_film, tone
 from tests.support.mjpeg import NetworkCamera
 from tests.support.real_time import in_real_time
@@ -108,7 +108,7 @@ def refusal(said: str) -> str:
 
 @in_real_time
 def test_what_was_heard_and_what_was_seen_at_one_moment_have_one_time(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """See tests/measure/measure_record.py for what this sees: the null sink's block of 5 ms is the uncertainty."""
+    """See tests/measure/record.py for what this sees: the null sink's block of 5 ms is the uncertainty."""
     with Pulse() as server:
         environment = {**os.environ, **ALONE, **server.environment}
         found = measure_record.measure(tmp_path_factory.mktemp("takes"), 8.0, environment)

@@ -231,7 +231,7 @@ def test_int8_computes_the_same_network_in_every_shape(spec: ModelSpec, instruct
 
 @pytest.mark.parametrize("instruction_set", instruction_sets())
 class TestElementaryFunctions:
-    """The bounds stated in wavenet_kernels.hpp."""
+    """The bounds stated in elementary.hpp."""
 
     def evaluate(self, instruction_set: str, which: int, x: Float32) -> Float32:
         y = np.empty(len(x) // (2 if which >= 2 else 1), np.float32)

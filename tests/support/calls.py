@@ -13,7 +13,7 @@ import numpy.typing as npt
 from livemove.ipc.segment import BLOCK_ROW, Segment
 
 PLAYING = 1
-"""Output::State::playing, in realtime.hpp."""
+"""Output::State::playing, in native/realtime/output.hpp."""
 
 
 class Calls:

@@ -1,9 +1,10 @@
 // AVX-512 kernels (Skylake-X and later; F, BW, DQ, VL); built twice, the second time with VNNI for the int8 products.
-// In: the vector operations below. Out: kAvx512 or kAvx512Vnni. Runs only after the CPU said it can (wavenet.cpp).
+// In: the vector operations below. Out: kAvx512 or kAvx512Vnni. Runs only after the CPU said it can (machine.cpp).
 #include <immintrin.h>
 
-#include "wavenet.hpp"
-#include "wavenet_compiler.hpp"
+#include "compiler.hpp"
+#include "isa.hpp"
+#include "tiles.hpp"
 
 #define LM_MAX_TILE 16
 #define LM_HALF_IS_STORAGE 1
@@ -145,7 +146,7 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
 }  // namespace
 }  // namespace livemove
 
-#include "wavenet_kernels.hpp"
+#include "kernels.hpp"
 
 namespace livemove {
 #ifdef LIVEMOVE_VNNI

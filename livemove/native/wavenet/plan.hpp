@@ -1,9 +1,8 @@
-// The plan of one WaveNet generator: plain pointers and sizes shared by the packer (wavenet.cpp) and the kernels.
-// In: nothing. Out: the Plan that the packer fills once and the kernels run every step; the table of instruction sets.
+// The plan of one WaveNet: plain pointers and sizes that the generator fills once and the kernels run every step.
+// In: nothing. Out: Plan, Layer, Fixed and the constants of the fixed-point plan.
 // Included by translation units built with different machine flags: plain data and static functions only, so that the
 // linker can never keep an AVX-512 copy of an inline function for a machine that lacks it.
 #pragma once
-#include <stddef.h>
 #include <stdint.h>
 
 namespace livemove {
@@ -27,7 +26,7 @@ constexpr float kTanhFactor = -2.88539008f, kSigmoidFactor = -1.44269504f;
 struct Fixed {
     const int8_t* weights;  // in the order the instruction set's products want
     const float* unit;      // [columns]
-    const float* offset;    // [columns] or none: see wavenet_kernels.hpp
+    const float* offset;    // [columns] or none: see fixed_point.hpp
 };
 
 struct Layer {
@@ -86,53 +85,9 @@ struct Plan {
     uint64_t step;  // steps since the state was set; a multiple of `steps` at hop borders
 };
 
-struct Isa {
-    const char* name;
-    int lanes;       // floats per vector
-    int max_tile;    // most accumulators of a matrix-vector tile
-    int gemm_tile;   // accumulators of a batched tile
-    int int_tile;    // widest tile of the integer products
-    int digits;      // 1: integer products take bytes, four rows together; 0: int16, two rows together
-    int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
-    // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when
-    // not null, parameters [steps][plan.parameters].
-    void (*hop)(Plan& plan, const float* noise, float temperature, float* parameters);
-    // PQMF synthesis of a hop, see wavenet_kernels.hpp.
-    void (*synthesis)(const float* stack, const float* filters, int rows, int steps, int bands, float* audio);
-    // The elementary functions on their own, so that their error bounds can be tested. which: exp, log, gate (pairs).
-    void (*evaluate)(int which, const float* x, float* y, int count);
-};
-
-extern const Isa kPortable;
-#ifdef LIVEMOVE_X86
-extern const Isa kAvx2;
-extern const Isa kAvx512;
-extern const Isa kAvx512Vnni;
-#endif
-
 // Place of a step in its layer's batch.
 static inline uint64_t turn_of(const Layer& layer, uint64_t step) {
     return (step + static_cast<uint64_t>(layer.lead)) % static_cast<uint64_t>(layer.batch);
 }
-
-// Width of the next tile of a matrix-vector product, in vectors; packer and kernels walk the columns by this one rule.
-static inline int next_tile(int vectors_left, int max_tile) {
-    int tile = max_tile;
-    while (tile > vectors_left) tile /= 2;
-    return tile;
-}
-
-// Widest tile of the batched product of `rows` steps.
-static inline int batch_tile(int rows, int gemm_tile, int max_tile) {
-    const int tile = gemm_tile / (rows < 8 ? rows : 8);
-    return tile < 1 ? 1 : tile > max_tile ? max_tile : tile;
-}
-
-// Bytes of a 10-bit weight times columns / LANES of its tile; see wavenet_kernels.hpp for the order.
-static inline size_t int10_bytes(int tile, int digits) {
-    return digits ? static_cast<size_t>(tile) + (tile > 4 ? tile / 4 : 1) : 2 * static_cast<size_t>(tile);
-}
-
-static inline int padded(int n, int to) { return (n + to - 1) / to * to; }
 
 }  // namespace livemove

@@ -3,8 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "wavenet.hpp"
-#include "wavenet_compiler.hpp"
+#include "compiler.hpp"
+#include "isa.hpp"
+#include "tiles.hpp"
 
 #define LM_MAX_TILE 8
 #define LM_GEMM_TILE 8
@@ -176,7 +177,7 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) { return dot(sum, pair, w
 }  // namespace
 }  // namespace livemove
 
-#include "wavenet_kernels.hpp"
+#include "kernels.hpp"
 
 namespace livemove {
 extern const Isa kPortable = {

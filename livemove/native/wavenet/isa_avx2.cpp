@@ -1,9 +1,10 @@
 // AVX2 kernels (Haswell, Zen and later: AVX2, FMA, F16C). In: the vector operations below. Out: kAvx2.
-// Runs only after the CPU said it can (wavenet.cpp).
+// Runs only after the CPU said it can (machine.cpp).
 #include <immintrin.h>
 
-#include "wavenet.hpp"
-#include "wavenet_compiler.hpp"
+#include "compiler.hpp"
+#include "isa.hpp"
+#include "tiles.hpp"
 
 #define LM_MAX_TILE 8
 #define LM_HALF_IS_STORAGE 1
@@ -106,7 +107,7 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
 }  // namespace
 }  // namespace livemove
 
-#include "wavenet_kernels.hpp"
+#include "kernels.hpp"
 
 namespace livemove {
 extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};

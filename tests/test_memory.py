@@ -8,13 +8,13 @@ import numpy as np
 from test_playback_recorder import Stage, settings
 
 from livemove.ipc.segment import Segment
-from livemove.takes.recorder import Memory
+from livemove.takes.history import History
 
 
 def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:
     """A state every hundred hops, for longer than hops are kept: none of which all hops are gone is kept."""
     stage = Stage(segment)
-    memory = Memory(segment, settings(tmp_path, keep_s=0.0))
+    memory = History(segment, settings(tmp_path, keep_s=0.0))
     for _ in range(65):
         place = {"life_s": 1.0, "hop": stage.hops, "first_sample": segment.ring.written}
         segment.snapshot.write(place, {"state": np.zeros(4, np.float32)})

@@ -30,7 +30,9 @@ from livemove.playback.config import PlaybackConfig
 from livemove.session.supervisor import RUNS, Child, Log, Window
 from livemove.synthesis.config import SynthesisConfig
 from livemove.takes.folder import TakenModel, model_sha256
-from livemove.takes.recorder import Keeper, Recorder, TakeSettings, check_takes, check_writable
+from livemove.takes.history import TakeSettings
+from livemove.takes.recorder import TakeRecorder, check_takes
+from livemove.takes.wav_recorder import WavRecorder, check_writable
 
 
 @dataclass(frozen=True)
@@ -294,15 +296,15 @@ class _Session:
         self.notices: deque[str] = deque()
         self.recent: deque[tuple[float, int, Any]] = deque()
         self.engine = ""
-        self.recorder = Recorder(segment, config.output) if config.output else None
-        self.keeper = Keeper(segment, _take_settings(config, bundles))
+        self.recorder = WavRecorder(segment, config.output) if config.output else None
+        self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
         capture = CaptureConfig(
             camera=config.camera,
             loop=config.loop,
             mirror=config.mirror,
             pose=config.pose,
             pose_model=config.pose_model,
-            film=self.keeper.film_address,
+            film=self.take_recorder.film_address,
         )
         synthesis = SynthesisConfig(
             model=config.model,
@@ -344,9 +346,9 @@ class _Session:
         """From the first child's start until it is time to stop."""
         for child in self.children.values():
             child.start()
-        self.keeper.start()
+        self.take_recorder.start()
         if self.config.record:
-            self.keeper.record_all()
+            self.take_recorder.record_all()
         status_due_s = now_s()
         while not self.interrupted.is_set():
             self.segment.wait_asked(0.02)
@@ -355,7 +357,7 @@ class _Session:
             self._decide()
             if self.recorder and (trouble := self.recorder.trouble()):
                 self.notices.append(trouble)
-            if notice := self.keeper.notice():
+            if notice := self.take_recorder.notice():
                 self.notices.append(notice)
             now = now_s()
             if self.playing_s is None and all(c.life.state in RUNS for c in self.children.values()):
@@ -389,9 +391,9 @@ class _Session:
             if request.action is Action.STOP:
                 self.interrupted.set()
             if request.action is Action.RECORD:
-                self.keeper.record(request.amount != 0.0 if request.absolute else None)
+                self.take_recorder.record(request.amount != 0.0 if request.absolute else None)
             if request.action is Action.SAVE_LAST:
-                self.keeper.save_last()
+                self.take_recorder.save_last()
             if request.action in (Action.CAMERA, Action.DEVICE):
                 self._change(request)
             styles = len(self.bundles[self.controls.model].spec.styles)
@@ -504,8 +506,8 @@ class _Session:
             child.join(deadline_s)
         if self.recorder:
             self.recorder.stop()
-        self.keeper.stop()
-        while notice := self.keeper.notice():
+        self.take_recorder.stop()
+        while notice := self.take_recorder.notice():
             self.notices.append(notice)
             self._tell()
 
@@ -514,7 +516,7 @@ class _Session:
         if not self.children["capture"].switching and status.camera != self.camera:
             self.camera = status.camera
             self.cameras = list(dict.fromkeys((*self.cameras, self.camera)))
-            self.keeper.name_camera(self.camera)
+            self.take_recorder.name_camera(self.camera)
         devices = self._devices()
         began_s = self.told.recording_since_s or now_s()
         self.told = Bulletin(
@@ -565,7 +567,7 @@ class _Session:
             nonfinite_samples=segment.playback.nonfinite_samples,
             peak=segment.playback.peak,
             rms=segment.playback.rms,
-            recording=self.keeper.recording,
+            recording=self.take_recorder.recording,
             channels=dict(zip(names, segment.synthesis.channels.tolist(), strict=False)),
             controls=self.controls,
             restarts=self._restarts(),

@@ -117,7 +117,8 @@ class HarmonicPath:
 
     Harmonics plus noise with a learned spectrum, as in DDSP (Engel et al. 2020), but in the bands of a WaveNet: a small
     network per hop gives every harmonic's amplitude, the sum through the analysis filters is added to the means of the
-    mixture, and the WaveNet learns what is left. Needs a `Phase`, and bands.
+    mixture, and the WaveNet hears and learns what is left: a tone never passes through its nonlinearities, so it cannot
+    fold over at the step rate. Needs a `Phase`, and bands.
 
     harmonics: how many multiples of the phase. hidden: width of the network's two hidden layers. level: name of a
     channel like "loudness", the square root of the RMS over LEVEL: amplitudes are in units of that RMS; "": of 1.
@@ -229,7 +230,7 @@ def weight_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
 
     conditioner   e = tanh(c @ conditioner.weight + conditioner.bias + style.embedding[style]); c in -1..1, once a hop
     input         h = x[t-2] @ input.weight[0] + x[t-1] @ input.weight[1] + p[t] @ input.phase
-                      + m[t] @ input.harmonics + input.bias
+                      + m[t] @ input.harmonics + input.bias;  x: network values, less m where there is a harmonic path
     layer l       z = h[t-d] @ past[l] + h[t] @ now[l] + e @ condition[l] + bias[l];  g = tanh(z[:R]) * sigmoid(z[R:])
                   s += g @ skip[l];  h += g @ residual[l] + residual_bias[l]   (the last layer has no residual)
     head          y = relu(relu(s + skip.bias) @ head.weight_1 + head.bias_1) @ head.weight_2 + head.bias_2
@@ -283,7 +284,8 @@ Weights = dict[str, Float32]
 class EngineState:
     """All an engine remembers between hops, in one canonical order (oldest first), so that engines can hand over.
 
-    inputs   float32 [2, bands]: x[t-2], x[t-1] in network values (mulaw: the class index)
+    inputs   float32 [2, bands]: x[t-2], x[t-1] in network values (mulaw: the class index), less the harmonic path's
+             share
     queues   float32 [sum(dilations), residual]: layer 0's last `d` layer inputs, then layer 1's ...
     overlap  float32 [pqmf_taps // bands - 1, bands]: past network values, gated, that the PQMF synthesis still needs
              (mulaw: [0, 1])

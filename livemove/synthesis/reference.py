@@ -73,7 +73,7 @@ class ReferenceEngine:
                 if forced is not None:
                     values[step] = forced[at]
                 self._state.inputs[0] = self._state.inputs[1]
-                self._state.inputs[1] = values[step]
+                self._state.inputs[1] = values[step] - harmonics[step]
             out[hop * HOP : (hop + 1) * HOP] = self._audio(values, conditioning.gate(spec, channels[hop]))
 
     def _phases(self, channels: Float32, embedded: Float32) -> tuple[Float32, Float32]:

@@ -23,10 +23,10 @@ def bits(spec: ModelSpec, weights: Weights, clips: Sequence[Mapping[str, np.ndar
     """{"nll_bits": per value, "nll_bits_baseline", "nll_bits_by_band": [bands], "nll_bits_by_band_baseline": [bands]}.
 
     clips: as data/feed.py gives them: channels [hops, C] normalised, hz [hops], cycles [steps], bands [steps, bands]
-    (mulaw: class indices), style (0 if missing). With the logistic head values are continuous and scaled by bands.scale, so
-    bits are those of a density, and may be negative; only differences mean something. Baseline: logistic head, the best
-    linear prediction of each band from its own last two values, with logistic residuals; mulaw, the classes' own
-    frequencies.
+    (mulaw: class indices), style (0 if missing). With the logistic head values are continuous and scaled by
+    bands.scale, so bits are those of a density, and may be negative; only differences mean something. Baseline:
+    logistic head, the best linear prediction of each band from its own last two values, with logistic residuals;
+    mulaw, the classes' own frequencies.
     """
     network = WaveNet(spec)
     network.load_weights(weights)

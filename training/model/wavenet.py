@@ -65,8 +65,8 @@ class WaveNet(nn.Module):
         embedded = torch.tanh(
             channels @ self.weight("conditioner.weight") + self.weight("conditioner.bias") + of_style[:, None]
         )
-        h = self._input(values) + self.weight("input.bias")
-        added = values.new_zeros(1, dtype=h.dtype)
+        added = channels.new_zeros(1)
+        h = self.weight("input.bias")
         if spec.phase:
             features = phase_features(spec, hz, cycles, max(spec.phase.harmonics, spec.path_width // 2))
             h = h + first_harmonics(features, spec.phase.harmonics) @ self.weight("input.phase")
@@ -80,6 +80,7 @@ class WaveNet(nn.Module):
             features = first_harmonics(features, spec.path_width // 2)
             added = self.harmonics(amplitudes, channels, hz, features) / self.weight("bands.scale")
             h = h + added @ self.weight("input.harmonics")
+        h = h + self._input(values if self.harmonics is None else values - added)
         gates: list[Tensor] = []
         for layer, dilation in enumerate(spec.dilations):
             condition = embedded @ self.weight("layers.condition")[layer] + self.weight("layers.bias")[layer]

@@ -138,7 +138,11 @@ class Recorded:
                 window = self.disturbed(
                     window, int(np.random.default_rng((seed, index, 1)).integers(self.variants.count))
                 )
-        cycles = np.random.default_rng((seed, index, 2)).random()  # nobody knows the phase of recorded sound
+        phase = self.corpus.phase(window.clip)
+        if phase is not None:
+            cycles = float(phase[window.first + MARGIN])
+        else:
+            cycles = np.random.default_rng((seed, index, 2)).random()  # this corpus does not know it
         channels = window.channels[MARGIN : MARGIN + hops]
         return network_clip(spec, channels, window.audio, cycles, window.style)
 

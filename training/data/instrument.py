@@ -50,7 +50,7 @@ def parts_of(instrument: str) -> tuple[Part, ...]:
 
 @dataclass(frozen=True)
 class Cell:
-    """Notes of one part, pitch and dynamic: takes of the same. level_db: what it stands for, the same at all pitches."""
+    """Notes of one part, pitch and dynamic: takes of the same. level_db: what it stands for, alike at all pitches."""
 
     midi: float
     level_db: float

@@ -43,10 +43,15 @@ TRIM_DB = -45.0
 """Relative to a note's level: softer beginnings and ends are cut off."""
 LEAD_S = 0.008
 """Kept before the onset."""
-LONGEST_S = 2.6
+RELEASE_DB, DYING = -32.0, round(0.1 * RATE)
+"""Relative to a note's level: below, a release is faded out within so many samples."""
+FADE = round(0.004 * RATE)
+LONGEST_S = 2.2
 """What is kept of a held note's steady part; phrases loop in it."""
 JOIN_S = 0.08
 """Crossfades between two places of one phase."""
+NOISY_DB = 3.0
+"""Notes with less harmonic power, against the rest, are no notes."""
 FORMAT = 1
 
 
@@ -157,14 +162,17 @@ def prepare_note(file: NoteFile, as_recorded: bool = False) -> tuple[Note, Float
     cents = 100 * (float(np.median(running.note[running.voiced])) - file.midi)
     sound = _at_constant_pitch(audio, running.cycles, f0)
     hnr_db = _harmonic_to_noise(sound, f0)
+    if hnr_db < NOISY_DB:  # so it is, too, if it is an octave lower than the manifest says
+        raise NotesError(f"{file.path}: {hnr_db:.0f} dB only of it belongs to the note of its manifest")
     if not as_recorded:
         sound = canonical.rewritten(sound, RATE, f0)
     note, sound = _divided(file, sound, cents, hnr_db)
     if note.body[1] - note.body[0] > LONGEST_S * RATE:
         note, sound = _shortened(note, sound)
-    ends = round(0.004 * RATE), round((0.02 if note.released else 0.004) * RATE)
-    sound[: ends[0]] *= np.linspace(0, 1, ends[0])
-    sound[-ends[1] :] *= np.linspace(1, 0, ends[1])
+    if note.released:
+        sound = _without_room(note, sound)
+    sound[:FADE] *= np.linspace(0, 1, FADE)
+    sound[-FADE:] *= np.linspace(1, 0, FADE)
     return note, sound.astype(np.float32)
 
 
@@ -196,7 +204,7 @@ def _cents_off(file: NoteFile, audio: Float64, level: Float64) -> float:
     begin = max(min(centre - length // 2, len(level) - length), 0) * HOP
     f0 = float(hz(np.float64(file.midi)))
     window_s = max(2 / 47, 3.2 / f0)
-    found, _ = track_pitch(audio[begin : begin + length * HOP].astype(np.float32), RATE, f0 / 2.5, f0 * 2.5, window_s)
+    found, _ = track_pitch(audio[begin : begin + length * HOP].astype(np.float32), RATE, f0 / 1.6, f0 * 1.6, window_s)
     if np.isnan(found).mean() > 0.7:
         raise NotesError(f"{file.path}: no pitch is heard in it")
     cents = 100 * (float(np.nanmedian(found)) - file.midi)
@@ -246,6 +254,17 @@ def _divided(file: NoteFile, sound: Float64, cents: float, hnr_db: float) -> tup
     return note, sound
 
 
+def _without_room(note: Note, sound: Float64) -> Float64:
+    """A release ends where it has sunk to RELEASE_DB: what follows is the room's noise."""
+    level = _level(sound)
+    over = np.flatnonzero(level > 10 ** ((note.level_db + RELEASE_DB) / 20))
+    end = min(max((int(over[-1]) + 1) * HOP, note.body[1]) + DYING, len(sound))
+    fade = min(DYING, end - note.body[1])
+    out = sound[:end].copy()
+    out[end - fade :] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fade + 1) / fade)
+    return out
+
+
 def _shortened(note: Note, sound: Float64) -> tuple[Note, Float64]:
     """The steady part cut to LONGEST_S; whole cycles are left out, and the ends joined by a crossfade."""
     begin, end = note.body
@@ -293,7 +312,7 @@ def interpolated(sound: Float64 | Float32, place: Float64) -> Float32:
 
 @dataclass(frozen=True)
 class Library:
-    """Prepared notes and their sound, float32 [samples], one after the other. canonical: their harmonics' phases are."""
+    """Prepared notes and their sound, float32 [samples], one after the other. canonical: whether their phases are."""
 
     notes: tuple[Note, ...]
     sound: Float32
@@ -310,7 +329,7 @@ def make_library(
     as_recorded: bool = False,
     on_progress: Callable[[int, str], None] = lambda done, name: None,
 ) -> tuple[Library, list[str]]:
-    """Prepare notes by so many processes; (the library, why which notes were left out). Raises NotesError if all were."""
+    """Prepare notes by so many processes: (the library, which notes were left out and why). Raises NotesError."""
     notes: list[Note] = []
     sounds: list[Float32] = []
     left_out: list[str] = []

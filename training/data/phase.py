@@ -79,7 +79,7 @@ def recover(audio: Float32 | Float64, rate: int, pitch: Float64, harmonics: int 
             here = slice(first, last + 1)
             shift[here] = _corrected(part, cycles[here], [min(k, harmonics) for k in passes])
             if number == len(PASSES) - 1:
-                shift[here] += _anchor(part, shift[here], rate)
+                shift[here] += _anchor(part, shift[here], np.diff(cycles[here]), rate)
         cycles = _joined(cycles + shift, cycles, stretches)
     note = 69 + 12 * np.log2(np.diff(cycles) * (rate / HOP) / 440.0)
     return RunningPhase(cycles, note, voiced)
@@ -181,8 +181,8 @@ def _triangle(steps: np.ndarray) -> np.ndarray:
     return 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
 
 
-def _anchor(tone: np.ndarray, shift: Float64, rate: int) -> Float64:
-    """Cycles to add [n] after `shift`: the slow part of the fundamental's own phase.
+def _anchor(tone: np.ndarray, shift: Float64, advance: Float64, rate: int) -> Float64:
+    """Cycles to add [n] after `shift`: the slow part of the fundamental's own phase. advance [n - 1]: cycles per hop.
 
     Where the fundamental is missing, the strongest harmonic stands in: the phase is known up to a fraction of a cycle.
     """
@@ -191,7 +191,9 @@ def _anchor(tone: np.ndarray, shift: Float64, rate: int) -> Float64:
     own = tone[:, k - 1] * np.exp(-2j * np.pi * k * shift)
     width = max(round(ANCHOR_S * rate / HOP), 1)
     slow = signal.oaconvolve(np.pad(own, width, "edge"), np.hanning(2 * width + 1), "same")[width:-width]
-    return np.unwrap(np.angle(slow)) / (2 * np.pi * k)
+    # Where that harmonic fades for a moment its phase may flip: no correction is so fast.
+    steps = np.clip(np.diff(np.unwrap(np.angle(slow))) / (2 * np.pi * k), -BEND * advance, BEND * advance)
+    return np.angle(slow[0]) / (2 * np.pi * k) + np.concatenate([[0.0], np.cumsum(steps)])
 
 
 def _joined(found: Float64, held: Float64, stretches: list[tuple[int, int]]) -> Float64:

@@ -1,14 +1,15 @@
 """A score played on an instrument: sound from single notes, with pitch and running phase exact by construction.
 
-In: an Instrument and a Score. Out: audio, its phase, and the clips of a corpus. Every recording used follows the score's
-one running phase (notes of a library have a known phase at every sample), so attacks, steady parts, loops and releases
-join without a seam, and layers blend harmonic by harmonic. Knows no terminal.
+In: an Instrument and a Score. Out: audio, its phase, and the clips of a corpus. Every recording used follows the
+score's one running phase (notes of a library have a known phase at every sample), so attacks, steady parts, loops and
+releases join without a seam, and layers blend harmonic by harmonic. Knows no terminal.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from training.data.corpus import Clip
 from training.data.instrument import Cell, Instrument
 from training.data.notes import RATE, Library, Note, interpolated
 from training.data.phase import integrate
+from training.data.procedural import HELD_OUT_SEED
 from training.data.score import Bow, Score
 
 JOIN = round(0.06 * RATE)
@@ -28,12 +30,14 @@ JOIN = round(0.06 * RATE)
 RELEASE_JOIN = round(0.04 * RATE)
 SOFT = round(0.012 * RATE)
 """Fade where a bow has no attack or no release of its own."""
+ATTACK = round(0.002 * RATE)
+"""Fade of a recorded attack: it begins up to a cycle before its onset, so that its phase fits."""
 STOP = round(0.02 * RATE)
 """A note that still rings when the next begins is stopped within this."""
 EVEN_S = 0.15
 """A recording's own level is levelled out over so long; what is faster stays."""
 CEILING = 0.97
-TILT_DB, TILT_HZ = 7.0, 1500.0
+TILT_DB, TILT_HZ = 9.0, 1500.0
 """How much brighter or darker the bow's place makes what is above this frequency."""
 
 
@@ -72,7 +76,7 @@ class Player:
         return finished(_tilted(out, written.tilt)), cycles
 
     def plain(self, played: Sequence[tuple[Note, Float64, int]]) -> tuple[Float32, Score, Float64]:
-        """Recordings from their beginning to their end, each with its pitch [hops] and so many hops of silence after it.
+        """Recordings from beginning to end, each with its pitch [hops] and so many hops of silence after it.
 
         (audio as `play` gives it, the score, cycles float64 [hops + 1])
         """
@@ -84,9 +88,9 @@ class Player:
         for note, track, rest in played:
             begin, over = (at + 2) * HOP, (at + len(track) + rest) * HOP
             level = np.full(len(pitch), 10 ** (self.instrument.level_db(note) / 20))
-            origin = round(fine[begin] - note.onset / note.period)
+            origin = math.ceil(fine[begin] - note.onset / note.period)
             end = min(_when(fine, origin, note, note.end - note.begin), over)
-            self._add(out, fine, _Grain(note, origin, begin, end, SOFT // 4, SOFT), level)
+            self._add(out, fine, _Grain(note, origin, begin, end, ATTACK, SOFT), level)
             at += len(track) + rest
         zero = np.zeros(len(pitch))
         return finished(out), Score(pitch, pitch.astype(np.float64), zero, zero, zero, ()), cycles
@@ -155,10 +159,10 @@ def _grains(
         if starts and bow.short and short:
             yield from _whole(_one(rng, short), begin, stop, fine)
             continue
-        fade = 0
+        fade = ATTACK
         if starts and bow.attack and (takes := _with_attack(cell)):
             note = _one(rng, takes)
-            origin = round(fine[begin] - note.onset / note.period)
+            origin = math.ceil(fine[begin] - note.onset / note.period)
         else:
             note, fade = _steady(rng, cell), SOFT
             origin = _random_place(rng, note, fine[begin])
@@ -184,9 +188,9 @@ def _grains(
 
 
 def _whole(note: Note, begin: int, stop: int, fine: Float64) -> Iterator[_Grain]:
-    origin = round(fine[begin] - note.onset / note.period)
+    origin = math.ceil(fine[begin] - note.onset / note.period)
     over = min(_when(fine, origin, note, note.end - note.begin), stop)
-    yield _Grain(note, origin, begin, over, 0, min(STOP, over - begin) if over == stop else 0)
+    yield _Grain(note, origin, begin, over, ATTACK, min(STOP, over - begin) if over == stop else 0)
 
 
 def _one(rng: np.random.Generator, takes: list[Note]) -> Note:
@@ -242,7 +246,7 @@ Made = tuple[Clip, Float32, dict[str, np.ndarray]]
 
 
 def clip_arrays(audio: Float32, written: Score, cycles: Float64) -> dict[str, np.ndarray]:
-    """Tracks of a phrase: its own pitch, the descriptors of the finished sound, its phase. See training/data/corpus.py."""
+    """Tracks of a phrase: its pitch, the descriptors of the finished sound, its phase. See training/data/corpus.py."""
     level = np.sqrt(ndimage.uniform_filter1d(audio.astype(np.float64) ** 2, HOP)[HOP // 2 :: HOP])
     voicing = (level > descriptors.SILENT).astype(np.float64)
     track = descriptors.describe(audio, RATE, (written.pitch.astype(np.float64), voicing))
@@ -261,7 +265,7 @@ def source(seed: int) -> str:
 
 def phrase(player: Player, style: str, seed: int, index: int, seconds: float) -> Made:
     """Training clip `index` of a seed: the same on every machine."""
-    rng = np.random.default_rng((seed, index))
+    rng = np.random.default_rng((seed, index, zlib.crc32(style.encode())))
     instrument = player.instrument
     written = score.compose(rng, round(seconds * RATE / HOP), instrument.low, instrument.high)
     audio, cycles = player.play(written, rng, rng.random())
@@ -271,7 +275,7 @@ def phrase(player: Player, style: str, seed: int, index: int, seconds: float) ->
 
 def held_out_clip(player: Player, style: str, notes: list[Note], index: int) -> Made:
     """Validation clip: notes that no training clip holds, one after the other, every second one with vibrato."""
-    rng = np.random.default_rng((2**31, index))
+    rng = np.random.default_rng((HELD_OUT_SEED, index))
     played = []
     for number, note in enumerate(notes):
         hops = max(round((note.end - note.begin) / HOP), 8)

@@ -81,8 +81,8 @@ def compose(rng: np.random.Generator, hops: int, low: float, high: float) -> Sco
             pitch[at:end], near[at:end] = pitch[at - 1], near[at - 1]
             at = end
     pitch[at:], near[at:] = pitch[at - 1], near[at - 1]
-    effort = rng.normal(0, 5) + rng.uniform(0, 5) * smooth_noise(rng, hops, rng.uniform(0.1, 1.0))
-    tilt = np.clip(rng.normal(0, 0.35) + rng.uniform(0, 0.45) * smooth_noise(rng, hops, rng.uniform(0.1, 1.5)), -1, 1)
+    effort = rng.normal(0, 6) + rng.uniform(0, 5) * smooth_noise(rng, hops, rng.uniform(0.1, 1.0))
+    tilt = np.clip(rng.normal(0, 0.4) + rng.uniform(0, 0.5) * smooth_noise(rng, hops, rng.uniform(0.1, 1.5)), -1, 1)
     bounds = max(low - BEYOND, PITCH.minimum), min(high + BEYOND, PITCH.maximum)
     return Score(np.clip(pitch, *bounds).astype(np.float32), near, level, effort, tilt, tuple(bows))
 
@@ -236,9 +236,9 @@ def _scoop(rng: np.random.Generator, pitch: Float64, always: bool = False) -> No
 
 def _rest(rng: np.random.Generator) -> int:
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.2:
         return 0
-    return _seconds(rng.uniform(0.08, 0.5) if kind < 0.75 else rng.uniform(0.5, 1.8))
+    return _seconds(rng.uniform(0.08, 0.5) if kind < 0.7 else rng.uniform(0.5, 1.8))
 
 
 def _seconds(s: float) -> int:

@@ -46,7 +46,7 @@ LEAD_S = 0.008
 RELEASE_DB, DYING = -32.0, round(0.1 * RATE)
 """Relative to a note's level: below, a release is faded out within so many samples."""
 FADE = round(0.004 * RATE)
-LONGEST_S = 2.2
+LONGEST_S = 2.1
 """What is kept of a held note's steady part; phrases loop in it."""
 JOIN_S = 0.08
 """Crossfades between two places of one phase."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-import tones
 
 from livemove.contracts import HOP
 from livemove.synthesis import conditioning, settings
+from tests.support import tones
 from training.data import corpus, phase
 from training.data.clip import Settings
 from training.data.descriptors import CHANNELS, track_pitch
@@ -80,7 +80,8 @@ def test_the_pitch_integrates_to_the_phase() -> None:
     found = recover(sound, RATE, track_pitch(sound, RATE)[0])
     np.testing.assert_allclose(integrate(found.note, RATE, found.cycles[0]), found.cycles, atol=1e-6)
     assert found.at_hops.dtype == np.float32
-    assert (found.at_hops >= 0).all() and (found.at_hops < 1).all()
+    assert (found.at_hops >= 0).all()
+    assert (found.at_hops < 1).all()
 
 
 def test_silence_between_notes_is_marked_and_bridged() -> None:

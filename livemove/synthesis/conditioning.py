@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livemove.contracts import Float32, Float64, ModelSpec, Weights
+from livemove.contracts import Float32, Float64, Int64, ModelSpec, Weights
 
 PHASE_FADE = (0.4, 0.5)
 """A harmonic's sine and cosine fade out linearly between these fractions of the sample rate."""
@@ -17,8 +17,8 @@ def normalise(spec: ModelSpec, channels: Float32) -> Float32:
     return np.clip((channels - low) / (high - low) * 2 - 1, -1, 1).astype(np.float32)
 
 
-def embed(spec: ModelSpec, weights: Weights, channels: Float32, style: int) -> Float32:
-    """The conditioner's output e [..., E] for channels [..., C] in natural units and one style."""
+def embed(spec: ModelSpec, weights: Weights, channels: Float32, style: int | Int64) -> Float32:
+    """The conditioner's output e [..., E] for channels [..., C] in natural units and one style, or one for each."""
     c = normalise(spec, channels)
     return np.tanh(c @ weights["conditioner.weight"] + weights["conditioner.bias"] + weights["style.embedding"][style])
 

@@ -1,7 +1,8 @@
 """The cuda engine: contracts.Engine on an NVIDIA GPU, and the same for several streams at once.
 
-In: a spec, its weights, channels and noise. Out: audio, trace, state. Packs weights and state for the kernels in
-cuda_kernels.py, feeds them and streams back what they play; the only file of the instrument that imports torch.
+In: a spec, its weights, channels and noise. Out: audio, trace, state. Holds weights and state on the GPU, feeds the
+kernels and streams back what they play; the only file of the instrument that imports torch. The network is one of two
+kernels on the same state: cuda_cluster's where the GPU and the model allow it, else Triton's in cuda_kernels.py.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -23,9 +24,9 @@ from livemove.contracts import (
     Trace,
     Weights,
     initial_state,
-    weight_shapes,
 )
-from livemove.synthesis import conditioning, pqmf, sampling
+from livemove.synthesis import conditioning, cuda_cluster, cuda_layout, sampling
+from livemove.synthesis.cuda_layout import LAUNCH_HOPS, Sizes
 
 try:
     import torch
@@ -38,15 +39,14 @@ else:
     _missing = ""
     kernels: Any = cuda_kernels  # Triton's language, which type checkers do not speak
 
+KERNELS = ("auto", "cluster", "triton")
+
 PRECISIONS = ("fp16", "fp32")
 """fp16: matrices rounded to float16 (a bundle holds no more), through tensor cores; what they are multiplied with keeps
 22 bits. fp32: matrices as given, without tensor cores. Everything else is float32 in both."""
 
 LANES = 8
 """Streams per program; a weight fetched once serves all of them."""
-
-LAUNCH_HOPS = 8
-"""Most hops per launch: enough to hide the host's work behind the device's, few enough that audio comes back early."""
 
 SLICE = 64
 """Hidden units of the head at a time."""
@@ -56,8 +56,6 @@ STAGES = (3, 2, 1)
 
 WRAP = 1 << 30
 """Steps are counted modulo this, which the length of every ring divides."""
-
-LARGEST_HALF = 65504.0
 
 
 def why_not() -> str:
@@ -79,13 +77,21 @@ class CudaEngine:
 
     name = "cuda"
 
-    def __init__(self, spec: ModelSpec, weights: Weights, *, precision: str = "fp16", device: str = "cuda") -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        *,
+        precision: str = "fp16",
+        device: str = "cuda",
+        kernel: str = "auto",
+    ) -> None:
         self.spec = spec
-        self._streams = CudaStreams(spec, weights, 1, precision=precision, device=device)
+        self._streams = CudaStreams(spec, weights, 1, precision=precision, device=device, kernel=kernel)
 
     @property
     def detail(self) -> str:
-        """The GPU and the precision in use."""
+        """The GPU, the precision and the kernel in use."""
         return self._streams.detail
 
     def reset(self) -> None:
@@ -121,12 +127,20 @@ class CudaEngine:
 class CudaStreams:
     """Several streams of one model on one GPU, in lockstep, each with its own state, channels, style and noise.
 
-    precision: one of PRECISIONS. device: "cuda", or "cpu" under TRITON_INTERPRET=1, for tests. EngineError if there is
-    no GPU to use, if Triton cannot compile for it, or if the model does not fit it.
+    precision: one of PRECISIONS. kernel: one of KERNELS; "auto" is the cluster kernel where it can be had (fp16 only).
+    device: "cuda", or "cpu" under TRITON_INTERPRET=1, for tests. EngineError if there is no GPU to use, if nothing can
+    be compiled for it, or if the model does not fit it.
     """
 
     def __init__(
-        self, spec: ModelSpec, weights: Weights, streams: int, *, precision: str = "fp16", device: str = "cuda"
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        streams: int,
+        *,
+        precision: str = "fp16",
+        device: str = "cuda",
+        kernel: str = "auto",
     ) -> None:
         if device == "cpu" and not _missing:
             if isinstance(kernels.network, JITFunction):
@@ -135,13 +149,15 @@ class CudaStreams:
             raise EngineError(why_not())
         if precision not in PRECISIONS:
             raise EngineError(f"engine cuda: precision is one of {', '.join(PRECISIONS)}, not {precision}")
+        if kernel not in KERNELS:
+            raise EngineError(f"engine cuda: kernel is one of {', '.join(KERNELS)}, not {kernel}")
         self.spec = spec
         self.streams = streams
         self._precision = precision
         self._lanes = LANES * -(-streams // LANES)
         self._device = torch.device(device)
-        self._size = _Sizes.of(spec)
-        self._weights = self._packed(_checked(spec, weights), torch.float16 if precision == "fp16" else torch.float32)
+        self._size = Sizes.of(spec)
+        self._weights = self._uploaded(cuda_layout.checked(spec, weights))
         self._host_weights = {n: weights[n] for n in ("conditioner.weight", "conditioner.bias", "style.embedding")}
         self._start = 0
         size, lanes = self._size, self._lanes
@@ -151,15 +167,19 @@ class CudaStreams:
         self._slots = [self._slot() for _ in range(2)]
         self._parameters = self._zeros(1)
         self._stages = STAGES[0]
+        self._cluster: cuda_cluster.ClusterKernel | None = None
+        self.why_no_cluster = "Triton was asked for"
+        if kernel == "cluster" or (kernel == "auto" and self._device.type == "cuda"):
+            self._take_cluster_kernel(weights, must=kernel == "cluster")
         self.reset()
         if self._device.type == "cuda":
             self._warm_up()
 
     @property
     def detail(self) -> str:
-        """The GPU and the precision in use."""
+        """The GPU, the precision and the kernel in use."""
         gpu = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "interpreted on the CPU"
-        return f"{gpu}, {self._precision}"
+        return f"{gpu}, {self._precision}, {'cluster' if self._cluster else 'triton'}"
 
     def reset(self) -> None:
         """Every stream back to `initial_state`."""
@@ -237,14 +257,15 @@ class CudaStreams:
         spec, slot, steps = self.spec, launch.slot, self.spec.steps_per_hop
         hops = slice(launch.first, launch.first + launch.hops)
         rows = slice(launch.first * steps, (launch.first + launch.hops) * steps)
-        for stream, (style, temperature) in enumerate(zip(styles, temperatures, strict=True)):
-            own = np.nan_to_num(channels[stream, hops], nan=-np.inf)  # clipped to the minimum, as the others do
-            slot.embedded_host[: launch.hops, stream] = conditioning.embed(spec, self._host_weights, own, style)
-            slot.temperatures_host[stream] = max(temperature, sampling.TEMPERATURE_FLOOR)
-            if spec.phase:
-                slot.hz_host[: launch.hops, stream] = conditioning.pitch_hz(spec, own)
-            drawn = noise[stream, rows].reshape(launch.hops * steps, -1, spec.bands)
-            slot.noise_host[: launch.hops * steps, stream, : drawn.shape[1], : spec.bands] = drawn
+        streams, used = self.streams, launch.hops * steps
+        own = np.nan_to_num(channels[:, hops].swapaxes(0, 1), nan=-np.inf)  # clipped to the minimum, as others do
+        picked = np.asarray(styles)  # one style per stream: [hops, streams, E]
+        slot.embedded_host[: launch.hops, :streams] = conditioning.embed(spec, self._host_weights, own, picked)
+        slot.temperatures_host[:streams] = np.maximum(temperatures, sampling.TEMPERATURE_FLOOR)
+        if spec.phase:
+            slot.hz_host[: launch.hops, :streams] = conditioning.pitch_hz(spec, own)
+        drawn = noise[:, rows].reshape(streams, used, -1, spec.bands).swapaxes(0, 1)
+        slot.noise_host[:used, :streams, : drawn.shape[2], : spec.bands] = drawn
 
     def _launch(self, launch: _Launch, *, traced: bool) -> None:
         """Everything of one launch, in the order the device does it; the host waits for nothing."""
@@ -256,19 +277,11 @@ class CudaStreams:
         torch.addmm(self._weights["condition_bias"], embedded, self._weights["condition"], out=conditions)
         if traced and len(self._parameters) == 1:
             self._parameters = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, spec.parameters)
+        if self._cluster:
+            self._launch_cluster(self._cluster, launch, traced=traced)
+        else:
+            self._launch_triton(launch, traced=traced)
         w = self._weights
-        kernels.network[(lanes // LANES,)](
-            w["input.weight"], w["input.bias"], w["phase"], w["layers"], w["residual"], w["residual_bias"], w["skip"],
-            w["skip.bias"], w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
-            self._queues, self._values, self._phases,
-            conditions, slot.hz, slot.noise, slot.temperatures, self._parameters,
-            self._start, hops, float(spec.step_rate), float(spec.sample_rate),
-            *conditioning.PHASE_FADE, float(sampling.NOISE_MARGIN), sampling.LOG_SCALE_FLOOR,
-            MULAW=spec.head == "mulaw", BANDS=spec.bands, CLASSES=spec.classes, MIXTURES=spec.mixtures,
-            HARMONICS=spec.phase_width // 2, STEPS=spec.steps_per_hop, LAYERS=spec.layers, VALUES=size.values,
-            TRACE=traced, B=size.bands, F=size.phase, R=size.residual, S=size.skip, A=size.hidden, M=size.parameters,
-            N=LANES, SLICE=SLICE if size.hidden > SLICE else size.hidden, STAGES=self._stages, num_warps=4,
-        )  # fmt: skip
         grid, sizes = (self.streams, hops), {"B": size.bands, "STEPS": spec.steps_per_hop, "VALUES": size.values}
         if spec.bands > 1:
             kernels.bands_to_audio[grid](
@@ -283,6 +296,39 @@ class CudaStreams:
         slot.audio_host[:samples].copy_(slot.audio[:samples], non_blocking=True)
         if slot.done:
             slot.done.record()
+
+    def _launch_triton(self, launch: _Launch, *, traced: bool) -> None:
+        spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
+        conditions = slot.conditions[:hops].view(hops * lanes, -1)
+        w = self._weights
+        kernels.network[(lanes // LANES,)](
+            w["input.weight"], w["input.bias"], w["phase"], w["layers"], w["residual"], w["residual_bias"], w["skip"],
+            w["skip.bias"], w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
+            self._queues, self._values, self._phases,
+            conditions, slot.hz, slot.noise, slot.temperatures, self._parameters,
+            self._start, hops, float(spec.step_rate), float(spec.sample_rate),
+            *conditioning.PHASE_FADE, float(sampling.NOISE_MARGIN), sampling.LOG_SCALE_FLOOR,
+            MULAW=spec.head == "mulaw", BANDS=spec.bands, CLASSES=spec.classes, MIXTURES=spec.mixtures,
+            HARMONICS=spec.phase_width // 2, STEPS=spec.steps_per_hop, LAYERS=spec.layers, VALUES=size.values,
+            TRACE=traced, B=size.bands, F=size.phase, R=size.residual, S=size.skip, A=size.hidden, M=size.parameters,
+            N=LANES, SLICE=SLICE if size.hidden > SLICE else size.hidden, STAGES=self._stages, num_warps=4,
+        )  # fmt: skip
+
+    def _launch_cluster(self, kernel: cuda_cluster.ClusterKernel, launch: _Launch, *, traced: bool) -> None:
+        spec, slot = self.spec, launch.slot
+        pointers = {name: tensor.data_ptr() for name, tensor in self._cluster_weights.items()}
+        job = cuda_cluster.Job(
+            **pointers, rings=self._weights["rings"].data_ptr(), queues=self._queues.data_ptr(),
+            values=self._values.data_ptr(), phases=self._phases.data_ptr(), conditions=slot.conditions.data_ptr(),
+            hz=slot.hz.data_ptr(), noise=slot.noise.data_ptr(), temperatures=slot.temperatures.data_ptr(),
+            parameters=self._parameters.data_ptr() if traced else None,
+            step_rate=spec.step_rate, sample_rate=spec.sample_rate,
+            fade_low=conditioning.PHASE_FADE[0], fade_high=conditioning.PHASE_FADE[1],
+            margin=float(sampling.NOISE_MARGIN), log_scale_floor=sampling.LOG_SCALE_FLOOR,
+            start=self._start, hops=launch.hops, lanes=self._lanes, values_mask=self._size.values - 1,
+        )  # fmt: skip
+        stream = torch.cuda.current_stream(self._device).cuda_stream if self._device.type == "cuda" else 0
+        kernel.launch(job, self.streams, stream)
 
     def _collect(self, launch: _Launch, out: Float32) -> None:
         if launch.slot.done:
@@ -309,6 +355,23 @@ class CudaStreams:
         """Rows of the last `back` values, oldest first."""
         return self._tensor((self._start - back + np.arange(back)) & (self._size.values - 1), torch.int64)
 
+    def _take_cluster_kernel(self, weights: Weights, *, must: bool) -> None:
+        """Compile the cluster kernel; where that cannot be, Triton's stays, unless `must`: then EngineError."""
+        gpu = self._device.type == "cuda"
+        try:
+            if self._precision != "fp16":
+                raise EngineError(f"engine cuda: no cluster kernel: it plays fp16, not {self._precision}")
+            capability = torch.cuda.get_device_capability(self._device) if gpu else cuda_cluster.CAPABILITY
+            cluster = cuda_cluster.ClusterKernel(self.spec, capability)
+        except EngineError as error:
+            if must:
+                raise
+            self.why_no_cluster = str(error)
+            return
+        packed = cuda_cluster.pack(self.spec, weights)
+        self._cluster_weights = {name: self._tensor(array) for name, array in packed.items()}
+        self._cluster, self.why_no_cluster = cluster, ""
+
     def _warm_up(self) -> None:
         """Compile, and find how many layers' weights fit into shared memory at a time."""
         spec = self.spec
@@ -319,7 +382,7 @@ class CudaStreams:
         gpu = torch.cuda.get_device_properties(self._device) if self._device.type == "cuda" else None
         room = gpu.shared_memory_per_block_optin if gpu else np.inf
         layer = sum(self._weights[name][0].nbytes for name in ("layers", "residual", "skip"))
-        for stages in STAGES:
+        for stages in STAGES if self._cluster is None else STAGES[:1]:
             if stages > STAGES[-1] and (stages - 1) * layer > room:
                 continue  # too large for sure: not worth the seconds of compiling it
             self._stages = stages
@@ -362,6 +425,13 @@ class CudaStreams:
     def _tensor(self, array: np.ndarray, dtype: torch.dtype | None = None) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, dtype)
 
+    def _uploaded(self, weights: Weights) -> dict[str, torch.Tensor]:
+        """Triton's weights, matrices in the precision asked for."""
+        matrices = set(cuda_layout.MATRICES) | ({"input.weight"} if self.spec.head == "logistic" else set())
+        narrow = torch.float16 if self._precision == "fp16" else torch.float32
+        packed = cuda_layout.packed(self.spec, self._size, weights)
+        return {name: self._tensor(a, narrow if name in matrices else None) for name, a in packed.items()}
+
     def _slot(self) -> _Slot:
         spec, lanes, steps = self.spec, self._lanes, LAUNCH_HOPS * self.spec.steps_per_hop
         pinned = self._device.type == "cuda"
@@ -379,96 +449,6 @@ class CudaStreams:
             audio_host=host(self.streams * LAUNCH_HOPS * HOP),
             done=torch.cuda.Event() if pinned else None,
         )
-
-    def _packed(self, weights: Weights, narrow: torch.dtype) -> dict[str, torch.Tensor]:
-        """The kernels' weights: [out, in] as the left sides of products, padded with zeros, matrices in `narrow`."""
-        spec, size = self.spec, self._size
-        n, r, s, a, f = spec.layers, size.residual, size.skip, size.hidden, size.phase
-        mulaw = spec.head == "mulaw"
-
-        def matrix(array: Float32, *shape: int) -> torch.Tensor:
-            return self._tensor(_padded(array, shape), narrow)
-
-        def vector(array: Float32, *shape: int) -> torch.Tensor:
-            return self._tensor(_padded(array, shape))
-
-        halves = np.stack([weights["layers.past"], weights["layers.now"]], 1)  # [n, 2, in, 2R]
-        halves = halves.reshape(n, 2, spec.residual, 2, spec.residual)  # [n, past or now, in, filter or gate, out]
-        condition = weights["layers.condition"].reshape(n, -1, 2, spec.residual).transpose(1, 0, 2, 3)
-        head_2, head_bias_2 = weights["head.weight_2"].T, weights["head.bias_2"]
-        if mulaw:
-            packed_head = matrix(head_2, size.parameters, a), vector(head_bias_2, size.parameters)
-            input_weight = vector(weights["input.weight"], 2, spec.classes, r)
-            to_audio = self._tensor(sampling.mulaw_decode(np.arange(spec.classes), spec.classes))
-        else:
-            shape = (spec.bands, 3, spec.mixtures)
-            rows = head_2.reshape(*shape, -1).swapaxes(0, 1), head_bias_2.reshape(shape).swapaxes(0, 1)
-            padded = (3, size.bands, size.parameters)
-            packed_head = matrix(rows[0], *padded, a), vector(rows[1], *padded)
-            input_weight = matrix(weights["input.weight"].swapaxes(1, 2), 2, r, size.bands)
-            to_audio = self._tensor(weights["bands.scale"])
-            if spec.bands > 1:
-                filters = pqmf.filters(spec.bands, spec.pqmf_taps)[1] * weights["bands.scale"][:, None]
-                ages = filters.reshape(spec.bands, -1, spec.bands).swapaxes(0, 1)  # [age, band, sample]
-                to_audio = vector(ages.astype(np.float32), len(ages), size.bands, size.bands)
-        no_residual = np.zeros((1, spec.residual, spec.residual), np.float32)
-        return {
-            "input.weight": input_weight,
-            "input.bias": vector(weights["input.bias"], r),
-            "phase": matrix(weights["input.phase"].T, r, f) if spec.phase else self._zeros(1, dtype=narrow),
-            "condition": self._tensor(_padded(condition, (spec.conditioning, n, 2, r)).reshape(spec.conditioning, -1)),
-            "condition_bias": vector(weights["layers.bias"].reshape(n, 2, spec.residual), n, 2, r).reshape(-1),
-            "layers": matrix(halves.transpose(0, 1, 3, 4, 2), n, 2, 2, r, r),
-            "residual": matrix(np.concatenate([weights["layers.residual"].swapaxes(1, 2), no_residual]), n, r, r),
-            "residual_bias": vector(np.concatenate([weights["layers.residual_bias"], no_residual[0, :1]]), n, r),
-            "skip": matrix(weights["layers.skip"].swapaxes(1, 2), n, s, r),
-            "skip.bias": vector(weights["skip.bias"], s),
-            "head_1": matrix(weights["head.weight_1"].T, a, s),
-            "head_bias_1": vector(weights["head.bias_1"], a),
-            "head_2": packed_head[0],
-            "head_bias_2": packed_head[1],
-            "to_audio": to_audio,
-            "rings": self._tensor(np.array(size.rings(spec)), torch.int32),
-        }
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Widths padded to powers of two that a matrix product takes, and the lengths of the rings."""
-
-    bands: int
-    phase: int
-    residual: int
-    skip: int
-    hidden: int
-    parameters: int
-    history: int
-    values: int
-    ring_rows: int
-
-    @staticmethod
-    def of(spec: ModelSpec) -> _Sizes:
-        mulaw = spec.head == "mulaw"
-        bands = 1 if mulaw else _power_of_two(spec.bands)
-        history = max(len(initial_state(spec).overlap), 2)
-        return _Sizes(
-            bands=bands,
-            phase=_power_of_two(spec.phase_width),
-            residual=_power_of_two(spec.residual),
-            skip=_power_of_two(spec.skip),
-            hidden=_power_of_two(spec.hidden),
-            parameters=_power_of_two(spec.classes) if mulaw else _power_of_two(spec.mixtures, 1),
-            history=history,
-            values=_power_of_two(history + LAUNCH_HOPS * spec.steps_per_hop),
-            ring_rows=sum(_power_of_two(d + 1, 1) for d in spec.dilations),
-        )
-
-    def rings(self, spec: ModelSpec) -> list[tuple[int, int, int]]:
-        """First row, mask and dilation of every layer's ring: longer than its dilation, so that one step's read and
-        write never meet."""
-        lengths = [_power_of_two(d + 1, 1) for d in spec.dilations]
-        first = np.cumsum([0, *lengths])
-        return [(int(f), n - 1, d) for f, n, d in zip(first, lengths, spec.dilations, strict=False)]
 
 
 @dataclass
@@ -495,26 +475,3 @@ class _Launch:
     slot: _Slot
     first: int
     hops: int
-
-
-def _power_of_two(width: int, least: int = 16) -> int:
-    return max(least, 1 << (width - 1).bit_length())
-
-
-def _padded(array: Float32, shape: tuple[int, ...]) -> Float32:
-    """array in the corner of zeros of this shape."""
-    padded = np.zeros(shape, np.float32)
-    padded[tuple(slice(n) for n in array.shape)] = array
-    return padded
-
-
-def _checked(spec: ModelSpec, weights: Weights) -> Weights:
-    """weights as they are; EngineError names the tensor that does not fit."""
-    for name, shape in weight_shapes(spec).items():
-        if name not in weights:
-            raise EngineError(f"engine cuda: {spec.name} has no weight {name}")
-        if weights[name].shape != shape:
-            raise EngineError(f"engine cuda: {name} is {list(weights[name].shape)}, expected {list(shape)}")
-        if not np.all(np.abs(weights[name]) <= LARGEST_HALF):
-            raise EngineError(f"engine cuda: {name} holds a value that is not finite or beyond {LARGEST_HALF:.0f}")
-    return weights

@@ -155,9 +155,8 @@ def test_hop_by_hop_equals_all_at_once_and_hands_over_to_the_reference() -> None
 def test_the_full_size_compiles_for_hopper_and_fits(make: type) -> None:
     if importlib.util.find_spec("cuda") is None:
         pytest.skip("cuda-bindings is not installed: its NVRTC compiles the kernel")
-    image, log = cuda_cluster.compiled(cuda_cluster.sizes(make()), (9, 0))
+    image = cuda_cluster.compiled(cuda_cluster.SOURCE, tuple(cuda_cluster.sizes(make()).items()), (9, 0))
     assert image[:4] == b"\x7fELF"
-    assert "error" not in log
 
 
 def test_what_the_kernel_cannot_play_is_named_and_left_to_triton() -> None:

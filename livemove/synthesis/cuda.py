@@ -168,6 +168,7 @@ class CudaStreams:
         self._parameters = self._zeros(1)
         self._stages = STAGES[0]
         self._cluster: cuda_cluster.ClusterKernel | None = None
+        self._clocks: torch.Tensor | None = None
         self.why_no_cluster = "Triton was asked for"
         if kernel == "cluster" or (kernel == "auto" and self._device.type == "cuda"):
             self._take_cluster_kernel(weights, must=kernel == "cluster")
@@ -242,6 +243,37 @@ class CudaStreams:
         self._queues[self._queue_rows(), stream, : spec.residual] = self._tensor(state.queues)
         self._values[self._value_rows(self._size.history), stream, : spec.bands] = self._tensor(history)
         self._phases[stream] = float(state.phase[0])
+
+    def launch_times_s(self, hops: int, repeats: int) -> list[float]:
+        """Seconds on the GPU of launches of `hops` (at most LAUNCH_HOPS) resting hops, audio included; resets."""
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        launch = self._resting_launch(hops)
+        times_s: list[float] = []
+        for _ in range(repeats):
+            began.record()
+            self._launch(launch, traced=False)
+            ended.record()
+            ended.synchronize()
+            times_s.append(began.elapsed_time(ended) / 1000)
+        self.reset()
+        return times_s
+
+    def clock_marks(self) -> np.ndarray | None:
+        """int64 [CTA, 2, marks]: the clocks of one step as cuda_wavenet.cu marks them; None of Triton's kernel."""
+        if self._cluster is None:
+            return None
+        self._clocks = self._zeros(self._cluster.ctas, 2, cuda_cluster.MARKS, dtype=torch.int64)
+        self._launch(self._resting_launch(1), traced=False)
+        marks, self._clocks = self._clocks.cpu().numpy(), None
+        self.reset()
+        return marks
+
+    def _resting_launch(self, hops: int) -> _Launch:
+        spec, launch = self.spec, _Launch(self._slots[0], 0, hops)
+        channels = np.tile(np.array([c.rest for c in spec.channels], np.float32), (self.streams, hops, 1))
+        noise = np.full((self.streams, hops * spec.steps_per_hop, spec.noise_width), 0.5, np.float32)
+        self._fill(launch, channels, noise, [0] * self.streams, [1.0] * self.streams)
+        return launch
 
     # --- one launch -----------------------------------------------------------------------------------------
 
@@ -322,6 +354,7 @@ class CudaStreams:
             values=self._values.data_ptr(), phases=self._phases.data_ptr(), conditions=slot.conditions.data_ptr(),
             hz=slot.hz.data_ptr(), noise=slot.noise.data_ptr(), temperatures=slot.temperatures.data_ptr(),
             parameters=self._parameters.data_ptr() if traced else None,
+            clocks=None if self._clocks is None else self._clocks.data_ptr(),
             step_rate=spec.step_rate, sample_rate=spec.sample_rate,
             fade_low=conditioning.PHASE_FADE[0], fade_high=conditioning.PHASE_FADE[1],
             margin=float(sampling.NOISE_MARGIN), log_scale_floor=sampling.LOG_SCALE_FLOOR,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ PORTABLE_CTAS = 8
 
 CAPABILITY = (9, 0)
 THREADS = 256
+MARKS = 16
+"""Clocks per CTA and group of warps that `Job.clocks` has room for."""
 
 _PAIRS = np.arange(16).reshape(2, 8).T.reshape(-1)
 """Columns 0, 8, 1, 9 ...: a thread holds rows j and j + 8 of a tile, and writes them as one word."""
@@ -139,54 +142,70 @@ class ClusterKernel:
             raise EngineError(
                 f"engine cuda: no cluster kernel: the GPU's compute capability is {capability}, below 9.0"
             )
+        self._module = Module(SOURCE, tuple(sizes(spec).items()), capability)
+        self._function = self._module.function("wavenet")
+        self.shared_bytes = self._module.integer("shared_bytes")
         driver = _driver()
-        image, self.log = compiled(sizes(spec), capability)
-        self._module = _checked(driver.cuModuleLoadData(image))
-        self._function = _checked(driver.cuModuleGetFunction(self._module, b"wavenet"))
-        pointer, _ = _checked(driver.cuModuleGetGlobal(self._module, b"shared_bytes"))
-        shared = ctypes.c_int()
-        _checked(driver.cuMemcpyDtoH(ctypes.addressof(shared), pointer, 4))
-        self.shared_bytes = shared.value
         attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         _checked(driver.cuFuncSetAttribute(self._function, attribute, self.shared_bytes))
-        self._cluster = _ctas(spec) + 1
+        self.ctas = _ctas(spec) + 1
 
     def launch(self, job: Job, streams: int, cuda_stream: int) -> None:
         """Queue the job for this many streams; every one in a cluster with three others."""
-        grid = self._cluster * -(-streams // STREAMS)
-        arguments = (ctypes.c_void_p * 1)(ctypes.addressof(job))
-        launched = _driver().cuLaunchKernel(
-            self._function, grid, 1, 1, THREADS, 1, 1, self.shared_bytes, cuda_stream, ctypes.addressof(arguments), 0
-        )
-        _checked(launched)
+        grid = self.ctas * -(-streams // STREAMS)
+        launch(self._function, grid, THREADS, self.shared_bytes, cuda_stream, [job])
 
 
-def compiled(macros: dict[str, int], capability: tuple[int, int]) -> tuple[bytes, str]:
-    """(machine code, the compiler's remarks). Needs cuda-bindings and NVRTC, no GPU. EngineError if it fails."""
+class Module:
+    """A file of CUDA C++ compiled and loaded into the current CUDA context."""
+
+    def __init__(self, source: Path, macros: tuple[tuple[str, int], ...], capability: tuple[int, int]) -> None:
+        self._module = _checked(_driver().cuModuleLoadData(compiled(source, macros, capability)))
+
+    def function(self, name: str) -> Any:
+        return _checked(_driver().cuModuleGetFunction(self._module, name.encode()))
+
+    def integer(self, name: str) -> int:
+        """A constant of the file."""
+        pointer, _ = _checked(_driver().cuModuleGetGlobal(self._module, name.encode()))
+        value = ctypes.c_int()
+        _checked(_driver().cuMemcpyDtoH(ctypes.addressof(value), pointer, 4))
+        return value.value
+
+
+def launch(function: Any, grid: int, threads: int, shared_bytes: int, cuda_stream: int, arguments: list[Any]) -> None:
+    """Queue a kernel; arguments: ctypes values as it declares them. They are copied before this returns."""
+    pointers = (ctypes.c_void_p * max(len(arguments), 1))(*(ctypes.addressof(a) for a in arguments))
+    queued = _driver().cuLaunchKernel(
+        function, grid, 1, 1, threads, 1, 1, shared_bytes, cuda_stream, ctypes.addressof(pointers), 0
+    )
+    _checked(queued)
+
+
+@lru_cache(maxsize=16)
+def compiled(source: Path, macros: tuple[tuple[str, int], ...], capability: tuple[int, int]) -> bytes:
+    """Machine code of a file of CUDA C++. Needs cuda-bindings and NVRTC, no GPU. EngineError if it fails."""
     if importlib.util.find_spec("cuda") is None:
-        raise EngineError(
-            "engine cuda: no cluster kernel: cuda-bindings is missing; pip install 'livemove[cuda]'"
-        )
+        raise EngineError("engine cuda: no cluster kernel: cuda-bindings is missing; pip install 'livemove[cuda]'")
     from cuda.bindings import nvrtc
 
-    text = SOURCE.read_bytes()
-    program = _checked(nvrtc.nvrtcCreateProgram(text, SOURCE.name.encode(), 0, [], []))
+    program = _checked(nvrtc.nvrtcCreateProgram(source.read_bytes(), source.name.encode(), 0, [], []))
     major, minor = capability
     options = [
-        f"--gpu-architecture=sm_{major}{minor}", "--std=c++17", f"--include-path={SOURCE.parent}",
-        *(f"-D{name}={value}" for name, value in macros.items()),
+        f"--gpu-architecture=sm_{major}{minor}", "--std=c++17", f"--include-path={source.parent}",
+        *(f"-D{name}={value}" for name, value in macros),
     ]  # fmt: skip
     encoded = [option.encode() for option in options]
     (status,) = nvrtc.nvrtcCompileProgram(program, len(encoded), encoded)
-    log = bytearray(_checked(nvrtc.nvrtcGetProgramLogSize(program)))
-    _checked(nvrtc.nvrtcGetProgramLog(program, log))
-    said = bytes(log).decode(errors="replace").strip("\0\n ")
     if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        raise EngineError(f"engine cuda: the cluster kernel does not compile: {said}")
+        log = bytearray(_checked(nvrtc.nvrtcGetProgramLogSize(program)))
+        _checked(nvrtc.nvrtcGetProgramLog(program, log))
+        said = bytes(log).decode(errors="replace").strip("\0\n ")
+        raise EngineError(f"engine cuda: {source.name} does not compile: {said}")
     image = bytearray(_checked(nvrtc.nvrtcGetCUBINSize(program)))
     _checked(nvrtc.nvrtcGetCUBIN(program, image))
     nvrtc.nvrtcDestroyProgram(program)
-    return bytes(image), said
+    return bytes(image)
 
 
 def _driver() -> Any:

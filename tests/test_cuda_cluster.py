@@ -22,11 +22,11 @@ import torch
 if not torch.cuda.is_available() and "triton" not in sys.modules:
     os.environ["TRITON_INTERPRET"] = "1"
 
-from livemove import contracts  # noqa: E402
-from livemove.contracts import EngineError, Float32, ModelSpec, Phase, Trace  # noqa: E402
-from livemove.synthesis import cuda, cuda_cluster, reference, settings  # noqa: E402
-from livemove.synthesis.cuda import CudaEngine, CudaStreams  # noqa: E402
-from livemove.synthesis.reference import ReferenceEngine  # noqa: E402
+from livemove import contracts
+from livemove.contracts import EngineError, Float32, ModelSpec, Phase, Trace
+from livemove.synthesis import cuda, cuda_cluster, reference, settings
+from livemove.synthesis.cuda import CudaEngine, CudaStreams
+from livemove.synthesis.reference import ReferenceEngine
 
 os.environ.pop("TRITON_INTERPRET", None)
 

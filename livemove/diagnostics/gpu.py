@@ -96,7 +96,8 @@ def _run_together(names: tuple[str, ...], limit_s: float, *, quick: bool) -> dic
                 child.kill()
                 child.wait()
                 status = f"killed after {limit_s:.0f} s"
-            rows = json.loads((own / "rows.json").read_text()) if (own / "rows.json").exists() else {}
+            written = own / "rows.json"
+            rows: dict[str, Any] = json.loads(written.read_text()) if written.exists() else {}
             said = (own / "log").read_text(errors="replace")[-3000:]
             found[name] = {"exit": status, "log": said, **rows}
     return found
@@ -166,12 +167,8 @@ def _baseline(program: str, model: Any, device: str) -> dict[str, object]:
 
 def environment() -> dict[str, object]:
     """Python, packages, CPU, driver and clocks as they are."""
-    versions: dict[str, str] = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed"
+    installed = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}
+    versions = {name: installed.get(name, "not installed") for name in PACKAGES}
     query = "name,driver_version,pstate,clocks.sm,clocks.max.sm,clocks.mem,power.draw,temperature.gpu,memory.used"
     try:
         said = subprocess.run(
@@ -202,8 +199,8 @@ def table(result: dict[str, Any]) -> str:
             last = (section.get("log", "").strip().splitlines() or [section.get("error", "")])[-1]
             lines.append(f"{name}: {section.get('exit', 'not run')}: {last}")
         for group, rows in section.items():
-            if isinstance(rows, list):
-                lines += [f"{group:10} {_line(row)}" for row in rows if isinstance(row, dict)]
+            if group not in ("exit", "log", "error"):
+                lines += [f"{group:10} {_line(row)}" for row in rows]
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ that imports torch, for its context and timers.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 from __future__ import annotations
 
 import ctypes
@@ -94,7 +95,7 @@ def probe() -> dict[str, float]:
     found: dict[str, float] = {}
     nothing = module.function("nothing")
     found["empty_launch_us"] = 1e6 * _wall_s(lambda: cuda_cluster.launch(nothing, 1, 32, 0, stream, []), 1000)
-    read, sms = module.function("read_memory"), torch.cuda.get_device_properties(0).multi_processor_count
+    read, sms = module.function("read_memory"), int(torch.cuda.get_device_properties(0).multi_processor_count)
     for name, grid in (("l2_read_one_multiprocessor_gbps", 1), ("l2_read_all_gbps", 4 * sms)):
         times = 200 if grid == 1 else 50
         words, count = ctypes.c_int(READ_BYTES // 16), ctypes.c_int(times)

@@ -52,7 +52,7 @@ def material(spec: ModelSpec, hops: int, streams: int = 1, seed: int = 0) -> tup
     rng = np.random.default_rng(seed)
     low = np.array([c.minimum for c in spec.channels], np.float32)
     high = np.array([c.maximum for c in spec.channels], np.float32)
-    channels = low + (high - low) * rng.random((streams, hops, len(low)), np.float32)
+    channels = np.asarray(low + (high - low) * rng.random((streams, hops, len(low)), np.float32), np.float32)
     return channels, rng.random((streams, hops * spec.steps_per_hop, spec.noise_width), np.float32)
 
 

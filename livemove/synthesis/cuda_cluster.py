@@ -4,7 +4,8 @@ In: a spec and its weights; pointers to state and inputs. Out: weights in the or
 kernel that can be launched. Knows neither torch nor the engine; where it cannot be used, Triton's kernel plays.
 """
 
-# cuda-bindings has no type stubs.
+# cuda-bindings has no type stubs, and is installed only where there is a GPU.
+# pyright: reportMissingImports=false
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportPossiblyUnboundVariable=false, reportUnknownArgumentType=false
 from __future__ import annotations

@@ -26,7 +26,9 @@ constexpr int GROUP = 128;       // threads of four warps
 constexpr int LAST = CTAS - 1;   // rank of the last CTA with layers
 constexpr int HEAD = CTAS;       // rank of the CTA with the head
 constexpr int PHASE_TILES = FEATURES / 16;
-constexpr int INPUT_TILES = (MULAW ? 0 : 2) + PHASE_TILES;
+constexpr int BAND_TILES = MULAW ? 0 : 2 + PATH;  // older and newest values, the harmonic path's means
+constexpr int INPUT_TILES = BAND_TILES + PHASE_TILES;
+constexpr int MIXTURES_OR_1 = MIXTURES > 0 ? MIXTURES : 1;
 constexpr int SKIP_TILES = SKIP / 16, HIDDEN_TILES = HIDDEN / 16, PARAMETER_TILES = PARAMETERS / 16;
 
 enum Named { ALL = 0, CHAIN = 1, FEATURES_READY = 2, GATED = 3 };  // GATED + layer of the CTA
@@ -36,13 +38,15 @@ struct Job {
     const float *input_bias, *residual_bias, *skip_bias, *head_bias_1, *head_bias_2;
     const u16* embedding;  // mu-law: [2, CLASSES, R] float16
     const int* rings;      // [LAYERS, 3]: first row, mask, dilation
-    float *queues, *values;
+    float *queues, *inputs, *values;  // inputs: [2, lanes, BAND_STRIDE]; values: gated, for the filter bank
     double* phases;
     const float* conditions;  // [hops, lanes, LAYERS, 2 R]
     const double* hz;         // [hops, lanes]
     const float* noise;       // [steps, lanes, 1 (mu-law) or 2 BAND_STRIDE]
     const float* temperatures;
-    const float* offsets;  // [steps, lanes, BAND_STRIDE] added to all means of a band, or null
+    const float* offsets;  // PATH: [steps, lanes, BAND_STRIDE] added to all means of a band
+    const float* gates;    // [hops, lanes]
+    float* drawn;          // [steps, lanes, BAND_STRIDE]
     float* parameters;     // [steps, lanes, REAL_PARAMETERS], or null
     u64* clocks;           // [CTAS + 1, 2, MARKS] of the first cluster in step CLOCKED, or null
     double step_rate, sample_rate;
@@ -71,7 +75,7 @@ struct LayerMemory {
     Mail mail;
     Fragments32 h[PER_CTA][2], g[PER_CTA][2];
     Words2 partial[SKIP_TILES][32];
-    alignas(16) float x[STREAMS][16];  // mu-law: x[s][0] holds the class's bits
+    alignas(16) float x[STREAMS][16];  // mu-law: x[s][0] is the class
     alignas(16) float features[STREAMS][FEATURES > 0 ? FEATURES : 4];
     Words4 past[PER_CTA][4][2][4][32];
     Words4 skip[PER_CTA][SKIP_TILES][4][32];
@@ -152,7 +156,7 @@ struct Chain {
     float z[PER_CTA][2][4];  // of the next step: condition, bias and product of the past
     float bias[PER_CTA][2];
     float h[2], next_h[4];  // next_h: the part of the input that is known a step ahead
-    Words2 x;               // newest values as the right side of a product; mu-law: classes newest, older
+    Words2 x;               // newest values as the right side of a product; mu-law: the newest class
     float input_bias[2];
 
     DEVICE_METHOD Chain(const Job& job, LayerMemory& memory, int rank, int first, int count, int base)
@@ -192,16 +196,14 @@ struct Chain {
     /// The newest values, before the first step of a launch.
     DEVICE_METHOD void begin() {
         if (rank == 0) {
-            const float* newest = job.values + (u64)((job.start - 1) & job.values_mask) * job.lanes * BAND_STRIDE;
-            const float* older = job.values + (u64)((job.start - 2) & job.values_mask) * job.lanes * BAND_STRIDE;
+            const float *older = job.inputs, *newest = older + job.lanes * BAND_STRIDE;
             if (MULAW) {
                 x.x = (u32)newest[(base + p.stream) * BAND_STRIDE];
                 x.y = (u32)older[(base + p.stream) * BAND_STRIDE];
-                known_input(x.y);
-                x.y = x.x;
+                known_input(0, x.y);
             } else {
                 x = from_floats(older + (base + p.row / 2) * BAND_STRIDE + 4 * p.stream, p);
-                known_input(0);
+                known_input(0, 0);
                 x = from_floats(newest + (base + p.row / 2) * BAND_STRIDE + 4 * p.stream, p);
             }
         }
@@ -209,7 +211,7 @@ struct Chain {
     }
 
     /// Everything of the next step's input but the newest values. older: mu-law class; otherwise it is in x.
-    DEVICE_METHOD void known_input(u32 older) {
+    DEVICE_METHOD void known_input(int at, u32 older) {
         next_h[0] = input_bias[0];
         next_h[2] = input_bias[1];
         next_h[1] = next_h[3] = 0.0f;
@@ -218,8 +220,13 @@ struct Chain {
 #pragma unroll
             for (int k = 0; k < PHASE_TILES; ++k) {
                 const Words2 b = from_floats(&memory.features[p.row / 2][16 * k + 4 * p.stream], p);
-                mma(next_h, input[INPUT_TILES - PHASE_TILES + k], b.x, b.y);
+                mma(next_h, input[BAND_TILES + k], b.x, b.y);
             }
+        }
+        if (PATH) {
+            const float* means = job.offsets + ((u64)at * job.lanes + base + p.row / 2) * BAND_STRIDE + 4 * p.stream;
+            const Words2 b = from_floats(means, p);
+            mma(next_h, input[PATH ? 2 : 0], b.x, b.y);
         }
         if (MULAW) {
             const u16* embedded = job.embedding + older * R + 16 * p.warp + p.row;
@@ -244,7 +251,7 @@ struct Chain {
             mailbox_wait(&memory.mail.x, (at - 1) & 1);
             if (thread_index() == 0) mailbox_expect(&memory.mail.x, STREAMS * 4 * (MULAW ? 1 : BANDS));
             if (MULAW)
-                x.x = bits_of(memory.x[p.stream][0]);
+                x.x = (u32)memory.x[p.stream][0];
             else
                 x = from_floats(&memory.x[p.row / 2][4 * p.stream], p);
         }
@@ -298,7 +305,7 @@ struct Chain {
     /// What of the step `at` does not depend on the one before it.
     DEVICE_METHOD void prepare(int at) {
         if (rank == 0) {
-            known_input(MULAW ? x.x : 0);
+            known_input(at, MULAW ? x.x : 0);
         }
         sync_named(CHAIN, GROUP);  // the queues' newest rows are written
         past(at);
@@ -510,7 +517,7 @@ DEVICE int draw_class(const float* logits, int lane, float uniform, float temper
 /// sampling.sample of one band of a mixture of logistics; parameters [3, MIXTURES], logit: log(u / (1 - u)).
 DEVICE float draw_logistic(const float* parameters, float uniform, float logit, float temperature, float offset,
                            float log_scale_floor) {
-    float largest = parameters[0], cumulative[MIXTURES > 0 ? MIXTURES : 1], sum = 0.0f;
+    float largest = parameters[0], cumulative[MIXTURES_OR_1], sum = 0.0f;
 #pragma unroll
     for (int m = 1; m < MIXTURES; ++m) largest = fmaxf(largest, parameters[m]);
 #pragma unroll
@@ -537,7 +544,7 @@ struct Head {
     // Who draws: mu-law a warp per stream, logistic a thread per stream and band.
     const bool draws = MULAW ? p.warp < STREAMS : thread_index() < STREAMS * 16 && thread_index() % 16 < BANDS;
     const int stream = MULAW ? p.warp % STREAMS : thread_index() / 16 % STREAMS, band = MULAW ? 0 : thread_index() % 16;
-    float temperature, uniform, logit, offset;
+    float temperature, uniform, logit, offset = 0.0f;
 
     DEVICE_METHOD Head(const Job& job, HeadMemory& memory, int base) : job(job), memory(memory), base(base) {
 #pragma unroll
@@ -563,7 +570,7 @@ struct Head {
         uniform = job.noise[row * 2 * BAND_STRIDE + band];
         const float u = fminf(fmaxf(job.noise[(row * 2 + 1) * BAND_STRIDE + band], job.margin), 1.0f - job.margin);
         logit = logf(u) - log1pf(-u);
-        offset = job.offsets ? job.offsets[row * BAND_STRIDE + band] : 0.0f;
+        offset = PATH ? job.offsets[row * BAND_STRIDE + band] : 0.0f;
     }
 
     DEVICE_METHOD void step(int at) {
@@ -607,26 +614,33 @@ struct Head {
         if (job.parameters) {
             for (int i = thread_index(); i < STREAMS * REAL_PARAMETERS; i += 32 * WARPS) {
                 const int s = i / REAL_PARAMETERS, n = i % REAL_PARAMETERS;
-                job.parameters[((u64)at * job.lanes + base + s) * REAL_PARAMETERS + n] = memory.drawn[s][n];
+                const u64 row = (u64)at * job.lanes + base + s;
+                const bool mean = PATH && n / MIXTURES_OR_1 % 3 == 1;
+                const float moved = mean ? job.offsets[row * BAND_STRIDE + n / (3 * MIXTURES_OR_1)] : 0.0f;
+                job.parameters[row * REAL_PARAMETERS + n] = memory.drawn[s][n] + moved;
             }
         }
     }
 
     DEVICE_METHOD void draw(int at) {
-        LayerMemory& first = reinterpret_cast<LayerMemory&>(memory);
-        const bool more = at + 1 < job.hops * STEPS;  // nobody would wait for the last: it could outlive its receiver
-        const u64 row = (u64)((job.start + at) & job.values_mask) * job.lanes + base + stream;
+        float drawn;
         if (MULAW) {
-            const int drawn = draw_class(memory.drawn[stream], p.lane, uniform, temperature);
+            drawn = (float)draw_class(memory.drawn[stream], p.lane, uniform, temperature);
             if (p.lane > 0) return;
-            if (more) send(0, &first.x[stream][0], (u32)drawn, &first.mail.x);
-            job.values[row * BAND_STRIDE] = (float)drawn;
         } else {
-            const float drawn = draw_logistic(&memory.drawn[stream][band * 3 * MIXTURES], uniform, logit, temperature,
-                                              offset, job.log_scale_floor);
-            if (more) send(0, &first.x[stream][band], bits_of(drawn), &first.mail.x);
-            job.values[row * BAND_STRIDE + band] = drawn;
+            drawn = draw_logistic(&memory.drawn[stream][band * 3 * MIXTURES], uniform, logit, temperature, offset,
+                                  job.log_scale_floor);
         }
+        const float x = drawn - offset;  // what the network hears
+        const int left = job.hops * STEPS - 1 - at, column = (base + stream) * BAND_STRIDE + band;
+        if (left > 0) {  // nobody would wait for the last one: it could outlive its receiver
+            LayerMemory& first = reinterpret_cast<LayerMemory&>(memory);
+            send(0, &first.x[stream][band], bits_of(x), &first.mail.x);
+        }
+        const float gate = MULAW ? 1.0f : job.gates[at / STEPS * job.lanes + base + stream];
+        job.values[(u64)((job.start + at) & job.values_mask) * job.lanes * BAND_STRIDE + column] = drawn * gate;
+        job.drawn[(u64)at * job.lanes * BAND_STRIDE + column] = drawn;
+        if (left < 2) job.inputs[(1 - left) * job.lanes * BAND_STRIDE + column] = x;
     }
 };
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from livemove.contracts import (
     HOP,
+    PITCH_OCTAVES,
     EngineError,
     EngineState,
     Float32,
@@ -25,7 +26,7 @@ from livemove.contracts import (
     Weights,
     initial_state,
 )
-from livemove.synthesis import conditioning, cuda_cluster, cuda_layout, sampling
+from livemove.synthesis import conditioning, cuda_cluster, cuda_layout, harmonic_path, sampling
 from livemove.synthesis.cuda_layout import LAUNCH_HOPS, Sizes
 
 try:
@@ -33,6 +34,7 @@ try:
     from triton.runtime import JITFunction, OutOfResources
 
     from livemove.synthesis import cuda_kernels
+    from livemove.synthesis.cuda_harmonics import HarmonicMeans
 except ImportError as error:
     _missing = error.name or str(error)
 else:
@@ -103,7 +105,7 @@ class CudaEngine:
         channels: Float32,
         noise: Float32,
         *,
-        style: int = 0,
+        style: int | Float32 = 0,
         temperature: float = 1.0,
         trace: Trace | None = None,
     ) -> None:
@@ -162,9 +164,13 @@ class CudaStreams:
         self._start = 0
         size, lanes = self._size, self._lanes
         self._queues = self._zeros(size.ring_rows, lanes, size.residual)
+        self._inputs = self._zeros(2, lanes, size.bands)
         self._values = self._zeros(size.values, lanes, size.bands)
+        self._amplitudes = self._zeros(lanes, spec.path_width)
+        self._harmonic_means = HarmonicMeans(spec, weights, self._device) if spec.harmonic_path else None
         self._phases = self._zeros(lanes, dtype=torch.float64)
         self._slots = [self._slot() for _ in range(2)]
+        self._drawn = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, size.bands)
         self._parameters = self._zeros(1)
         self._stages = STAGES[0]
         self._cluster: cuda_cluster.ClusterKernel | None = None
@@ -193,7 +199,7 @@ class CudaStreams:
         channels: Float32,
         noise: Float32,
         *,
-        styles: Sequence[int],
+        styles: Sequence[int | Float32],
         temperatures: Sequence[float],
         traces: Sequence[Trace] | None = None,
     ) -> None:
@@ -222,7 +228,8 @@ class CudaStreams:
         queues = self._queues[self._queue_rows(), stream, : spec.residual]
         values = self._values[self._value_rows(self._size.history), stream, : spec.bands].cpu().numpy()
         state.queues[:] = queues.cpu().numpy()
-        state.inputs[:] = values[-2:]
+        state.inputs[:] = self._inputs[:, stream, : spec.bands].cpu().numpy()
+        state.amplitudes[:] = self._amplitudes[stream].cpu().numpy()
         if len(state.overlap):
             state.overlap[:] = values[-len(state.overlap) :]
         state.phase[:] = float(self._phases[stream])
@@ -230,7 +237,7 @@ class CudaStreams:
 
     def set_state(self, stream: int, state: EngineState) -> None:
         spec, expected = self.spec, initial_state(self.spec)
-        for field in ("inputs", "queues", "overlap", "phase"):
+        for field in ("inputs", "queues", "overlap", "phase", "amplitudes"):
             have, want = getattr(state, field), getattr(expected, field)
             if have.shape != want.shape:
                 raise EngineError(f"engine cuda: state.{field} is {list(have.shape)}, expected {list(want.shape)}")
@@ -239,9 +246,10 @@ class CudaStreams:
         history = np.zeros((self._size.history, spec.bands), np.float32)
         if len(state.overlap):
             history[-len(state.overlap) :] = state.overlap
-        history[-2:] = state.inputs
         self._queues[self._queue_rows(), stream, : spec.residual] = self._tensor(state.queues)
         self._values[self._value_rows(self._size.history), stream, : spec.bands] = self._tensor(history)
+        self._inputs[:, stream, : spec.bands] = self._tensor(state.inputs)
+        self._amplitudes[stream] = self._tensor(state.amplitudes)
         self._phases[stream] = float(state.phase[0])
 
     def launch_times_s(self, hops: int, repeats: int) -> list[float]:
@@ -282,7 +290,7 @@ class CudaStreams:
         launch: _Launch,
         channels: Float32,
         noise: Float32,
-        styles: Sequence[int],
+        styles: Sequence[int | Float32],
         temperatures: Sequence[float],
     ) -> None:
         """The launch's slot in pinned memory: what happens once a hop is done here, the rest on the device."""
@@ -291,8 +299,13 @@ class CudaStreams:
         rows = slice(launch.first * steps, (launch.first + launch.hops) * steps)
         streams, used = self.streams, launch.hops * steps
         own = np.nan_to_num(channels[:, hops].swapaxes(0, 1), nan=-np.inf)  # clipped to the minimum, as others do
-        picked = np.asarray(styles)  # one style per stream: [hops, streams, E]
-        slot.embedded_host[: launch.hops, :streams] = conditioning.embed(spec, self._host_weights, own, picked)
+        mixed = np.stack([conditioning.style_weights(spec, style) for style in styles])  # [streams, styles]
+        embedded = slot.embedded_host[: launch.hops, :streams]
+        embedded[..., : spec.conditioning] = conditioning.embed(spec, self._host_weights, own, mixed)
+        slot.gates_host[: launch.hops, :streams] = conditioning.gate(spec, own)
+        if spec.harmonic_path:
+            embedded[..., spec.conditioning :] = harmonic_path.octaves(spec, own)
+            slot.levels_host[: launch.hops, :streams] = harmonic_path.level(spec, own)
         slot.temperatures_host[:streams] = np.maximum(temperatures, sampling.TEMPERATURE_FLOOR)
         if spec.phase:
             slot.hz_host[: launch.hops, :streams] = conditioning.pitch_hz(spec, own)
@@ -302,11 +315,18 @@ class CudaStreams:
     def _launch(self, launch: _Launch, *, traced: bool) -> None:
         """Everything of one launch, in the order the device does it; the host waits for nothing."""
         spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
-        for (host, there), used in zip(slot.uploads, (hops, hops, hops * spec.steps_per_hop, lanes), strict=True):
-            there[:used].copy_(host[:used], non_blocking=True)
-        embedded = slot.embedded[:hops].view(hops * lanes, -1)
+        used = (hops, hops, hops * spec.steps_per_hop, lanes, hops, hops)
+        for (host, there), rows in zip(slot.uploads, used, strict=True):
+            there[:rows].copy_(host[:rows], non_blocking=True)
+        embedded = slot.embedded[:hops].view(hops * lanes, -1)[:, : spec.conditioning]
         conditions = slot.conditions[:hops].view(hops * lanes, -1)
         torch.addmm(self._weights["condition_bias"], embedded, self._weights["condition"], out=conditions)
+        if self._harmonic_means:
+            offsets, amplitudes = self._harmonic_means(
+                slot.embedded[:hops], slot.levels[:hops], slot.hz[:hops], self._phases, self._amplitudes
+            )
+            slot.offsets[: hops * spec.steps_per_hop, :, : spec.bands] = offsets.flatten(0, 1)
+            self._amplitudes.copy_(amplitudes)
         if traced and len(self._parameters) == 1:
             self._parameters = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, spec.parameters)
         if self._cluster:
@@ -322,7 +342,14 @@ class CudaStreams:
             )  # fmt: skip
         else:
             kernels.levels_to_audio[grid](
-                self._values, w["to_audio"], slot.audio, self._start, lanes, MULAW=spec.head == "mulaw", **sizes
+                self._values,
+                w["to_audio"],
+                slot.gates,
+                slot.audio,
+                self._start,
+                lanes,
+                MULAW=spec.head == "mulaw",
+                **sizes,
             )
         samples = self.streams * hops * HOP
         slot.audio_host[:samples].copy_(slot.audio[:samples], non_blocking=True)
@@ -334,14 +361,15 @@ class CudaStreams:
         conditions = slot.conditions[:hops].view(hops * lanes, -1)
         w = self._weights
         kernels.network[(lanes // LANES,)](
-            w["input.weight"], w["input.bias"], w["phase"], w["layers"], w["residual"], w["residual_bias"], w["skip"],
-            w["skip.bias"], w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
-            self._queues, self._values, self._phases,
-            conditions, slot.hz, slot.noise, slot.temperatures, self._parameters,
+            w["input.weight"], w["input.bias"], w["phase"], w["path"], w["layers"],
+            w["residual"], w["residual_bias"], w["skip"], w["skip.bias"], w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
+            self._queues, self._inputs, self._values, self._phases,
+            conditions, slot.hz, slot.noise, slot.temperatures, slot.offsets, slot.gates, self._drawn, self._parameters,
             self._start, hops, float(spec.step_rate), float(spec.sample_rate),
             *conditioning.PHASE_FADE, float(sampling.NOISE_MARGIN), sampling.LOG_SCALE_FLOOR,
             MULAW=spec.head == "mulaw", BANDS=spec.bands, CLASSES=spec.classes, MIXTURES=spec.mixtures,
-            HARMONICS=spec.phase_width // 2, STEPS=spec.steps_per_hop, LAYERS=spec.layers, VALUES=size.values,
+            HARMONICS=spec.phase_width // 2, PATH=spec.harmonic_path is not None,
+            STEPS=spec.steps_per_hop, LAYERS=spec.layers, VALUES=size.values,
             TRACE=traced, B=size.bands, F=size.phase, R=size.residual, S=size.skip, A=size.hidden, M=size.parameters,
             N=LANES, SLICE=SLICE if size.hidden > SLICE else size.hidden, STAGES=self._stages, num_warps=4,
         )  # fmt: skip
@@ -351,8 +379,10 @@ class CudaStreams:
         pointers = {name: tensor.data_ptr() for name, tensor in self._cluster_weights.items()}
         job = cuda_cluster.Job(
             **pointers, rings=self._weights["rings"].data_ptr(), queues=self._queues.data_ptr(),
+            inputs=self._inputs.data_ptr(),
             values=self._values.data_ptr(), phases=self._phases.data_ptr(), conditions=slot.conditions.data_ptr(),
             hz=slot.hz.data_ptr(), noise=slot.noise.data_ptr(), temperatures=slot.temperatures.data_ptr(),
+            offsets=slot.offsets.data_ptr(), gates=slot.gates.data_ptr(), drawn=self._drawn.data_ptr(),
             parameters=self._parameters.data_ptr() if traced else None,
             clocks=None if self._clocks is None else self._clocks.data_ptr(),
             step_rate=spec.step_rate, sample_rate=spec.sample_rate,
@@ -373,10 +403,8 @@ class CudaStreams:
     def _trace(self, launch: _Launch, traces: Sequence[Trace]) -> None:
         steps = self.spec.steps_per_hop
         count, first = launch.hops * steps, launch.first * steps
-        rows = (self._start + np.arange(count)) & (self._size.values - 1)
         for stream, trace in enumerate(traces):
-            values = self._values[torch.from_numpy(rows).to(self._device), stream, : self.spec.bands]
-            trace.values[first : first + count] = values.cpu().numpy()
+            trace.values[first : first + count] = self._drawn[:count, stream, : self.spec.bands].cpu().numpy()
             trace.parameters[first : first + count] = self._parameters[:count, stream].cpu().numpy()
 
     def _queue_rows(self) -> torch.Tensor:
@@ -434,7 +462,7 @@ class CudaStreams:
                 break
         self.reset()
 
-    def _check(self, out: Float32, channels: Float32, noise: Float32, styles: Sequence[int]) -> None:
+    def _check(self, out: Float32, channels: Float32, noise: Float32, styles: Sequence[int | Float32]) -> None:
         spec, streams, hops = self.spec, self.streams, channels.shape[1]
         expected = {
             "channels": (channels, (streams, hops, len(spec.channels))),
@@ -447,7 +475,7 @@ class CudaStreams:
                     f"engine cuda: {hops} hops of {spec.name} take {name} {list(shape)}, not {list(array.shape)}"
                 )
         for style in styles:
-            if not 0 <= style < max(len(spec.styles), 1):
+            if not isinstance(style, np.ndarray) and not 0 <= style < max(len(spec.styles), 1):
                 raise EngineError(f"engine cuda: {spec.name} has {len(spec.styles)} styles; there is no style {style}")
 
     # --- memory ---------------------------------------------------------------------------------------------
@@ -472,11 +500,18 @@ class CudaStreams:
         def host(*shape: int, dtype: torch.dtype = torch.float32, fill: float = 0.0) -> torch.Tensor:
             return torch.full(shape, fill, dtype=dtype, pin_memory=pinned)
 
-        embedded, hz = host(LAUNCH_HOPS, lanes, spec.conditioning), host(LAUNCH_HOPS, lanes, dtype=torch.float64)
+        octaves = 2 * PITCH_OCTAVES if spec.harmonic_path else 0
+        embedded = host(LAUNCH_HOPS, lanes, spec.conditioning + octaves)
+        hz, (gates, levels) = (
+            host(LAUNCH_HOPS, lanes, dtype=torch.float64),
+            (host(LAUNCH_HOPS, lanes) for _ in range(2)),
+        )
         noise = host(steps, lanes, 1 if spec.head == "mulaw" else 2, self._size.bands, fill=0.5)
         temperatures = host(lanes, fill=1.0)
+        uploads = (embedded, hz, noise, temperatures, gates, levels)
         return _Slot(
-            uploads=[(h, torch.empty_like(h, device=self._device)) for h in (embedded, hz, noise, temperatures)],
+            uploads=[(h, torch.empty_like(h, device=self._device)) for h in uploads],
+            offsets=self._zeros(steps if spec.harmonic_path else 1, lanes, self._size.bands),
             conditions=self._zeros(LAUNCH_HOPS, lanes, spec.layers * 2 * self._size.residual),
             audio=self._zeros(self.streams * LAUNCH_HOPS * HOP),
             audio_host=host(self.streams * LAUNCH_HOPS * HOP),
@@ -488,19 +523,25 @@ class CudaStreams:
 class _Slot:
     """Buffers of one launch, pinned on the host and on the device; two take turns.
 
-    embedded float32 [hops, lanes, E]; hz float64 [hops, lanes]; noise float32 [steps, lanes, 1 or 2, bands];
-    temperatures float32 [lanes]; conditions float32 [hops, lanes, layers * 2R]; audio float32, streams packed.
+    embedded float32 [hops, lanes, E, with a harmonic path the pitch's octaves after it]; hz float64 [hops, lanes];
+    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; gates, levels float32 [hops, lanes];
+    offsets float32 [steps, lanes, bands], the harmonic path's means; conditions float32 [hops, lanes, layers * 2R];
+    audio float32, streams packed.
     """
 
     uploads: list[tuple[torch.Tensor, torch.Tensor]]
+    offsets: torch.Tensor
     conditions: torch.Tensor
     audio: torch.Tensor
     audio_host: torch.Tensor
     done: torch.cuda.Event | None
 
     def __post_init__(self) -> None:
-        self.embedded_host, self.hz_host, self.noise_host, self.temperatures_host = (h.numpy() for h, _ in self.uploads)
-        self.embedded, self.hz, self.noise, self.temperatures = (there for _, there in self.uploads)
+        on_host, there = ([pair[i] for pair in self.uploads] for i in range(2))
+        self.embedded_host, self.hz_host, self.noise_host, self.temperatures_host, self.gates_host, self.levels_host = (
+            tensor.numpy() for tensor in on_host
+        )
+        self.embedded, self.hz, self.noise, self.temperatures, self.gates, self.levels = there
 
 
 @dataclass(frozen=True)

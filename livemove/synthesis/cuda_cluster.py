@@ -48,7 +48,8 @@ _QUADS = np.array([4 * (slot % 8 // 2) + 2 * (slot // 8) + slot % 2 for slot in 
 _POINTERS = (
     "now", "past", "residual", "skip", "input", "head_1", "head_2",
     "input_bias", "residual_bias", "skip_bias", "head_bias_1", "head_bias_2", "embedding", "rings",
-    "queues", "values", "phases", "conditions", "hz", "noise", "temperatures", "offsets", "parameters", "clocks",
+    "queues", "inputs", "values", "phases", "conditions", "hz", "noise", "temperatures", "offsets", "gates", "drawn",
+    "parameters", "clocks",
 )  # fmt: skip
 
 
@@ -94,6 +95,7 @@ def sizes(spec: ModelSpec) -> dict[str, int]:
         "CLASSES": spec.classes if mulaw else 0,
         "MIXTURES": 0 if mulaw else spec.mixtures,
         "HARMONICS": spec.phase_width // 2,
+        "PATH": int(spec.harmonic_path is not None),
         "FEATURES": _up(spec.phase_width, 16),
         "STEPS": spec.steps_per_hop,
     }
@@ -113,6 +115,8 @@ def pack(spec: ModelSpec, weights: Weights) -> dict[str, np.ndarray]:
     inputs: list[Float32] = []
     if not mulaw:
         inputs += [padded(weights["input.weight"][tap].T, WIDTH, 16) for tap in range(2)]
+    if spec.harmonic_path:
+        inputs.append(padded(weights["input.harmonics"].T, WIDTH, 16))
     if spec.phase:
         inputs.append(padded(weights["input.phase"].T, WIDTH, features))
     embedding = padded(weights["input.weight"], 2, spec.symbols, WIDTH).astype(np.float16) if mulaw else np.zeros(1)

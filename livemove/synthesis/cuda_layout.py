@@ -17,7 +17,7 @@ LAUNCH_HOPS = 8
 
 LARGEST_HALF = 65504.0
 
-MATRICES = ("layers", "residual", "skip", "head_1", "head_2", "phase")
+MATRICES = ("layers", "residual", "skip", "head_1", "head_2", "phase", "path")
 """What `packed` returns that may be rounded to float16; of a logistic head input.weight, too."""
 
 
@@ -89,6 +89,7 @@ def packed(spec: ModelSpec, size: Sizes, weights: Weights) -> dict[str, np.ndarr
         "input.weight": input_weight,
         "input.bias": padded(weights["input.bias"], r),
         "phase": padded(weights["input.phase"].T, r, f) if spec.phase else np.zeros(1, np.float32),
+        "path": padded(weights["input.harmonics"].T, r, size.bands) if spec.harmonic_path else np.zeros(1, np.float32),
         "condition": padded(condition, spec.conditioning, n, 2, r).reshape(spec.conditioning, -1),
         "condition_bias": padded(weights["layers.bias"].reshape(n, 2, spec.residual), n, 2, r).reshape(-1),
         "layers": padded(halves.transpose(0, 1, 3, 4, 2), n, 2, 2, r, r),

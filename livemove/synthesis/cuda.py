@@ -362,7 +362,8 @@ class CudaStreams:
         w = self._weights
         kernels.network[(lanes // LANES,)](
             w["input.weight"], w["input.bias"], w["phase"], w["path"], w["layers"],
-            w["residual"], w["residual_bias"], w["skip"], w["skip.bias"], w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
+            w["residual"], w["residual_bias"], w["skip"], w["skip.bias"],
+            w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
             self._queues, self._inputs, self._values, self._phases,
             conditions, slot.hz, slot.noise, slot.temperatures, slot.offsets, slot.gates, self._drawn, self._parameters,
             self._start, hops, float(spec.step_rate), float(spec.sample_rate),

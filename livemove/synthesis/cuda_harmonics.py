@@ -27,9 +27,8 @@ class HarmonicMeans:
         def tensor(array: Float32) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(device)
 
-        self._layers = [
-            (tensor(weights[f"harmonics.weight_{i}"]), tensor(weights[f"harmonics.bias_{i}"])) for i in "123"
-        ]
+        self._weights = [tensor(weights[f"harmonics.weight_{i}"]) for i in "123"]
+        self._biases = [tensor(weights[f"harmonics.bias_{i}"]) for i in "123"]
         self._scale = tensor(weights["bands.scale"])
         table = harmonic_path.prototype_response(spec.bands, spec.pqmf_taps)
         self._table = tensor(np.concatenate([table, np.zeros(2, np.float32)]))  # beyond it: nothing

@@ -161,7 +161,7 @@ def network(
     for hop in range(hops):
         condition = conditions + hop * all_streams * (LAYERS * 2 * R)
         pitch = tl.load(hz + hop * all_streams + streams)
-        gate = tl.load(gates + hop * all_streams + streams)
+        opening = tl.load(gates + hop * all_streams + streams)
         for step in range(STEPS):
             at = hop * STEPS + step
             t = start + at
@@ -231,7 +231,7 @@ def network(
                     logits, means, log_scales, tl.load(uniform), tl.load(uniform + B), temperature,
                     MIXTURES, MARGIN, LOG_SCALE_FLOOR,
                 )  # fmt: skip
-                tl.store(values + (t & (VALUES - 1)) * all_streams * B + value, newest * gate[None, :])
+                tl.store(values + (t & (VALUES - 1)) * all_streams * B + value, newest * opening[None, :])
                 tl.store(drawn + at * all_streams * B + value, newest)
                 if PATH:
                     newest -= offset

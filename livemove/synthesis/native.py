@@ -132,7 +132,7 @@ class NativeEngine:
             )
         if not isinstance(style, np.ndarray):
             if not 0 <= style < len(self._styles):
-                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles; there is no {style}")
+                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles, no style {style}")
             weights: Float32 = self._styles[style]
         else:
             weights = style

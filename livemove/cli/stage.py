@@ -24,6 +24,7 @@ from livemove.cli.shared import (
     stderr_console,
     write_report,
 )
+from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
 
 if TYPE_CHECKING:
     from livemove.session.calibrate import Progress as Calibrating
@@ -53,12 +54,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--block",
-    type=click.IntRange(32, 8192),
+    type=click.IntRange(*BLOCKS),
     default=512,
     show_default=True,
     help="Frames the sound card asks for at once: fewer is quicker, more is safer.",
 )
-@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the sound card, if not the model's.")
+@click.option("--samplerate", type=click.IntRange(*SAMPLE_RATES), help="Rate of the sound card, if not the model's.")
 @click.option(
     "--output",
     "-o",
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",
-    type=click.FloatRange(0, 80),
+    type=click.FloatRange(*CONTROLS["look_ahead"].limits),
     default=0,
     show_default=True,
     metavar="MS",

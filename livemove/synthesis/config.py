@@ -1,9 +1,20 @@
-"""What a synthesis run is told: plain, picklable, importable without an engine."""
+"""What a synthesis run is told, and the names it may be told: plain, picklable, importable without an engine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
+"""Every engine, in the order in which `auto` tries them: fastest first."""
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+"""What the onnx engine may run on, and what ONNX Runtime calls it."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from livemove import cli
-from livemove.body.mapping import SCALES
+from livemove.body.notes import SCALES
 from livemove.cli.models import repertoire
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.config import ControlConfig

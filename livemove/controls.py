@@ -149,7 +149,7 @@ _TABLE = (
         key="l", knob=(0.0, 80.0), preset="look_ahead_ms",
     ),
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
-    Control("device", Action.DEVICE, Kind.LIST, "device (sound card)", key="d", by_name=True),
+    Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),
     Control("reload", Action.RELOAD, Kind.TRIGGER, "read the mapping again", key="f5"),
 )  # fmt: skip
 

@@ -254,7 +254,7 @@ def replay(
     from livemove.session.perform import SessionConfig, run_session
 
     folder, mapping, seed = live_choice(take, model, options.pop("mapping"))
-    live = SessionConfig(
+    live = SessionConfig.of(
         model=folder, mapping=mapping, seed=seed, camera=str(take), loop=loop, device=device, monitor=has_display(),
         engine=options["engine"] or "auto", provider=options["provider"],
     )  # fmt: skip
@@ -262,7 +262,7 @@ def replay(
         with status_display(folder.name) as on_status:
             result = run_session(live, on_status)
     except DeviceError as error:
-        raise Mendable(*whatever_is_missing(live.camera, device, None, error)) from error
+        raise Mendable(*whatever_is_missing(live.capture.camera, device, None, error)) from error
     write_report(report, result)
     for line in text.farewell(result, None):
         click.echo(line, err=True)

@@ -19,9 +19,15 @@ PROVIDERS = {
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """What synthesis needs to know; block is the device's, in frames.
+    """Which models play, and on what.
 
-    others: further models that are loaded and may be switched to, each with its mapping (None: its own).
+    model     the bundle's folder
+    engine    one of ENGINES, or "auto"
+    provider  one of PROVIDERS: what the onnx engine runs on
+    mapping   None: the model's own
+    others    further models that are loaded and may be switched to, each with its mapping (None: its own)
+    seed      the same one makes the same random choices
+    block     the device's, in frames; the session fills it in
     """
 
     model: Path

@@ -815,7 +815,7 @@ class Performance:
 
         options = {"camera": "demo", "output": self.take, "play": False, "monitor": False}
         try:
-            return run_session(SessionConfig(model=self.model.path, duration_s=duration_s, **options), on_status)
+            return run_session(SessionConfig.of(model=self.model.path, duration_s=duration_s, **options), on_status)
         finally:
             if self.shown is not None:
                 self.shown.close()

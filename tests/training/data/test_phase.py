@@ -142,7 +142,7 @@ def test_training_clips_begin_at_the_stored_phase(prepared: tuple[corpus.Corpus,
         found = float(source.clip(spec, 20, 7, index, False)["cycles"][0])
         sample = (window.first + MARGIN) * HOP + HOP // spec.steps_per_hop  # that after the first step
         off = found - cycles[sample]
-        assert abs(off - round(off)) < 0.001
+        assert abs(off - round(off)) < 0.004
 
 
 def test_older_corpora_have_no_phase_and_are_read(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ from training.data.feed import Clips, Feed, Recorded, Sine, Source, Theremin, ba
 from training.data.variants import Variants
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
+from training.metrics.likelihood import ignoring
 from training.model.wavenet import WaveNet, nats
 
 KEPT = 3
@@ -126,9 +127,9 @@ class Training(pl.LightningModule):
         figures = {"val_loss": each.mean()}
         if spec.head == "mulaw":
             figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
-        if len(each) > 1 and self.args.use_video and set(FEATURES).intersection(spec.channel_names):
-            # The control: another clip's poses. If they do as well, the model does not listen to the dancer.
-            other = {**batch, "channels": batch["channels"].roll(1, 0)}
+        if len(each) > 1 and self.args.use_video:
+            # The control: another clip's channels. If they do as well, the model does not listen to who plays it.
+            other = {**batch, "channels": batch["channels"].roll(1, 0), "phases": batch["phases"].roll(1, 0)}
             figures["val_loss_shuffled"] = self.loss(other, 0.0)[0].mean()
         self.log_dict(figures, prog_bar=True, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
 
@@ -487,6 +488,8 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         if "val_loss" in trainer.callback_metrics:  # not where a finished run was resumed
             said = f", {waiting.share:.1%} of the time computing; val_loss {trainer.callback_metrics['val_loss']:.4f}"
         print(f"trained {trainer.global_step} steps{said}; checkpoint: {args.out / 'last.ckpt'}")
+        if (line := ignoring(trainer.callback_metrics)) is not None:
+            print(line, file=sys.stderr)
 
 
 def start_worker(worker: int) -> None:

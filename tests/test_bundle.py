@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import random_bundle, small_spec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load as parse_safetensors
@@ -23,6 +22,7 @@ from livemove import bundle as bundles
 from livemove.bundle import Bundle, as_stored, find_bundle, list_bundles, load_bundle, save_bundle
 from livemove.contracts import FORMAT_VERSION, BundleError, OutputError
 from livemove.synthesis.settings import classic, random_weights, stage
+from tests.support.bundles import random_bundle, small_spec
 
 
 def edit_index(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:

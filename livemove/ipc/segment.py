@@ -63,7 +63,7 @@ POSE_ROW = np.dtype(
 """A PoseFrame, as the mailbox and the log hold it."""
 
 BLOCK_ROW = np.dtype([(name, f"<{kind}") for name, kind, _, _ in _realtime.BLOCK])
-"""One call of the callback, as realtime.hpp says."""
+"""One call of the callback, as native/realtime/layout.hpp says."""
 
 _STEERED = tuple(field.name for field in dataclasses.fields(Controls))
 
@@ -214,7 +214,7 @@ class PoseMailbox:
             self._arrays[name] = self._bytes[offset : offset + size].view(np.float32).reshape(shape)
             offset += size
         if offset != _realtime.POSE_BYTES:
-            raise ValueError("PoseFrame in contracts.py and PosePayload in realtime.hpp differ")
+            raise ValueError("PoseFrame in contracts.py and PosePayload in native/realtime/layout.hpp differ")
         self._capture_s = self._bytes[:8].view(np.float64)
         self._numbers = self._bytes[8:24].view(np.int64)
         self._seen = 0

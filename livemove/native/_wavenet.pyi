@@ -1,4 +1,4 @@
-# Types of the compiled generator (wavenet.cpp): what synthesis/native.py calls. Arrays are C-contiguous.
+# Types of the compiled generator (wavenet/bindings.cpp): what synthesis/native.py calls. Arrays are C-contiguous.
 
 from collections.abc import Mapping, Sequence
 

@@ -39,7 +39,7 @@ from training.metrics import (
     theremin,
 )
 from training.metrics.control_tracks import Ranges, met_ranges, whole_ranges
-from training.metrics.playing import EnginePlayer, Player, blends
+from training.metrics.playing import EnginePlayer, Player
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,10 @@ def pitched_scores(
         figures["notes"] = held_out.scores(result.players, result.notes, spec, min(amount.seeds, 3))
     if len(spec.styles) > 1:
         player = result.players["model"]
-        figures["styles"] = {"told_apart": styles.told_apart(player, spec, result.ranges, corpus)}
-        if blends(engine):
-            figures["styles"]["blend"] = styles.blend(player, spec, result.ranges)
+        figures["styles"] = {
+            "told_apart": styles.told_apart(player, spec, result.ranges, corpus),
+            "blend": styles.blend(player, spec, result.ranges),
+        }
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -1,7 +1,7 @@
 # The WaveNet kernels: one object per instruction set with its own flags, chosen at run time (machine.cpp).
 set(dir "${CMAKE_CURRENT_LIST_DIR}/wavenet")
-nanobind_add_module(_wavenet NOMINSIZE "${dir}/bindings.cpp" "${dir}/generator.cpp" "${dir}/machine.cpp"
-                    "${dir}/packing.cpp" "${dir}/isa_portable.cpp")
+nanobind_add_module(_wavenet NOMINSIZE "${dir}/bindings.cpp" "${dir}/generator.cpp" "${dir}/harmonics.cpp"
+                    "${dir}/machine.cpp" "${dir}/packing.cpp" "${dir}/isa_portable.cpp")
 if(CMAKE_OSX_ARCHITECTURES)
   set(lm_processor "${CMAKE_OSX_ARCHITECTURES}")
 elseif(CMAKE_GENERATOR_PLATFORM)

@@ -16,11 +16,15 @@ from livemove.control.config import ControlConfig
 from livemove.control.kept import presets_folder, write_whole
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
 from livemove.session import perform as session_perform
+<<<<<<< HEAD:tests/control/test_presets.py
 from livemove.session.perform import Plugs
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.osc import free_port, packet, send
 from tests.support.real_time import in_real_time
 from tests.support.sessions import perform
+=======
+from livemove.session.perform import PresetDevices
+>>>>>>> 5f65709:tests/test_presets.py
 
 
 @pytest.fixture(autouse=True)
@@ -188,11 +192,11 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
         save_preset(Preset(name, model=model, devices=devices))
     config = started(monkeypatch, "-p", "one", "-p", "two")
     assert (config.camera, config.device) == ("demo", "usb")
-    assert config.plugs == (Plugs(camera="demo", device="usb"), Plugs(camera="3", mirror=True))
+    assert config.plugs == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
     config = started(monkeypatch, "-p", "one", "-p", "two", "-c", "demo", "-c", "4", "-d", "hdmi", "-d", "jack")
     assert (config.camera, config.cameras) == ("demo", ("4",))
     assert (config.device, config.devices) == ("hdmi", ("hdmi", "jack"))
-    assert config.plugs == (Plugs(), Plugs(mirror=True))
+    assert config.plugs == (PresetDevices(), PresetDevices(mirror=True))
     config = started(monkeypatch, "-m", model, "-c", "demo", "-d", "hdmi")
     assert (config.device, config.devices, config.plugs) == ("hdmi", (), ())
 

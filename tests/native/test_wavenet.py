@@ -15,7 +15,10 @@ from livemove.contracts import (
     Engine,
     EngineError,
     Float32,
+    Gate,
+    HarmonicPath,
     ModelSpec,
+    Phase,
     Trace,
     Weights,
     initial_state,
@@ -53,6 +56,17 @@ SPECS = {
         CLASSIC, phase=STAGE.phase, styles=("a", "b", "c"), residual=48, skip=16, hidden=112, dilations=(5, 7, 16)
     ),
     "one layer": dataclasses.replace(STAGE, dilations=(1,)),
+    "harmonic path, gate and styles": dataclasses.replace(
+        STAGE,
+        phase=Phase("pitch", 8),
+        harmonic_path=HarmonicPath(40, 24, "loudness"),
+        gate=Gate("loudness", 0.0, 0.5),
+        styles=("a", "b"),
+        dilations=(1, 2, 4, 8),
+    ),
+    "harmonic path of eight bands, no level": dataclasses.replace(
+        STAGE, bands=8, pqmf_taps=80, harmonic_path=HarmonicPath(9, 16, ""), dilations=(1, 2, 4)
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from livemove.contracts import Action, CameraError, Controls, Request
 from livemove.control.config import ControlConfig
 from livemove.ipc import child
 from livemove.ipc.segment import Segment, now_s
+<<<<<<< HEAD:tests/session/test_device_switching.py
 from livemove.session import perform, supervisor
 from livemove.session.perform import Plugs, SessionConfig, Status, run_session
 from tests.support.gaps import breaks, counted, steady
@@ -29,6 +30,10 @@ from tests.support.osc import free_port, packet, send
 from tests.support.real_time import in_real_time
 from tests.support.servers import Jack, Pulse
 from tests.support.sessions import use
+=======
+from livemove.session import device_switching, perform, supervisor
+from livemove.session.perform import PresetDevices, SessionConfig, Status, run_session
+>>>>>>> 5f65709:tests/test_plugging.py
 
 
 class Clock:
@@ -202,7 +207,7 @@ class Stage:
     """A session whose children only note what they are to change to."""
 
     def __init__(self, segment: Segment, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
-        monkeypatch.setattr(perform, "cameras_here", lambda: ("0", "2"))
+        monkeypatch.setattr(device_switching, "cameras_here", lambda: ("0", "2"))
         self.wishes: list[tuple[str, Any]] = []
         stage = self
 
@@ -268,7 +273,7 @@ def test_cards_that_were_given_are_those_one_goes_round(
 def test_a_preset_plugs_in_what_it_names_and_leaves_the_rest(
     segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    plugs = (Plugs(camera="0"), Plugs(), Plugs(camera="2", mirror=True, device="usb"))
+    plugs = (PresetDevices(camera="0"), PresetDevices(), PresetDevices(camera="2", mirror=True, device="usb"))
     stage = Stage(
         segment, model, monkeypatch, camera="0", presets=(Controls(), Controls(), Controls()), plugs=plugs,
         control=ControlConfig(presets=("a", "b", "c")),

@@ -19,7 +19,17 @@ import pytest
 import soundfile
 from onnx import helper
 
-from livemove.contracts import HOP, EngineError, Float32, ModelSpec, Phase, Trace, initial_state
+from livemove.contracts import (
+    HOP,
+    EngineError,
+    Float32,
+    Gate,
+    HarmonicPath,
+    ModelSpec,
+    Phase,
+    Trace,
+    initial_state,
+)
 from livemove.synthesis import settings
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import PROVIDERS, OnnxEngine, available_providers
@@ -51,6 +61,16 @@ SPECS = {
     "delayed layers only": dataclasses.replace(SMALL, dilations=(16, 48)),
     "no delayed layer": dataclasses.replace(SMALL, dilations=(1, 2, 3, 4, 40, 1)),
     "mulaw with phase": dataclasses.replace(SMALL_MULAW, phase=Phase("pitch", 3)),
+    "harmonic path and gate": dataclasses.replace(
+        SMALL,
+        phase=Phase("pitch", 5),
+        harmonic_path=HarmonicPath(40, 8, "loudness"),
+        gate=Gate("loudness", 0.0, 0.5),
+        styles=("a", "b"),
+    ),
+    "harmonic path of eight bands": dataclasses.replace(
+        SMALL, bands=8, pqmf_taps=80, harmonic_path=HarmonicPath(3, 8, "")
+    ),
 }
 HOPS = 4
 
@@ -187,6 +207,7 @@ def test_the_file_plays_in_plain_onnxruntime() -> None:
     for name, value in about["start"].items():
         feed[name][...] = value
     feed["temperature"][...] = 0.7
+    feed["style"][0] = 1.0
     waiting = {name: deque([feed[name]] * about["delays"].get(name, 1)) for name in about["start"]}
     names = [o.name for o in session.get_outputs()]
     audio: list[Float32] = []

@@ -24,11 +24,15 @@ from livemove.session.perform import SessionConfig, run_session
 from livemove.takes import camera_track
 from livemove.takes.camera_track import HEAD, FilmReceiver, FilmSender
 from livemove.takes.folder import FILM, STREAM, Take, load_take
+<<<<<<< HEAD:tests/takes/test_camera_track.py
 from livemove.takes.recorder import Keeper
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.real_time import in_real_time
 from tests.support.recording import Stage, settings, until
 from tests.support.sessions import asking, child
+=======
+from livemove.takes.recorder import TakeRecorder
+>>>>>>> 5f65709:tests/test_filmstream.py
 
 
 def grey(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -104,12 +108,12 @@ def test_a_camera_too_quick_loses_pictures_and_is_not_held_up(receiver: FilmRece
 
 def kept(folder: Path, segment: Segment, shown: int, begin: int) -> Path:
     """A take of a film of so many pictures, of which `begin` had been seen when it began."""
-    keeper = Keeper(segment, dataclasses.replace(settings(folder), film=True))
+    keeper = TakeRecorder(segment, dataclasses.replace(settings(folder), film=True))
     stage, sender = Stage(segment), FilmSender(keeper.film_address)
     keeper.start()
     stage.play(4)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 4)
-    memory = keeper.memory
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 4)
+    memory = keeper.history
     assert memory is not None
     now_s = float(memory.blocks.read(3, 4)["dac_s"][0])
 
@@ -171,10 +175,10 @@ def test_a_film_cut_off_anywhere_shows_what_is_whole(segment: Segment, tmp_path:
 
 
 def test_without_a_film_there_is_none_to_write(segment: Segment, tmp_path: Path) -> None:
-    keeper = Keeper(segment, settings(tmp_path))
+    keeper = TakeRecorder(segment, settings(tmp_path))
     keeper.start()
     Stage(segment).play(4)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 4)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 4)
     keeper.save_last()
     until(lambda: "recorded" in str(keeper.notice()))
     keeper.stop()

@@ -11,9 +11,16 @@ import soundfile
 
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import TAP_CAPACITY, Output
+<<<<<<< HEAD:tests/takes/test_recorder.py
 from livemove.takes.folder import TakeWriter, load_take, pcm24
 from livemove.takes.recorder import Keeper, Recorder, Rolling, check_takes, check_writable
 from tests.support.recording import Stage, settings, until
+=======
+from livemove.takes.folder import TakenModel, TakeWriter, load_take, pcm24
+from livemove.takes.history import Rolling, TakeSettings
+from livemove.takes.recorder import TakeRecorder, check_takes
+from livemove.takes.wav_recorder import WavRecorder, check_writable
+>>>>>>> 5f65709:tests/test_playback_recorder.py
 
 
 def play_noise(segment: Segment, output: Output, blocks: int) -> None:
@@ -27,7 +34,7 @@ def test_the_file_holds_every_sample_played_since_the_start(segment: Segment, tm
     output = Output(segment.bytes, 48000.0, 2, 0.0)
     play_noise(segment, output, 10)
     segment.set_device_rate(48000.0)
-    recorder = Recorder(segment, tmp_path / "take.wav")
+    recorder = WavRecorder(segment, tmp_path / "take.wav")
     recorder.start()
     play_noise(segment, output, 40)
     recorder.stop()
@@ -43,7 +50,7 @@ def test_the_file_holds_every_sample_played_since_the_start(segment: Segment, tm
 def test_a_hole_is_told_and_keeps_its_length(segment: Segment, tmp_path: Path) -> None:
     output = Output(segment.bytes, 48000.0, 1, 0.0)
     segment.set_device_rate(48000.0)
-    recorder = Recorder(segment, tmp_path / "take.wav")
+    recorder = WavRecorder(segment, tmp_path / "take.wav")
     recorder.start()
     output.render(2 * TAP_CAPACITY)  # one call, in which no other thread gets to run
     recorder.stop()
@@ -58,7 +65,7 @@ def test_checking_a_place_leaves_nothing_there(tmp_path: Path) -> None:
 
 def test_what_a_card_of_another_rate_plays_is_a_file_of_that_rate(segment: Segment, tmp_path: Path) -> None:
     segment.set_device_rate(48000.0)
-    recorder = Recorder(segment, tmp_path / "take.wav")
+    recorder = WavRecorder(segment, tmp_path / "take.wav")
     recorder.start()
     play_noise(segment, Output(segment.bytes, 48000.0, 1, 0.0), 30)
     segment.set_device_rate(96000.0)  # refused by that card, which plays nothing
@@ -80,14 +87,14 @@ def test_what_a_card_of_another_rate_plays_is_a_file_of_that_rate(segment: Segme
 
 
 def test_takes_begin_and_end_while_it_plays(segment: Segment, tmp_path: Path) -> None:
-    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path))
+    stage, keeper = Stage(segment), TakeRecorder(segment, settings(tmp_path))
     keeper.start()
     stage.play(20)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 20)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 20)
     keeper.record(True)
     until(lambda: keeper.recording)
     stage.play(30)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 50)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 50)
     keeper.record(False)
     until(lambda: not keeper.recording)
     stage.play(10)
@@ -102,10 +109,10 @@ def test_takes_begin_and_end_while_it_plays(segment: Segment, tmp_path: Path) ->
 
 
 def test_the_last_seconds_are_what_the_tap_carried(segment: Segment, tmp_path: Path) -> None:
-    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path, keep_s=0.5))
+    stage, keeper = Stage(segment), TakeRecorder(segment, settings(tmp_path, keep_s=0.5))
     keeper.start()
     stage.play(100)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 100)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 100)
     keeper.save_last()
     until(lambda: "recorded" in str(keeper.notice()))
     take = load_take(next(tmp_path.iterdir()))
@@ -115,7 +122,7 @@ def test_the_last_seconds_are_what_the_tap_carried(segment: Segment, tmp_path: P
 
 
 def test_a_card_of_another_rate_begins_another_take_and_nothing_is_lost(segment: Segment, tmp_path: Path) -> None:
-    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path / "recorded"))
+    stage, keeper = Stage(segment), TakeRecorder(segment, settings(tmp_path / "recorded"))
     keeper.record_all()
     keeper.start()
     stage.play(30)
@@ -124,7 +131,7 @@ def test_a_card_of_another_rate_begins_another_take_and_nothing_is_lost(segment:
     stage.play(20)
     stage.change_card(44100.0)  # of the same rate: the take goes on
     stage.play(10)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 60)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 60)
     keeper.save_last()
     keeper.stop()
     takes = sorted((load_take(each) for each in (tmp_path / "recorded").iterdir()), key=lambda take: take.info.rate)
@@ -135,13 +142,13 @@ def test_a_card_of_another_rate_begins_another_take_and_nothing_is_lost(segment:
 
 
 def test_of_the_last_seconds_each_card_has_its_own_length(segment: Segment, tmp_path: Path) -> None:
-    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path, keep_s=1.0))
+    stage, keeper = Stage(segment), TakeRecorder(segment, settings(tmp_path, keep_s=1.0))
     keeper.start()
     stage.play(80)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 80)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 80)
     stage.change_card(96000.0)
     stage.play(94)
-    until(lambda: keeper.memory is not None and keeper.memory.blocks.end == 174)
+    until(lambda: keeper.history is not None and keeper.history.blocks.end == 174)
     keeper.save_last()
     keeper.stop()
     seconds = {load_take(each).info.rate: load_take(each).seconds for each in tmp_path.iterdir()}
@@ -152,7 +159,7 @@ def test_of_the_last_seconds_each_card_has_its_own_length(segment: Segment, tmp_
 def test_a_full_disk_ends_the_take_and_nothing_else(
     segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, keeper = Stage(segment), Keeper(segment, settings(tmp_path))
+    stage, keeper = Stage(segment), TakeRecorder(segment, settings(tmp_path))
     keeper.record_all()
     keeper.start()
     stage.play(10)

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from livemove.ipc.segment import Segment
-from livemove.takes.recorder import Memory
+from livemove.takes.history import History
 from tests.support.recording import Stage, settings
 
 
 def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:
     """A state every hundred hops, for longer than hops are kept: none of which all hops are gone is kept."""
     stage = Stage(segment)
-    memory = Memory(segment, settings(tmp_path, keep_s=0.0))
+    memory = History(segment, settings(tmp_path, keep_s=0.0))
     for _ in range(65):
         place = {"life_s": 1.0, "hop": stage.hops, "first_sample": segment.ring.written}
         segment.snapshot.write(place, {"state": np.zeros(4, np.float32)})

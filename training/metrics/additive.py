@@ -14,10 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, linalg
 
-from livemove.contracts import HOP, Float32, Float64, ModelSpec
+from livemove.contracts import HOP, LEVEL, Float32, Float64, ModelSpec
 from training.data import descriptors
 from training.data.corpus import Corpus, CorpusError
-from training.data.procedural import LEVEL
 from training.metrics import tone
 from training.metrics.playing import Segment, Style
 

@@ -52,13 +52,9 @@ def _note(corpus: Corpus, spec: ModelSpec, clip: Clip, seconds: float) -> Note:
     style = spec.styles.index(clip.style) if clip.style in spec.styles else 0
     channels = np.ascontiguousarray(window.channels)
     voiced = (voicing > 0.5) & (channels[:, spec.channel_names.index("loudness")] > 0.15)
-    return Note(clip.name, style, channels, window.audio, stored_phase(corpus, clip), voiced)
-
-
-def stored_phase(corpus: Corpus, clip: Clip) -> float:
-    """Cycles at the clip's start as `prepare` recovered them; 0 where a corpus has none."""
-    with np.load(corpus.root / "clips" / f"{clip.key}.npz") as arrays:
-        return float(arrays["phase"][0]) if "phase" in arrays.files and len(arrays["phase"]) else 0.0
+    phase = corpus.phase(clip)
+    start = 0.0 if phase is None else float(phase[0])
+    return Note(clip.name, style, channels, window.audio, start, voiced)
 
 
 def figures(sounds: Sequence[Float32], played: Sequence[Note], spec: ModelSpec) -> dict[str, float]:

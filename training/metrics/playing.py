@@ -7,7 +7,7 @@ corpus.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from livemove.contracts import HOP, Engine, Float32, ModelSpec
 from livemove.synthesis import pqmf
 
 Style = int | Float32
-"""Index of a style, or float32 weights [S] of a blend, of engines that take one (`blends`)."""
+"""Index of a style, or float32 weights [S] of a blend."""
 
 Segment = tuple[Float32, Style]
 """Channels [hops, C] and the style they are played in."""
@@ -61,25 +61,11 @@ def sound(
     return play(engine, longer, temperature, seed, style, phase)[lag : lag + len(channels) * HOP]
 
 
-def blends(engine: Engine) -> bool:
-    """Whether an engine takes weights of styles: one style's weight alone must sound as that style."""
-    spec = engine.spec
-    channels = np.tile(np.float32([c.rest for c in spec.channels]), (2, 1))
-    channels[:, :] = np.maximum(channels, np.float32([(c.minimum + c.maximum) / 2 for c in spec.channels]))
-    last = len(spec.styles) - 1
-    try:
-        mixed = play(engine, channels, spec.temperature, 0, np.eye(len(spec.styles), dtype=np.float32)[last])
-    except (TypeError, ValueError, IndexError):
-        return False
-    return bool(np.allclose(mixed, play(engine, channels, spec.temperature, 0, last), atol=1e-3))
-
-
 def _go_on(engine: Engine, channels: Float32, temperature: float, rng: np.random.Generator, style: Style) -> Float32:
     spec = engine.spec
     noise = rng.random((len(channels) * spec.steps_per_hop, spec.noise_width), np.float32)
     out = np.empty(len(channels) * HOP, np.float32)
-    asked: Any = style  # engines that take weights say so by taking them
-    engine.generate(out, np.ascontiguousarray(channels), noise, style=asked, temperature=temperature)
+    engine.generate(out, np.ascontiguousarray(channels), noise, style=style, temperature=temperature)
     return out
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from livemove.contracts import HOP, Float32
+from livemove.contracts import HOP, LEVEL, Float32
 from training.metrics import pitched, tone
 from training.metrics.control_tracks import Composer
 from training.metrics.playing import Player, Style
@@ -113,5 +113,5 @@ def rms(audio: Float32) -> float:
 
 
 def in_db(audio: Float32, loudness: float) -> float:
-    """Level relative to what was asked for, which is an RMS of 0.25 loudness^2 (training/data/descriptors.py)."""
-    return float(20 * np.log10((rms(audio) + 1e-9) / (0.25 * loudness**2 + 1e-9)))
+    """Level relative to what was asked for, which is an RMS of LEVEL * loudness^2."""
+    return float(20 * np.log10((rms(audio) + 1e-9) / (LEVEL * loudness**2 + 1e-9)))

@@ -50,16 +50,16 @@ inline nb::dict layout() {
                           .list;
     nb::list lives;
     for (size_t i = 0; i < kRoles; ++i)
-        lives.append(fields<Life>(offsetof(Shared, lives) + i * sizeof(Life))
-                         .add("heartbeat_s", &Life::heartbeat_s)
-                         .add("pid", &Life::pid)
-                         .add("state", &Life::state)
-                         .add("label", &Life::label)
-                         .add("error", &Life::error)
-                         .add("message", &Life::message)
-                         .add("remarks", &Life::remarks)
-                         .add("remark", &Life::remark)
-                         .add("leave", &Life::leave)
+        lives.append(fields<ProcessState>(offsetof(Shared, lives) + i * sizeof(ProcessState))
+                         .add("heartbeat_s", &ProcessState::heartbeat_s)
+                         .add("pid", &ProcessState::pid)
+                         .add("state", &ProcessState::state)
+                         .add("label", &ProcessState::label)
+                         .add("error", &ProcessState::error)
+                         .add("message", &ProcessState::message)
+                         .add("remarks", &ProcessState::remarks)
+                         .add("remark", &ProcessState::remark)
+                         .add("leave", &ProcessState::leave)
                          .list);
     d["lives"] = lives;
     d["capture"] = fields<Capture>(offsetof(Shared, capture))

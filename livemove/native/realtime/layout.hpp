@@ -16,7 +16,7 @@ namespace livemove {
 // --- payloads of the mailboxes ---------------------------------------------------------------------------------------
 
 constexpr size_t kMaxPeople = 4, kLandmarks = 33;
-constexpr size_t kRoles = 5;  // children, in the order of ipc.segment.ROLES
+constexpr size_t kRoles = 5;  // children, in the order of ipc/process_state.py
 
 struct PosePayload {
     double capture_s;
@@ -34,7 +34,7 @@ struct ControlsPayload {
     double temperature;
     double look_ahead_s;
     int64_t mute;
-    int64_t choices[10];  // whatever else Controls has, in the order of ipc.segment.ControlsMailbox
+    int64_t choices[10];  // whatever else Controls has, in the order of ipc/mailboxes.py
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
@@ -79,7 +79,7 @@ struct Block {
     double start_s, dac_s;            // when it was called, and when its first sample is heard
 };
 
-// One hop as synthesis made it; ipc.segment.HOP_ROW says what stands where.
+// One hop as synthesis made it; HOP_ROW in ipc/logs.py says what stands where.
 struct Hop {
     double words[160];
 };
@@ -93,10 +93,10 @@ constexpr size_t kBins = 4096;
 constexpr double kBinMs = 0.25;
 constexpr size_t kMaxChannels = 64, kMaxFeatures = 64;
 
-struct Life {  // one per child; written by that child, but for leave; cleared by the supervisor before it starts one
+struct ProcessState {  // one per child; written by that child, but for leave; cleared by the supervisor before it starts one
     Number heartbeat_s;
     Count pid;
-    Count state;  // ipc.segment.State
+    Count state;  // State in ipc/process_state.py
     char label[128];
     char error[64];
     char message[1024];
@@ -173,7 +173,7 @@ constexpr uint64_t kMagic = 0x31766f6d65766c07;  // raised with every change of 
 struct Shared {
     Count magic;
     alignas(64) Supervisor supervisor;
-    alignas(64) Life lives[kRoles];
+    alignas(64) ProcessState lives[kRoles];
     alignas(64) Capture capture;
     alignas(64) Synthesis synthesis;
     alignas(64) Playback playback;

@@ -26,7 +26,7 @@ void expect(bool ok, const char* what) {
 }
 
 Generator::Generator(const Sizes& sizes, const std::vector<int>& dilations, const Tensors& tensors, In ranges,
-                     In filters, In decode, const std::string& isa, const std::string& precision)
+                     In filters, In response, In decode, const std::string& isa, const std::string& precision)
     : isa_(find_isa(isa)), n_(sizes), dilations_(dilations), arena_(bound(sizes, dilations)), packer_(isa_, arena_) {
     expect(precision == "fp16" || precision == "int8", "precision");
     expect(n_.bands == 1 || n_.bands == 2 || n_.bands == 4 || n_.bands == 8 || n_.bands == 16, "bands");
@@ -34,8 +34,12 @@ Generator::Generator(const Sizes& sizes, const std::vector<int>& dilations, cons
     expect(n_.residual <= 512 && !dilations_.empty() && n_.channels > 0, "residual, dilations, channels");
     expect(n_.mulaw ? n_.bands == 1 && n_.classes > 1 : n_.mixtures > 0, "head");
     expect(!n_.harmonics || (n_.pitch_channel >= 0 && n_.pitch_channel < n_.channels), "pitch channel");
+    expect(!n_.path_harmonics || (n_.harmonics && !n_.mulaw && n_.bands > 1 && n_.path_hidden > 0), "harmonic path");
+    expect(n_.level_channel >= -1 && n_.level_channel < n_.channels, "level channel");
+    expect(n_.gate_channel >= -1 && n_.gate_channel < n_.channels && n_.gate_full > n_.gate_closed, "gate");
     pack(tensors, precision == "int8");
     prepare(tensors, ranges, filters, decode);
+    if (n_.path_harmonics) prepare_path(tensors, response);
 }
 
 // An upper bound of the arena; what is not used is never touched.
@@ -49,6 +53,9 @@ size_t Generator::bound(const Sizes& n, const std::vector<int>& dilations) {
     floats += (kHop / n.bands) * (2 * n.harmonics + r + 16 + n.bands) + 20 * static_cast<size_t>(n.taps);
     floats += 16 * static_cast<size_t>(n.taps + n.bands) + 2 * static_cast<size_t>(n.classes);
     floats += static_cast<size_t>(std::max(n.classes, 16 * n.mixtures)) * 3 + 1024;
+    const size_t path = 2 * n.path_harmonics, wide = n.path_hidden;
+    floats += path ? HarmonicPath::bound({n.path_harmonics, n.path_hidden, n.conditioning, n.bands, 0.0}) : 0;
+    floats += wide * (e + 2 * kPitchOctaves + wide + path + 2) + path + (kHop / n.bands) * (path + 16) + 16 * r + 4096;
     for (int d : dilations) {
         expect(d > 0 && d <= (1 << 20), "dilation");
         floats += 2 * static_cast<size_t>(d) * r;
@@ -150,6 +157,10 @@ void Generator::pack(const Tensors& tensors, bool fixed) {
     if (n_.harmonics) {
         p.input_phase = packer_.pack(tensor(tensors, "input.phase", p.phase_width * r).data, p.phase_width, ri);
     }
+    p.input_harmonics = nullptr;
+    if (n_.path_harmonics) {
+        p.input_harmonics = packer_.pack(tensor(tensors, "input.harmonics", n_.bands * r).data, n_.bands, ri);
+    }
 
     for (int l = 0; l < layers; ++l) {  // what is read once a batch or once a hop
         Layer& layer = layers_[l];
@@ -237,16 +248,37 @@ void Generator::prepare(const Tensors& tensors, In ranges, In filters, In decode
     }
 }
 
-void Generator::check_state(size_t inputs, size_t queues, size_t overlap, size_t phase) const {
+void Generator::prepare_path(const Tensors& tensors, In response) {
+    const size_t hidden = n_.path_hidden, inputs = n_.conditioning + 2 * kPitchOctaves, width = 2 * n_.path_harmonics;
+    const struct {
+        const char* name;
+        size_t count;
+    } parts[6] = {{"harmonics.weight_1", inputs * hidden}, {"harmonics.bias_1", hidden},
+                  {"harmonics.weight_2", hidden * hidden}, {"harmonics.bias_2", hidden},
+                  {"harmonics.weight_3", hidden * width},  {"harmonics.bias_3", width}};
+    const float* weights[6];
+    for (int i = 0; i < 6; ++i) weights[i] = copy(tensor(tensors, parts[i].name, parts[i].count).data, parts[i].count);
+    expect(response.size > 1, "response");
+    const PathSizes sizes{n_.path_harmonics, n_.path_hidden, n_.conditioning, n_.bands, n_.sample_rate};
+    path_ = std::make_unique<HarmonicPath>(sizes, isa_, arena_, weights, scale_, copy(response.data, response.size),
+                                           static_cast<int>(response.size));
+    plan_.path_width = path_->width();
+    plan_.path_sums = path_->sums();
+    plan_.path = arena_.take<float>(static_cast<size_t>(plan_.steps) * plan_.path_width);
+    plan_.harmonics = arena_.take<float>(static_cast<size_t>(plan_.steps) * padded(n_.bands, 16));
+}
+
+void Generator::check_state(size_t inputs, size_t queues, size_t overlap, size_t phase, size_t amplitudes) const {
     size_t rows = 0;
     for (int d : dilations_) rows += d;
     expect(inputs == 2 * static_cast<size_t>(n_.bands) && queues == rows * n_.residual && overlap == overlap_ &&
-               phase == 1,
+               phase == 1 && amplitudes == static_cast<size_t>(plan_.path_width),
            "state");
 }
 
-void Generator::get_state(Out inputs, Out queues, Out overlap, Span<double> phase) const {
-    check_state(inputs.size, queues.size, overlap.size, phase.size);
+void Generator::get_state(Out inputs, Out queues, Out overlap, Span<double> phase, Out amplitudes) const {
+    check_state(inputs.size, queues.size, overlap.size, phase.size, amplitudes.size);
+    if (path_) std::copy_n(path_->amplitudes(), amplitudes.size, amplitudes.data);
     std::copy_n(plan_.inputs, 2 * static_cast<size_t>(n_.bands), inputs.data);
     std::copy_n(stack_, overlap_, overlap.data);
     phase.data[0] = cycles_;
@@ -258,8 +290,9 @@ void Generator::get_state(Out inputs, Out queues, Out overlap, Span<double> phas
     }
 }
 
-void Generator::set_state(In inputs, In queues, In overlap, Span<const double> phase) {
-    check_state(inputs.size, queues.size, overlap.size, phase.size);
+void Generator::set_state(In inputs, In queues, In overlap, Span<const double> phase, In amplitudes) {
+    check_state(inputs.size, queues.size, overlap.size, phase.size, amplitudes.size);
+    if (path_) std::copy_n(amplitudes.data, amplitudes.size, path_->amplitudes());
     for (int i = 0; i < 2 * n_.bands && n_.mulaw; ++i) {
         expect(inputs.data[i] >= 0 && inputs.data[i] < static_cast<float>(n_.classes), "class in the state");
     }
@@ -275,21 +308,21 @@ void Generator::set_state(In inputs, In queues, In overlap, Span<const double> p
     }
 }
 
-void Generator::generate(size_t hops, Out out, In channels, In noise, int style, float temperature, Out values,
+void Generator::generate(size_t hops, Out out, In channels, In noise, In style, float temperature, Out values,
                          Out parameters) {
     const size_t steps = hops * plan_.steps, width = n_.mulaw ? 1 : 2 * static_cast<size_t>(n_.bands);
     expect(channels.size == hops * n_.channels, "channels");
     expect(out.size == hops * kHop && noise.size == steps * width, "out, noise");
-    expect(style >= 0 && style < std::max(n_.styles, 1), "style");
+    expect(style.size == static_cast<size_t>(std::max(n_.styles, 1)), "style");
     expect(temperature > 0.0f, "temperature");
     expect(!values.data || values.size == steps * n_.bands, "trace values");
     expect(!parameters.data || parameters.size == steps * plan_.parameters, "trace parameters");
-    run(static_cast<int>(hops), channels.data, noise.data, style, temperature, out.data, values.data, parameters.data);
+    run(static_cast<int>(hops), channels.data, noise.data, style.data, temperature, out.data, values.data, parameters.data);
 }
 
 // HOT. See contracts.Engine.generate.
-void Generator::run(int hops, const float* channels, const float* noise, int style, float temperature, float* out,
-         float* values, float* parameters) noexcept {
+void Generator::run(int hops, const float* channels, const float* noise, const float* style, float temperature,
+                    float* out, float* values, float* parameters) noexcept {
     const size_t noise_width = n_.mulaw ? 1 : 2 * static_cast<size_t>(n_.bands);
     for (int hop = 0; hop < hops; ++hop) {
         condition(channels + static_cast<size_t>(hop) * n_.channels, style);
@@ -297,15 +330,19 @@ void Generator::run(int hops, const float* channels, const float* noise, int sty
         const size_t count = static_cast<size_t>(plan_.steps) * n_.bands;
         if (values) values = std::copy_n(plan_.values, count, values);
         if (parameters) parameters += static_cast<size_t>(plan_.steps) * plan_.parameters;
+        gate(channels + static_cast<size_t>(hop) * n_.channels);
         emit(out + static_cast<size_t>(hop) * kHop);
     }
 }
 
 // Once a hop: normalised channels -> embedding; pitch -> phase of every step, its sines and cosines.
-void Generator::condition(const float* channels, int style) noexcept {
+void Generator::condition(const float* channels, const float* style) noexcept {
     const int e = n_.conditioning;
-    const float* embedding = styles_ + static_cast<size_t>(style) * e;
-    for (int i = 0; i < e; ++i) plan_.embedded[i] = conditioner_bias_[i] + embedding[i];
+    std::copy_n(conditioner_bias_, e, plan_.embedded);
+    for (int s = 0; s < std::max(n_.styles, 1); ++s) {
+        const float* embedding = styles_ + static_cast<size_t>(s) * e;
+        for (int i = 0; i < e && style[s] != 0.0f; ++i) plan_.embedded[i] += style[s] * embedding[i];
+    }
     for (int c = 0; c < n_.channels; ++c) {
         const float low = ranges_[2 * c], high = ranges_[2 * c + 1];
         // In this order NaN becomes the lower end: it would stay in the queues for good.
@@ -314,7 +351,7 @@ void Generator::condition(const float* channels, int style) noexcept {
     }
     for (int i = 0; i < e; ++i) plan_.embedded[i] = std::tanh(plan_.embedded[i]);
     if (!n_.harmonics) return;
-    const int k = n_.harmonics, pitch = n_.pitch_channel;
+    const int k = n_.harmonics, path = n_.path_harmonics, pitch = n_.pitch_channel;
     const double low = ranges_[2 * pitch], high = ranges_[2 * pitch + 1];
     const double note = std::min(high, std::max(low, static_cast<double>(channels[pitch])));
     const double hz = 440.0 * std::exp2((note - 69.0) / 12.0), advance = hz * n_.bands / n_.sample_rate;
@@ -326,16 +363,41 @@ void Generator::condition(const float* channels, int style) noexcept {
         // Harmonics by rotation: in double the error after k products stays below k * 3e-16.
         double s = 0.0, c = 1.0;
         float* features = plan_.phase + static_cast<size_t>(step) * 2 * k;
-        for (int i = 0; i < k; ++i) {
+        float* of_path = plan_.path + static_cast<size_t>(step) * 2 * path;
+        for (int i = 0; i < std::max(k, path); ++i) {
             const double turned = s * cosine + c * sine;
             c = c * cosine - s * sine;
             s = turned;
             const double fade = std::min(std::max((0.5 - hz * (i + 1) / n_.sample_rate) / 0.1, 0.0), 1.0);
-            features[i] = static_cast<float>(fade * s);
-            features[k + i] = static_cast<float>(fade * c);
+            if (i < k) {
+                features[i] = static_cast<float>(fade * s);
+                features[k + i] = static_cast<float>(fade * c);
+            }
+            if (i < path) {
+                of_path[i] = static_cast<float>(fade * s);
+                of_path[path + i] = static_cast<float>(fade * c);
+            }
         }
     }
     cycles_ = cycles - std::floor(cycles);
+    if (!path) return;
+    const float loudness = n_.level_channel < 0 ? 1.0f : within(channels, n_.level_channel);
+    const float level = n_.level_channel < 0 ? 1.0f : kLevel * loudness * loudness;
+    const float normalised = static_cast<float>((note - low) / (high - low) * 2.0 - 1.0);
+    path_->update(plan_.embedded, normalised, hz, level);
+}
+
+// A channel inside its range; NaN becomes the lower end.
+float Generator::within(const float* channels, int channel) const noexcept {
+    return std::min(ranges_[2 * channel + 1], std::max(ranges_[2 * channel], channels[channel]));
+}
+
+// Scales what the network emitted in this hop on its way into the filter bank, see contracts.Gate.
+void Generator::gate(const float* channels) noexcept {
+    if (n_.gate_channel < 0) return;
+    const float closed = static_cast<float>(n_.gate_closed), width = static_cast<float>(n_.gate_full - n_.gate_closed);
+    const float opening = std::min(1.0f, std::max(0.0f, (channels[n_.gate_channel] - closed) / width));
+    for (int i = 0; i < plan_.steps * n_.bands && opening < 1.0f; ++i) plan_.values[i] *= opening;
 }
 
 // One hop of network values to audio; keeps the PQMF overlap.

@@ -4,6 +4,30 @@
 namespace livemove {
 namespace {
 
+// What the harmonic path adds to the means of every step: amplitudes go from those of the hop before to this hop's in a
+// straight line.
+inline void harmonic_bands(const Plan& plan) {
+    const int rows = plan.path_width, slot = padded(plan.bands, 16);
+    alignas(64) float block[2][8 * LANES];
+    for (int first = 0; first < plan.steps; first += 8) {
+        const float* x[8];
+        for (int m = 0; m < 8; ++m) x[m] = plan.path + static_cast<size_t>(first + m) * rows;
+        const float *before = plan.path_sums, *now = before + static_cast<size_t>(padded(plan.bands, LANES)) * rows;
+        for (int band = 0; band < plan.bands; band += LANES) {
+            tile_batch<8, 1>(before + static_cast<size_t>(band) * rows, x, rows, block[0], LANES);
+            tile_batch<8, 1>(now + static_cast<size_t>(band) * rows, x, rows, block[1], LANES);
+            const int width = plan.bands - band < LANES ? plan.bands - band : LANES;
+            for (int m = 0; m < 8; ++m) {
+                const float part = static_cast<float>(first + m + 1) / static_cast<float>(plan.steps);
+                float* to = plan.harmonics + static_cast<size_t>(first + m) * slot + band;
+                for (int i = 0; i < width; ++i) {
+                    to[i] = (1.0f - part) * block[0][m * LANES + i] + part * block[1][m * LANES + i];
+                }
+            }
+        }
+    }
+}
+
 void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
     const int r = plan.residual, bands = plan.bands, width = plan.mulaw ? 1 : 2 * bands, slot = padded(bands, 16);
     for (int l = 0; l < plan.layers; ++l) {
@@ -13,6 +37,13 @@ void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
     for (int at = 0; at < plan.steps; ++at) {
         product(plan.input_phase, plan.phase + static_cast<size_t>(at) * plan.phase_width, plan.phase_width, r,
                 plan.input_bias, nullptr, plan.start + static_cast<size_t>(at) * r);
+    }
+    if (plan.path_width) {
+        harmonic_bands(plan);
+        for (int at = 0; at < plan.steps; ++at) {
+            float* start = plan.start + static_cast<size_t>(at) * r;
+            product(plan.input_harmonics, plan.harmonics + static_cast<size_t>(at) * slot, bands, r, start, nullptr, start);
+        }
     }
     if (!plan.mulaw) {
         for (int at = 0; at < plan.steps; ++at) {
@@ -33,6 +64,13 @@ void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
             }
             value[0] = sample_mulaw(plan, noise[at], temperature);
         } else {
+            if (plan.path_width) {
+                const float* added = plan.harmonics + static_cast<size_t>(at) * slot;
+                float* means = plan.distribution + plan.mixtures * bands;
+                for (int k = 0; k < plan.mixtures; ++k, means += bands) {
+                    for (int band = 0; band < bands; ++band) means[band] += added[band];
+                }
+            }
             if (parameters) {
                 float* to = parameters + static_cast<size_t>(at) * plan.parameters;
                 for (int band = 0; band < bands; ++band) {
@@ -45,6 +83,10 @@ void hop(Plan& plan, const float* noise, float temperature, float* parameters) {
         for (int i = 0; i < bands; ++i) {
             plan.inputs[i] = plan.inputs[bands + i];
             plan.inputs[bands + i] = value[i];
+        }
+        if (plan.path_width) {
+            const float* added = plan.harmonics + static_cast<size_t>(at) * slot;
+            for (int i = 0; i < bands; ++i) plan.inputs[bands + i] -= added[i];
         }
     }
 }

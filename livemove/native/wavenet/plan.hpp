@@ -51,11 +51,13 @@ struct Layer {
 struct Plan {
     int mulaw, bands, mixtures, parameters, parameters_padded;
     int residual, skip, hidden, conditioning, layers, steps, phase_width;
+    int path_width;  // sines and cosines of the harmonic path; 0: none
     int fixed;       // fixed-point: skip in int8, now, residual and head in 10 bits, past in int16 or 10
     int skip_split;  // columns of the first part of a fixed-point skip product
     Layer* layer;
     const void* input[2];       // packed [symbols -> R]; mulaw: rows of an embedding
     const void* input_phase;    // packed [phase_width -> R]
+    const void* input_harmonics;  // packed [bands -> R]; none without a harmonic path
     const float* input_bias;    // [R]
     const float* skip_bias;     // [S]
     const void* head_1;         // packed [S -> A]
@@ -66,6 +68,9 @@ struct Plan {
     // scratch, written every step or hop
     float* embedded;       // [E] conditioner's output of this hop
     float* phase;          // [steps][phase_width] sines and cosines of this hop
+    float* path;           // [steps][path_width] the same of the harmonic path
+    const float* path_sums;  // [2][vectors of bands][path_width][LANES], see harmonics.hpp
+    float* harmonics;      // [steps][bands padded] what it adds to the means
     float* start;          // [steps][R] bias and phase part of the layer-0 input
     float* draw;           // [steps][bands padded] logit of the noise (logistic)
     float* gated;          // [2][R] gate outputs of this layer and the one before

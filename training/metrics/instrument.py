@@ -122,7 +122,7 @@ def following(tracks: Sequence[Track], sounds: Sequence[Float32], spec: ModelSpe
     return {
         "vibrato_depth": float(np.median(depth)),
         "vibrato_lag_ms": float(np.median(lag)),
-        "glide_lag_ms": float(np.nanmedian(glides)),
+        "glide_lag_ms": median(glides),
     }
 
 
@@ -159,7 +159,7 @@ def dynamics(
         **(
             {
                 "brightness_correlation": correlation(np.concatenate(asked_bright), np.concatenate(heard_bright)),
-                "brightness_correlation_note": float(np.nanmedian(single)),
+                "brightness_correlation_note": median(single),
             }
             if asked_bright
             else {}
@@ -175,6 +175,12 @@ def correlation(asked: np.ndarray, heard: np.ndarray) -> float:
     if len(asked) < 3 or np.ptp(asked) == 0 or np.ptp(heard) == 0:
         return float("nan")
     return float(np.corrcoef(asked.astype(np.float64), heard.astype(np.float64))[0, 1])
+
+
+def median(values: Sequence[float]) -> float:
+    """Of those that are numbers; nan if none is."""
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.median(finite)) if finite else float("nan")
 
 
 def spread(rows: Sequence[Mapping[str, float]]) -> dict[str, Spread]:

@@ -35,31 +35,32 @@ def running_phase(notes: np.ndarray, rate: int, start: float = 0.0) -> Float64:
 # --- pitch, by a tracker that is told only the range ----------------------------------------------------------
 
 
-def track_pitch(audio: Float32, rate: int, low_hz: float, high_hz: float) -> Float64:
-    """Pitch [hops] in MIDI notes by YIN (de Cheveigné & Kawahara 2002), windows centred on the middles of the hops."""
-    width = window(rate, low_hz)
+def track_pitch(audio: Float32, rate: int, low_hz: float, high_hz: float, width: int) -> Float64:
+    """Pitch [hops] in MIDI notes by YIN (de Cheveigné & Kawahara 2002), windows [width] amid the hops."""
     hops = len(audio) // HOP
     before = width // 2 - HOP // 2
     padded = np.pad(audio.astype(np.float32), (before, width))
+    low_hz = max(low_hz, rate / (width // 2 - 4))  # the longest period it can see
     hz = librosa.yin(padded, fmin=low_hz, fmax=high_hz, sr=rate, frame_length=width, hop_length=HOP, center=False)
     return librosa.hz_to_midi(np.maximum(hz[:hops], 1.0))
 
 
-def window(rate: int, low_hz: float) -> int:
-    """Samples of the tracker's window: 43 ms, or 85 ms where low notes need them."""
-    return round(0.0427 * rate) * (1 if low_hz >= 140 else 2) // 2 * 2
+def window(rate: int, lowest_hz: float) -> int:
+    """Samples of the tracker's window: 43 ms, or 85 ms where notes are low."""
+    return 2 * round(0.0427 * rate / 2) * (1 if lowest_hz >= 140 else 2)
 
 
 def pitch_errors(audio: Float32, rate: int, notes: np.ndarray, sounding: np.ndarray) -> Float64:
     """Absolute errors in cents of the hops where a whole window sounds and asks for one pitch.
 
     Against the mean asked for in the window; hops whose window spans more than two semitones, a leap, have no one
-    pitch.
+    pitch. The tracker looks a little over an octave to either side: an octave off must be seen.
     """
-    low, high = hertz(notes[sounding].min() - 7), hertz(notes[sounding].max() + 7)  # an octave off must be seen
-    low_hz, high_hz = max(float(low), 30.0), min(float(high), rate / 4)
-    found = track_pitch(audio, rate, low_hz, high_hz)
-    reach = window(rate, low_hz) // HOP
+    low, high = float(hertz(notes[sounding].min())), float(hertz(notes[sounding].max()))
+    width = window(rate, low)
+    beyond = 2 ** (13 / 12)
+    found = track_pitch(audio, rate, low / beyond, min(high * beyond, rate / 4), width)
+    reach = width // HOP
     mean = ndimage.uniform_filter1d(np.asarray(notes, np.float64), reach, mode="nearest")
     span = ndimage.maximum_filter1d(notes, reach) - ndimage.minimum_filter1d(notes, reach)
     good = whole(sounding, reach + 2) & (span <= 2)

@@ -50,6 +50,7 @@ from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
+from training.metrics.likelihood import ignoring
 from training.model.wavenet import WaveNet, nats
 
 KEPT = 3
@@ -142,9 +143,9 @@ class Training(pl.LightningModule):
             figures["val_path_loss"] = left
         if spec.head == "mulaw":
             figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
-        if len(each) > 1 and self.args.use_video and set(FEATURES).intersection(spec.channel_names):
-            # The control: another clip's poses. If they do as well, the model does not listen to the dancer.
-            other = {**batch, "channels": batch["channels"].roll(1, 0)}
+        if len(each) > 1 and self.args.use_video:
+            # The control: another clip's channels. If they do as well, the model does not listen to who plays it.
+            other = {**batch, **{name: batch[name].roll(1, 0) for name in ("channels", "hz", "cycles")}}
             figures["val_loss_shuffled"] = self.loss(other, 0.0)[0].mean()
         self.log_dict(figures, prog_bar=True, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
 
@@ -518,6 +519,8 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         if "val_loss" in trainer.callback_metrics:  # not where a finished run was resumed
             said = f", {waiting.share:.1%} of the time computing; val_loss {trainer.callback_metrics['val_loss']:.4f}"
         print(f"trained {trainer.global_step} steps{said}; checkpoint: {args.out / 'last.ckpt'}")
+        if (line := ignoring(trainer.callback_metrics)) is not None:
+            print(line, file=sys.stderr)
 
 
 def make_resident(args: argparse.Namespace, training: Clips, spec: ModelSpec, hops: int) -> Resident | None:

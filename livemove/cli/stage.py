@@ -158,7 +158,7 @@ def perform(
     from livemove.capture.config import CaptureConfig
     from livemove.capture.sources import check_source
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.models import model_name, repertoire, style_index
+    from livemove.cli.models import ignoring, model_name, repertoire, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.config import ControlConfig, address
@@ -190,6 +190,8 @@ def perform(
             look_ahead = first.look_ahead_ms
     else:
         voices, controls = [(find_bundle(model), mapping) for model in models], ()
+    for line in ignoring([path for path, _ in voices]):
+        click.echo(line, err=True)
     (folder, mapping), *others = voices
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")

@@ -80,7 +80,8 @@ def test_the_pitch_integrates_to_the_phase() -> None:
     found = recover(sound, RATE, track_pitch(sound, RATE)[0])
     np.testing.assert_allclose(integrate(found.note, RATE, found.cycles[0]), found.cycles, atol=1e-6)
     assert found.at_hops.dtype == np.float32
-    assert (found.at_hops >= 0).all() and (found.at_hops < 1).all()
+    assert (found.at_hops >= 0).all()
+    assert (found.at_hops < 1).all()
 
 
 def test_silence_between_notes_is_marked_and_bridged() -> None:

@@ -20,7 +20,7 @@ import soundfile as sf
 
 from livemove.bundle import Bundle, save_bundle
 from livemove.cli import shared
-from livemove.synthesis import engines, onnx, settings
+from livemove.synthesis import engines, settings
 from livemove.synthesis.config import ENGINES
 from livemove.synthesis.engines import engine_names
 from tests.support.bundles import MAPPING, random_bundle, small_spec

@@ -21,7 +21,7 @@ import pytest
 
 from livemove import contracts
 from livemove.contracts import EngineError, Float32, Gate, HarmonicPath, ModelSpec, Phase, Trace
-from livemove.synthesis import cuda, cuda_cluster, reference, settings
+from livemove.synthesis import cuda, cuda_buffers, cuda_cluster, reference, settings
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.paths import ROOT
@@ -66,7 +66,7 @@ class KernelOnCpu:
 
     def __init__(self, spec: ModelSpec, capability: tuple[int, int]) -> None:
         assert not cuda_cluster.why_not(spec)
-        macros = {**cuda_cluster.sizes(spec), "STEPS": spec.steps_per_hop}
+        macros = {**cuda_cluster.sizes(spec), "MARKED": 0}
         defined = [f"-D{name}={value}" for name, value in macros.items()]
         library = self.folder / f"{abs(hash(tuple(defined)))}.so"
         if not library.exists():
@@ -89,7 +89,7 @@ def kernel_on_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def short_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (contracts, cuda, reference):
+    for module in (contracts, cuda, cuda_buffers, reference):
         monkeypatch.setattr(module, "HOP", SHORT_HOP)
 
 
@@ -159,7 +159,7 @@ def test_hop_by_hop_equals_all_at_once_and_hands_over_to_the_reference() -> None
 def test_the_full_size_compiles_for_hopper_and_fits(make: type) -> None:
     if importlib.util.find_spec("cuda") is None:
         pytest.skip("cuda-bindings is not installed: its NVRTC compiles the kernel")
-    image = cuda_cluster.compiled(cuda_cluster.SOURCE, tuple(cuda_cluster.sizes(make()).items()), (9, 0))
+    image = cuda_cluster.compiled(cuda_cluster.SOURCE, (*cuda_cluster.sizes(make()).items(), ("MARKED", 0)), (9, 0))
     assert image[:4] == b"\x7fELF"
 
 

@@ -122,11 +122,19 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
+        if self.args.train == "path":
+            left = path_loss(
+                batch["bands"] / self.model.weight("bands.scale"),
+                self.model.path(batch["channels"], batch["hz"], batch["cycles"], batch["style"]),
+            )
+            self.log("path_loss", left, prog_bar=True, batch_size=len(batch["bands"]))
+            return left
         each, _, left = self.loss(batch, self.args.input_noise * (1 - progress))
         loss = each.mean()
         if self.model.spec.harmonic_path:
             self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
-            loss = loss + self.args.path_loss * left
+            if self.args.train == "all":
+                loss = loss + self.args.path_loss * left
         if self.global_step % self.args.log_every == 0 and not torch.isfinite(loss):
             raise RecipeError(
                 f"the loss is no longer a number at step {self.global_step}: try a lower --learning_rate or "
@@ -161,11 +169,18 @@ class Training(pl.LightningModule):
         checkpoint["facts"] = {**self.facts, "step": self.global_step, **figures}
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.args, list(self.model.parameters()))
+        trained = [parameter for name, parameter in self.model.named_parameters() if is_trained(name, self.args.train)]
+        optimizer = make_optimizer(self.args, trained)
         schedule = make_schedule(self.args, optimizer, self.trainer.max_steps)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def is_trained(parameter: str, part: str) -> bool:
+    """Whether a parameter is optimised where `part` is what --train says. What the path is computed from is its own."""
+    of_path = parameter.startswith(("harmonics__", "conditioner__", "style__"))
+    return part == "all" or of_path == (part == "path")
 
 
 def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:

@@ -281,6 +281,15 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--seed", type=_number(int, 0, 2**31 - 1), default=1, help="of weights, clips, noise: same seed, same run")
 
     add(
+        "--train",
+        choices=("all", "path", "network"),
+        default="all",
+        help=(
+            "what is optimised: all at once; the harmonic path and the conditioner, by path_loss alone; or the network "
+            "beside them, which wants such a run as --pretrained"
+        ),
+    )
+    add(
         "--path_loss",
         type=AMOUNT,
         default=0.1,

@@ -11,7 +11,7 @@ import pytest
 
 from livemove.contracts import HOP, EngineError, LivemoveError, OutputError, weight_shapes
 from livemove.diagnostics import bench, bench_plot
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
 
 
@@ -33,7 +33,7 @@ def test_multiply_adds_are_the_weights_a_step_uses(make: type) -> None:
 
 def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
     before = dict(os.environ)
-    models = [bench.Model("stage", spec := settings.stage(), settings.random_weights(spec), None)]
+    models = [bench.Model("stage", spec := architectures.stage(), architectures.random_weights(spec), None)]
     report = bench.run(("native", "native-int8", "onnx"), models, repeats=2, seconds_per_round=0.02)
     assert dict(os.environ) == before
     rows = report["results"]
@@ -65,7 +65,7 @@ def test_an_unknown_engine_is_named() -> None:
 
 
 def test_sizes_differ_from_the_stage_setting_in_one_dimension_each() -> None:
-    stage, sizes = settings.stage(), {m.setting: m.spec for m in bench.size_models()}
+    stage, sizes = architectures.stage(), {m.setting: m.spec for m in bench.size_models()}
     assert {s.residual for s in sizes.values()} == {32, 64, 128, 256}
     assert {s.layers for s in sizes.values()} == {10, 20, 30, 40}
     assert {s.bands for s in sizes.values()} == {1, 4, 8, 16}
@@ -86,8 +86,8 @@ def test_the_native_engine_plays_every_size(precision: str) -> None:
 
 
 def test_several_streams_at_once_are_counted_together() -> None:
-    spec = settings.stage()
-    models = [bench.Model("stage", spec, settings.random_weights(spec), None)]
+    spec = architectures.stage()
+    models = [bench.Model("stage", spec, architectures.random_weights(spec), None)]
     report = bench.run(("native",), models, repeats=1, seconds_per_round=0.02, streams=(1, 2))
     rows = report["streams"]
     assert isinstance(rows, list)
@@ -96,7 +96,7 @@ def test_several_streams_at_once_are_counted_together() -> None:
 
 
 def test_the_torch_baseline_runs_in_a_process_of_its_own() -> None:
-    (row,) = bench.torch_baseline([bench.Model("stage", spec := settings.stage(), {}, None)], seconds=0.05)
+    (row,) = bench.torch_baseline([bench.Model("stage", spec := architectures.stage(), {}, None)], seconds=0.05)
     assert row["setting"] == "stage"
     assert row["samples_per_s"] == pytest.approx(row["steps_per_s"] * spec.bands)  # type: ignore[operator]
 
@@ -105,7 +105,7 @@ def test_without_torch_the_baseline_says_what_to_install(monkeypatch: pytest.Mon
     (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EngineError, match=r"No module named torch.*pip install -e"):
-        bench.torch_baseline([bench.Model("stage", settings.stage(), {}, None)], seconds=0.05)
+        bench.torch_baseline([bench.Model("stage", architectures.stage(), {}, None)], seconds=0.05)
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:

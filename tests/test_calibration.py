@@ -342,7 +342,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The performer's settings, empty."""
     folder = tmp_path / "config"
     monkeypatch.setattr("livemove.control.kept.config_folder", lambda: folder)
-    monkeypatch.setattr("livemove.cli.stage.have_pose_model", lambda camera, kind, path: None)
+    monkeypatch.setattr("livemove.cli.performing.have_pose_model", lambda camera, kind, path: None)
     return folder
 
 

@@ -23,7 +23,7 @@ from steady import in_real_time
 
 from livemove.bundle import Bundle
 from livemove.cli import shared
-from livemove.synthesis import engine_names, onnx, settings
+from livemove.synthesis import architectures, engine_names, onnx
 
 NO_SERVERS = {
     "JACK_NO_START_SERVER": "1",
@@ -206,7 +206,7 @@ def test_bench_says_what_is_wrong_with_a_clip(tmp_path: Path) -> None:
 
 
 def test_doctor_examines_every_part(tmp_path: Path) -> None:
-    random_bundle(tmp_path / "livemove" / "models" / "mine", settings.stage("mine"))
+    random_bundle(tmp_path / "livemove" / "models" / "mine", architectures.stage("mine"))
     done = run("doctor", "--json", XDG_DATA_HOME=str(tmp_path))
     findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
     assert {"python", "native engine", "camera", "pose model", "sound card", "model mine"} <= set(findings)

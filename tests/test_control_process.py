@@ -26,7 +26,7 @@ from livemove.control.config import ControlConfig
 from livemove.control.process import Asker
 from livemove.ipc.child import begin
 from livemove.ipc.segment import Segment, State
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
 
 def free_port() -> int:
@@ -99,7 +99,7 @@ def test_trouble_is_told_once_and_counted(segment: Segment, tmp_path: Path) -> N
 def test_features_and_channels_go_out_once_for_every_pose(segment: Segment, tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
-        config = ControlConfig(osc_out=ear.getsockname(), channels=((settings.PITCH, settings.LOUDNESS),))
+        config = ControlConfig(osc_out=ear.getsockname(), channels=((architectures.PITCH, architectures.LOUDNESS),))
         with control(segment, config, tmp_path / "log"):
             values = np.linspace(0, 1, len(FEATURES)).astype(np.float32)
             expected = {

@@ -19,8 +19,8 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
+from livemove.synthesis.model_slots import FADE_HOPS, Ensemble, Voice
 from livemove.synthesis.process import Reloader
-from livemove.synthesis.voices import FADE_HOPS, Ensemble, Voice
 
 THEREMIN = Path(__file__).parents[1] / "models" / "theremin"
 PLACES = 64

@@ -11,9 +11,11 @@ from conftest import random_bundle
 
 from livemove.bundle import Bundle
 from livemove.contracts import EngineError
-from livemove.synthesis import choose_engine, engine_names, engines, make_engine, settings
+from livemove.synthesis import architectures, choose_engine, engine_names, engines, make_engine
 
-SPEC = dataclasses.replace(settings.stage("tiny"), residual=16, skip=16, hidden=16, dilations=(1, 2, 4), mixtures=1)
+SPEC = dataclasses.replace(
+    architectures.stage("tiny"), residual=16, skip=16, hidden=16, dilations=(1, 2, 4), mixtures=1
+)
 
 
 @pytest.fixture

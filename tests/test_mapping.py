@@ -13,9 +13,9 @@ from livemove.body.features import FEATURES, REST, FeatureStream
 from livemove.body.mapping import Mapping, identity_mapping, load_mapping
 from livemove.capture import demo
 from livemove.contracts import Channel, MappingError
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
-SPEC = settings.stage("test")
+SPEC = architectures.stage("test")
 HOP_S = 256 / 48000
 THEREMIN = Path(__file__).parents[1] / "models" / "theremin" / "mapping.toml"
 
@@ -204,7 +204,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_the_theremin_is_silent_with_hanging_arms_and_spans_its_range_when_danced() -> None:
-    mapping = load_mapping(THEREMIN, settings.stage("theremin"), FEATURES)
+    mapping = load_mapping(THEREMIN, architectures.stage("theremin"), FEATURES)
     hanging = settled(mapping, sources(left_hand_height=-0.97, right_hand_height=-0.97))
     assert hanging[1] == 0.0
     stream = FeatureStream()

@@ -17,7 +17,7 @@ from livemove.control.config import ControlConfig
 from livemove.control.midi import Hands, Learnt, find_port
 from livemove.control.vocabulary import Heard
 from livemove.ipc.segment import Segment
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
 
 def hear(*messages: mido.Message, hands: Hands | None = None) -> Heard:
@@ -210,7 +210,7 @@ def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) ->
 
     ear = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, name="synthesizer")
     ear.open_virtual_port("in")
-    config = ControlConfig(midi_out="synthesizer", channels=((settings.PITCH, settings.LOUDNESS),))
+    config = ControlConfig(midi_out="synthesizer", channels=((architectures.PITCH, architectures.LOUDNESS),))
     got: list[list[int]] = []
     steps = [
         ((57.0, 0.0), [[0xB0, 20, 0], [0xB0, 21, 0]]),

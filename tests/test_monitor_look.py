@@ -11,8 +11,8 @@ import pytest
 
 from livemove.contracts import Bulletin, Controls
 from livemove.ipc.segment import Segment, State
-from livemove.monitor import look
-from livemove.monitor.look import (
+from livemove.monitor import telemetry
+from livemove.monitor.telemetry import (
     COLUMNS_PER_S,
     HIGH_HZ,
     LOW_HZ,
@@ -45,7 +45,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(look, "now_s", made)
+    monkeypatch.setattr(telemetry, "now_s", made)
     return made
 
 

@@ -23,13 +23,13 @@ from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, R
 from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
+from livemove.monitor.camera_view import DIM
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import LIMITS, OCTAVES
-from livemove.monitor.knobs import Drag, Pick
-from livemove.monitor.look import ROWS
-from livemove.monitor.picture import DIM
+from livemove.monitor.input_widgets import Drag, Pick
 from livemove.monitor.process import keep_own_plugins
-from livemove.monitor.rolls import Roll, Spectrogram, Traces, Waveform
+from livemove.monitor.scrolling_plots import Roll, Spectrogram, Traces, Waveform
+from livemove.monitor.telemetry import ROWS
 from livemove.monitor.window import MonitorWindow
 from livemove.native._realtime import Output
 from livemove.session import perform, supervisor

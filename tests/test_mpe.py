@@ -16,9 +16,9 @@ from livemove.contracts import Channel
 from livemove.control.config import ControlConfig
 from livemove.control.mpe import Mpe
 from livemove.ipc.segment import Segment
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
-CHANNELS = (settings.PITCH, settings.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))
+CHANNELS = (architectures.PITCH, architectures.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))
 """Pitch in MIDI notes, loudness 0..1, brightness 0..1."""
 
 
@@ -71,7 +71,7 @@ def test_every_note_has_the_next_channel_and_all_of_its_own() -> None:
 
 def test_beyond_its_bend_it_goes_on_as_another_note() -> None:
     mpe = Mpe()
-    wide = (Channel("pitch", settings.PITCH.unit, 0.0, 127.0, 60.0), *CHANNELS[1:])
+    wide = (Channel("pitch", architectures.PITCH.unit, 0.0, 127.0, 60.0), *CHANNELS[1:])
     assert mpe.messages(wide, [30.0, 0.5, 0.5])[-1] == [0x91, 30, 64]
     assert mpe.messages(wide, [78.0, 0.5, 0.5]) == [[0xE1, 127, 127]]  # 48 up: the end of the bend
     assert mpe.messages(wide, [78.5, 0.5, 0.5])[::4] == [[0x81, 30, 64], [0x92, 78, 64]]

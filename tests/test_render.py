@@ -18,7 +18,7 @@ from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, OutputError
 from livemove.media import video_file
 from livemove.offline.render import Progress, RenderConfig, RenderReport, check_output, render
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from training.metrics import pitched
 
 SECONDS = 3.0
@@ -27,7 +27,7 @@ SECONDS = 3.0
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The stage setting with random weights: loud noise, quick to make."""
-    return random_bundle(tmp_path_factory.mktemp("render") / "stage", settings.stage())
+    return random_bundle(tmp_path_factory.mktemp("render") / "stage", architectures.stage())
 
 
 def rendered(config: RenderConfig) -> RenderReport:

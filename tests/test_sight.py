@@ -12,7 +12,7 @@ from bodies import body, nobody, placed
 
 from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
-from livemove.capture.picture import Light, face_box, light
+from livemove.capture.lighting import Light, face_box, light
 from livemove.contracts import PoseFrame
 from livemove.diagnostics.camera_check import Sight, look, measure
 from livemove.diagnostics.doctor import Finding, sight_findings

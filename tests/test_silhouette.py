@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from livemove.capture.landmarker import Landmarker
-from livemove.capture.silhouette import NETWORK, without_silhouette
+from livemove.capture.segmentation_mask import NETWORK, without_silhouette
 from livemove.media import video_file
 
 

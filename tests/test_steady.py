@@ -14,9 +14,9 @@ import pytest
 
 from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, initial_state
 from livemove.diagnostics import load, soak
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
-SPEC = dataclasses.replace(settings.stage("slow"), residual=16, skip=16, hidden=16, dilations=(1,))
+SPEC = dataclasses.replace(architectures.stage("slow"), residual=16, skip=16, hidden=16, dilations=(1,))
 HOP_S = HOP / SPEC.sample_rate
 
 

@@ -18,7 +18,7 @@ from test_session import perform, use
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.synthesis import EngineChoice, process, settings
+from livemove.synthesis import EngineChoice, architectures, process
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.reference import ReferenceEngine
@@ -55,7 +55,7 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
             if len(asked) > 3:
                 segment.request_stop()
 
-    bundle = random_bundle(tmp_path / "stage", dataclasses.replace(settings.stage("stage"), temperature=0.25))
+    bundle = random_bundle(tmp_path / "stage", dataclasses.replace(architectures.stage("stage"), temperature=0.25))
     listener = Listener(bundle.spec, bundle.weights)
     monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
     segment.controls.write(Controls(temperature=1.2))
@@ -85,7 +85,7 @@ def test_another_sound_card_gets_its_own_rate(
             if calls > 5:
                 segment.request_stop()
 
-    bundle = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    bundle = random_bundle(tmp_path / "stage", architectures.stage("stage"))
     player = Player(bundle.spec, bundle.weights)
     monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
     segment.set_device_rate(48000.0)
@@ -108,7 +108,7 @@ def test_a_dancer_without_camera_plays_a_network_without_sound_card(
     """All processes real, the whole size of the stage model; the weights are random, so it is noise."""
     monkeypatch.setenv("JACK_DEFAULT_SERVER", "livemove-nobody")
     monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")
-    model = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    model = random_bundle(tmp_path / "stage", architectures.stage("stage"))
     take = tmp_path / "take.wav"
     report, seen = perform(model.path, camera="demo", output=take, duration_s=3.0)
     assert report["engine"] == "native"
@@ -128,7 +128,7 @@ def test_a_real_dancer_plays_a_real_server(
     dancer_clip: Path, pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Film, MediaPipe, features, mapping, native engine, callback, JACK: everything but the training of the weights."""
-    model = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    model = random_bundle(tmp_path / "stage", architectures.stage("stage"))
     heard_path = tmp_path / "heard.wav"
 
     with Jack() as jack:

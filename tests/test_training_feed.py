@@ -13,7 +13,7 @@ from dances import RATE, write_dances
 from livemove.body.features import FEATURES, REST
 from livemove.capture import demo
 from livemove.contracts import HOP, ModelSpec
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from training.data import augment, feed
 from training.data.augment import Shake
 from training.data.clip import features_at_hops
@@ -221,7 +221,7 @@ def test_every_experiment_can_be_read_and_names_a_model(experiment: str) -> None
     args = recipe.read_arguments(["--config", experiment, "--seed", "3"], "")
     assert (args.name, args.seed) == (experiment, 3)
     assert args.out == Path("runs") / experiment
-    spec = recipe.model_spec(args, 48000, settings.stage().channels, ())
+    spec = recipe.model_spec(args, 48000, architectures.stage().channels, ())
     assert spec.head == {"classic": "mulaw", "stage": "logistic"}[args.setting]
 
 

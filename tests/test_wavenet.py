@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from livemove.contracts import HOP, ModelSpec, Trace
-from livemove.synthesis import conditioning, sampling, settings
+from livemove.synthesis import architectures, conditioning, sampling
 from livemove.synthesis.reference import ReferenceEngine
 from training.model.wavenet import WaveNet, nats
 
@@ -23,7 +23,7 @@ def small(spec: ModelSpec) -> ModelSpec:
     )
 
 
-SPECS = [small(settings.stage()), small(settings.classic())]
+SPECS = [small(architectures.stage()), small(architectures.classic())]
 
 
 def scene(spec: ModelSpec, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def parallel(spec: ModelSpec, network: WaveNet, trace: Trace, channels: np.ndarr
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_parallel_network_equals_reference(spec: ModelSpec) -> None:
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     network = WaveNet(spec)
     network.load_weights(weights)
     trace, channels, _ = free_run(spec, weights)
@@ -71,7 +71,7 @@ def test_parallel_network_equals_reference(spec: ModelSpec) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_network_is_causal(spec: ModelSpec) -> None:
     network = WaveNet(spec)
-    network.load_weights(settings.random_weights(spec))
+    network.load_weights(architectures.random_weights(spec))
     trace, channels, _ = free_run(spec, network.weights())
     before = parallel(spec, network, trace, channels)
     changed = HOPS * spec.steps_per_hop // 2
@@ -84,7 +84,7 @@ def test_network_is_causal(spec: ModelSpec) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_receptive_field_is_what_the_spec_says(spec: ModelSpec) -> None:
     network = WaveNet(spec)
-    network.load_weights(settings.random_weights(spec))
+    network.load_weights(architectures.random_weights(spec))
     steps = spec.receptive_field + 8
     hops = -(-steps // spec.steps_per_hop)
     channels = torch.zeros(1, hops, len(spec.channels))
@@ -105,7 +105,7 @@ def test_receptive_field_is_what_the_spec_says(spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_chunked_equals_whole(spec: ModelSpec) -> None:
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     _, channels, whole = free_run(spec, weights)
     _, noise = scene(spec)
     engine = ReferenceEngine(spec, weights)
@@ -120,7 +120,7 @@ def test_chunked_equals_whole(spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_state_carries_everything(spec: ModelSpec) -> None:
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     _, channels, whole = free_run(spec, weights)
     _, noise = scene(spec)
     first, second = ReferenceEngine(spec, weights), ReferenceEngine(spec, weights)
@@ -132,7 +132,7 @@ def test_state_carries_everything(spec: ModelSpec) -> None:
 
 
 def test_logistic_mixture_density_integrates_to_one() -> None:
-    spec = small(settings.stage())
+    spec = small(architectures.stage())
     parameters = torch.randn(1, 1, spec.parameters, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
     grid = torch.linspace(-120, 120, 60001)[None, :, None].expand(1, -1, spec.bands)
     density = torch.exp(-nats(spec, parameters.expand(1, grid.shape[1], -1), grid))
@@ -141,7 +141,7 @@ def test_logistic_mixture_density_integrates_to_one() -> None:
 
 def test_samples_follow_the_density_they_are_drawn_from() -> None:
     """Mean and variance of many draws match the mixture's own (a logistic of scale s has variance (pi s)^2 / 3)."""
-    spec = dataclasses.replace(small(settings.stage()), bands=4, pqmf_taps=40)
+    spec = dataclasses.replace(small(architectures.stage()), bands=4, pqmf_taps=40)
     layout = np.zeros((spec.bands, 3, spec.mixtures), np.float32)
     layout[:, 0] = [0.3, -0.4]
     layout[:, 1] = [-0.2, 0.3]

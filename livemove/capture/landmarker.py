@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.capture.posemodel import find_pose_model
-from livemove.capture.silhouette import without_silhouette
+from livemove.capture.segmentation_mask import without_silhouette
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 
 Picture = npt.NDArray[np.uint8]

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from livemove import __version__
-from livemove.cli.films import record, render, replay
-from livemove.cli.looking import devices, doctor, models, presets
-from livemove.cli.measuring import bench
+from livemove.cli.benchmark import bench
+from livemove.cli.inspecting import devices, doctor, models, presets
+from livemove.cli.performing import calibrate, perform
 from livemove.cli.shared import Mendable
-from livemove.cli.stage import calibrate, perform
+from livemove.cli.takes import record, render, replay
 
 
 class _Group(click.Group):

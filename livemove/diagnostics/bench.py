@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
 ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
-SETTINGS = {"classic": settings.classic, "stage": settings.stage}
+SETTINGS = {"classic": architectures.classic, "stage": architectures.stage}
 SGEMM_SIZE = 1024
 MEMORY_MB = 64
 """Read for the memory bandwidth: more than any cache but the largest servers' holds."""
@@ -119,13 +119,13 @@ def random_models(graphs: dict[str, Path] | None = None) -> list[Model]:
     models: list[Model] = []
     for name, make in SETTINGS.items():
         spec = make()
-        models.append(Model(name, spec, settings.random_weights(spec), (graphs or {}).get(name)))
+        models.append(Model(name, spec, architectures.random_weights(spec), (graphs or {}).get(name)))
     return models
 
 
 def size_models() -> list[Model]:
     """The stage setting in other sizes, one dimension at a time: width, layers, bands, receptive field."""
-    stage = settings.stage()
+    stage = architectures.stage()
     ten = stage.dilations
     specs: dict[str, ModelSpec] = {}
     for r in (32, 64, 128, 256):
@@ -139,7 +139,7 @@ def size_models() -> list[Model]:
     specs["dilations 1"] = replace(stage, dilations=(1,) * 10)
     specs["dilations 16..8192"] = replace(stage, dilations=tuple(16 * d for d in ten))
     specs["R128 S256, 20 layers"] = replace(stage, residual=128, skip=256, hidden=256, dilations=ten * 2)
-    return [Model(name, spec, settings.random_weights(spec), None) for name, spec in specs.items()]
+    return [Model(name, spec, architectures.random_weights(spec), None) for name, spec in specs.items()]
 
 
 def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:

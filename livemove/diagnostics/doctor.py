@@ -21,7 +21,7 @@ from livemove.capture.config import CaptureConfig
 from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
-    from livemove.capture.picture import Light
+    from livemove.capture.lighting import Light
     from livemove.diagnostics.camera_check import Sight
     from livemove.diagnostics.soak import Steadiness
     from livemove.playback.device import Device
@@ -137,7 +137,7 @@ def sight_findings(sight: Sight) -> list[Finding]:
 
 
 def _light(light: Light, made_out: bool) -> Finding:
-    """Brightness and contrast, as `capture.picture.Light` has them; made_out: body and limbs are, all the same."""
+    """Brightness and contrast, as `capture.lighting.Light` has them; made_out: body and limbs are, all the same."""
     advice = ""
     if light.brightness < 0.15:
         advice = "Too dark: put a lamp beside the camera that shines on you, or turn on the lights."
@@ -283,7 +283,7 @@ def _live(model: str | None) -> Iterator[Finding]:
     """Whether the model can be held while poses are found, by which engine; else whether the stage setting could."""
     from livemove.diagnostics import soak
     from livemove.diagnostics.load import other_cores_busy
-    from livemove.synthesis import settings
+    from livemove.synthesis import architectures
     from livemove.synthesis.native import NativeEngine
 
     if model is None:
@@ -300,8 +300,8 @@ def _live(model: str | None) -> Iterator[Finding]:
     found = live_findings(model, report.results, report.load)
     yield from found
     if found[-1].state != "ok":
-        stage = settings.stage()
-        engine = NativeEngine(stage, settings.random_weights(stage), precision="int8")
+        stage = architectures.stage()
+        engine = NativeEngine(stage, architectures.random_weights(stage), precision="int8")
         with other_cores_busy():
             tried = soak.hold(engine, round(MEASURED_S * stage.sample_rate / HOP))
         can = "would hold" if holds(tried) else "would not hold either"

@@ -15,11 +15,11 @@ from livemove.body.mapping import SCALES
 from livemove.contracts import Action, Bulletin, Controls, Request
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.knobs import HAND, Drag, Hands, Pick, Range
-from livemove.monitor.look import NOTES, Tone, Verdict, clock, decibels, signed, spoken, written_db
-from livemove.monitor.moment import Moment
-from livemove.monitor.parts import RIGHT, Lamp, card, dot
+from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
+from livemove.monitor.input_widgets import HAND, Drag, Hands, Pick, Range
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
+from livemove.monitor.telemetry import NOTES, Tone, Verdict, clock, decibels, signed, spoken, written_db
+from livemove.monitor.view_state import Moment
 
 LIMITS = {
     "gain": Range(Action.GAIN, -60.0, 20.0, 0.0, 0.5, 0.2),

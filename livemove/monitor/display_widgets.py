@@ -12,8 +12,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.monitor import style
-from livemove.monitor.look import Tone, clock, decibels
 from livemove.monitor.style import GRID, PADDING, TONES
+from livemove.monitor.telemetry import Tone, clock, decibels
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

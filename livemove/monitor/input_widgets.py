@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.contracts import Action, Request
 from livemove.monitor import style
-from livemove.monitor.parts import LEFT, RIGHT, card, dot
+from livemove.monitor.display_widgets import LEFT, RIGHT, card, dot
 from livemove.monitor.style import GRID, PADDING
 
 Ask = Callable[[Request], None]

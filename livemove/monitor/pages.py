@@ -20,15 +20,26 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout
 from livemove.body.features import TABLE, Feature
 from livemove.contracts import Action, Bulletin, Request
 from livemove.monitor import style
+from livemove.monitor.camera_view import Picture
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import Console, TopBar
-from livemove.monitor.knobs import Button, Hands
-from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Tone, clock, decibels, note_name, signed, spoken, written_db
-from livemove.monitor.moment import Moment
-from livemove.monitor.parts import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card
-from livemove.monitor.picture import Picture
-from livemove.monitor.rolls import Spectrogram, Traces, Waveform
+from livemove.monitor.display_widgets import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card
+from livemove.monitor.input_widgets import Button, Hands
+from livemove.monitor.scrolling_plots import Spectrogram, Traces, Waveform
 from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
+from livemove.monitor.telemetry import (
+    HIGH_HZ,
+    LOW_HZ,
+    Figures,
+    Tone,
+    clock,
+    decibels,
+    note_name,
+    signed,
+    spoken,
+    written_db,
+)
+from livemove.monitor.view_state import Moment
 
 LIMITER_SHOWN_S = 0.4
 SLOW = 5

@@ -30,7 +30,7 @@ from PySide6.QtWidgets import (
 )
 
 from livemove.monitor import style
-from livemove.monitor.look import ROWS
+from livemove.monitor.telemetry import ROWS
 
 KEPT = 4096
 """Columns remembered, so that a window made wider is not empty."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Bulletin, Controls, PoseFrame
-from livemove.monitor.look import Figures, Sound, Verdict
+from livemove.monitor.telemetry import Figures, Sound, Verdict
 
 
 @dataclass(frozen=True)

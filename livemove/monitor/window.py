@@ -15,11 +15,11 @@ from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.knobs import Hands, Menu
-from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
-from livemove.monitor.moment import Moment
+from livemove.monitor.display_widgets import Note
+from livemove.monitor.input_widgets import Hands, Menu
 from livemove.monitor.pages import FEATURE_LANES, PlayPage, StagePage
-from livemove.monitor.parts import Note
+from livemove.monitor.telemetry import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
+from livemove.monitor.view_state import Moment
 
 PERIOD_MS = 38
 """Between two redraws: 26 a second, one more than the camera has pictures."""

@@ -28,8 +28,8 @@ from livemove.contracts import HOP, Controls, Float32, TakeError
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
 from livemove.synthesis import choose_engine
+from livemove.synthesis.model_slots import Ensemble, Voice
 from livemove.synthesis.process import HopWriter
-from livemove.synthesis.voices import Ensemble, Voice
 from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
 from livemove.takes.recorder import check_writable
 

@@ -31,8 +31,8 @@ from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.segment import AudioRing, Life, Segment, State, now_s
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.model_slots import Ensemble, Voice
 from livemove.synthesis.pace import Lead, RealTime
-from livemove.synthesis.voices import Ensemble, Voice
 
 SNAPSHOT_S = 5.0
 """A take can begin anywhere; to be made again it is made from so long before at most. A snapshot costs 0.3 ms."""

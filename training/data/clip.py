@@ -21,7 +21,7 @@ from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError, PoseFrame
 from livemove.media import video_file
-from livemove.synthesis import settings as instruments
+from livemove.synthesis import architectures as instruments
 from training.data import descriptors, procedural
 from training.data.corpus import Clip, packed, write_clip
 from training.data.sources import Source

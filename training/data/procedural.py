@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from livemove.contracts import HOP, Float32, Float64, ModelSpec
-from livemove.synthesis import conditioning, pqmf, settings
+from livemove.synthesis import architectures, conditioning, pqmf
 
 SAMPLE_RATE = 48000
 HOP_RATE = SAMPLE_RATE / HOP
@@ -23,7 +23,7 @@ HELD_OUT_SEED = 2**31
 
 def theremin_spec() -> ModelSpec:
     """The stage setting with the theremin's three channels."""
-    return settings.stage("theremin")
+    return architectures.stage("theremin")
 
 
 def smooth_noise(rng: np.random.Generator, hops: int, cutoff_hz: float) -> Float64:
@@ -56,7 +56,7 @@ def steps(rng: np.random.Generator, hops: int, mean_s: float, draw: Float64) -> 
 
 def controls(rng: np.random.Generator, hops: int) -> Float32:
     """One control track [hops, 3] (pitch, loudness, brightness): glides, notes with portamento, vibrato, rests."""
-    low, high = settings.PITCH.minimum, settings.PITCH.maximum
+    low, high = architectures.PITCH.minimum, architectures.PITCH.maximum
     kind = rng.random()
     if kind < 0.4:  # notes
         pitch = lag(steps(rng, hops, rng.uniform(0.1, 0.8), rng.uniform(low, high, 64)), rng.uniform(0.003, 0.08))

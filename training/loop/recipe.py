@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from livemove.contracts import Channel, LivemoveError, ModelSpec, Phase
-from livemove.synthesis import pqmf, settings
+from livemove.synthesis import architectures, pqmf
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 INSTRUMENTS = ("theremin", "sine")
@@ -489,7 +489,7 @@ def model_spec(
 ) -> ModelSpec:
     """The setting with the sizes that were asked for. Raises RecipeError for sizes that do not go together."""
     stage = args.setting == "stage"
-    base = settings.stage(args.name, channels) if stage else settings.classic(args.name, channels)
+    base = architectures.stage(args.name, channels) if stage else architectures.classic(args.name, channels)
     for flag in ("bands", "mixtures") if not stage else ("classes",):
         if getattr(args, flag) is not None:
             raise RecipeError(f"--{flag}: the {args.setting} setting has none; use the other --setting")

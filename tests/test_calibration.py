@@ -260,7 +260,7 @@ def test_a_film_is_watched_as_it_is_to_its_end(model: Path, monkeypatch: pytest.
     assert {now.phase for now in stage.told} == {"starting", "watching"}
 
 
-def test_an_arm_that_was_often_out_of_sight_widens_no_range(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm_that_was_often_out_of_view_widens_no_range(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def dance(time_s: float, now: Progress) -> PoseFrame:
         frame = body(time_s, math.sin(time_s), 0.2 + 0.2 * math.sin(time_s))
         frame.visibility[0, 16] = 0.1 if time_s % 5.0 > 3.0 else 1.0
@@ -317,7 +317,7 @@ def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose
     assert all(-1.0 <= end <= 1.0 for each in found for end in each.after)
 
 
-def test_an_arm_out_of_sight_is_not_measured_as_one_that_hangs() -> None:
+def test_an_arm_out_of_view_is_not_measured_as_one_that_hangs() -> None:
     """Its features hold and ease to rest, which is for playing; a range must not be made of that."""
     stream = FeatureStream()
     seen: list[dict[str, bool]] = []

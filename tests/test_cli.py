@@ -191,7 +191,7 @@ def test_bench_measures_a_model(small_bundle: Bundle) -> None:
 
 
 @pytest.mark.real
-def test_bench_times_the_pose_with_and_without_the_silhouette(pose_model: Path, dancer_clip: Path) -> None:
+def test_bench_times_the_pose_with_and_without_the_segmentation_mask(pose_model: Path, dancer_clip: Path) -> None:
     done = run("bench", "--clip", dancer_clip, "--pose-model", pose_model, "--json")
     published, trimmed = json.loads(done.stdout)
     assert (published["silhouette"], trimmed["silhouette"]) == (True, False)

@@ -14,8 +14,8 @@ from livemove.capture.config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.lighting import Light, face_box, light
 from livemove.contracts import PoseFrame
-from livemove.diagnostics.camera_check import Sight, look, measure
-from livemove.diagnostics.doctor import Finding, sight_findings
+from livemove.diagnostics.camera_check import CameraCheck, look, measure
+from livemove.diagnostics.doctor import Finding, camera_findings
 from livemove.media import video_file
 
 GOOD = Light(brightness=0.45, contrast=0.6, burnt=0.0, face=0.5)
@@ -23,14 +23,14 @@ GOOD = Light(brightness=0.45, contrast=0.6, burnt=0.0, face=0.5)
 
 def seen(
     change: Callable[[PoseFrame], PoseFrame] = lambda frame: frame, fps: float = 25.0, shone: Light = GOOD
-) -> Sight:
+) -> CameraCheck:
     """Five seconds of somebody standing well, but for that change."""
     frames = [change(body(n / fps)) for n in range(round(5 * fps))]
     return measure(frames, [shone] * len(frames), len(frames))
 
 
-def said(sight: Sight, part: str) -> Finding:
-    (finding,) = [each for each in sight_findings(sight) if each.part == part]
+def said(check: CameraCheck, part: str) -> Finding:
+    (finding,) = [each for each in camera_findings(check) if each.part == part]
     return finding
 
 
@@ -43,7 +43,7 @@ def hide(*landmarks: int) -> Callable[[PoseFrame], PoseFrame]:
 
 
 def test_who_stands_well_in_good_light_has_nothing_to_mend() -> None:
-    found = sight_findings(seen())
+    found = camera_findings(seen())
     assert [each.part for each in found] == ["light", "frame rate", "distance", "limbs"]
     assert {each.state for each in found} == {"ok"}
 
@@ -137,7 +137,7 @@ def test_hands_that_leave_the_picture_are_told() -> None:
 
 
 def test_nobody_is_one_line_and_no_more_about_a_body() -> None:
-    found = sight_findings(seen(lambda frame: nobody(frame.capture_s)))
+    found = camera_findings(seen(lambda frame: nobody(frame.capture_s)))
     assert [each.part for each in found] == ["light", "frame rate", "distance"]
     assert "Nobody is to be seen" in found[-1].detail
 
@@ -172,9 +172,9 @@ def test_what_is_out_of_the_picture_is_not_called_hard_to_see() -> None:
     def change(frame: PoseFrame) -> PoseFrame:
         return hide(25, 26, 27, 28)(placed(frame, 2.2, y=0.6))
 
-    sight = seen(change)
-    assert sight.out["feet"] == 1.0
-    assert said(sight, "limbs").state == "ok"
+    check = seen(change)
+    assert check.out["feet"] == 1.0
+    assert said(check, "limbs").state == "ok"
 
 
 # --- the look itself ----------------------------------------------------------------------------------------
@@ -187,11 +187,11 @@ def test_the_demo_is_looked_at_for_so_long() -> None:
         nonlocal time_s
         time_s += seconds
 
-    sight = look(CaptureConfig(camera="demo"), 3.0, lambda: time_s, sleep)
-    assert sight.fps == pytest.approx(30.0, abs=0.5)
-    assert sight.people == 1.0
-    assert sight.light is None
-    assert {each.part: each.state for each in sight_findings(sight)} == dict.fromkeys(
+    check = look(CaptureConfig(camera="demo"), 3.0, lambda: time_s, sleep)
+    assert check.fps == pytest.approx(30.0, abs=0.5)
+    assert check.people == 1.0
+    assert check.light is None
+    assert {each.part: each.state for each in camera_findings(check)} == dict.fromkeys(
         ("frame rate", "distance", "limbs"), "ok"
     )
 
@@ -205,9 +205,9 @@ def test_a_real_dancer_on_a_stage_stands_well(dancer_clip: Path, pose_model: Pat
                 break
             frames.append(landmarker.find(shot, time_s))
             lights.append(light(shot, face_box(frames[-1])))
-    sight = measure(frames, lights, len(frames))
-    assert sight.people == 1.0
-    assert 1.5 < sight.room_m < 3.5
-    assert {each.part: each.state for each in sight_findings(sight)} == dict.fromkeys(
+    check = measure(frames, lights, len(frames))
+    assert check.people == 1.0
+    assert 1.5 < check.room_m < 3.5
+    assert {each.part: each.state for each in camera_findings(check)} == dict.fromkeys(
         ("light", "frame rate", "distance", "limbs"), "ok"
     )

@@ -69,7 +69,7 @@ class TimedEngine:
 
 def hold(
     usual_s: float, hops: int = 600, longer_s: dict[int, float] | None = None, realtime: float = math.inf
-) -> soak.Steadiness:
+) -> soak.SoakResult:
     clock = Clock()
     return soak.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, realtime, clock.now, clock.sleep)
 

@@ -163,7 +163,7 @@ def test_a_pose_that_comes_late_plays_late() -> None:
     np.testing.assert_allclose(later[30:, i], at_once[27:-3, i], atol=1e-6)
 
 
-def test_limbs_are_out_of_sight_for_as_long_as_asked() -> None:
+def test_limbs_are_out_of_view_for_as_long_as_asked() -> None:
     time_s = np.arange(25 * 600) / 25
     nowhere = np.zeros((len(time_s), 33, 3), np.float32)
     seen = augment.Sight(time_s, time_s, np.ones(len(time_s), np.int8), nowhere, nowhere, nowhere[..., 0] + 1)
@@ -176,7 +176,7 @@ def test_limbs_are_out_of_sight_for_as_long_as_asked() -> None:
 
 
 def test_a_hidden_limb_is_held_and_eased_to_rest_as_on_stage(source: feed.Recorded, tmp_path: Path) -> None:
-    """Out of sight for good, the person leaves nothing but rest."""
+    """Out of view for good, the person leaves nothing but rest."""
     clip, _ = danced(source)
     gone = variants(source, tmp_path, Shake(missing=1)).features(clip, 0)
     np.testing.assert_array_equal(gone, np.tile(REST, (clip.hops, 1)))

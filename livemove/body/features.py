@@ -141,11 +141,11 @@ def _follow(cutoff_hz: Float64 | float, dt_s: Float64 | float) -> Float64 | floa
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How features are smoothed and what happens when a limb or the whole person goes out of sight.
+    """How features are smoothed and what happens when a limb or the whole person goes out of view.
 
     visible       a landmark counts as seen at this visibility
-    hold_s        a limb out of sight keeps its last features for this long ...
-    ease_s        ... then eases to rest over this long; back in sight it returns over return_s
+    hold_s        a limb out of view keeps its last features for this long ...
+    ease_s        ... then eases to rest over this long; back in view it returns over return_s
     look_ahead_s  0..0.08: how far beyond the newest pose a hop may extrapolate towards its own time; 0 is off
     body          One-Euro filter of joint positions in torso lengths. MediaPipe's VIDEO mode has smoothed already, so
                   this one is light: on the clips measured it adds 4-10 ms of delay to a moving hand
@@ -274,7 +274,7 @@ class FeatureStream:
     def _filter_body(
         self, body: Float64, fresh: npt.NDArray[np.bool_], restart: npt.NDArray[np.bool_], now_s: float
     ) -> None:
-        """One-Euro on the joints in sight; the others keep their last place, without speed."""
+        """One-Euro on the joints in view; the others keep their last place, without speed."""
         state = self._body
         state.value[restart] = body[restart]
         state.speed[restart] = 0.0

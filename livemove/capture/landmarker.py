@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.capture.posemodel import find_pose_model
-from livemove.capture.segmentation_mask import without_silhouette
+from livemove.capture.segmentation_mask import without_segmentation_mask
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 
 Picture = npt.NDArray[np.uint8]
@@ -36,12 +36,12 @@ class Landmarker:
     """PoseLandmarker in VIDEO mode, one person, on the CPU. A context manager; use it from one thread.
 
     kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
-    what comes out; which hand is left is not, and neither is world. silhouette: let MediaPipe compute it, too, which
-    nobody sees, to compare with. Raises PoseModelError.
+    what comes out; which hand is left is not, and neither is world. segmentation_mask: let MediaPipe compute it, too,
+    which nobody sees, to compare with. Raises PoseModelError.
     """
 
     def __init__(
-        self, kind: str = "full", path: Path | None = None, mirror: bool = False, silhouette: bool = False
+        self, kind: str = "full", path: Path | None = None, mirror: bool = False, segmentation_mask: bool = False
     ) -> None:
         model = find_pose_model(kind, path)
         mediapipe = load_mediapipe()
@@ -54,7 +54,9 @@ class Landmarker:
         bundle = model.read_bytes()
         options = tasks.vision.PoseLandmarkerOptions(
             # As bytes: what was verified is what is loaded, and no path has to survive the way into C.
-            base_options=tasks.BaseOptions(model_asset_buffer=bundle if silhouette else without_silhouette(bundle)),
+            base_options=tasks.BaseOptions(
+                model_asset_buffer=bundle if segmentation_mask else without_segmentation_mask(bundle)
+            ),
             running_mode=tasks.vision.RunningMode.VIDEO,
             num_poses=1,
         )

@@ -16,7 +16,7 @@ from livemove.cli.banner import big
 if TYPE_CHECKING:
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.pose_bench import PoseTime
-    from livemove.diagnostics.soak import Steadiness
+    from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
     from livemove.offline.replay import ReplayReport
     from livemove.playback.device import Device
@@ -288,7 +288,7 @@ def bench_remarks(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def steady(runs: Sequence[Steadiness]) -> Rows:
+def soak(runs: Sequence[SoakResult]) -> Rows:
     """How engines held at real-time pace."""
     columns = ("engine", "hops>", "late>", "blocks starved>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
     return Rows(
@@ -313,11 +313,11 @@ def pose_times(times: Sequence[PoseTime]) -> Rows:
     """How long a pose took, with MediaPipe's model as published and as livemove runs it."""
     first = times[0]
     return Rows(
-        ("pose model", "pictures>", "with somebody>", "median ms>", "95 % ms>", "times faster>"),
+        ("pose model", "frames>", "with a person>", "median ms>", "95 % ms>", "times faster>"),
         [
             (
-                "as published" if t.silhouette else "without the silhouette",
-                str(t.pictures),
+                "as published" if t.segmentation_mask else "without the segmentation mask",
+                str(t.frames),
                 str(t.poses),
                 f"{t.p50_ms:.1f}",
                 f"{t.p95_ms:.1f}",

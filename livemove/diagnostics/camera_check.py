@@ -1,7 +1,7 @@
 """How well a camera sees a dancer: light, distance, pace of the pictures, and which limbs are hard to make out.
 
-In: a CaptureConfig, or, for `measure` alone, poses and lights. Out: a Sight, in figures; what they mean to a dancer is
-for others to say. Must not know cv2 or the terminal.
+In: a CaptureConfig, or, for `measure` alone, poses and lights. Out: a CameraCheck, in figures; what they mean to a
+dancer is for others to say. Must not know cv2 or the terminal.
 """
 
 # numpy's stubs need a newer Python than 3.10.
@@ -44,7 +44,7 @@ EDGES: dict[str, tuple[int, ...]] = {"head": (0, 7, 8), "hands": (15, 16), "feet
 
 
 @dataclass(frozen=True)
-class Sight:
+class CameraCheck:
     """What was seen in a few seconds. Shares are 0..1; NaN or None: not known, for want of a picture or a body.
 
     fps        poses a second; seen_fps: pictures a second that the camera gave
@@ -78,7 +78,7 @@ def look(
     seconds: float = SECONDS,
     now: Callable[[], float] = now_s,
     sleep: Callable[[float], object] = time.sleep,
-) -> Sight:
+) -> CameraCheck:
     """Look through a camera for so long; blocks. Raises CameraError, PoseModelError, TakeError."""
     watching = _Watching(seconds, now)
     feed = follow(config, watching.see, watching.over, watching, now, sleep, watching.show)
@@ -113,12 +113,12 @@ class _Watching:
         pass
 
 
-def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], pictures: int) -> Sight:
+def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], pictures: int) -> CameraCheck:
     """What those poses, the light around them and so many pictures in the same time amount to."""
     times = np.array([frame.capture_s for frame in frames])
     lasted_s = float(times[-1] - times[0]) if len(times) > 1 else 0.0
     bodies = [frame for frame in frames if frame.people > 0]
-    sight = Sight(
+    check = CameraCheck(
         fps=(len(times) - 1) / lasted_s if lasted_s else 0.0,
         seen_fps=max(pictures, len(times) - 1) / lasted_s if lasted_s else 0.0,
         longest_s=float(np.diff(times).max()) if len(times) > 1 else math.inf,
@@ -126,13 +126,13 @@ def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], pictures: int)
         light=_median_light(lights),
     )
     if not bodies:
-        return sight
+        return check
     places = np.stack([body.image[0, :, :2] for body in bodies]).astype(np.float64)  # [T, 33, x and y]
     beyond: Float64 = np.abs(places - 0.5).max(axis=2)  # the picture's edge is at 0.5
     clear = np.where(beyond > 0.5, 1.0, np.stack([body.visibility[0] for body in bodies]))
     tops, feet = places[:, :, 1].min(axis=1), places[:, :, 1].max(axis=1)
     return replace(
-        sight,
+        check,
         height=float(np.median(np.clip(feet, 0.0, 1.0) - np.clip(tops, 0.0, 1.0))),
         room_m=float(np.nanmedian([_room_m(body, place) for body, place in zip(bodies, places, strict=True)])),
         aside=float(np.median(places[:, (23, 24), 0])),

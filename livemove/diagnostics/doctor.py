@@ -22,8 +22,8 @@ from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
     from livemove.capture.lighting import Light
-    from livemove.diagnostics.camera_check import Sight
-    from livemove.diagnostics.soak import Steadiness
+    from livemove.diagnostics.camera_check import CameraCheck
+    from livemove.diagnostics.soak import SoakResult
     from livemove.playback.device import Device
 
 LIVE_ENGINES = ("native", "native-int8", "onnx")
@@ -61,7 +61,7 @@ def examine(camera: CaptureConfig, live: str | None = None) -> Iterator[Finding]
     yield found
     yield _pose_model()
     if found.state == "ok":
-        yield from _sight(camera)
+        yield from _camera_check(camera)
     yield from _sound_cards()
     found = list_bundles()
     if not found:
@@ -111,7 +111,7 @@ def _camera(config: CaptureConfig) -> Finding:
     return Finding("camera", "ok", f"{name} gives {width} x {height}, first picture after {now_s() - began_s:.1f} s")
 
 
-def _sight(config: CaptureConfig) -> list[Finding]:
+def _camera_check(config: CaptureConfig) -> list[Finding]:
     """A look through the camera for a few seconds, if what finds poses is at hand: it is not fetched for this."""
     from livemove.capture.posemodel import MODELS, cache_folder
     from livemove.diagnostics.camera_check import look
@@ -120,20 +120,20 @@ def _sight(config: CaptureConfig) -> list[Finding]:
     if config.kind not in ("demo", "take") and not at_hand:
         return [Finding("you", "missing", "how well the camera sees you can be said once the pose model is there")]
     try:
-        return sight_findings(look(config))
+        return camera_findings(look(config))
     except LivemoveError as error:
         return [Finding("you", "missing", str(error))]
 
 
-def sight_findings(sight: Sight) -> list[Finding]:
+def camera_findings(check: CameraCheck) -> list[Finding]:
     """What a look through the camera means to who stands before it: light, distance, pace, limbs, one line each."""
-    made_out = sight.people > 1.0 - OFTEN and max(sight.hidden.values(), default=1.0) < OFTEN
-    findings = [_light(sight.light, made_out)] if sight.light is not None else []
-    findings.append(_pace(sight))
-    if sight.people < OFTEN:
+    made_out = check.people > 1.0 - OFTEN and max(check.hidden.values(), default=1.0) < OFTEN
+    findings = [_light(check.light, made_out)] if check.light is not None else []
+    findings.append(_pace(check))
+    if check.people < OFTEN:
         nobody = "Nobody is to be seen: stand in front of the camera, then run the doctor again."
         return [*findings, Finding("distance", "poor", nobody)]
-    return [*findings, _distance(sight), _limbs(sight)]
+    return [*findings, _distance(check), _limbs(check)]
 
 
 def _light(light: Light, made_out: bool) -> Finding:
@@ -154,43 +154,43 @@ def _light(light: Light, made_out: bool) -> Finding:
     return Finding("light", "poor" if advice else "ok", f"{advice or 'Good light.'} {figures}")
 
 
-def _pace(sight: Sight) -> Finding:
+def _pace(check: CameraCheck) -> Finding:
     """How often you are seen, and how evenly."""
     poor = ""
-    if sight.seen_fps < ENOUGH_FPS:
+    if check.seen_fps < ENOUGH_FPS:
         poor = "The camera is slow, and blurs quick movements: more light helps most, then another cable or camera."
-    elif sight.fps < ENOUGH_FPS:
+    elif check.fps < ENOUGH_FPS:
         poor = "The computer is slower than the camera: close other programs, or play with --pose lite."
-    elif sight.longest_s > max(4.0 / sight.fps, 0.2):
+    elif check.longest_s > max(4.0 / check.fps, 0.2):
         poor = "The pictures come unevenly, so sounds will stumble: close other programs, or use another cable."
     figures = (
-        f"{sight.fps:.0f} poses of {sight.seen_fps:.0f} pictures a second, longest gap {1e3 * sight.longest_s:.0f} ms"
+        f"{check.fps:.0f} poses of {check.seen_fps:.0f} pictures a second, longest gap {1e3 * check.longest_s:.0f} ms"
     )
     return Finding("frame rate", "poor" if poor else "ok", f"{poor or 'Quick and even.'} ({figures})")
 
 
-def _distance(sight: Sight) -> Finding:
-    """Where to stand. Steps are by the body's own size in the picture, see `sight.Sight.room_m`."""
-    back = f"Step back about {_metres((WHOLE_M - sight.room_m) / TALL)}"
-    roomy = sight.room_m > 0.8 * WHOLE_M  # all of the body would be in, were the camera turned
+def _distance(check: CameraCheck) -> Finding:
+    """Where to stand. Steps are by the body's own size in the picture, see `camera_check.CameraCheck.room_m`."""
+    back = f"Step back about {_metres((WHOLE_M - check.room_m) / TALL)}"
+    roomy = check.room_m > 0.8 * WHOLE_M  # all of the body would be in, were the camera turned
     poor = ""
-    if sight.out["feet"] > OFTEN:
+    if check.out["feet"] > OFTEN:
         poor = f"{back}: your feet are out of the picture."
-        if sight.top > 0.3 and roomy:
+        if check.top > 0.3 and roomy:
             poor = "Tilt the camera down: your feet are out of the picture, and there is room above you."
         poor += " (To play with the hands alone, head to hips is enough.)"
-    elif sight.out["head"] > OFTEN:
+    elif check.out["head"] > OFTEN:
         poor = f"{back}: your head is out of the picture."
-        if sight.foot < 0.7 and roomy:
+        if check.foot < 0.7 and roomy:
             poor = "Tilt the camera up: your head is out of the picture, and there is room below you."
-    elif not 0.25 <= sight.aside <= 0.75:
+    elif not 0.25 <= check.aside <= 0.75:
         # Who faces the camera has the right hand on the picture's left.
-        poor = f"Step to your {'left' if sight.aside < 0.5 else 'right'}: you stand at the edge of the picture."
-    elif sight.out["hands"] > OFTEN:
+        poor = f"Step to your {'left' if check.aside < 0.5 else 'right'}: you stand at the edge of the picture."
+    elif check.out["hands"] > OFTEN:
         poor = f"{back}: your hands leave the picture."
-    elif sight.height < 0.4:
-        poor = f"Come about {_metres((sight.room_m - WHOLE_M) / TALL)} closer: you are small in the picture."
-    figures = f"you fill {100 * sight.height:.0f} % of its height"
+    elif check.height < 0.4:
+        poor = f"Come about {_metres((check.room_m - WHOLE_M) / TALL)} closer: you are small in the picture."
+    figures = f"you fill {100 * check.height:.0f} % of its height"
     return Finding("distance", "poor" if poor else "ok", f"{poor or 'A good place to stand.'} ({figures})")
 
 
@@ -200,8 +200,8 @@ def _metres(distance_m: float) -> str:
     return {1: "half a metre", 2: "a metre"}.get(halves, f"{halves / 2:g} metres")
 
 
-def _limbs(sight: Sight) -> Finding:
-    hidden = {limb: share for limb, share in sight.hidden.items() if share > OFTEN}
+def _limbs(check: CameraCheck) -> Finding:
+    hidden = {limb: share for limb, share in check.hidden.items() if share > OFTEN}
     if not hidden:
         return Finding("limbs", "ok", "Head, arms and legs are made out well.")
     names = " and ".join(f"your {limb} ({100 * share:.0f} % of the time)" for limb, share in hidden.items())
@@ -310,12 +310,12 @@ def _live(model: str | None) -> Iterator[Finding]:
         yield Finding("stage setting live", "ok" if holds(tried) else "slow", detail)
 
 
-def holds(run: Steadiness) -> bool:
+def holds(run: SoakResult) -> bool:
     """Nothing late, and room for the median to grow."""
     return run.late == 0 and run.median_ms <= (1.0 - SPARE) * run.hop_ms
 
 
-def live_findings(model: str, runs: Sequence[Steadiness], load: str) -> list[Finding]:
+def live_findings(model: str, runs: Sequence[SoakResult], load: str) -> list[Finding]:
     """A finding per engine, in the order tried, then the verdict. load: what ran beside them, in words."""
     findings = [
         Finding(f"{model} live on {run.engine}", "ok" if holds(run) else "slow", f"{_hops(run)} beside {load}")
@@ -328,7 +328,7 @@ def live_findings(model: str, runs: Sequence[Steadiness], load: str) -> list[Fin
     return [*findings, Finding(f"{model} live", "ok", f"--engine {able[0]} holds it{also}")]
 
 
-def _hops(run: Steadiness) -> str:
+def _hops(run: SoakResult) -> str:
     spare = 100 * max(1.0 - run.median_ms / run.hop_ms, 0.0)
     return (
         f"{run.median_ms:.2f} of {run.hop_ms:.2f} ms a hop, longest {run.max_ms:.2f}, {run.late} of {run.hops} late, "

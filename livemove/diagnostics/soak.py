@@ -34,7 +34,7 @@ GIVEN_UP_S = 2.0
 
 
 @dataclass(frozen=True)
-class Steadiness:
+class SoakResult:
     """One engine's run. late: hops not whole when the device took the block they belong to; starved: such blocks.
 
     Times in milliseconds: how long hops took, the longest lead before the device, how close the closest hop came, and
@@ -62,7 +62,7 @@ class Report:
     model: str
     block: int
     load: str
-    results: list[Steadiness]
+    results: list[SoakResult]
     absent: list[dict[str, str]]
 
 
@@ -70,7 +70,7 @@ def run(
     bundle: Bundle, engines: Sequence[str] = ("native", "onnx"), minutes: float = 1.0, block: int = BLOCK
 ) -> Report:
     """Each engine on its own for `minutes`, in a process of its own, all other cores busy."""
-    results: list[Steadiness] = []
+    results: list[SoakResult] = []
     absent: list[dict[str, str]] = []
     with other_cores_busy() as load:
         for name in engines:
@@ -82,7 +82,7 @@ def run(
     return Report(minutes, bundle.spec.name, block, load, results, absent)
 
 
-def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
+def _hold(folder: str, name: str, minutes: float, block: int) -> SoakResult:
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     bundle = load_bundle(folder)
     choice = choose_engine(name, bundle)
@@ -111,7 +111,7 @@ def hold(
     now: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
     after_hop: Callable[[float], None] = lambda _: None,
-) -> Steadiness:
+) -> SoakResult:
     """Generate `hops` hops, each begun its lead before the device takes the block its last sample belongs to.
 
     Block k is taken k * block / rate after the start; what is not there then is late, and the device goes on, as a
@@ -153,7 +153,7 @@ def hold(
         if ended_s - due_s > GIVEN_UP_S:
             took_s = took_s[: hop + 1]
             break
-    return Steadiness(
+    return SoakResult(
         engine=engine.name,
         hops=len(took_s),
         late=late,

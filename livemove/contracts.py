@@ -41,7 +41,7 @@ class BundleError(LivemoveError):
 
 
 class CameraError(LivemoveError):
-    """A camera, video file or URL that gives no picture; the message names the source."""
+    """A camera, video file or URL that gives no image; the message names the source."""
 
 
 class PoseModelError(LivemoveError):
@@ -308,7 +308,7 @@ class PoseFrame:
     capture_s   when the frame reached us, on the clock of `exchange.now_s`
     sequence    counts frames used, from 0
     people      how many were found, 0..MAX_PEOPLE; the first is the one who plays
-    image       float32 [MAX_PEOPLE, 33, 3]: x, y in 0..1 of the picture (y down), z in the same scale
+    image       float32 [MAX_PEOPLE, 33, 3]: x, y in 0..1 of the image (y down), z in the same scale
     world       float32 [MAX_PEOPLE, 33, 3]: metres, hip-centred (y down)
     visibility  float32 [MAX_PEOPLE, 33]: 0..1
     """

@@ -2,7 +2,7 @@
 
 A session finds it through its table of modules (see `doubles` in test_session.py). The camera's name says what it does:
 "0" lasts, "film" ends after a second, "missing" is an error of the user, "broken" one of ours. If it is filmed, grey
-pictures are, each a little brighter.
+images are, each a little brighter.
 """
 
 from __future__ import annotations

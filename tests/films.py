@@ -1,4 +1,4 @@
-"""Films made on the spot for tests: flashes in the picture, clicks or tones in the sound, both at known times.
+"""Films made on the spot for tests: flashes in the image, clicks or tones in the sound, both at known times.
 
 In: times and sounds. Out: files. Knows nothing of livemove.
 """
@@ -40,7 +40,7 @@ def make_film(
 ) -> Path:
     """A film of a moving grey field, white in the frames nearest to flashes_s; times in it begin at begin_s.
 
-    sound float32 [samples] at RATE, None for none; sound_begin_s: where it begins, like the picture if None.
+    sound float32 [samples] at RATE, None for none; sound_begin_s: where it begins, like the image if None.
     """
     lossless = path.suffix == ".mkv"
     with av.open(str(path), "w") as container:
@@ -53,8 +53,8 @@ def make_film(
             voice = container.add_stream("flac" if lossless else "aac", rate=RATE, layout="mono")
         white = {round(time_s * fps) for time_s in flashes_s or []}
         for i in range(round(seconds * fps)):
-            picture = np.full((48, 64, 3), 255 if i in white else 40 + i % 60, np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            image = np.full((48, 64, 3), 255 if i in white else 40 + i % 60, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = i + round(begin_s * fps), Fraction(1, fps)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -72,7 +72,7 @@ def make_film(
 
 
 def flashes(path: Path) -> list[float]:
-    """When the picture is white, in seconds from its first frame."""
+    """When the image is white, in seconds from its first frame."""
     found: list[float] = []
     start: float | None = None
     with av.open(str(path)) as container:

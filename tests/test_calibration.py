@@ -304,12 +304,12 @@ def test_a_model_that_hears_the_body_as_it_is_has_nothing_to_fit(model: Path, mo
 def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose_model: Path) -> None:
     stream, rows = FeatureStream(), []
     with Landmarker("full", pose_model) as landmarker:
-        for time_s, picture in video_file.frames(dancer_clip):
+        for time_s, image in video_file.frames(dancer_clip):
             if time_s >= 6.0:
                 break
             if round(time_s * 25) % 2:
                 continue
-            values = stream.update(landmarker.find(picture, time_s))
+            values = stream.update(landmarker.find(image, time_s))
             rows.append(np.where(stream.seen(), values, np.nan))
     theremin = load_mapping(Path(__file__).parents[1] / "models" / "theremin" / "mapping.toml", SPEC, FEATURES)
     found = fit(theremin, Movement(np.array(rows, np.float32), np.zeros(len(rows), np.bool_)))

@@ -1,4 +1,4 @@
-"""Cameras, URLs and films: the newest picture only, at its own pace, and what happens when there is none."""
+"""Cameras, URLs and films: the newest image only, at its own pace, and what happens when there is none."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ FPS = 25
 
 
 def grey_of(shot: Shot) -> int:
-    return round(float(shot.picture.mean()))
+    return round(float(shot.image.mean()))
 
 
 def make_film(path: Path, greys: list[int]) -> Path:
-    """A film of even grey pictures, FPS a second."""
+    """A film of even grey images, FPS a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -43,7 +43,7 @@ def make_film(path: Path, greys: list[int]) -> Path:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """One second; the picture's grey tells its number: 20, 28, 36 ..."""
+    """One second; the image's grey tells its number: 20, 28, 36 ..."""
     return make_film(tmp_path / "film.mp4", [20 + 8 * i for i in range(FPS)])
 
 
@@ -78,7 +78,7 @@ def wait_for(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def watch_silence(feed: Feed) -> None:
-    """What `follow` does until the first picture."""
+    """What `follow` does until the first image."""
     ends_s = time.monotonic() + 5.0
     while time.monotonic() < ends_s:
         feed.take(0.05)
@@ -99,27 +99,27 @@ def test_only_the_newest_picture_is_kept() -> None:
     assert feed.seen == 3
 
 
-# --- films --------------------------------------------------------------------------------------------------
+# --- video files ------------------------------------------------------------------------------------------
 
 
 class Virtual(Feed):
-    """A feed whose time passes only while its film waits; naps: after so many pictures the machine stands still."""
+    """A feed whose time passes only while its film waits; naps: after so many images the machine stands still."""
 
     def __init__(self, film: Path, loop: bool = False, naps: dict[int, float] | None = None) -> None:
         self.time_s, self.shots, self.naps = 50.0, [], naps or {}
         super().__init__(CaptureConfig(camera=str(film), loop=loop), lambda: self.time_s)
         self.stopping = Waiting(self)
 
-    def put(self, picture: np.ndarray, capture_s: float) -> None:
-        super().put(picture, capture_s)
-        self.shots.append(Shot(picture, capture_s))
+    def put(self, image: np.ndarray, capture_s: float) -> None:
+        super().put(image, capture_s)
+        self.shots.append(Shot(image, capture_s))
         self.time_s += self.naps.get(len(self.shots), 0.0)
         if len(self.shots) == 3 * FPS:
             self.close()
 
     def play(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole film, or three seconds of its loop: times since the start, greys."""
-        sources._play_film(self)
+        sources._play_video(self)
         times = np.array([shot.capture_s for shot in self.shots])
         return times - 50.0, np.array([grey_of(shot) for shot in self.shots])
 
@@ -144,7 +144,7 @@ def test_a_film_plays_at_its_own_pace_and_ends(film: Path) -> None:
 
 
 def test_a_film_that_was_held_up_catches_up(film: Path) -> None:
-    """What was late is late by itself: from there on every picture comes at its own time again."""
+    """What was late is late by itself: from there on every image comes at its own time again."""
     times, _ = Virtual(film, naps={5: 0.3}).play()
     np.testing.assert_allclose(times[:5], np.arange(5) / FPS, atol=1e-6)
     np.testing.assert_allclose(times[5:12], 4 / FPS + 0.3, atol=1e-6)
@@ -227,14 +227,14 @@ def test_a_network_camera_gives_pictures(opened: Callable[..., Feed]) -> None:
         check_source(CaptureConfig(camera=camera.url))
         shots = take_all(opened(camera.url), 2.0)
         assert len(shots) > 10
-        assert shots[0].picture.shape == (96, 128, 3)
+        assert shots[0].image.shape == (96, 128, 3)
 
 
 @in_real_time
 def test_a_url_that_stalls_fails_the_check_within_two_seconds() -> None:
     with NetworkCamera("stall") as camera:
         began_s = time.monotonic()
-        with pytest.raises(CameraError, match="gave no picture"):
+        with pytest.raises(CameraError, match="gave no image"):
             check_source(CaptureConfig(camera=camera.url))
         assert time.monotonic() - began_s < 2.0
 
@@ -253,7 +253,7 @@ def test_a_server_that_sends_its_header_and_then_nothing_fails_the_check_within_
             pass_fds=[server.fileno()],
         )
         try:
-            with pytest.raises(CameraError, match="gave no picture"):
+            with pytest.raises(CameraError, match="gave no image"):
                 check_source(CaptureConfig(camera=f"http://127.0.0.1:{server.getsockname()[1]}/"))
             assert time.monotonic() - began_s < 2.5
         finally:

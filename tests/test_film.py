@@ -1,4 +1,4 @@
-"""Clips as files: frames in order and upright, and a new sound under an old picture."""
+"""Clips as files: frames in order and upright, and a new sound under an old image."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def make_clip(path: Path, codec: str, count: int = 25, width: int = 64, height: 
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for i in range(count):
-            picture = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            image = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = i, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -51,7 +51,7 @@ def ignore(seconds: float) -> None:
 def test_every_frame_comes_once_and_in_order(tmp_path: Path, codec: str, suffix: str) -> None:
     found = list(video_file.frames(make_clip(tmp_path / f"clip{suffix}", codec)))
     times = np.array([time_s for time_s, _ in found])
-    brightness = np.array([picture.mean() for _, picture in found])
+    brightness = np.array([image.mean() for _, image in found])
     assert times == pytest.approx(np.arange(25) / 25, abs=1e-3)
     assert brightness == pytest.approx(16 + 8 * np.arange(25), abs=4)
     assert found[0][1].shape == (48, 64, 3)
@@ -119,5 +119,5 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes | None) -> 
 
 
 def test_a_sound_without_picture_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match="it has no picture"):
+    with pytest.raises(CameraError, match="it has no video"):
         video_file.probe(make_sound(tmp_path / "sound.wav", 0.1))

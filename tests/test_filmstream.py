@@ -1,4 +1,4 @@
-"""The camera's film in takes: every picture at its own time, whatever dies; and the film of a take that shows it."""
+"""The camera's film in takes: every image at its own time, whatever dies; and the film of a take that shows it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from test_playback_recorder import Stage, settings, until
 
 from livemove.contracts import Action, OutputError
 from livemove.ipc.segment import Segment
-from livemove.offline.take_video import FPS, film_take, filmed
+from livemove.offline.take_video import FPS, camera_frames, write_take_video
 from livemove.session import supervisor
 from livemove.session.perform import SessionConfig, run_session
 from livemove.takes import camera_track
@@ -43,14 +43,14 @@ def receiver() -> Iterator[FilmReceiver]:
 
 
 def one(receiver: FilmReceiver) -> tuple[np.ndarray, np.ndarray]:
-    """The next picture, waited for."""
+    """The next image, waited for."""
     found: list[tuple[np.ndarray, np.ndarray]] = []
     until(lambda: found.append(receiver.take()) or len(found[-1][1]))
     return found[-1]
 
 
 def film(receiver: FilmReceiver, numbers: range, size: tuple[int, int] = (48, 64)) -> tuple[np.ndarray, np.ndarray]:
-    """(stream, rows) of grey pictures seen at 100 + number / 25 s, one waited for before the next is shown."""
+    """(stream, rows) of grey images seen at 100 + number / 25 s, one waited for before the next is shown."""
     sender = FilmSender(receiver.address)
     pieces = []
     for number in numbers:
@@ -103,7 +103,7 @@ def test_a_camera_too_quick_loses_pictures_and_is_not_held_up(receiver: FilmRece
 
 
 def kept(folder: Path, segment: Segment, shown: int, begin: int) -> Path:
-    """A take of a film of so many pictures, of which `begin` had been seen when it began."""
+    """A take of a film of so many images, of which `begin` had been seen when it began."""
     keeper = Keeper(segment, dataclasses.replace(settings(folder), film=True))
     stage, sender = Stage(segment), FilmSender(keeper.film_address)
     keeper.start()
@@ -132,7 +132,7 @@ def kept(folder: Path, segment: Segment, shown: int, begin: int) -> Path:
 
 
 def greys(take: Take) -> np.ndarray:
-    return np.array([round(float(picture.to_ndarray(format="gray").mean())) - 20 for picture in filmed(take)])
+    return np.array([round(float(image.to_ndarray(format="gray").mean())) - 20 for image in camera_frames(take)])
 
 
 def test_a_take_begins_with_a_picture_that_can_be_decoded(segment: Segment, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_film_of_a_take_shows_at_every_moment_what_was_seen_then(segment: Se
     heard_s = np.interp(np.arange(len(seen)) / FPS, np.arange(len(take.blocks)) * 512 / 48000, take.blocks["dac_s"])
     expected = 14 + np.searchsorted(rows["capture_s"], heard_s, side="right")
     assert np.abs(seen - np.clip(expected, 15, 49)).max() <= 1
-    film_take(take, tmp_path / "film.mp4", lambda _: None)
+    write_take_video(take, tmp_path / "film.mp4", lambda _: None)
     with av.open(str(tmp_path / "film.mp4")) as container:
         assert (container.streams.video[0].width, container.streams.video[0].height) == (64, 48)
         shown = [frame.to_ndarray(format="gray").mean() - 20 for frame in container.decode(video=0)]

@@ -1,4 +1,4 @@
-"""What the window and the others share: pictures, requests and news, whole and in order; and what requests do."""
+"""What the window and the others share: images, requests and news, whole and in order; and what requests do."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-# --- pictures ----------------------------------------------------------------------------------------------------
+# --- images ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (7, 3), (PICTURE_EDGE, PICTURE_EDGE)])
 def test_a_picture_arrives_whole_and_once(segment: Segment, height: int, width: int) -> None:
-    picture = noise(height, width)
-    segment.picture.write(picture, 12.5)
+    image = noise(height, width)
+    segment.picture.write(image, 12.5)
     other = Segment.attach(segment.name)
     got = other.picture.read()
     assert got is not None
-    np.testing.assert_array_equal(got[0], picture)
+    np.testing.assert_array_equal(got[0], image)
     assert got[1] == 12.5
     assert other.picture.read() is None
     del got
@@ -43,7 +43,7 @@ def test_a_picture_that_does_not_fit_is_refused(segment: Segment) -> None:
 
 
 def hammer(name: str) -> None:
-    """Writes pictures of one grey each, until killed."""
+    """Writes images of one grey each, until killed."""
     segment = Segment.attach(name)
     grey = 0
     while True:
@@ -56,16 +56,16 @@ def test_a_picture_is_never_torn_and_survives_its_writer(segment: Segment) -> No
     for _ in range(2):
         writer = context.Process(target=hammer, args=(segment.name,))
         writer.start()
-        pictures, deadline = 0, time.monotonic() + 60
-        while pictures < 60 and time.monotonic() < deadline:
+        images, deadline = 0, time.monotonic() + 60
+        while images < 60 and time.monotonic() < deadline:
             got = segment.picture.read()
             if got is not None:
-                pictures += 1
+                images += 1
                 assert got[0].min() == got[0].max() == got[1]
         assert writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        assert pictures == 60
+        assert images == 60
     got = None
 
 
@@ -86,9 +86,9 @@ def test_a_small_picture_keeps_its_shape(height: int, width: int, expected: tupl
 
 
 def test_a_picture_that_is_small_already_is_left_alone_and_mirrored_on_demand() -> None:
-    picture = noise(100, 120)
-    np.testing.assert_array_equal(small(picture), picture)
-    np.testing.assert_array_equal(small(picture, mirror=True), picture[:, ::-1])
+    image = noise(100, 120)
+    np.testing.assert_array_equal(small(image), image)
+    np.testing.assert_array_equal(small(image, mirror=True), image[:, ::-1])
 
 
 # --- requests and news -------------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ WELL = Figures(
         ({"limiter_age_s": 0.1}, Controls(), Tone.WATCH, "too loud"),
         ({"trouble_age_s": 1.0}, Controls(mute=True), Tone.WRONG, "broke off"),
         ({"trouble_age_s": 60.0}, Controls(), Tone.FINE, "playing"),
-        ({"pose_age_s": 2.0}, Controls(), Tone.WRONG, "no picture"),
+        ({"pose_age_s": 2.0}, Controls(), Tone.WRONG, "no image"),
         ({"states": {**WELL.states, "capture": State.STARTING}}, Controls(), Tone.WRONG, "camera is coming back"),
         ({"states": {**WELL.states, "synthesis": State.NONE}}, Controls(), Tone.WRONG, "instrument is coming back"),
         ({"states": {**WELL.states, "playback": State.FAILED}}, Controls(), Tone.WRONG, "no sound card"),

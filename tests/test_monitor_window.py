@@ -412,13 +412,13 @@ def test_model_sound_card_and_camera_are_chosen_by_name(
     segment.bulletin.write(Bulletin(now_s(), now_s() - 9.0, **lists))
     for _ in range(10):
         made.tick()
-    bar, picture = made.play.bar, made.play.picture
+    bar, view = made.play.bar, made.play.camera_view
     QTest.mouseClick(bar, LEFT, pos=bar.spots["model"].center())
     assert made.menu.rows == ["first", "second"]
     choose(made, 1)
     QTest.mouseClick(bar, LEFT, pos=bar.spots["device"].center())
     choose(made, 0)
-    QTest.mouseClick(picture, LEFT, pos=picture.label_rect().center())
+    QTest.mouseClick(view, LEFT, pos=view.label_rect().center())
     assert made.menu.rows == ["camera 0", "dance.mp4"]
     choose(made, 1)
     assert asked(segment) == [
@@ -513,17 +513,17 @@ def test_the_skeleton_stands_in_the_picture_until_nobody_is_there(
 ) -> None:
     if page == "stage":
         QTest.keyClick(shown, Key.Key_S)
-    picture = getattr(shown, page).picture
+    view = getattr(shown, page).camera_view
     shown.tick()
-    assert share(picture, style.ACCENT) == 0.0
+    assert share(view, style.ACCENT) == 0.0
     perform_a_moment(segment)
     shown.tick()
-    assert share(picture, style.ACCENT) > 0.005
+    assert share(view, style.ACCENT) > 0.005
     frame = pose_at(1.0, 4)
     frame.capture_s, frame.people = now_s(), 0
     segment.pose.write(frame)
     shown.tick()
-    assert share(picture, style.ACCENT) == 0.0
+    assert share(view, style.ACCENT) == 0.0
 
 
 def test_on_stage_a_far_body_is_as_large_as_a_near_one(shown: MonitorWindow, segment: Segment) -> None:
@@ -536,8 +536,8 @@ def test_on_stage_a_far_body_is_as_large_as_a_near_one(shown: MonitorWindow, seg
             frame.capture_s, frame.sequence = now_s(), frame.sequence + 1
             segment.pose.write(frame)
             shown.tick()
-            shown.stage.picture.grab()
-        sizes.append(share(shown.stage.picture, style.ACCENT))
+            shown.stage.camera_view.grab()
+        sizes.append(share(shown.stage.camera_view, style.ACCENT))
     assert sizes[1] == pytest.approx(sizes[0], rel=0.2)
 
 
@@ -548,16 +548,16 @@ def test_a_limb_the_camera_hardly_sees_has_another_colour(shown: MonitorWindow, 
     segment.pose.write(frame)
     shown.tick()
     doubtful = style.mix(style.CARD, style.AMBER, 0.75)
-    assert share(shown.play.picture, doubtful) > 0.002
-    assert share(shown.play.picture, style.ACCENT) > 0.002
+    assert share(shown.play.camera_view, doubtful) > 0.002
+    assert share(shown.play.camera_view, style.ACCENT) > 0.002
 
 
 def test_the_cameras_picture_is_shown(shown: MonitorWindow, segment: Segment) -> None:
     segment.picture.write(np.full((240, 320, 3), (200, 40, 40), np.uint8), now_s())
     shown.tick()
-    assert shown.play.picture.shown
+    assert shown.play.camera_view.shown
     dimmed = style.mix(QColor(200, 40, 40), style.BASE, DIM.alphaF())
-    assert share(shown.play.picture, dimmed, 6) > 0.7
+    assert share(shown.play.camera_view, dimmed, 6) > 0.7
 
 
 def test_a_lost_camera_is_said_in_red(shown: MonitorWindow, segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -566,7 +566,7 @@ def test_a_lost_camera_is_said_in_red(shown: MonitorWindow, segment: Segment, mo
     segment.lives["capture"].clear()
     for _ in range(10):
         shown.tick()
-    assert share(shown.play.picture, style.RED, 60) > 0.002
+    assert share(shown.play.camera_view, style.RED, 60) > 0.002
     assert share(shown.play.bar, style.RED) > 0.03
     QTest.keyClick(shown, Key.Key_S)
     for _ in range(10):
@@ -597,7 +597,7 @@ def test_nothing_lies_over_anything_else_at_any_size(shown: MonitorWindow, size:
     shown.resize(*size)
     shown.tick()
     parts = [*shown.play.tiles.values(), *shown.play.buttons.values(), shown.play.console]
-    parts += [shown.play.picture, shown.play.channels, shown.play.features, shown.play.sound, shown.play.bar]
+    parts += [shown.play.camera_view, shown.play.channels, shown.play.features, shown.play.sound, shown.play.bar]
     places = [part.geometry() for part in parts]
     assert shown.size().toTuple() == size
     for number, place in enumerate(places):

@@ -107,12 +107,12 @@ def test_nothing_to_prepare_is_one_line_and_exit_code_2(tmp_path: Path, src: str
     assert not (tmp_path / "data").exists()
 
 
-# --- sound and picture on one clock -------------------------------------------------------------------------
+# --- sound and image on one clock -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("begin_s", "sound_begin_s"), [(0.0, 0.0), (0.4, 0.4), (0.0, 0.2), (0.4, 0.0)])
 def test_sound_counts_from_the_first_frame(tmp_path: Path, begin_s: float, sound_begin_s: float) -> None:
-    """A click and its place on the picture's clock, wherever the two streams begin in the file."""
+    """A click and its place on the image's clock, wherever the two streams begin in the file."""
     sound = clicks(2.0, [1.0])
     path = make_film(tmp_path / "film.mkv", 2.0, sound, begin_s=begin_s, sound_begin_s=sound_begin_s)
     found = read_sound(path, RATE)
@@ -121,7 +121,7 @@ def test_sound_counts_from_the_first_frame(tmp_path: Path, begin_s: float, sound
 
 
 def test_a_recorded_take_keeps_its_one_clock(tmp_path: Path) -> None:
-    """As `livemove record` writes it: the sound runs when the first picture comes, and pictures come when they like."""
+    """As `livemove record` writes it: the sound runs when the first image comes, and images come when they like."""
     rng = np.random.default_rng(0)
     path = tmp_path / "take.mp4"
     sound = clicks(4.0, [1.0, 2.5])
@@ -398,7 +398,7 @@ def test_features_are_those_of_the_stage(danced: tuple[Path, Path], pose_model: 
     corpus = Corpus(root)
     window = corpus.read(corpus.clips[0], FEATURES)
     with Landmarker("full", pose_model) as landmarker:
-        poses = [landmarker.find(picture, time_s) for time_s, picture in video_file.frames(path)]
+        poses = [landmarker.find(image, time_s) for time_s, image in video_file.frames(path)]
     stream, i = FeatureStream(), 0
     for hop in range(len(window.channels)):
         while i < len(poses) and poses[i].capture_s <= hop * HOP / RATE + 1e-9:

@@ -87,7 +87,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def lengths(take: Path) -> tuple[float, float]:
-    """Seconds of picture and of sound that can be decoded."""
+    """Seconds of image and of sound that can be decoded."""
     with av.open(str(take)) as container:
         times = [frame.time for frame in container.decode(video=0)]
     with av.open(str(take)) as container:

@@ -68,7 +68,7 @@ def test_it_tells_how_far_it_is(take: RenderConfig, tmp_path: Path) -> None:
     sound = [p.done_s for p in heard if p.stage == "sound"]
     assert sound == sorted(sound)
     assert sound[-1] == heard[0].total_s == 1.0
-    assert any(p.stage == "picture" for p in heard)
+    assert any(p.stage == "video" for p in heard)
     assert report["frames"] == report["poses"] == pytest.approx(25, abs=1)
 
 

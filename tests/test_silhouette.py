@@ -19,9 +19,9 @@ from livemove.media import video_file
 @pytest.mark.real
 def test_the_landmarks_are_the_same_bit_by_bit(pose_model: Path, dancer_clip: Path) -> None:
     with Landmarker(path=pose_model) as trimmed, Landmarker(path=pose_model, segmentation_mask=True) as whole:
-        for time_s, picture in islice(video_file.frames(dancer_clip), 60):
-            expected = whole.find(picture, time_s)
-            found = trimmed.find(picture, time_s)
+        for time_s, image in islice(video_file.frames(dancer_clip), 60):
+            expected = whole.find(image, time_s)
+            found = trimmed.find(image, time_s)
             assert found.people == expected.people
             np.testing.assert_array_equal(found.image, expected.image)
             np.testing.assert_array_equal(found.world, expected.world)

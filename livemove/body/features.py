@@ -64,7 +64,7 @@ _TABLE: tuple[tuple[Feature, tuple[str, ...]], ...] = (
     (Feature("facing", "1 towards the camera, 0 in profile, -1 away", -1, 1, 1), ("shoulders",)),
     (Feature("twist", "shoulders against hips, -1 to the own right, 1 left", -1, 1, 0), ("shoulders", "hips")),
     (Feature("head_tilt", "-1 to the own right shoulder, 0 upright, 1 left", -1, 1, 0), ("head",)),
-    (Feature("travel", "across the picture, -1 and 1 a fast run (1 towards the picture's right, unmirrored)", -1, 1, 0),
+    (Feature("travel", "across the image, -1 and 1 a fast run (1 towards the image's right, unmirrored)", -1, 1, 0),
      ("hips",)),
 )  # fmt: skip
 
@@ -253,8 +253,8 @@ class FeatureStream:
         restart = fresh & (lost[_JOINT_GROUP] | np.isinf(self._joint_s))
         body = (world - hips) / self._torso
         self._filter_body(body, fresh, restart, now_s)
-        picture = frame.image[0, _JOINTS, :2].astype(np.float64)
-        across, above_ground = self._ground.track(picture, world[:, :2], self._torso, dt_s, self.spec.body)
+        image = frame.image[0, _JOINTS, :2].astype(np.float64)
+        across, above_ground = self._ground.track(image, world[:, :2], self._torso, dt_s, self.spec.body)
         value = self._geometry(dt_s, across, above_ground)
 
         change = value - self._raw
@@ -292,7 +292,7 @@ class FeatureStream:
         left_elbow, left_hand, right_elbow, right_hand, left_knee, left_foot, right_knee, right_foot = limbs
         speed: list[float] = np.sqrt((self._body.speed * self._body.speed).sum(axis=1)).tolist()
 
-        # Axes of the shoulders in the horizontal plane (x right in the picture, y down, z away from the camera).
+        # Axes of the shoulders in the horizontal plane (x right in the image, y down, z away from the camera).
         x, z = _heading(left_shoulder, right_shoulder)  # towards the performer's own left
         hip_x, hip_z = _heading(left_hip, right_hip)
         left = (x, 0.0, z)
@@ -385,33 +385,33 @@ def _within_range(value: Float64) -> Float64:
 
 
 class _Ground:
-    """Where the body stands in the picture, in torso lengths: speed across it, height of the feet over the ground.
+    """Where the body stands in the image, in torso lengths: speed across it, height of the feet over the ground.
 
-    The picture's scale is fitted from the body itself (weak perspective: picture = scale * world + place), with its
-    sign, so that a mirrored picture reads the same; places are summed from steps, so where one stands drops out.
+    The image's scale is fitted from the body itself (weak perspective: image = scale * world + place), with its
+    sign, so that a mirrored image reads the same; places are summed from steps, so where one stands drops out.
     """
 
     def __init__(self) -> None:
-        self.last: Float64 | None = None  # hip x, lowest foot y in the picture
-        self.scale = np.zeros(2)  # picture units per metre along x, y, slow
+        self.last: Float64 | None = None  # hip x, lowest foot y in the image
+        self.scale = np.zeros(2)  # image units per metre along x, y, slow
         self.place = np.zeros(2)  # torso lengths since the person came in
         self.filtered = OneEuroState(np.zeros(2), np.zeros(2))
         self.ground = 0.0
 
     def track(
-        self, picture: Float64, world: Float64, torso: float, dt_s: float, spec: OneEuroSpec
+        self, image: Float64, world: Float64, torso: float, dt_s: float, spec: OneEuroSpec
     ) -> tuple[float, float]:
         """(speed across in torso lengths per second, feet above the ground in torso lengths).
 
-        picture, world float64 [14, 2]: the joints in picture units and in metres. torso in metres.
+        image, world float64 [14, 2]: the joints in image units and in metres. torso in metres.
         """
         from_middle = world - world.mean(axis=0)
         power = (from_middle * from_middle).sum(axis=0)
         if (power < 1e-6).any():
             return 0.0, 0.0
-        scale = (from_middle * (picture - picture.mean(axis=0))).sum(axis=0) / power
+        scale = (from_middle * (image - image.mean(axis=0))).sum(axis=0) / power
         last = self.last
-        self.last = np.array([0.5 * (picture[4, 0] + picture[5, 0]), max(picture[11, 1], picture[13, 1])])
+        self.last = np.array([0.5 * (image[4, 0] + image[5, 0]), max(image[11, 1], image[13, 1])])
         if last is None:
             self.scale = scale
             return 0.0, 0.0

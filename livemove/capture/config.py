@@ -16,8 +16,8 @@ class CaptureConfig:
     loop        a video file or take starts again at its end
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
-    mirror      picture x is published mirrored, for a monitor that is a mirror; left stays the performer's left
-    film        where the pictures go that takes keep (see filmstream.py); "": nowhere
+    mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
+    film        where the frames go that takes keep (see takes/camera_track.py); "": nowhere
     """
 
     camera: str = "0"
@@ -42,7 +42,7 @@ class CaptureConfig:
 def cameras_here() -> tuple[str, ...]:
     """The webcams that are plugged in, as --camera takes them, as far as the system tells without opening one: Linux.
 
-    Of the nodes that a webcam has there, the first gives pictures.
+    Of the nodes that a webcam has there, the first is the camera.
     """
     numbers: list[int] = []
     for node in Path("/sys/class/video4linux").glob("video*"):

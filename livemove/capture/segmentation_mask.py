@@ -2,7 +2,7 @@
 time.
 
 In: the bytes of a verified pose_landmarker_*.task. Out: as many bytes, which MediaPipe takes like the first. Knows
-TensorFlow Lite's container, nothing of pictures or processes.
+TensorFlow Lite's container, nothing of images or processes.
 
 PoseLandmarker's second network ends in five outputs: landmarks, presence, landmarks in metres, heat maps, and a
 segmentation mask of 256 x 256. MediaPipe computes all of them, whether or not anybody asks for segmentation masks, and

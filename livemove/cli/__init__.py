@@ -44,8 +44,8 @@ def main() -> None:
     livemove perform                              stand in front of the webcam and play
     livemove perform --camera demo                hear it without a camera
     livemove calibrate                            20 seconds of moving, and it fits your body
-    livemove render clip.mp4 -o clip-played.mp4   let a film play the instrument
-    livemove record --sound song.wav takes/       film yourself moving to a song, to train on
+    livemove render clip.mp4 -o clip-played.mp4   let a video play the instrument
+    livemove record --sound song.wav takes/       record a video of yourself dancing to a song, to train on
     livemove doctor                               what works on this machine, what does not
     """
 

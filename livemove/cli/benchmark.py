@@ -20,8 +20,8 @@ from livemove.cli.shared import (
 
 BENCH_ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 
-POSE_PICTURES = 200
-"""How many pictures `bench --clip` looks at."""
+POSE_FRAMES = 200
+"""How many frames `bench --clip` looks at."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ POSE_PICTURES = 200
     "--clip",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Instead: how long it takes to find the pose in a picture of this film.",
+    help="Instead: how long finding the pose takes per frame of this video.",
 )
 @pose_options
 @json_option
@@ -110,7 +110,7 @@ def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None
 
     have_pose_model(str(clip), kind, path)
     with progress("poses") as show:
-        result = pose_bench.run(clip, kind, path, POSE_PICTURES, show)
+        result = pose_bench.run(clip, kind, path, POSE_FRAMES, show)
     if as_json:
         print_json([pose_bench.as_json(row) for row in result])
     else:

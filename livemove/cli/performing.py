@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "Several times: to change between while playing.",
 )
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
-@click.option("--mirror", is_flag=True, help="Show the picture as a mirror does.")
+@click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
 @click.option(
     "--device",
     "-d",
@@ -74,7 +74,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where takes go; without it, into the folder you are in.",
 )
-@click.option("--film", is_flag=True, help="Takes keep the camera's picture too, for `livemove render TAKE -o X.mp4`.")
+@click.option(
+    "--video",
+    "--film",  # its former name
+    "film",
+    is_flag=True,
+    help="Takes keep the camera's video too, for `livemove render TAKE -o X.mp4`.",
+)
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",
@@ -87,7 +93,7 @@ if TYPE_CHECKING:
 @click.option(
     "--monitor/--no-monitor",
     default=None,
-    help="The window with picture, sound and figures; without either, one opens where there is a display.",
+    help="The window with camera image, sound and figures; without either, one opens where there is a display.",
 )
 @click.option(
     "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
@@ -136,9 +142,9 @@ def perform(
 
     \b
     livemove perform                                     webcam and default sound card
-    livemove perform --camera demo                       no camera: a dancer we made up
+    livemove perform --camera demo                       no camera: the demo dancer
     livemove perform --camera demo -o take.wav           no sound card either: into a file
-    livemove perform --camera dance.mp4 --loop           a film plays
+    livemove perform --camera dance.mp4 --loop           a video file plays
     livemove perform --device "USB" --block 256          a certain sound card, quicker
     livemove perform -c 0 -c demo -d USB -d HDMI         cameras and sound cards to change between while playing
     livemove perform --mapping my.toml                   your own mapping
@@ -149,7 +155,7 @@ def perform(
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
-    livemove perform --film --takes ~/takes              takes keep what the camera saw as well (R begins one)
+    livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
@@ -278,7 +284,7 @@ def perform(
     "duration_s",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="How long all steps together take (20), or how much of a film is watched (all of it).",
+    help="How long all steps together take (20), or how much of a video is watched (all of it).",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 @click.pass_context
@@ -289,13 +295,13 @@ def calibrate(
 
     Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
     whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
-    A film, a take or the demo is watched as it is.
+    A video, a take or the demo is watched as it is.
 
     \b
     livemove calibrate                                  webcam, the theremin
     livemove calibrate --preset soft                    for this preset, and kept with it
     livemove calibrate -m mine --mapping my.toml -o me.toml
-    livemove calibrate --camera rehearsal.mp4           from a film of you
+    livemove calibrate --camera rehearsal.mp4           from a video of you
     livemove calibrate --duration 40                    with more time for each step
     """
     import shlex

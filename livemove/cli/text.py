@@ -111,11 +111,11 @@ def recorded(report: TakeReport) -> str:
     troubles = [
         f"{report['gaps']} gaps in the sound: close other programs" if report["gaps"] else "",
         f"camera lost {report['lost']} times" if report["lost"] else "",
-        f"{report['missed']} pictures came too fast" if report["missed"] else "",
+        f"{report['missed']} frames came too fast" if report["missed"] else "",
     ]
     return "; ".join(
         [
-            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} pictures "
+            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} frames "
             f"({fps:.1f} fps)",
             *filter(None, troubles),
         ]
@@ -161,7 +161,7 @@ def calibration(now: Calibrating, width: int) -> str:
             )
         )
     if now.phase == "waiting":
-        return "Somebody is there: do not go away" if now.seen else "Step into the picture, head to feet"
+        return "Somebody is there: do not go away" if now.seen else "Step into the frame, head to feet"
     return calibration_line(now)
 
 
@@ -170,7 +170,7 @@ def calibration_line(now: Calibrating) -> str:
     if now.phase == "moving" and now.step is not None:
         return f"[bold]{now.step.words}[/]: {now.step.how}"
     if now.phase == "waiting":
-        return "step into the picture, head to feet …"
+        return "step into the frame, head to feet …"
     if now.phase == "starting":
         return "[bold]calibrate[/] starting …"
     total = "" if now.total_s is None else f" of {now.total_s:.0f}"

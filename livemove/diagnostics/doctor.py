@@ -33,11 +33,11 @@ SPARE = 0.5
 """Least part of a hop's time that the median must leave free for an engine to be called able to play live."""
 
 OFTEN = 0.15
-"""What happens in such a share of the pictures is worth a word."""
+"""What happens in such a share of the frames is worth a word."""
 WHOLE_M = 2.3
-"""Metres a picture must hold for a grown-up with raised arms, feet on the ground."""
+"""Metres the image must be high for a grown-up with raised arms, feet on the ground."""
 TALL = 0.83
-"""Metres a picture is high for each metre to the camera: webcams see about 45 degrees from top to bottom."""
+"""Metres an image is high for each metre to the camera: webcams see about 45 degrees from top to bottom."""
 ENOUGH_FPS = 18.0
 """Poses a second from which on a quick movement is followed; a webcam gives 25 or 30."""
 
@@ -90,7 +90,7 @@ def _camera(config: CaptureConfig) -> Finding:
     from livemove.ipc.segment import now_s
 
     if config.kind in ("demo", "take"):
-        return Finding("camera", "ok", f"{config.camera}: a dancer without a picture")
+        return Finding("camera", "ok", f"{config.camera}: landmarks without an image")
     name = f"camera {config.camera}" if config.kind == "index" else config.camera
     shot = None
     try:
@@ -106,9 +106,9 @@ def _camera(config: CaptureConfig) -> Finding:
     except LivemoveError as error:
         return Finding("camera", "missing", str(error))
     if shot is None:
-        return Finding("camera", "missing", f"{name} ended without a picture")
-    height, width, _ = shot.picture.shape
-    return Finding("camera", "ok", f"{name} gives {width} x {height}, first picture after {now_s() - began_s:.1f} s")
+        return Finding("camera", "missing", f"{name} ended without a frame")
+    height, width, _ = shot.image.shape
+    return Finding("camera", "ok", f"{name} gives {width} x {height}, first frame after {now_s() - began_s:.1f} s")
 
 
 def _camera_check(config: CaptureConfig) -> list[Finding]:
@@ -142,11 +142,11 @@ def _light(light: Light, made_out: bool) -> Finding:
     if light.brightness < 0.15:
         advice = "Too dark: put a lamp beside the camera that shines on you, or turn on the lights."
     elif light.brightness > 0.86 or light.burnt > 0.25:
-        advice = "Too bright: parts of the picture are plain white; turn the lamp away from the camera, or dim it."
+        advice = "Too bright: parts of the image are plain white; turn the lamp away from the camera, or dim it."
     elif light.face < 0.15 and light.brightness > 2.5 * light.face:  # a dark face in good light is above 0.2
         advice = "You are a shadow: the light is behind you. Turn the camera away from the window, or light yourself."
     elif light.contrast < 0.15:
-        advice = "The picture is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
+        advice = "The image is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
     figures = f"(brightness {100 * light.brightness:.0f} %, contrast {100 * light.contrast:.0f} %)"
     if made_out and light.brightness > 0.08:
         hint = f" It could be better: {advice}" if advice else ""
@@ -162,34 +162,34 @@ def _pace(check: CameraCheck) -> Finding:
     elif check.fps < ENOUGH_FPS:
         poor = "The computer is slower than the camera: close other programs, or play with --pose lite."
     elif check.longest_s > max(4.0 / check.fps, 0.2):
-        poor = "The pictures come unevenly, so sounds will stumble: close other programs, or use another cable."
+        poor = "The frames come unevenly, so sounds will stumble: close other programs, or use another cable."
     figures = (
-        f"{check.fps:.0f} poses of {check.seen_fps:.0f} pictures a second, longest gap {1e3 * check.longest_s:.0f} ms"
+        f"{check.fps:.0f} poses of {check.seen_fps:.0f} frames a second, longest gap {1e3 * check.longest_s:.0f} ms"
     )
     return Finding("frame rate", "poor" if poor else "ok", f"{poor or 'Quick and even.'} ({figures})")
 
 
 def _distance(check: CameraCheck) -> Finding:
-    """Where to stand. Steps are by the body's own size in the picture, see `camera_check.CameraCheck.room_m`."""
+    """Where to stand. Steps are by the body's own size in the image, see `camera_check.CameraCheck.room_m`."""
     back = f"Step back about {_metres((WHOLE_M - check.room_m) / TALL)}"
     roomy = check.room_m > 0.8 * WHOLE_M  # all of the body would be in, were the camera turned
     poor = ""
     if check.out["feet"] > OFTEN:
-        poor = f"{back}: your feet are out of the picture."
+        poor = f"{back}: your feet are out of the frame."
         if check.top > 0.3 and roomy:
-            poor = "Tilt the camera down: your feet are out of the picture, and there is room above you."
+            poor = "Tilt the camera down: your feet are out of the frame, and there is room above you."
         poor += " (To play with the hands alone, head to hips is enough.)"
     elif check.out["head"] > OFTEN:
-        poor = f"{back}: your head is out of the picture."
+        poor = f"{back}: your head is out of the frame."
         if check.foot < 0.7 and roomy:
-            poor = "Tilt the camera up: your head is out of the picture, and there is room below you."
+            poor = "Tilt the camera up: your head is out of the frame, and there is room below you."
     elif not 0.25 <= check.aside <= 0.75:
-        # Who faces the camera has the right hand on the picture's left.
-        poor = f"Step to your {'left' if check.aside < 0.5 else 'right'}: you stand at the edge of the picture."
+        # Who faces the camera has the right hand on the image's left.
+        poor = f"Step to your {'left' if check.aside < 0.5 else 'right'}: you stand at the edge of the frame."
     elif check.out["hands"] > OFTEN:
-        poor = f"{back}: your hands leave the picture."
+        poor = f"{back}: your hands leave the frame."
     elif check.height < 0.4:
-        poor = f"Come about {_metres((check.room_m - WHOLE_M) / TALL)} closer: you are small in the picture."
+        poor = f"Come about {_metres((check.room_m - WHOLE_M) / TALL)} closer: you are small in the frame."
     figures = f"you fill {100 * check.height:.0f} % of its height"
     return Finding("distance", "poor" if poor else "ok", f"{poor or 'A good place to stand.'} ({figures})")
 

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout
 from livemove.body.features import TABLE, Feature
 from livemove.contracts import Action, Bulletin, Request
 from livemove.monitor import style
-from livemove.monitor.camera_view import Picture
+from livemove.monitor.camera_view import CameraView
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import Console, TopBar
 from livemove.monitor.display_widgets import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card
@@ -45,8 +45,8 @@ LIMITER_SHOWN_S = 0.4
 SLOW = 5
 """Written values change at every fifth redraw: nobody reads faster."""
 
-PICTURE_EVERY = 2
-"""Picture and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
+IMAGE_EVERY = 2
+"""Image and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
 
 FEATURE_LANES = 4
 CHANNEL_LANES, CHANNEL_BARS = 6, 4
@@ -180,7 +180,7 @@ class PlayPage(QWidget):
         self._low = np.array([c.minimum for c in spec.channels[:lanes]])
         self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
         self.bar = TopBar(config, models, hands)
-        self.picture = Picture(camera_name(config.camera), press=self._offer_cameras)
+        self.camera_view = CameraView(camera_name(config.camera), press=self._offer_cameras)
         self._bulletin = Bulletin()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
@@ -212,7 +212,7 @@ class PlayPage(QWidget):
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
             column.setSpacing(GAP)
-        left.addWidget(self.picture, 11)
+        left.addWidget(self.camera_view, 11)
         left.addLayout(figures)
         left.addLayout(buttons)
         right.addWidget(self.channels, 3 * lanes)
@@ -233,7 +233,7 @@ class PlayPage(QWidget):
         cameras = list(self._bulletin.cameras)
         if cameras:
             self._hands.offer(
-                self.picture, place, [camera_name(camera) for camera in cameras], self._bulletin.camera,
+                self.camera_view, place, [camera_name(camera) for camera in cameras], self._bulletin.camera,
                 lambda row: self._hands.ask(Request(Action.CAMERA, text=cameras[row])),
             )  # fmt: skip
 
@@ -251,14 +251,14 @@ class PlayPage(QWidget):
     def show_moment(self, moment: Moment) -> None:
         self._frame += 1
         slow = self._frame % SLOW == 0
-        due = self._frame % PICTURE_EVERY == 0
-        if moment.picture is not None and (due or not self.picture.shown):
-            self.picture.show_picture(moment.picture)
-        if due or (moment.pose is None) == self.picture.posed:  # who comes or goes is seen at once
-            self.picture.show_pose(moment.pose)
+        due = self._frame % IMAGE_EVERY == 0
+        if moment.image is not None and (due or not self.camera_view.shown):
+            self.camera_view.show_image(moment.image)
+        if due or (moment.pose is None) == self.camera_view.posed:  # who comes or goes is seen at once
+            self.camera_view.show_pose(moment.pose)
         self.go_on(moment, slow)
         if slow:
-            self.picture.say_missing(moment.verdict.words if moment.verdict.camera else "")
+            self.camera_view.say_missing(moment.verdict.words if moment.verdict.camera else "")
             self.bar.show_moment(moment)
             for name, reading in readings(moment.figures, self._config).items():
                 self.tiles[name].say(reading)
@@ -268,7 +268,7 @@ class PlayPage(QWidget):
         controls, bulletin, recorded_s = moment.controls, moment.bulletin, moment.recording_s
         self._bulletin = bulletin
         if 0 <= bulletin.camera < len(bulletin.cameras):
-            self.picture.name(camera_name(bulletin.cameras[bulletin.camera]), len(bulletin.cameras) > 1)
+            self.camera_view.name(camera_name(bulletin.cameras[bulletin.camera]), len(bulletin.cameras) > 1)
         self.console.show_controls(controls)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
@@ -308,7 +308,7 @@ class StagePage(QWidget):
         self.lamp = Lamp(40, ground=style.BASE)
         self.words = Words(64, bold=True, ground=style.BASE, least=30)
         self.clock = Words(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
-        self.picture = Picture("", bare=True)
+        self.camera_view = CameraView("", bare=True)
         self.bars = Bars(tuple(spoken(c.name) for c in config.spec.channels[:CHANNEL_BARS]))
         self.meter = Meter(lying=True)
         self.meter.setFixedHeight(16 * GRID)
@@ -323,7 +323,7 @@ class StagePage(QWidget):
         top.addWidget(self.clock)
         self.clock.setFixedWidth(62 * GRID)
         middle.setSpacing(3 * MARGIN)
-        middle.addWidget(self.picture, 2)
+        middle.addWidget(self.camera_view, 2)
         middle.addWidget(self.bars, 3)
         whole.setContentsMargins(2 * MARGIN, MARGIN, 2 * MARGIN, 2 * MARGIN)
         whole.setSpacing(MARGIN)
@@ -335,10 +335,10 @@ class StagePage(QWidget):
     def show_moment(self, moment: Moment) -> None:
         self._frame += 1
         figures, controls = moment.figures, moment.controls
-        if moment.picture is not None:
-            self.picture.show_picture(moment.picture)
+        if moment.image is not None:
+            self.camera_view.show_image(moment.image)
         if moment.new_pose or moment.pose is None:
-            self.picture.show_pose(moment.pose)
+            self.camera_view.show_pose(moment.pose)
         limiting = figures.limiter_age_s < LIMITER_SHOWN_S
         self.meter.show_level(moment.sound.peak, limiting, moment.now, moment.dt_s)
         channels = self._config.spec.channels[:CHANNEL_BARS]
@@ -407,7 +407,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
 
 
 def camera_name(camera: str) -> str:
-    """Short enough for a corner of the picture."""
+    """Short enough for a corner of the image."""
     if camera == "demo":
         return "demo dancer"
     return f"camera {camera}" if camera.isdecimal() else camera.rstrip("/").replace("\\", "/").rpartition("/")[2]

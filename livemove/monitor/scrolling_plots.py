@@ -1,6 +1,6 @@
 """What scrolls: waveform, spectrogram, traces. Columns go in, the newest stands at the right; pyqtgraph draws them.
 
-A roll is a belt of tiles, pictures that the view carries along. pyqtgraph's image and curve items are the brushes: they
+A roll is a belt of tiles, pixmaps that the view carries along. pyqtgraph's image and curve items are the brushes: they
 draw the newest tile, a few times a second. As items of the scene, drawn whole at every redraw, they took 36-43 % of a
 core; a newest tile of them, drawn at every redraw, still twice as much as this. Knows no session.
 """
@@ -152,10 +152,10 @@ class Roll(pg.GraphicsView):
         end = min((index + 1) * self.TILE, self._columns)
         behind = self._end - self._columns  # of a record in the history, and its column
         self.draw(self._brushes, self._history[behind + start - 1 : behind + end])
-        picture = QPixmap(self.TILE * max(round(self._ratio), 1), max(round(self.height() * self._ratio), 1))
-        picture.setDevicePixelRatio(self._ratio)
-        picture.fill(style.WELL)
-        painter = QPainter(picture)
+        pixmap = QPixmap(self.TILE * max(round(self._ratio), 1), max(round(self.height() * self._ratio), 1))
+        pixmap.setDevicePixelRatio(self._ratio)
+        pixmap.fill(style.WELL)
+        painter = QPainter(pixmap)
         place = QTransform.fromTranslate((start - index * self.TILE) * self.column, 0.0)
         for item in self._brushes:
             painter.setTransform(item.transform() * place)
@@ -166,7 +166,7 @@ class Roll(pg.GraphicsView):
             left_view = (self._columns - self.BEHIND - (oldest + 1) * self.TILE) * self.column > self.width()
             self._tiles[index] = self._tiles.pop(oldest) if left_view else QGraphicsPixmapItem(self._belt)
             self._tiles[index].setX(index * self.TILE * self.column)
-        self._tiles[index].setPixmap(picture)
+        self._tiles[index].setPixmap(pixmap)
 
 
 def curve(colour: QColor, width: float, **options: Any) -> Any:

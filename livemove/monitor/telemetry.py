@@ -143,7 +143,7 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How it goes, in a few words. camera: it is the picture that is missing."""
+    """How it goes, in a few words. camera: it is the image that is missing."""
 
     tone: Tone
     words: str
@@ -165,7 +165,7 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     if "capture" in gone:
         return Verdict(Tone.WRONG, "the camera is coming back", camera=True)
     if figures.pose_age_s > SILENT_S:
-        return Verdict(Tone.WRONG, "no picture from the camera", camera=True)
+        return Verdict(Tone.WRONG, "no image from the camera", camera=True)
     if figures.trouble_age_s < 3.0:
         return Verdict(Tone.WRONG, "the sound broke off")
     if controls.mute:

@@ -20,7 +20,7 @@ class Moment:
     figures: Figures
     verdict: Verdict
     controls: Controls
-    picture: npt.NDArray[np.uint8] | None
+    image: npt.NDArray[np.uint8] | None
     pose: PoseFrame | None
     new_pose: bool
     sound: Sound

@@ -22,7 +22,7 @@ from livemove.monitor.telemetry import SILENT_S, Listener, News, Tone, Tracer, W
 from livemove.monitor.view_state import Moment
 
 PERIOD_MS = 38
-"""Between two redraws: 26 a second, one more than the camera has pictures."""
+"""Between two redraws: 26 a second, one more than the camera has frames."""
 FIGURES_S = 0.2
 ASK_S = 4.0
 """How long Q waits for the second Q."""
@@ -136,7 +136,7 @@ class MonitorWindow(QWidget):
         self._watcher.glance()
         if now - self._figures_s >= FIGURES_S:
             self._figures, self._figures_s = self._watcher.look(), now
-        picture = segment.picture.read()
+        image = segment.picture.read()
         new_pose = segment.pose.read(self._pose)
         fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
         controls = segment.controls.read()
@@ -149,7 +149,7 @@ class MonitorWindow(QWidget):
             figures=self._figures,
             verdict=judge(self._figures, controls),
             controls=controls,
-            picture=picture[0] if picture else None,
+            image=image[0] if image else None,
             pose=self._pose if fresh else None,
             new_pose=new_pose,
             sound=self._listener.listen(),

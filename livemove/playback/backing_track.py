@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 LATENCY_S = 0.2
-"""When a sample is in the air is known, so it may take its time: a machine busy with pictures then leaves no gaps."""
+"""When a sample is in the air is known, so it may take its time: a machine busy with video then leaves no gaps."""
 LEAD_S = 1.2
 """Silence before the song."""
 SETTLE_S = 0.5

@@ -1,8 +1,8 @@
-"""Sound cards and cameras changed while it plays: `python tests/measure_plugging.py [--clip FILE]`, servers and all.
+"""Audio devices and cameras changed while it plays: `python tests/measure_plugging.py [--clip FILE]`, servers and all.
 
-In: options. Out: one JSON line: what was told; for every change of the sound card how long it was silent; clicks
+In: options. Out: one JSON line: what was told; for every change of the audio device how long it was silent; clicks
 (tests/clicks.py) in what was played, and in what JACK and PulseAudio heard; starvations and restarts. PulseAudio has
-48,000 samples a second and JACK 44,100, so that each change of the sound card is one of the rate, too.
+48,000 samples a second and JACK 44,100, so that each change of the audio device is one of the rate, too.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ the time at which each sample came. Out: for each click, the time in the image o
 sound server let the click out.
 
 What it sees: everything between the camera's socket and the file, and between the sound server and the file. An image
-counts from being sent, so transport and JPEG (some ms) are in it; a camera's exposure and a sound card's converters are
-not. PulseAudio's null sink lets samples out in blocks that begin up to LATENCY_MS early: so much is uncertain.
+counts from being sent, so transport and JPEG (some ms) are in it; a camera's exposure and an audio device's converters
+are not. PulseAudio's null sink lets samples out in blocks that begin up to LATENCY_MS early: so much is uncertain.
 """
 
 from __future__ import annotations

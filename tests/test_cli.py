@@ -68,7 +68,7 @@ def refusal(*arguments: object, **environment: str) -> str:
 
 @pytest.fixture
 def demo(small_bundle: Bundle, tmp_path: Path) -> list[object]:
-    """Options of a perform that works anywhere: no camera, no sound card, a tiny model."""
+    """Options of a perform that works anywhere: no camera, no audio device, a tiny model."""
     return ["--model", small_bundle.path, "--camera", "demo", "--output", tmp_path / "take.wav", "--duration", 1]
 
 
@@ -209,7 +209,7 @@ def test_doctor_examines_every_part(tmp_path: Path) -> None:
     random_bundle(tmp_path / "livemove" / "models" / "mine", architectures.stage("mine"))
     done = run("doctor", "--json", XDG_DATA_HOME=str(tmp_path))
     findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
-    assert {"python", "native engine", "camera", "pose model", "sound card", "model mine"} <= set(findings)
+    assert {"python", "native engine", "camera", "pose model", "audio device", "model mine"} <= set(findings)
     assert findings["mine on native"]["state"] == "ok", findings["mine on native"]
     assert findings["mine on onnx"]["state"] == "missing"
 
@@ -255,12 +255,12 @@ def test_no_camera_names_the_way_on(small_bundle: Bundle, tmp_path: Path) -> Non
     assert "--camera demo" in refusal("perform", *options)
 
 
-def test_no_sound_card_names_the_way_on(small_bundle: Bundle) -> None:
+def test_no_audio_device_names_the_way_on(small_bundle: Bundle) -> None:
     message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--duration", 1)
     assert "--output take.wav" in message
 
 
-def test_neither_camera_nor_sound_card_is_one_line_each(small_bundle: Bundle) -> None:
+def test_neither_camera_nor_audio_device_is_one_line_each(small_bundle: Bundle) -> None:
     done = run("perform", "--model", small_bundle.path, "--camera", "97")
     assert done.returncode == 2
     lines = done.stderr.splitlines()

@@ -235,7 +235,7 @@ WELL = Figures(
         ({"pose_age_s": 2.0}, Controls(), Tone.WRONG, "no image"),
         ({"states": {**WELL.states, "capture": State.STARTING}}, Controls(), Tone.WRONG, "camera is coming back"),
         ({"states": {**WELL.states, "synthesis": State.NONE}}, Controls(), Tone.WRONG, "instrument is coming back"),
-        ({"states": {**WELL.states, "playback": State.FAILED}}, Controls(), Tone.WRONG, "no sound card"),
+        ({"states": {**WELL.states, "playback": State.FAILED}}, Controls(), Tone.WRONG, "no audio device"),
         ({"states": {**WELL.states, "monitor": State.STARTING}}, Controls(), Tone.FINE, "playing"),
         ({"supervisor_age_s": 5.0}, Controls(), Tone.WRONG, "no longer answers"),
         ({"ending": True, "supervisor_age_s": 5.0}, Controls(), Tone.QUIET, "ending"),

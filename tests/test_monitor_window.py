@@ -400,7 +400,7 @@ def test_where_there_is_nothing_to_choose_from_a_click_does_nothing(
     assert asked(segment) == []
 
 
-def test_model_sound_card_and_camera_are_chosen_by_name(
+def test_model_audio_device_and_camera_are_chosen_by_name(
     application: QApplication, segment: Segment, tmp_path: Path
 ) -> None:
     spec = small_spec("first")
@@ -499,7 +499,7 @@ def test_the_figures_are_those_of_the_session(
         shown.tick()
     assert shown.play.console.values["gain"].text == "−6.0 dB"
     assert shown.play.console.values["temperature"].text == "1.50"
-    assert shown.play.tiles["gaps"].reading.value == str(segment.playback.ring_starvations)
+    assert shown.play.tiles["underruns"].reading.value == str(segment.playback.ring_starvations)
     assert shown.play.tiles["pose"].reading.note == "20 ms each"
     segment.controls.write(Controls(mute=True))
     for _ in range(10):

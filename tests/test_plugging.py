@@ -1,4 +1,4 @@
-"""Cameras and sound cards changed while it plays: who is asked to leave, who comes, and what is gone back to.
+"""Cameras and audio devices changed while it plays: who is asked to leave, who comes, and what is gone back to.
 
 The rules are tested on a child without a process and a clock that is set; one test is a whole session on two servers.
 """
@@ -313,7 +313,7 @@ def test_a_show_goes_on_over_other_cards_and_cameras(
     seen: list[Status] = []
     # When this was told, ask for that; at last there is sound again, and time for some of it.
     script = [("", "device", "system"), ("sound card: system", "device", "Theremin 3000"),
-              ("no sound card matches", "camera", "missing"), ("no camera called missing", "", "")]  # fmt: skip
+              ("no audio device matches", "camera", "missing"), ("no camera called missing", "", "")]  # fmt: skip
 
     def on_status(status: Status) -> None:
         seen.append(status)
@@ -342,7 +342,7 @@ def test_a_show_goes_on_over_other_cards_and_cameras(
     assert not script, "a minute was not enough"
     notices = [status.notice for status in seen if status.notice]
     assert any(notice.startswith("sound card: system (JACK") for notice in notices)
-    assert any("no sound card matches 'Theremin 3000'" in n and "; going on with system (JACK" in n for n in notices)
+    assert any("no audio device matches 'Theremin 3000'" in n and "; going on with system (JACK" in n for n in notices)
     assert any("no camera called missing" in n and n.endswith("; going on with camera 0") for n in notices)
     assert sum(report["restarts"].values()) == 0
     assert report["sample_rate"] == 44100

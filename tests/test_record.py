@@ -237,7 +237,7 @@ def test_a_dead_sound_server_ends_the_take_and_keeps_it(stage: Stage) -> None:
     ("options", "reason"),
     [
         (["--sound", "{folder}/no-song.wav"], "no-song.wav: cannot be played: no such file"),
-        (["--sound", "{folder}/song.wav", "--device", "Theremin 3000"], "no sound card matches 'Theremin 3000'"),
+        (["--sound", "{folder}/song.wav", "--device", "Theremin 3000"], "no audio device matches 'Theremin 3000'"),
         (["--mic", "--input-device", "Theremin 3000"], "`livemove devices --input` lists them"),
         (["--camera", "demo"], "the demo dancer has no picture to record"),
         (["--camera", "{folder}/no-film.mp4"], "no-film.mp4: cannot be read as a video: no such file"),
@@ -265,11 +265,11 @@ def test_a_film_too_short_to_begin_is_one_line(stage: Stage) -> None:
     assert not stage.take.exists()
 
 
-def test_without_a_sound_card_one_line_says_so(stage: Stage) -> None:
+def test_without_an_audio_device_one_line_says_so(stage: Stage) -> None:
     stage.server.environment = {}
     code, said = stage.run()
     assert code == 2
-    assert "no sound card found" in refusal(said)
+    assert "no audio device found" in refusal(said)
     assert not stage.take.exists()
 
 

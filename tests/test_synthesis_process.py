@@ -68,7 +68,7 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
     assert asked[1:] == pytest.approx([0.25 * 1.2] * len(asked[1:]))
 
 
-def test_another_sound_card_gets_its_own_rate(
+def test_another_audio_device_gets_its_own_rate(
     segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Synthesis says from when on, and from there on a take can begin."""

@@ -118,15 +118,13 @@ def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None
 
 
 def _soak(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from livemove.bundle import load_bundle
     from livemove.diagnostics import soak
 
     with stderr_console().status(f"playing for {len(engines)} x {minutes:g} minutes …"):
         result = soak.run(load_bundle(model), engines, minutes)
     if as_json:
-        print_json(asdict(result))
+        print_json(result.as_json())
     else:
         print_table(text.soak(result.results))
         for row in result.absent:

@@ -48,23 +48,23 @@ if TYPE_CHECKING:
     "-d",
     multiple=True,
     metavar="N|NAME",
-    help="Sound card: number or part of its name (`livemove devices`). Several times: to change between while playing; "
-    "without it, all there are.",
+    help="Audio device: number or part of its name (`livemove devices`). Several times: to change between while "
+    "playing; without it, all there are.",
 )
 @click.option(
     "--block",
     type=click.IntRange(32, 8192),
     default=512,
     show_default=True,
-    help="Frames the sound card asks for at once: fewer is quicker, more is safer.",
+    help="Frames the audio device asks for at once: fewer is quicker, more is safer.",
 )
-@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the sound card, if not the model's.")
+@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the audio device, if not the model's.")
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE.wav",
-    help="Record what is played; needs no sound card.",
+    help="Record what is played; needs no audio device.",
 )
 @click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
 @click.option(
@@ -135,18 +135,18 @@ def perform(
     save: str | None,
     **options: Any,
 ) -> None:
-    """Play live: camera, pose, network, sound card. Ctrl-C ends it, or Q twice in the window.
+    """Play live: camera, pose, network, audio device. Ctrl-C ends it, or Q twice in the window.
 
     Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
     the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
 
     \b
-    livemove perform                                     webcam and default sound card
+    livemove perform                                     webcam and default audio device
     livemove perform --camera demo                       no camera: the demo dancer
-    livemove perform --camera demo -o take.wav           no sound card either: into a file
+    livemove perform --camera demo -o take.wav           no audio device either: into a file
     livemove perform --camera dance.mp4 --loop           a video file plays
-    livemove perform --device "USB" --block 256          a certain sound card, quicker
-    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and sound cards to change between while playing
+    livemove perform --device "USB" --block 256          a certain audio device, quicker
+    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and audio devices to change between while playing
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock

@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     help="End the take after that.",
 )
 @click.option(
-    "--device", "-d", metavar="N|NAME", help="Sound card that plays: number or part of its name (`livemove devices`)."
+    "--device", "-d", metavar="N|NAME", help="Audio device to play on: number or part of its name (`livemove devices`)."
 )
 @click.option("--input-device", metavar="N|NAME", help="What --mic records from (`livemove devices --input`).")
 @click.option(
@@ -215,7 +215,7 @@ def _take_video(folder: Path, output: Path, report: Path | None) -> None:
 @click.option("--engine", type=click.Choice(ENGINES), help="Another engine than the one that played.")
 @click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", help="What the onnx engine runs on.")
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE", help="Another mapping than the take's.")
-@click.option("--device", "-d", metavar="N|NAME", help="Sound card, when played live.")
+@click.option("--device", "-d", metavar="N|NAME", help="Audio device, when played live.")
 @click.option("--loop", is_flag=True, help="Again and again, when played live.")
 @click.option(
     "--report",
@@ -231,7 +231,7 @@ def replay(
     With another model, engine or mapping it is the movement that is played, and the hands at the controls.
 
     \b
-    livemove replay take-20260131-203000                       live, to the sound card
+    livemove replay take-20260131-203000                       live, to the audio device
     livemove replay take-20260131-203000 -m mine               live, through another model
     livemove replay take-20260131-203000 -o again.wav          bit by bit what was played; says so, or why not
     livemove replay take-20260131-203000 -m mine -o mine.wav   its movement, through another model

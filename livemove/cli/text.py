@@ -59,7 +59,7 @@ def status_line(status: Status, model: str) -> str:
             f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
             f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
             f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
-            _alarm("starved", status.ring_starvations),
+            _alarm("underruns", status.ring_starvations),
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
             *(["[red]● recording[/]"] if status.recording else []),
@@ -86,7 +86,7 @@ def farewell(report: Report, output: Path | None) -> list[str]:
         f"played {report['seconds']:.1f} s with {report['engine']}, "
         f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
         f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
-        f"starvations {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
+        f"underruns {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
     ]
     if output is not None:
         lines.append(f"written: {output}")
@@ -194,9 +194,9 @@ def _range(ends: tuple[float, float]) -> str:
 
 
 def devices(found: Sequence[Device]) -> Rows:
-    """Sound cards; * marks the one that plays when none is asked for."""
+    """Audio devices; * marks the one that plays when none is asked for."""
     return Rows(
-        ("", "N>", "sound card", "host", "channels>", "rate>", "latency>"),
+        ("", "N>", "audio device", "host", "channels>", "rate>", "latency>"),
         [
             (
                 "*" if d.default else "",
@@ -290,7 +290,7 @@ def bench_remarks(result: Mapping[str, Any]) -> list[str]:
 
 def soak(runs: Sequence[SoakResult]) -> Rows:
     """How engines held at real-time pace."""
-    columns = ("engine", "hops>", "late>", "blocks starved>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
+    columns = ("engine", "hops>", "late>", "underruns>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
     return Rows(
         (*columns, "lead ms>", "closest ms>", "latest start ms>"),
         [
@@ -298,7 +298,7 @@ def soak(runs: Sequence[SoakResult]) -> Rows:
                 r.engine,
                 f"{r.hops:,}",
                 str(r.late),
-                str(r.starved),
+                str(r.underruns),
                 *(f"{ms:.2f}" for ms in (r.median_ms, r.p99_9_ms, r.max_ms, r.hop_ms)),
                 f"{r.lead_ms:.1f}",
                 f"{r.least_margin_ms:.1f}",

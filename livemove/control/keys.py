@@ -40,7 +40,7 @@ KEYS = {
 
 HELP = (
     "keys: ↑ ↓ gain, M mute, Space freeze, Backspace panic, R begin or end a take, W keep the last minutes, N model, "
-    "P preset, T temperature, O octave, K scale, J root, L look-ahead, V view (camera), D device (sound card) (with "
+    "P preset, T temperature, O octave, K scale, J root, L look-ahead, V view (camera), D audio device (with "
     "Shift: the other way), Ctrl-C end"
 )
 """What one reads in the terminal."""

@@ -145,7 +145,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
 
 
 def _called(value: object) -> str:
-    """A camera or sound card, as typed."""
+    """A camera or audio device, as typed."""
     number = _number(value)
     text = value if isinstance(value, str) else str(int(number)) if number is not None and number.is_integer() else ""
     if not 0 < len(text.encode()) <= LONGEST_NAME:

@@ -62,7 +62,7 @@ def examine(camera: CaptureConfig, live: str | None = None) -> Iterator[Finding]
     yield _pose_model()
     if found.state == "ok":
         yield from _camera_check(camera)
-    yield from _sound_cards()
+    yield from _audio_devices()
     found = list_bundles()
     if not found:
         yield Finding("models", "broken", f"none in {', '.join(map(str, bundle_folders()))}: install livemove again")
@@ -224,7 +224,7 @@ def _pose_model() -> Finding:
         return Finding("pose model", "broken", str(error))
 
 
-def sound_cards(kind: str = "output") -> list[Device]:
+def audio_devices(kind: str = "output") -> list[Device]:
     """As `playback.device.list_devices`; also of a missing PortAudio library a DeviceError is made."""
     try:
         from livemove.playback.device import list_devices
@@ -235,20 +235,20 @@ def sound_cards(kind: str = "output") -> list[Device]:
     return list_devices(kind)
 
 
-def _sound_cards() -> Iterator[Finding]:
+def _audio_devices() -> Iterator[Finding]:
     try:
-        devices = sound_cards()
+        devices = audio_devices()
     except LivemoveError as error:
-        yield Finding("sound card", "missing", str(error))
+        yield Finding("audio device", "missing", str(error))
         return
     if not devices:
         from livemove.playback.device import NO_DEVICE
 
-        yield Finding("sound card", "missing", NO_DEVICE)
+        yield Finding("audio device", "missing", NO_DEVICE)
     for device in devices:
         if device.default:
             detail = f"{device.name} ({device.host}), {device.rate:.0f} Hz, one of {len(devices)}"
-            yield Finding("sound card", "ok", detail)
+            yield Finding("audio device", "ok", detail)
 
 
 def _model(path: Path) -> Iterator[Finding]:
@@ -337,7 +337,7 @@ def _hops(run: SoakResult) -> str:
 
 
 def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:
-    """The trouble a session met first, and with it the other one that a machine without camera or sound card has."""
+    """The trouble a session met first, and with it the other one that a machine without camera or audio device has."""
     from livemove.capture.sources import check_source
     from livemove.playback.device import find_device
 

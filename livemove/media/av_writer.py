@@ -2,7 +2,7 @@
 ends.
 
 In: video frames and stretches of sound, each with its time on one clock. Out: an mp4 (H.264 and FLAC). Knows no camera,
-no sound card and no process.
+no audio device and no process.
 """
 
 # PyAV's stubs are partial; numpy's stubs need a newer Python than 3.10.
@@ -35,7 +35,7 @@ BEHIND_S = 10.0
 """Marks of so long before it count as well."""
 
 APART = TICKS // 1000
-"""Frames of a moment for which there is no sound (the card dropped some) follow each other by a millisecond."""
+"""Frames of a moment for which there is no sound (the device dropped some) follow each other by a millisecond."""
 
 FRAGMENT_S = 0.5
 """What is written so far can be read: a fragment of the mp4 is complete after so long."""
@@ -46,9 +46,10 @@ class Timeline:
 
     Marks say when a sample was in the air, as the sound server believes. On a busy machine it believes too late, by
     10 ms now and then, and by up to 60 ms for seconds after the machine stood still, while the sound itself goes on
-    undisturbed; it seldom believes too early. So the earliest tenth of the marks around a moment counts. A sound card's
-    crystal strays from the clock (100 ppm are 18 ms in three minutes): the marks are of the last seconds only, which
-    costs a millisecond. A card that ran dry shifts what follows: marks from before such a gap do not count after it.
+    undisturbed; it seldom believes too early. So the earliest tenth of the marks around a moment counts. An audio
+    device's crystal strays from the clock (100 ppm are 18 ms in three minutes): the marks are of the last seconds only,
+    which costs a millisecond. A device that ran dry shifts what follows: marks from before such a gap do not count
+    after it.
     """
 
     def __init__(self, rate: float) -> None:
@@ -57,7 +58,7 @@ class Timeline:
         self._marks: deque[tuple[float, float, int]] = deque()  # (time, time - place, gaps so far)
 
     def mark(self, sample: int, time_s: float, gap: bool = False) -> None:
-        """gap: the card ran dry just before."""
+        """gap: the device ran dry just before."""
         self._gaps += gap
         self._marks.append((time_s, time_s - sample / self.rate, self._gaps))
 

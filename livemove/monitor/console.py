@@ -1,4 +1,4 @@
-"""The two strips one plays with: the bar above, which names instrument and sound card, and the console below.
+"""The two strips one plays with: the bar above, which names instrument and audio device, and the console below.
 
 In: what is set, and how it goes. Out: widgets whose clicks ask. Knows no shared memory and no keys.
 """
@@ -30,7 +30,7 @@ OCTAVES = range(-4, 5)
 
 
 class TopBar(QWidget):
-    """Which instrument, on what, and how it goes. Instrument, sound card and the question mark can be clicked."""
+    """Which instrument, on what, and how it goes. Instrument, audio device and the question mark can be clicked."""
 
     def __init__(self, config: MonitorConfig, models: tuple[str, ...], hands: Hands) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ class Lanes(QWidget):
         )
 
 
-class SoundCard(QWidget):
+class AudioPanel(QWidget):
     """Waveform above spectrogram on one time axis, and the meter beside them."""
 
     HEADING = 8 * GRID
@@ -186,8 +186,8 @@ class PlayPage(QWidget):
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
         self.channels.name("WHAT THE NETWORK HEARS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
-        self.sound = SoundCard()
-        self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
+        self.sound = AudioPanel()
+        self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "underruns", "restarts", "limiter")}
         self.console = Console(config, hands)
         self.buttons = {
             "mute": Button("mute", "M", lambda: hands.ask(Request(Action.MUTE))),
@@ -360,7 +360,7 @@ class StagePage(QWidget):
             self.lamp.say(moment.recording_s, style.BASE if wrong else style.RED, ground)
             self.foot.say(
                 f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
-                f"latency {number(figures.latency_p95_ms)} ms     gaps {figures.starvations}"
+                f"latency {number(figures.latency_p95_ms)} ms     underruns {figures.underruns}"
             )
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
@@ -386,7 +386,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
         pose = Tone.FINE if fps >= 20 else Tone.WATCH if fps >= 12 else Tone.WRONG
     if figures.people == 0:
         pose = max(pose, Tone.WATCH)
-    gaps = Tone.FINE if not figures.starvations else Tone.WRONG if figures.trouble_age_s < 10 else Tone.WATCH
+    underruns = Tone.FINE if not figures.underruns else Tone.WRONG if figures.trouble_age_s < 10 else Tone.WATCH
     again = {role: count for role, count in figures.restarts.items() if count}
     restarts = Tone.FINE if not again else Tone.WRONG if figures.restart_age_s < 10 else Tone.WATCH
     late = figures.late_callbacks + figures.underflows
@@ -395,7 +395,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
         "latency": Reading(number(figures.latency_p50_ms), "ms", f"95 %: {number(p95_ms)} ms", latency),
         "pose": Reading(number(fps), "fps", f"{number(figures.pose_ms)} ms each" if figures.people else "nobody", pose),
         "ring": Reading(number(figures.ring_fill_ms), "ms", f"starts at {number(figures.ring_target_ms)} ms"),
-        "gaps": Reading(f"{figures.starvations}", "", broken or f"{late} late callbacks", gaps),
+        "underruns": Reading(f"{figures.underruns}", "", broken or f"{late} late callbacks", underruns),
         "restarts": Reading(f"{sum(again.values())}", "", ", ".join(again) or "all parts run", restarts),
         "limiter": Reading(
             thousands(figures.limiter_hits),

@@ -63,7 +63,7 @@ class Figures:
     latency_p95_ms: float | None = None
     ring_fill_ms: float = 0.0
     ring_target_ms: float = 0.0
-    starvations: int = 0
+    underruns: int = 0
     late_callbacks: int = 0
     underflows: int = 0
     limiter_hits: int = 0
@@ -104,7 +104,7 @@ class Watcher:
         lately = histogram - histogram_then
         rate = segment.device_rate or 1.0
         bulletin = segment.bulletin.read()
-        starvations = playback.ring_starvations
+        underruns = playback.ring_starvations
         fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
         self._fills.clear()
         return Figures(
@@ -120,13 +120,13 @@ class Watcher:
             latency_p95_ms=percentile_ms(lately, 0.95),
             ring_fill_ms=1e3 * fill / rate,
             ring_target_ms=1e3 * segment.ring.target / rate,
-            starvations=starvations,
+            underruns=underruns,
             late_callbacks=playback.late_callbacks,
             underflows=playback.portaudio_underflows,
             limiter_hits=playback.limiter_hits,
             nonfinite=playback.nonfinite_samples,
             restarts=bulletin.restarts,
-            trouble_age_s=self._age("trouble", starvations + playback.nonfinite_samples, now),
+            trouble_age_s=self._age("trouble", underruns + playback.nonfinite_samples, now),
             restart_age_s=self._age("restart", sum(bulletin.restarts.values()), now),
             limiter_age_s=self._age("limiter", playback.limiter_hits, now),
             supervisor_age_s=now - bulletin.written_s if bulletin.written_s else 0.0,
@@ -159,7 +159,7 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     if figures.supervisor_age_s > 2 * SILENT_S:
         return Verdict(Tone.WRONG, "livemove no longer answers")
     if "playback" in gone:
-        return Verdict(Tone.WRONG, "no sound card: trying again")
+        return Verdict(Tone.WRONG, "no audio device: trying again")
     if "synthesis" in gone:
         return Verdict(Tone.WRONG, "the instrument is coming back")
     if "capture" in gone:

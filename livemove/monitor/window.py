@@ -39,7 +39,7 @@ HELP = [
     ("O   Shift O", "octave up, down"),
     ("K   J", "next scale, next root note"),
     ("L   Shift L", "look further ahead, less far"),
-    ("V   D", "next camera (view), next sound card (device)"),
+    ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
     ("W", "make a take of what was just played"),

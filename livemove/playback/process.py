@@ -69,7 +69,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
         time.sleep(0.02)
     output.stop()
     _wait_for_fade(output)
-    time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the card
+    time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the device
     life.finished()
     _leave(stream)
 

@@ -82,7 +82,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def small_spec(name: str = "small") -> ModelSpec:
-    """The stage setting with a tenth of its size, so that even the reference engine is quick."""
+    """The stage architecture with a tenth of its size, so that even the reference engine is quick."""
     return dataclasses.replace(
         architectures.stage(name), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
     )

@@ -15,7 +15,7 @@ from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
 
 
-@pytest.mark.parametrize("make", bench.SETTINGS.values(), ids=bench.SETTINGS.keys())
+@pytest.mark.parametrize("make", bench.ARCHITECTURES.values(), ids=bench.ARCHITECTURES.keys())
 def test_multiply_adds_are_the_weights_a_step_uses(make: type) -> None:
     """Every matrix entry once, but for the embedding (a copy of a row) and what runs once a hop."""
     spec = make()
@@ -65,7 +65,7 @@ def test_an_unknown_engine_is_named() -> None:
 
 
 def test_sizes_differ_from_the_stage_setting_in_one_dimension_each() -> None:
-    stage, sizes = architectures.stage(), {m.setting: m.spec for m in bench.size_models()}
+    stage, sizes = architectures.stage(), {m.architecture: m.spec for m in bench.size_models()}
     assert {s.residual for s in sizes.values()} == {32, 64, 128, 256}
     assert {s.layers for s in sizes.values()} == {10, 20, 30, 40}
     assert {s.bands for s in sizes.values()} == {1, 4, 8, 16}
@@ -81,8 +81,8 @@ def test_the_native_engine_plays_every_size(precision: str) -> None:
         noise = np.full((model.spec.steps_per_hop, model.spec.noise_width), 0.3, np.float32)
         engine = NativeEngine(model.spec, model.weights, precision=precision)
         engine.generate(out, np.zeros((1, len(model.spec.channels)), np.float32), noise)
-        assert np.isfinite(out).all(), model.setting
-        assert out.any(), model.setting
+        assert np.isfinite(out).all(), model.architecture
+        assert out.any(), model.architecture
 
 
 def test_several_streams_at_once_are_counted_together() -> None:

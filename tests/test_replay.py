@@ -21,7 +21,7 @@ from steady import in_real_time
 from livemove.capture.config import CaptureConfig
 from livemove.capture.process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
-from livemove.offline.replay import ReplayConfig, ReplayReport, again, replay, same_voices
+from livemove.offline.replay import ReplayConfig, ReplayReport, again, replay, same_slots
 from livemove.offline.take_video import FPS, write_take_video
 from livemove.takes.folder import Take, load_take, samples24
 
@@ -214,9 +214,9 @@ def test_a_take_without_its_hops_is_no_take_of_a_body(take: Path, tmp_path: Path
     """A hole is told, and where: never sound that was not played under the name of what was."""
     read = load_take(take)
     lost = np.delete(read.hops, 50)
-    voices = same_voices(read, ReplayConfig(take, tmp_path / "x.wav"))
+    slots = same_slots(read, ReplayConfig(take, tmp_path / "x.wav"))
     with pytest.raises(TakeError, match="a hop is missing"):
-        list(again(dataclasses.replace(read, hops=lost), voices))
+        list(again(dataclasses.replace(read, hops=lost), slots))
 
 
 def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:

@@ -31,7 +31,7 @@ POSE_FRAMES = 200
     "names",
     multiple=True,
     metavar="NAME|DIR",
-    help="Measure this model; without it, the family's two settings with random weights.",
+    help="Measure this model; without it, the two architectures with random weights.",
 )
 @click.option(
     "--engine",

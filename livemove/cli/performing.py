@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="MS",
-    help="Guess where the body will be, to feel quicker.",
+    help="Extrapolate the movement by up to so long, so that the sound follows sooner.",
 )
 @click.option(
     "--monitor/--no-monitor",
@@ -186,7 +186,7 @@ def perform(
     if presets:
         if given(context, "models") or given(context, "mapping"):
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
-        voices, controls = repertoire(presets)
+        slots, controls = repertoire(presets)
         first = presets[0]
         chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
@@ -194,8 +194,8 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        voices, controls = [(find_bundle(model), mapping) for model in models], ()
-    (folder, mapping), *others = voices
+        slots, controls = [(find_bundle(model), mapping) for model in models], ()
+    (folder, mapping), *others = slots
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
@@ -246,7 +246,7 @@ def perform(
         click.echo(line, err=True)
     if save is not None:
         last, control = seen[0].controls, config.control
-        played, its_mapping = voices[last.model]
+        played, its_mapping = slots[last.model]
         devices = Devices(
             seen[0].camera, config.mirror, seen[0].card, config.block, config.samplerate, osc, osc_out, control.midi,
             control.midi_out, control.mpe or None, control.link or None,

@@ -249,7 +249,7 @@ def checks(found: Sequence[dict[str, Any]]) -> Rows:
 def bench(result: Mapping[str, Any]) -> Rows:
     """Engines and their speeds; beside a baseline also how many times its speed."""
     slow = {b["setting"]: b["steps_per_s"] for b in result.get("baseline", [])}
-    columns = ("engine", "setting", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
+    columns = ("engine", "architecture", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
     return Rows(
         (*columns, *(["× torch>"] if slow else []), ""),
         [

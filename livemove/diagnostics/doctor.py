@@ -280,7 +280,8 @@ def _engine(bundle: Bundle, name: str) -> Finding:
 
 
 def _live(model: str | None) -> Iterator[Finding]:
-    """Whether the model can be held while poses are found, by which engine; else whether the stage setting could."""
+    """Whether the model can be held while poses are found, by which engine; else whether the stage architecture
+    could."""
     from livemove.diagnostics import soak
     from livemove.diagnostics.load import other_cores_busy
     from livemove.synthesis import architectures
@@ -307,7 +308,7 @@ def _live(model: str | None) -> Iterator[Finding]:
         can = "would hold" if holds(tried) else "would not hold either"
         size = f"R{stage.residual} S{stage.skip}, {stage.layers} layers"
         detail = f"{can} on native-int8: {_hops(tried)} ({size})"
-        yield Finding("stage setting live", "ok" if holds(tried) else "slow", detail)
+        yield Finding("stage architecture live", "ok" if holds(tried) else "slow", detail)
 
 
 def holds(run: SoakResult) -> bool:

@@ -149,7 +149,7 @@ class AudioPanel(QWidget):
         card(painter, self.rect())
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
-        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "WHAT IS PLAYED")
+        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "OUTPUT")
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         shown = self.spectrogram.geometry()
@@ -184,7 +184,7 @@ class PlayPage(QWidget):
         self._bulletin = Bulletin()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
-        self.channels.name("WHAT THE NETWORK HEARS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
+        self.channels.name("MODEL INPUTS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = AudioPanel()
         self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "underruns", "restarts", "limiter")}

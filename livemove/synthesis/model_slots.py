@@ -1,7 +1,7 @@
 """The models of a set, all loaded: one sounds, or two while one hands over to the other; freeze, panic, steering.
 
 In: the sources of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
-shared memory, device or clock; nothing here waits or reads a file, but `Voice` when it is made.
+shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -32,7 +32,7 @@ BOTH = 0.8
 """Two engines that need more than this share of the time together do not play at once: one fades out, then one in."""
 
 
-class Voice:
+class ModelSlot:
     """One model ready to play: engine, mapping, its own noise.
 
     want: name of a source from outside -> its place among the values given to `play`.
@@ -110,19 +110,19 @@ class Voice:
             self.mapping.steer(*steering)
 
 
-class Ensemble:
-    """Which voice sounds. `controls` as they are at the start: only what changes later is acted upon."""
+class ModelCrossfader:
+    """Which slot sounds. `controls` as they are at the start: only what changes later is acted upon."""
 
-    def __init__(self, voices: Sequence[Voice], controls: Controls) -> None:
-        self.voices = voices
-        self.current = voices[self._index(controls)]
-        self.played: tuple[Voice, Voice | None] = (self.current, None)
-        self._leaving: Voice | None = None
+    def __init__(self, slots: Sequence[ModelSlot], controls: Controls) -> None:
+        self.slots = slots
+        self.current = slots[self._index(controls)]
+        self.played: tuple[ModelSlot, ModelSlot | None] = (self.current, None)
+        self._leaving: ModelSlot | None = None
         self._fade = 0
         self._curves = _curves(together=True)
         self._panics = controls.panics
         self._silent = False
-        self._hop_s = HOP / voices[0].spec.sample_rate
+        self._hop_s = HOP / slots[0].spec.sample_rate
         self._held = np.zeros(0, np.float32)
         self._thaw = 1.0  # 0: frozen; 1: free
         self._out = np.zeros(HOP, np.float32)
@@ -131,7 +131,7 @@ class Ensemble:
     def play(self, sources: Float32, controls: Controls) -> Float32:
         """The next hop, float32 [HOP], good until the next call; sources float32 [F + places]."""
         sources = self._hold(sources, controls.freeze)
-        wanted = self.voices[self._index(controls)]
+        wanted = self.slots[self._index(controls)]
         if self._leaving is None and wanted is not self.current:
             self._leaving, self.current, self._fade = self.current, wanted, 0
             share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
@@ -151,8 +151,8 @@ class Ensemble:
             out = np.multiply(out, self._rise[::-1], out=self._out)
             self._silent = True
             self._leaving = None
-            for voice in self.voices:
-                voice.forget()
+            for slot in self.slots:
+                slot.forget()
         return out
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -163,22 +163,22 @@ class Ensemble:
         if self._leaving is not None or self._silent:
             return None
         head: dict[str, Any] = {
-            "model": self.voices.index(self.current),
+            "model": self.slots.index(self.current),
             "panics": self._panics,
-            "engines": [voice.engine.name for voice in self.voices],
-            "realtime": [voice.realtime for voice in self.voices],
-            "noise": [voice.noise_state() for voice in self.voices],
+            "engines": [slot.engine.name for slot in self.slots],
+            "realtime": [slot.realtime for slot in self.slots],
+            "noise": [slot.noise_state() for slot in self.slots],
         }
         return head, vars(self.current.engine.state())
 
     def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """What `state` gave; the voices must be of the same models and engines."""
-        self.current = self.voices[head["model"]]
+        """What `state` gave; the slots must be of the same models and engines."""
+        self.current = self.slots[head["model"]]
         self._leaving, self._silent, self._panics = None, False, head["panics"]
         self.current.engine.set_state(EngineState(**arrays))
-        for voice, realtime, noise in zip(self.voices, head["realtime"], head["noise"], strict=True):
-            voice.realtime = realtime
-            voice.set_noise_state(noise)
+        for slot, realtime, noise in zip(self.slots, head["realtime"], head["noise"], strict=True):
+            slot.realtime = realtime
+            slot.set_noise_state(noise)
 
     @property
     def channels(self) -> Float32:
@@ -186,15 +186,15 @@ class Ensemble:
         return self.current.channels[0]
 
     def _index(self, controls: Controls) -> int:
-        return min(max(controls.model, 0), len(self.voices) - 1)
+        return min(max(controls.model, 0), len(self.slots) - 1)
 
-    def _hand_over(self, leaving: Voice, sources: Float32, controls: Controls) -> Float32:
+    def _hand_over(self, leaving: ModelSlot, sources: Float32, controls: Controls) -> Float32:
         self._out[:] = 0.0
-        for voice, curve in zip((leaving, self.current), self._curves, strict=True):
+        for slot, curve in zip((leaving, self.current), self._curves, strict=True):
             gain = curve[self._fade]
             if gain.any():
-                voice.play(sources, controls)
-                self._out += gain * voice.out
+                slot.play(sources, controls)
+                self._out += gain * slot.out
         self._fade += 1
         if self._fade == FADE_HOPS:
             self._leaving = None

@@ -31,7 +31,7 @@ from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.segment import AudioRing, Life, Segment, State, now_s
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
-from livemove.synthesis.model_slots import Ensemble, Voice
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.pace import Lead, RealTime
 
 SNAPSHOT_S = 5.0
@@ -68,11 +68,11 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, voices: Sequence[Voice], life: Life) -> None:
-        self._voices = voices
+    def __init__(self, slots: Sequence[ModelSlot], life: Life) -> None:
+        self._slots = slots
         self._life = life
         self._asked = threading.Event()
-        self._ready: deque[tuple[Voice, Mapping]] = deque()
+        self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
         threading.Thread(target=self._read, name="mapping reader", daemon=True).start()
 
     def ask(self) -> None:
@@ -81,10 +81,10 @@ class Reloader:
     def apply(self) -> None:
         """In the loop: mappings that were read take over where the old ones are."""
         while self._ready:
-            voice, mapping = self._ready.popleft()
-            mapping.take_over(voice.mapping)
+            slot, mapping = self._ready.popleft()
+            mapping.take_over(slot.mapping)
             try:
-                voice.set_mapping(mapping)
+                slot.set_mapping(mapping)
             except LivemoveError as error:
                 self._life.remark(f"{error}; the mapping in use stays")
 
@@ -92,12 +92,12 @@ class Reloader:
         while True:
             self._asked.wait()
             self._asked.clear()
-            for voice in self._voices:
-                if voice.mapping_path is None:
+            for slot in self._slots:
+                if slot.mapping_path is None:
                     continue
                 try:
-                    self._ready.append((voice, mapping_for(voice.mapping_path, voice.spec, FEATURES)))
-                    self._life.remark(f"{voice.mapping_path}: read again")
+                    self._ready.append((slot, mapping_for(slot.mapping_path, slot.spec, FEATURES)))
+                    self._life.remark(f"{slot.mapping_path}: read again")
                 except LivemoveError as error:
                     self._life.remark(f"{error}; the mapping in use stays")
 
@@ -105,13 +105,13 @@ class Reloader:
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
     life = segment.lives["synthesis"]
-    voices: list[Voice] = []
+    slots: list[ModelSlot] = []
     for model, mapping in ((config.model, config.mapping), *config.others):
         bundle = load_bundle(model)
         life.heartbeat()
         choice = choose_engine(config.engine, bundle, config.provider)
-        voices.append(Voice(bundle, choice, mapping, config.seed, segment.sources.want))
-        voices[-1].warm_up()
+        slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.sources.want))
+        slots[-1].warm_up()
         life.heartbeat()
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
@@ -119,23 +119,23 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         life.heartbeat()
         time.sleep(0.002)
 
-    model_rate = voices[0].spec.sample_rate
+    model_rate = slots[0].spec.sample_rate
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
     hop_s = HOP / model_rate
-    slowest = min(voice.realtime for voice in voices)
+    slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
     frame = PoseFrame()
     seen_s = math.nan
     outside = segment.sources.values
     sources = np.zeros(len(FEATURES) + len(outside), np.float32)
-    ensemble = Ensemble(voices, controls)
-    reloader, reloads = Reloader(voices, life), controls.reloads
+    crossfader = ModelCrossfader(slots, controls)
+    reloader, reloads = Reloader(slots, life), controls.reloads
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing = np.zeros(0, np.float32)
 
-    life.running(voices[0].engine.name)
+    life.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
     take_sound_core()
     real_time = RealTime(slowest, now_s())
@@ -165,20 +165,20 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         reloader.apply()
         sources[: len(FEATURES)] = features = stream.at(began_s)
         sources[len(FEATURES) :] = outside
-        if began_s >= snapshot_s and (state := ensemble.state()) is not None:
+        if began_s >= snapshot_s and (state := crossfader.state()) is not None:
             snapshot_s = began_s + SNAPSHOT_S
             place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
-        writer.write(ensemble.play(sources, controls), seen_s)
-        sounding, leaving = ensemble.played
+        writer.write(crossfader.play(sources, controls), seen_s)
+        sounding, leaving = crossfader.played
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
-        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, voices.index(sounding))
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))
         segment.made.add(made, controls, sources, sounding.channels[0], left)
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)
-        segment.synthesis.hop(ended_s - began_s, HOP, ensemble.channels)
+        segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
         segment.synthesis.felt(features)
 
 

@@ -23,7 +23,7 @@ from test_session import breaks, doubles, model, perform, steady  # noqa: F401  
 from livemove.body.features import FEATURES
 from livemove.contracts import Action, Request
 from livemove.control.config import ControlConfig
-from livemove.control.process import Asker
+from livemove.control.process import RequestSender
 from livemove.ipc.child import begin
 from livemove.ipc.segment import Segment, State
 from livemove.synthesis import architectures
@@ -130,7 +130,7 @@ def test_features_and_channels_go_out_once_for_every_pose(segment: Segment, tmp_
 
 
 def test_a_busy_supervisor_gets_the_last_value_and_every_step(segment: Segment) -> None:
-    asker = Asker(segment.commands)
+    asker = RequestSender(segment.commands)
     for _ in range(64):
         segment.commands.ask(Request(Action.MUTE))
     for n in range(100):

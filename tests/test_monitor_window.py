@@ -26,9 +26,9 @@ from livemove.monitor import style, window
 from livemove.monitor.camera_view import DIM
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import LIMITS, OCTAVES
-from livemove.monitor.input_widgets import Drag, Pick
+from livemove.monitor.input_widgets import ListTile, ValueTile
 from livemove.monitor.process import keep_own_plugins
-from livemove.monitor.scrolling_plots import Roll, Spectrogram, Traces, Waveform
+from livemove.monitor.scrolling_plots import ScrollingPlot, Spectrogram, Traces, Waveform
 from livemove.monitor.telemetry import ROWS
 from livemove.monitor.window import MonitorWindow
 from livemove.native._realtime import Output
@@ -209,7 +209,7 @@ def test_a_supervisor_that_does_not_answer_is_mentioned(shown: MonitorWindow) ->
     for _ in range(65):
         QTest.keyClick(shown, Key.Key_Up)
     shown.tick()
-    assert "does not answer" in shown.news.words
+    assert "does not answer" in shown.notices.words
 
 
 # --- the mouse ---------------------------------------------------------------------------------------------------
@@ -217,23 +217,23 @@ def test_a_supervisor_that_does_not_answer_is_mentioned(shown: MonitorWindow) ->
 LEFT = Qt.MouseButton.LeftButton
 
 
-def drag(knob: QWidget, across: int, up: int = 0) -> None:
+def drag(tile: QWidget, across: int, up: int = 0) -> None:
     """Press in the middle, go there in two steps, let go."""
-    start = knob.rect().center()
-    QTest.mousePress(knob, LEFT, pos=start)
+    start = tile.rect().center()
+    QTest.mousePress(tile, LEFT, pos=start)
     for part in (0.5, 1.0):
-        QTest.mouseMove(knob, start + QPoint(round(part * across), -round(part * up)))
-    QTest.mouseRelease(knob, LEFT, pos=start + QPoint(across, -up))
+        QTest.mouseMove(tile, start + QPoint(round(part * across), -round(part * up)))
+    QTest.mouseRelease(tile, LEFT, pos=start + QPoint(across, -up))
 
 
-def turn(knob: QWidget, notches: int) -> None:
+def turn(tile: QWidget, notches: int) -> None:
     """The wheel, on it."""
-    place = QPointF(knob.rect().center())
+    place = QPointF(tile.rect().center())
     event = QWheelEvent(
-        place, knob.mapToGlobal(place), QPoint(), QPoint(0, 120 * notches), Qt.MouseButton.NoButton,
+        place, tile.mapToGlobal(place), QPoint(), QPoint(0, 120 * notches), Qt.MouseButton.NoButton,
         Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
     )  # fmt: skip
-    QApplication.sendEvent(knob, event)
+    QApplication.sendEvent(tile, event)
 
 
 def choose(target: MonitorWindow, row: int) -> None:
@@ -276,23 +276,23 @@ def test_a_drag_goes_on_from_what_is_set(shown: MonitorWindow, segment: Segment)
 
 
 def test_a_drag_that_is_carried_out_meanwhile_does_not_run_away(shown: MonitorWindow, segment: Segment) -> None:
-    knob = shown.play.console.values["temperature"]
-    start = knob.rect().center()
-    QTest.mousePress(knob, LEFT, pos=start)
-    QTest.mouseMove(knob, start + QPoint(10, 0))
+    tile = shown.play.console.values["temperature"]
+    start = tile.rect().center()
+    QTest.mousePress(tile, LEFT, pos=start)
+    QTest.mouseMove(tile, start + QPoint(10, 0))
     segment.controls.write(Controls(temperature=asked(segment)[-1].amount))
     for _ in range(10):
         shown.tick()
-    QTest.mouseMove(knob, start + QPoint(20, 0))
-    QTest.mouseRelease(knob, LEFT, pos=start + QPoint(20, 0))
+    QTest.mouseMove(tile, start + QPoint(20, 0))
+    QTest.mouseRelease(tile, LEFT, pos=start + QPoint(20, 0))
     assert asked(segment)[-1].amount == pytest.approx(1.2)
 
 
 def test_two_clicks_bring_the_usual_value_back_and_one_does_nothing(shown: MonitorWindow, segment: Segment) -> None:
-    knob = shown.play.console.values["temperature"]
-    QTest.mouseClick(knob, LEFT)
+    tile = shown.play.console.values["temperature"]
+    QTest.mouseClick(tile, LEFT)
     assert asked(segment) == []
-    QTest.mouseDClick(knob, LEFT)
+    QTest.mouseDClick(tile, LEFT)
     assert asked(segment) == [Request(Action.TEMPERATURE, 1.0, absolute=True)]
 
 
@@ -438,17 +438,19 @@ def test_the_question_mark_shows_the_keys_and_a_click_takes_them_away(shown: Mon
     assert not shown.help.isVisible()
 
 
-@pytest.mark.parametrize("kind", [Drag, Pick])
-def test_what_can_be_clicked_shows_it_under_the_mouse(shown: MonitorWindow, kind: type[Drag] | type[Pick]) -> None:
-    knobs = [*shown.play.console.values.values(), *shown.play.console.picks.values()]
-    knob = next(knob for knob in knobs if isinstance(knob, kind))
-    assert knob.cursor().shape() != Qt.CursorShape.ArrowCursor
-    grounds = [knob.ground().name()]
-    place = QPointF(knob.rect().center())
-    QApplication.sendEvent(knob, QEnterEvent(place, place, knob.mapToGlobal(place)))
-    grounds.append(knob.ground().name())
-    QTest.mousePress(knob, LEFT)
-    grounds.append(knob.ground().name())
+@pytest.mark.parametrize("kind", [ValueTile, ListTile])
+def test_what_can_be_clicked_shows_it_under_the_mouse(
+    shown: MonitorWindow, kind: type[ValueTile] | type[ListTile]
+) -> None:
+    tiles = [*shown.play.console.values.values(), *shown.play.console.picks.values()]
+    tile = next(tile for tile in tiles if isinstance(tile, kind))
+    assert tile.cursor().shape() != Qt.CursorShape.ArrowCursor
+    grounds = [tile.ground().name()]
+    place = QPointF(tile.rect().center())
+    QApplication.sendEvent(tile, QEnterEvent(place, place, tile.mapToGlobal(place)))
+    grounds.append(tile.ground().name())
+    QTest.mousePress(tile, LEFT)
+    grounds.append(tile.ground().name())
     assert len(set(grounds)) == 3
 
 
@@ -579,7 +581,7 @@ def test_the_supervisors_news_are_shown(shown: MonitorWindow, segment: Segment) 
     shown.tick()
     segment.bulletin.write(Bulletin(now_s(), 1.0, {"playback": 1}, 1, "playback failed: starting it again"))
     shown.tick()
-    assert "playback failed: starting it again" in shown.news.words
+    assert "playback failed: starting it again" in shown.notices.words
 
 
 def test_what_was_played_is_seen_as_wave_and_spectrum(shown: MonitorWindow, segment: Segment) -> None:
@@ -674,7 +676,7 @@ def test_the_newest_column_stands_at_the_right_and_the_others_move_on(applicatio
     for _ in range(60):  # more than the ring is wide
         roll.push(np.zeros((1, ROWS), np.uint8))
     roll.push(bright)
-    roll.push(np.zeros((2 + Roll.BEHIND, ROWS), np.uint8))
+    roll.push(np.zeros((2 + ScrollingPlot.BEHIND, ROWS), np.uint8))
     lit = [x for x in range(50) if column(roll, x)[ROWS // 2] != style.WELL.name()]
     assert lit == [47]
     roll.deleteLater()
@@ -684,7 +686,7 @@ def test_a_roll_made_wider_remembers(application: QApplication) -> None:
     roll = Waveform()
     roll.resize(20, 40)
     roll.show()
-    for level in np.linspace(0.1, 0.9, 60 + Roll.BEHIND, dtype=np.float32):
+    for level in np.linspace(0.1, 0.9, 60 + ScrollingPlot.BEHIND, dtype=np.float32):
         roll.push(np.array([[-level, level]]))
     roll.resize(60, 40)
     application.processEvents()
@@ -696,7 +698,7 @@ def test_a_roll_made_wider_remembers(application: QApplication) -> None:
 def test_what_came_while_it_was_hidden_is_there_when_it_is_shown(application: QApplication) -> None:
     roll = Waveform()
     roll.resize(30, 40)
-    roll.push(np.array([[-0.8, 0.8]] * (30 + Roll.BEHIND), np.float32))
+    roll.push(np.array([[-0.8, 0.8]] * (30 + ScrollingPlot.BEHIND), np.float32))
     roll.show()
     assert all(sum(name != style.WELL.name() for name in column(roll, x)) > 20 for x in range(30))
     roll.deleteLater()
@@ -727,7 +729,7 @@ def test_limited_sound_is_seen_in_amber(application: QApplication) -> None:
     roll = Waveform()
     roll.resize(30, 40)
     roll.show()
-    roll.push(np.array([[-0.95, 0.95]] * 15 + [[-0.5, 0.5]] * (15 + Roll.BEHIND), np.float32))
+    roll.push(np.array([[-0.95, 0.95]] * 15 + [[-0.5, 0.5]] * (15 + ScrollingPlot.BEHIND), np.float32))
     assert share(roll, style.AMBER) > 0.3
     assert share(roll, style.ACCENT) > 0.2
     roll.deleteLater()

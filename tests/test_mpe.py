@@ -28,7 +28,7 @@ def play(mpe: Mpe, pitch: float, loudness: float, brightness: float = 0.5) -> li
 
 def test_it_says_what_it_is() -> None:
     """RPN 6 on channel 1: a lower zone of 15 members; RPN 0 on each of those: bends of 48 semitones; then RPN null."""
-    said = Mpe().hello()
+    said = Mpe().setup_messages()
     assert said[:5] == [[0xB0, 101, 0], [0xB0, 100, 6], [0xB0, 6, 15], [0xB0, 101, 127], [0xB0, 100, 127]]
     assert said[5:10] == [[0xB1, 101, 0], [0xB1, 100, 0], [0xB1, 6, 48], [0xB1, 101, 127], [0xB1, 100, 127]]
     assert said[-5:] == [[0xBF, 101, 0], [0xBF, 100, 0], [0xBF, 6, 48], [0xBF, 101, 127], [0xBF, 100, 127]]
@@ -107,7 +107,7 @@ def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Pa
     config = ControlConfig(midi_out="synthesizer", mpe=True, channels=(CHANNELS[:2],))
     with control(segment, config, tmp_path / "log"):
         wait_for(heard(0.0, [0xBF, 100, 127]))
-        assert got == Mpe().hello()
+        assert got == Mpe().setup_messages()
         segment.capture.frame_used(10.0, 1)
         wait_for(heard(0.5, [0x91, 60, 64]))
         wait_for(heard(0.0, [0x81, 60, 64]))

@@ -50,8 +50,8 @@ def learnable(name: str) -> Action:
 
 
 @dataclass
-class Heard:
-    """What came since the last time.
+class Received:
+    """Requests and values received since the last call, from OSC or MIDI.
 
     sources: name -> newest value; skipped: messages of a flood that later ones stood in for; trouble: the first one.
     """

@@ -16,10 +16,10 @@ from livemove.contracts import Action, Bulletin, Controls, Request
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
-from livemove.monitor.input_widgets import HAND, Drag, Hands, Pick, Range
+from livemove.monitor.input_widgets import HAND, Handlers, ListTile, Range, ValueTile
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
 from livemove.monitor.telemetry import NOTES, Tone, Verdict, clock, decibels, signed, spoken, written_db
-from livemove.monitor.view_state import Moment
+from livemove.monitor.view_state import ViewState
 
 LIMITS = {
     "gain": Range(Action.GAIN, -60.0, 20.0, 0.0, 0.5, 0.2),
@@ -32,14 +32,14 @@ OCTAVES = range(-4, 5)
 class TopBar(QWidget):
     """Which instrument, on what, and how it goes. Instrument, audio device and the question mark can be clicked."""
 
-    def __init__(self, config: MonitorConfig, models: tuple[str, ...], hands: Hands) -> None:
+    def __init__(self, config: MonitorConfig, models: tuple[str, ...], handlers: Handlers) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMouseTracking(True)
         self.setFixedHeight(10 * GRID)
         self._config = config
         self._models = models
-        self._hands = hands
+        self._handlers = handlers
         self._before = ""
         self._chip = self._clock = QRect()
         self._shown: tuple[Any, ...] = ()
@@ -50,16 +50,16 @@ class TopBar(QWidget):
         self.lamp = Lamp(style.LARGE)
         self.lamp.setParent(self)
 
-    def show_moment(self, moment: Moment) -> None:
-        figures = moment.figures
-        self._controls, self._bulletin = moment.controls, moment.bulletin
-        learning = "move the knob to learn" if moment.controls.learn else ""
-        shown = (moment.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
+    def show_state(self, state: ViewState) -> None:
+        figures = state.figures
+        self._controls, self._bulletin = state.controls, state.bulletin
+        learning = "move the knob to learn" if state.controls.learn else ""
+        shown = (state.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
         if shown != self._shown:
             self._shown = shown
             self._arrange()
             self.update()
-        self.lamp.say(moment.recording_s)
+        self.lamp.say(state.recording_s)
 
     def _arrange(self) -> None:
         """Where everything stands, from what is said."""
@@ -111,18 +111,18 @@ class TopBar(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         spot = self._spot(event.position().toPoint())
         if spot == "model":
-            self._hands.offer(
+            self._handlers.offer(
                 self, self.spots[spot], list(self._models), self._controls.model,
-                lambda row: self._hands.ask(Request(Action.MODEL, float(row), absolute=True)),
+                lambda row: self._handlers.ask(Request(Action.MODEL, float(row), absolute=True)),
             )  # fmt: skip
         elif spot == "device" and self._bulletin.devices:
             devices = list(self._bulletin.devices)
-            self._hands.offer(
+            self._handlers.offer(
                 self, self.spots[spot], devices, self._bulletin.device,
-                lambda row: self._hands.ask(Request(Action.DEVICE, text=devices[row])),
+                lambda row: self._handlers.ask(Request(Action.DEVICE, text=devices[row])),
             )  # fmt: skip
         elif spot == "keys":
-            self._hands.show_keys()
+            self._handlers.show_keys()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -182,25 +182,25 @@ class TopBar(QWidget):
 class Console(QWidget):
     """What can be set, in one row along the lower edge."""
 
-    def __init__(self, config: MonitorConfig, hands: Hands) -> None:
+    def __init__(self, config: MonitorConfig, handlers: Handlers) -> None:
         super().__init__()
-        ask, offer = hands.ask, hands.offer
+        ask, offer = handlers.ask, handlers.offer
         self.setFixedHeight(16 * GRID)
         octaves = [signed(octave, "+d") if octave else "0" for octave in OCTAVES]
         scales = ["as mapped", *(spoken(name) for name in SCALES)]
-        self.values = {name: Drag(name, limits, ask) for name, limits in LIMITS.items()}
+        self.values = {name: ValueTile(name, limits, ask) for name, limits in LIMITS.items()}
         self.picks = {
-            "octave": Pick("octave", Action.OCTAVE, octaves, ask, offer, OCTAVES[0]),
-            "scale": Pick("scale", Action.SCALE, scales, ask, offer),
-            "root": Pick("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
-            "style": Pick("style", Action.STYLE, list(config.spec.styles), ask, offer),
-            "preset": Pick("preset", Action.PRESET, list(config.presets), ask, offer),
+            "octave": ListTile("octave", Action.OCTAVE, octaves, ask, offer, OCTAVES[0]),
+            "scale": ListTile("scale", Action.SCALE, scales, ask, offer),
+            "root": ListTile("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
+            "style": ListTile("style", Action.STYLE, list(config.spec.styles), ask, offer),
+            "preset": ListTile("preset", Action.PRESET, list(config.presets), ask, offer),
         }
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP)
-        for knob in (*self.values.values(), *self.picks.values()):
-            row.addWidget(knob, 1)
+        for tile in (*self.values.values(), *self.picks.values()):
+            row.addWidget(tile, 1)
 
     def show_controls(self, controls: Controls) -> None:
         gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s

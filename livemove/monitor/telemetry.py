@@ -1,4 +1,4 @@
-"""What the monitor sees: snapshots of a running session, taken from shared memory, and what they mean in plain words.
+"""The monitor's readers of a running session: counters, output levels and spectrum, traces, and a verdict in words.
 
 In: a Segment. Out: figures, levels, columns of sound and traces as plain values. Waits for nobody, knows no Qt.
 """
@@ -76,8 +76,8 @@ class Figures:
     ending: bool = False
 
 
-class Watcher:
-    """Reads a session's counters, and remembers how they were, for rates and for how long ago something happened."""
+class TelemetryReader:
+    """Reads a session's counters; keeps former values, for rates and for how long ago something happened."""
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
@@ -86,11 +86,11 @@ class Watcher:
         self._last: dict[str, int] = {}
         self._since: dict[str, float] = {}
 
-    def glance(self) -> None:
-        """At every redraw: what changes with every callback is averaged until the next `look`."""
+    def sample_ring_fill(self) -> None:
+        """At every redraw: what changes with every callback is averaged until the next `read`."""
         self._fills.append(self._segment.ring.fill)
 
-    def look(self) -> Figures:
+    def read(self) -> Figures:
         """A few times a second: rates are taken over the last two or so."""
         segment, now = self._segment, now_s()
         playback, capture = segment.playback, segment.capture
@@ -179,8 +179,8 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     return Verdict(Tone.FINE, "playing")
 
 
-class Listener:
-    """What was really played since the last time, from the tap: levels, and columns of waveform and spectrogram."""
+class OutputAnalyzer:
+    """The audio played since the last call, from the output tap: levels, and columns of waveform and spectrogram."""
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
@@ -201,11 +201,11 @@ class Listener:
         self._beyond = edges - self._border
         self._tilt_db = np.linspace(-6.0, 18.0, ROWS)
 
-    def listen(self) -> Sound:
+    def read(self) -> AudioColumns:
         """Everything played since the last call that fits whole columns."""
         rate = self._segment.device_rate
         if rate == 0.0:
-            return Sound()
+            return AudioColumns()
         if rate != self._rate:
             self._begin(rate)
         step = self._step
@@ -215,7 +215,7 @@ class Listener:
             new = self._segment.tap.written - self._at
         count = new // step
         if count <= 0:
-            return Sound()
+            return AudioColumns()
         # With what was played before, for the spectrum's window: read again, so that it is whole after a hold-up too.
         stretch = np.zeros(WINDOW + count * step, np.float32)
         first = self._at - WINDOW
@@ -227,7 +227,7 @@ class Listener:
         # A window is five columns long: one spectrum serves two columns.
         starts = np.arange(count, 0, -2)[::-1] * step
         pieces = np.stack([stretch[start : start + WINDOW] for start in starts]) * self._hann
-        return Sound(
+        return AudioColumns(
             low=columns.min(axis=1),
             high=columns.max(axis=1),
             spectrum=np.repeat(self._rows(pieces), 2, axis=0)[-count:],
@@ -248,7 +248,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioColumns:
     """n columns of sound: low, high float32 [n], -1..1; spectrum uint8 [n, ROWS]; peak, rms of all of them."""
 
     low: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -258,7 +258,7 @@ class Sound:
     rms: float = 0.0
 
 
-class Tracer:
+class TraceReader:
     """Channels and features as columns on the time axis of everything that scrolls."""
 
     def __init__(self, segment: Segment) -> None:
@@ -266,7 +266,7 @@ class Tracer:
         self._column = math.floor(now_s() * COLUMNS_PER_S)
         self._last: npt.NDArray[Any] | None = None
 
-    def trace(self) -> npt.NDArray[np.float64]:
+    def read(self) -> npt.NDArray[np.float64]:
         """float64 [n, C + F]: straight lines from the last values to the newest ones; channels first, then features."""
         column = math.floor(now_s() * COLUMNS_PER_S)
         count = min(column - self._column, COLUMNS_PER_S)
@@ -282,7 +282,7 @@ class Tracer:
         return columns
 
 
-class News:
+class Notices:
     """Lines for the person, each shown for a while."""
 
     SHOWN_S = 8.0

@@ -1,4 +1,4 @@
-"""What is known at one redraw: the window looks it up, its pages show it. Plain values: no Qt, no shared memory."""
+"""Everything the pages show at one redraw, collected by the window. Plain values: no Qt, no shared memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Bulletin, Controls, PoseFrame
-from livemove.monitor.telemetry import Figures, Sound, Verdict
+from livemove.monitor.telemetry import AudioColumns, Figures, Verdict
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Everything known at one redraw. values float64 [n, C + F]: see `look.Tracer`."""
+class ViewState:
+    """Everything known at one redraw. values float64 [n, C + F]: see `telemetry.TraceReader`."""
 
     now: float
     dt_s: float
@@ -23,7 +23,7 @@ class Moment:
     image: npt.NDArray[np.uint8] | None
     pose: PoseFrame | None
     new_pose: bool
-    sound: Sound
+    sound: AudioColumns
     values: npt.NDArray[np.float64]
     bulletin: Bulletin
 

@@ -15,7 +15,7 @@ from test_session import doubles, perform  # noqa: F401  (fixture)
 
 from livemove import cli
 from livemove.body.mapping import SCALES
-from livemove.cli.models import repertoire
+from livemove.cli.models import slots_of_presets
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.config import ControlConfig
 from livemove.control.kept import presets_folder, write_whole
@@ -162,11 +162,11 @@ def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
         Preset("c", model=str(one), gain=0.5),
         Preset("d", model=str(one), mapping="my.toml"),
     ]
-    loaded, controls = repertoire(presets)
+    loaded, controls = slots_of_presets(presets)
     assert loaded == [(one, None), (two, None), (one, Path("my.toml"))]
     assert [each.model for each in controls] == [0, 1, 0, 2]
     with pytest.raises(BundleError, match="tuba"):
-        repertoire([Preset("x", model="tuba")])
+        slots_of_presets([Preset("x", model="tuba")])
 
 
 def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session_perform.SessionConfig:
@@ -203,7 +203,7 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
 def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
     """Two presets, the second asked for by OSC; what it sets is heard by everybody and told once."""
     models = [random_bundle(tmp_path / name, small_spec(name)).path for name in ("one", "two")]
-    loaded, controls = repertoire(
+    loaded, controls = slots_of_presets(
         [Preset("soft", model=str(models[0])), Preset("loud", model=str(models[1]), gain=0.5, octave=1)]
     )
     (model, _), *others = loaded

@@ -10,8 +10,8 @@ from livemove.takes.folder import is_take
 
 @dataclass(frozen=True)
 class CaptureConfig:
-    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, the folder of a take, or "demo": a dancer
-    made of landmarks.
+    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, the folder of a take, or "demo": the
+    demo dancer.
 
     loop        a video file or take starts again at its end
     pose        "full" or "lite": which of MediaPipe's pose models

@@ -14,7 +14,7 @@ from livemove import __version__
 from livemove.cli.benchmark import bench
 from livemove.cli.inspecting import devices, doctor, models, presets
 from livemove.cli.performing import calibrate, perform
-from livemove.cli.shared import Mendable
+from livemove.cli.shared import UserError
 from livemove.cli.takes import record, render, replay
 
 
@@ -28,7 +28,7 @@ class _Group(click.Group):
             from livemove.contracts import LivemoveError
 
             if isinstance(error, LivemoveError):
-                raise Mendable(str(error)) from error
+                raise UserError(str(error)) from error
             raise
         except KeyboardInterrupt:
             click.echo("stopped", err=True)

@@ -1,4 +1,4 @@
-"""How fast is it? `livemove bench`."""
+"""Benchmarks: `livemove bench`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking around: `livemove devices`, `livemove models`, `livemove presets`, `livemove doctor`."""
+"""What is here: `livemove devices`, `livemove models`, `livemove presets`, `livemove doctor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.shared import (
-    Mendable,
+    UserError,
     json_option,
     pose_options,
     print_json,
@@ -41,7 +41,7 @@ def devices(inputs: bool, as_json: bool) -> None:
     if not found:
         from livemove.playback.device import NO_DEVICE, NO_INPUT
 
-        raise Mendable(NO_INPUT if inputs else NO_DEVICE)
+        raise UserError(NO_INPUT if inputs else NO_DEVICE)
     print_table(text.devices(found))
     try:
         print_table(text.midi_ports(*port_names()))

@@ -78,7 +78,7 @@ def model_name(folder: Path) -> str:
     return folder.name if folder in list_bundles() else str(folder.resolve())
 
 
-def repertoire(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path | None]], tuple[Controls, ...]]:
+def slots_of_presets(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path | None]], tuple[Controls, ...]]:
     """Every model the presets need, each once with its mapping, and what each preset sets. Raises LivemoveError."""
     loaded: list[tuple[Path, Path | None]] = []
     controls: list[Controls] = []

@@ -11,7 +11,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.shared import (
-    Mendable,
+    UserError,
     check_report,
     given,
     have_pose_model,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     default=("0",),
     show_default=True,
     metavar="N|FILE|URL|TAKE|demo",
-    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or a dancer we made up. "
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or the demo dancer. "
     "Several times: to change between while playing.",
 )
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
@@ -56,9 +56,11 @@ if TYPE_CHECKING:
     type=click.IntRange(32, 8192),
     default=512,
     show_default=True,
-    help="Frames the audio device asks for at once: fewer is quicker, more is safer.",
+    help="Buffer size of the audio device in frames: smaller reacts sooner, larger is safer.",
 )
-@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the audio device, if not the model's.")
+@click.option(
+    "--samplerate", type=click.IntRange(8000, 192000), help="Sample rate of the audio device, if not the model's."
+)
 @click.option(
     "--output",
     "-o",
@@ -88,7 +90,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="MS",
-    help="Extrapolate the movement by up to so long, so that the sound follows sooner.",
+    help="Extrapolate the movement by so many milliseconds, so that the sound follows sooner.",
 )
 @click.option(
     "--monitor/--no-monitor",
@@ -112,7 +114,9 @@ if TYPE_CHECKING:
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
 @click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
-@click.option("--link", is_flag=True, help="Join Ableton Link: link.beat, link.phase and link.tempo are sources.")
+@click.option(
+    "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."
+)
 @click.option(
     "--learn",
     metavar="WHAT",
@@ -163,7 +167,7 @@ def perform(
     from livemove.capture.config import CaptureConfig
     from livemove.capture.sources import check_source
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.models import model_name, repertoire, style_index
+    from livemove.cli.models import model_name, slots_of_presets, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.config import ControlConfig, address
@@ -186,7 +190,7 @@ def perform(
     if presets:
         if given(context, "models") or given(context, "mapping"):
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
-        slots, controls = repertoire(presets)
+        slots, controls = slots_of_presets(presets)
         first = presets[0]
         chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
@@ -240,9 +244,9 @@ def perform(
                 click.echo(keys.HELP, err=True)
             result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
     except (CameraError, DeviceError) as error:
-        raise Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
+        raise UserError(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
     write_report(report, result)
-    for line in text.farewell(result, config.output):
+    for line in text.summary(result, config.output):
         click.echo(line, err=True)
     if save is not None:
         last, control = seen[0].controls, config.control

@@ -34,8 +34,8 @@ PROVIDERS = ("cpu", "cuda", "coreml", "directml")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Mendable(click.ClickException):
-    """What somebody can mend, as click reports it: one line each, exit code 2."""
+class UserError(click.ClickException):
+    """Something the user can put right (a typing error, a missing camera): one line each, exit code 2."""
 
     exit_code = 2
 
@@ -72,11 +72,11 @@ def instrument_options(command: Command) -> Command:
                      help="Your own mapping.toml: which part of the body plays what."),
         click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
         click.option("--temperature", type=click.FloatRange(0.0, 4.0), default=1.0, show_default=True,
-                     help="Above 1 wilder, below 1 calmer; a factor on the model's own."),
+                     help="How freely the network chooses: above 1 wilder, below 1 calmer."),
         click.option("--gain", type=click.FloatRange(0.0, 10.0), default=1.0, show_default=True,
-                     help="Loudness, as a factor."),
+                     help="Loudness as a factor: 0.5 is half, 2 double."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Same seed, same random choices of the network."),
+                     help="The same number, the same random choices of the network."),
         click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
                      help="Write what happened as JSON ('-': to standard output)."),
     ]  # fmt: skip
@@ -158,12 +158,12 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=1))
 
 
-def print_table(content: text.Rows) -> None:
+def print_table(content: text.Table) -> None:
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
-    table = Table(box=box.SIMPLE, pad_edge=False)
+    table = RichTable(box=box.SIMPLE, pad_edge=False)
     for column in content.columns:
         table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in content.rows:
@@ -200,7 +200,7 @@ def status_display(model: str) -> Generator[Callable[[Status], None]]:
         from rich.text import Text
 
         with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
-            yield teller(
+            yield notice_handler(
                 lambda notice: live.console.print(notice, markup=False),
                 lambda status: live.update(Text.from_markup(text.status_line(status, model))),
             )
@@ -213,10 +213,10 @@ def status_display(model: str) -> Generator[Callable[[Status], None]]:
             last_s = status.seconds
             console.print(text.status_line(status, model), soft_wrap=True)
 
-    yield teller(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
+    yield notice_handler(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
 
 
-def teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Callable[[Status], None]:
+def notice_handler(say: Callable[[str], None], show: Callable[[Status], None]) -> Callable[[Status], None]:
     """Gives each notice to say, each status to show. Until it plays, notices wait: a start that fails has one line."""
     waiting: list[str] = []
 

@@ -15,7 +15,7 @@ from livemove.cli.shared import (
     ENGINES,
     PLAIN_STATUS_S,
     PROVIDERS,
-    Mendable,
+    UserError,
     check_report,
     have_pose_model,
     instrument_options,
@@ -102,7 +102,7 @@ def record(camera_delay: float, **options: Any) -> None:
 
     config = RecordConfig(camera_delay_s=camera_delay / 1000, **options)
     if config.sound is None and not config.mic:
-        raise Mendable("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
+        raise UserError("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
     with _take_display() as on_progress:
         report = record_take(config, on_progress)
     click.echo(text.recorded(report), err=True)
@@ -262,7 +262,7 @@ def replay(
         with status_display(folder.name) as on_status:
             result = run_session(live, on_status)
     except DeviceError as error:
-        raise Mendable(*whatever_is_missing(live.camera, device, None, error)) from error
+        raise UserError(*whatever_is_missing(live.camera, device, None, error)) from error
     write_report(report, result)
-    for line in text.farewell(result, None):
+    for line in text.summary(result, None):
         click.echo(line, err=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livemove.cli.banner import big
+from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
     from livemove.diagnostics.doctor import Finding
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Table:
     """A table. A column whose name ends in > is set to the right."""
 
     columns: tuple[str, ...]
@@ -79,7 +79,7 @@ def meter(rms: float, peak: float) -> str:
     return f"[red]{bar}[/]" if peak > 0.9 else f"[green]{bar}[/]"
 
 
-def farewell(report: Report, output: Path | None) -> list[str]:
+def summary(report: Report, output: Path | None) -> list[str]:
     """What happened, in a line or two."""
     latency, pose = report["motion_to_sound_ms"], report["pose_ms"]
     lines = [
@@ -147,7 +147,7 @@ def replayed(report: ReplayReport) -> str:
 def calibration(now: Calibrating, width: int) -> str:
     """A calibration under way, to be read from across the room where so many letters fit; several lines."""
     if now.phase == "moving" and now.step is not None:
-        lines = [line for word in now.step.words.split() for line in (*big(word), "")]
+        lines = [line for word in now.step.words.split() for line in (*big_letters(word), "")]
         if max(map(len, lines)) > width:
             lines = [now.step.words]
         after = f"then: {now.next_step.words.lower()}" if now.next_step else "then it is over"
@@ -177,13 +177,13 @@ def calibration_line(now: Calibrating) -> str:
     return f"watching: {now.done_s:.0f}{total} s" + ("" if now.seen else "  [yellow]nobody in view[/]")
 
 
-def calibrated(channels: Sequence[Fitted]) -> Rows:
+def calibrated(channels: Sequence[Fitted]) -> Table:
     """Ranges before and after."""
     rows = [
         (c.channel, c.source, _range(c.before), f"[dim]kept: {c.kept}[/]" if c.kept else _range(c.after))
         for c in channels
     ]
-    return Rows(("channel", "played by", "from, before", "from, now"), rows)
+    return Table(("channel", "played by", "from, before", "from, now"), rows)
 
 
 def _range(ends: tuple[float, float]) -> str:
@@ -193,9 +193,9 @@ def _range(ends: tuple[float, float]) -> str:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def devices(found: Sequence[Device]) -> Rows:
+def devices(found: Sequence[Device]) -> Table:
     """Audio devices; * marks the one that plays when none is asked for."""
-    return Rows(
+    return Table(
         ("", "N>", "audio device", "host", "channels>", "rate>", "latency>"),
         [
             (
@@ -212,19 +212,19 @@ def devices(found: Sequence[Device]) -> Rows:
     )
 
 
-def midi_ports(inputs: Sequence[str], outputs: Sequence[str]) -> Rows:
+def midi_ports(inputs: Sequence[str], outputs: Sequence[str]) -> Table:
     """MIDI ports: for --midi, and for --midi-out."""
     rows = [*((_plain(name), "--midi") for name in inputs), *((_plain(name), "--midi-out") for name in outputs)]
-    return Rows(("MIDI port", "for"), rows or [("none", "")])
+    return Table(("MIDI port", "for"), rows or [("none", "")])
 
 
-def presets(found: Sequence[dict[str, Any]]) -> Rows:
+def presets(found: Sequence[dict[str, Any]]) -> Table:
     """Presets and set lists, with what is wrong with those that cannot be played."""
     rows = [(p["name"], p["plays"] or f"[red]{_plain(p['error'])}[/]", _plain(p["file"])) for p in found]
-    return Rows(("preset", "plays", "file"), rows)
+    return Table(("preset", "plays", "file"), rows)
 
 
-def models(found: Sequence[dict[str, Any]]) -> Rows:
+def models(found: Sequence[dict[str, Any]]) -> Table:
     """Models, with what is wrong with those that cannot be loaded."""
     rows: list[tuple[str, ...]] = []
     for m in found:
@@ -234,23 +234,23 @@ def models(found: Sequence[dict[str, Any]]) -> Rows:
         size = f"{m['parameters']:,}"
         names = ", ".join(m["channels"]), ", ".join(m["styles"])
         rows.append((m["name"], str(m["sample_rate"]), str(m["bands"]), size, *names, m["folder"]))
-    return Rows(("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder"), rows)
+    return Table(("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder"), rows)
 
 
-def checks(found: Sequence[dict[str, Any]]) -> Rows:
+def checks(found: Sequence[dict[str, Any]]) -> Table:
     """Models on every engine, and whether they are true to their golden vectors."""
     colours = {"true": "green", "broken": "red", "absent": "dim"}
-    return Rows(
+    return Table(
         ("model", "engine", "", "detail"),
         [(r["model"], r["engine"], f"[{colours[r['state']]}]{r['state']}[/]", _plain(r["detail"])) for r in found],
     )
 
 
-def bench(result: Mapping[str, Any]) -> Rows:
+def bench(result: Mapping[str, Any]) -> Table:
     """Engines and their speeds; beside a baseline also how many times its speed."""
     slow = {b["setting"]: b["steps_per_s"] for b in result.get("baseline", [])}
     columns = ("engine", "architecture", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
-    return Rows(
+    return Table(
         (*columns, *(["× torch>"] if slow else []), ""),
         [
             (
@@ -288,10 +288,10 @@ def bench_remarks(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def soak(runs: Sequence[SoakResult]) -> Rows:
+def soak(runs: Sequence[SoakResult]) -> Table:
     """How engines held at real-time pace."""
     columns = ("engine", "hops>", "late>", "underruns>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
-    return Rows(
+    return Table(
         (*columns, "lead ms>", "closest ms>", "latest start ms>"),
         [
             (
@@ -309,10 +309,10 @@ def soak(runs: Sequence[SoakResult]) -> Rows:
     )
 
 
-def pose_times(times: Sequence[PoseTime]) -> Rows:
+def pose_times(times: Sequence[PoseTime]) -> Table:
     """How long a pose took, with MediaPipe's model as published and as livemove runs it."""
     first = times[0]
-    return Rows(
+    return Table(
         ("pose model", "frames>", "with a person>", "median ms>", "95 % ms>", "times faster>"),
         [
             (
@@ -334,6 +334,6 @@ _STATES = {
 }  # fmt: skip
 
 
-def findings(found: Sequence[Finding]) -> Rows:
+def findings(found: Sequence[Finding]) -> Table:
     """What the doctor found."""
-    return Rows(("part", "", "found"), [(f.part, _STATES[f.state], _plain(f.detail)) for f in found])
+    return Table(("part", "", "found"), [(f.part, _STATES[f.state], _plain(f.detail)) for f in found])

@@ -95,7 +95,7 @@ class CalibrationConfig:
 class Progress:
     """One look, a few times a second.
 
-    phase   "starting"; "waiting" for somebody to step into the picture; "moving" through the steps; "watching" what
+    phase   "starting"; "waiting" for somebody to step into the frame; "moving" through the steps; "watching" what
             cannot be told to: a film, a take, the demo
     step    the one to do now, next_step the one after it; left_s: how long it lasts
     done_s, total_s   of all of it; total_s None: a film, to its end

@@ -81,7 +81,7 @@ class Progress:
 
 
 class Report(TypedDict):
-    """What was recorded. gaps: how often the sound card ran dry; lost: how often the camera was; missed: pictures."""
+    """What was recorded. gaps: how often the audio device ran dry; lost: how often the camera was; missed: pictures."""
 
     file: str
     seconds: float

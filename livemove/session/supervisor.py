@@ -1,4 +1,4 @@
-"""The children as the supervisor sees them: started, watched, started again, sent to another camera or sound card.
+"""The children as the supervisor sees them: started, watched, started again, sent to another camera or audio device.
 
 In: a role and its configuration. Out: processes, and notices in words. What a child itself does first and last is
 `child`'s. Must not know what the children load, nor what a performance is.
@@ -18,7 +18,7 @@ from typing import Any
 
 from livemove.contracts import LivemoveError
 from livemove.ipc.child import begin
-from livemove.ipc.segment import Life, Segment, State, now_s
+from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.ipc.signals import signals_held
 from livemove.monitor.config import MonitorConfig
 
@@ -29,7 +29,8 @@ compiler is a process of its own, whose work is seen only when it is done."""
 BIRTH_S = 60.0
 """Until the interpreter of a child is up, nobody can see what it does."""
 LEAVE_S = 1.5
-"""A child that is to make room for another camera or sound card is waited for: playback fades out. Then it is ended."""
+"""A child that is to make room for another camera or audio device is waited for: playback fades out. Then it is
+ended."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
@@ -57,7 +58,7 @@ class Child:
     def __init__(self, role: str, segment: Segment, config: Any, log: Log) -> None:
         self.role = role
         self.config = config
-        self.life: Life = segment.lives[role]
+        self.life: ProcessState = segment.lives[role]
         self.restarts = 0
         self.process: BaseProcess | None = None
         self._segment = segment

@@ -6,7 +6,7 @@ shared memory and no engine: the rows bring their own field names.
     take-20260131-203000/
       take.toml       what played: models with their sha256 and engines, rates, clock, names of sources and channels
       take.wav        24 bits, mono, exactly what came out; take-002.wav ... where one file would pass 4 GB
-      blocks.npy      one row per call of the sound card: when, how many samples, gain, what the ring held
+      blocks.npy      one row per call of the audio device: when, how many samples, gain, what the ring held
       hops.npy        one row per hop of the model: when, sources, channels, controls
       poses.npy       one row per person and camera frame: when, landmarks
       film.h264       what the camera saw, if that was wanted: a plain stream that players open; a little from before

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from livemove.media import video_file
 

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from livemove.capture import demo
-from livemove.capture.config import CaptureConfig
+from livemove.capture.cameras import Feed, Image, open_feed
+from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
-from livemove.capture.sources import Feed, Image, open_feed
 from livemove.contracts import PoseFrame
 from livemove.ipc.cpu_affinity import leave_sound_core
 from livemove.ipc.segment import PICTURE_EDGE, Segment, State, now_s

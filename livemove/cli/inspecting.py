@@ -103,8 +103,8 @@ def presets(as_json: bool) -> None:
     livemove presets
     livemove presets --json
     """
-    from livemove.control.kept import presets_folder
     from livemove.control.presets import describe, preset_files
+    from livemove.control.user_files import presets_folder
 
     found = [describe(path) for path in preset_files()]
     if as_json:
@@ -136,7 +136,7 @@ def doctor(model: str | None, as_json: bool, **options: Any) -> None:
     """
     from dataclasses import asdict
 
-    from livemove.capture.config import CaptureConfig
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.diagnostics.doctor import examine
 
     with stderr_console().status("examining …"):

@@ -164,18 +164,18 @@ def perform(
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
     from livemove.bundle import find_bundle
-    from livemove.capture.config import CaptureConfig
-    from livemove.capture.sources import check_source
+    from livemove.capture.cameras import check_source
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.keyboard import typed_keys
     from livemove.cli.models import model_name, slots_of_presets, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
-    from livemove.control.config import ControlConfig, address
-    from livemove.control.kept import learnt_file
+    from livemove.control.control_config import ControlConfig, address
     from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
+    from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
-    from livemove.monitor.config import has_display
+    from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
 
     check_report(report)
@@ -315,8 +315,8 @@ def calibrate(
     from livemove.bundle import find_bundle
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
-    from livemove.control.kept import config_folder
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
+    from livemove.control.user_files import config_folder
     from livemove.session import calibrate
 
     file = None

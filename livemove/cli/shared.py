@@ -96,7 +96,7 @@ def model_option(several: bool) -> Callable[[Command], Command]:
 
 def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
     """Fetch the pose model where one can see it come, if it is needed and not there yet."""
-    from livemove.capture.config import CaptureConfig
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
 
     poses_are_there = CaptureConfig(camera=camera).kind in ("demo", "take")
@@ -105,7 +105,7 @@ def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
-    from livemove.capture.sources import check_source
+    from livemove.capture.cameras import check_source
 
     check_source(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())

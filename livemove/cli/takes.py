@@ -250,7 +250,7 @@ def replay(
         return
     from livemove.contracts import DeviceError
     from livemove.diagnostics.doctor import whatever_is_missing
-    from livemove.monitor.config import has_display
+    from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import SessionConfig, run_session
 
     folder, mapping, seed = live_choice(take, model, options.pop("mapping"))

@@ -15,7 +15,7 @@ import time
 
 from livemove.body.features import FEATURES
 from livemove.contracts import Action, Channel, Request
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
 from livemove.control.mpe import roles
 from livemove.control.osc import OscIn, OscOut

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from livemove.contracts import Action, Channel, ControlError, Request
-from livemove.control.kept import write_whole
 from livemove.control.mpe import Mpe
+from livemove.control.user_files import write_whole
 from livemove.control.vocabulary import LEARNABLE, SWITCHES, TRIGGERS, Received
 
 if sys.version_info >= (3, 11):

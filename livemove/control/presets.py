@@ -17,8 +17,8 @@ from typing import Any, NoReturn, cast
 
 from livemove.body.mapping import SCALES
 from livemove.contracts import ControlError, Controls
-from livemove.control.kept import presets_folder, write_whole
 from livemove.control.steering import LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
+from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import NOTES, note_number
 
 if sys.version_info >= (3, 11):

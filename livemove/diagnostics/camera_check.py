@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.capture.lighting import Light, face_box, light
-from livemove.capture.process import follow
 from livemove.contracts import Float64, PoseFrame
 from livemove.ipc.segment import now_s
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from livemove import __version__
 from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _native() -> Finding:
 
 
 def _camera(config: CaptureConfig) -> Finding:
-    from livemove.capture.sources import check_source, open_feed
+    from livemove.capture.cameras import check_source, open_feed
     from livemove.ipc.segment import now_s
 
     if config.kind in ("demo", "take"):
@@ -339,7 +339,7 @@ def _hops(run: SoakResult) -> str:
 
 def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:
     """The trouble a session met first, and with it the other one that a machine without camera or audio device has."""
-    from livemove.capture.sources import check_source
+    from livemove.capture.cameras import check_source
     from livemove.playback.device import find_device
 
     troubles = [str(first)]

@@ -14,9 +14,9 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from livemove.body.mapping import SCALES
 from livemove.contracts import Action, Bulletin, Controls, Request
 from livemove.monitor import style
-from livemove.monitor.config import MonitorConfig
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
 from livemove.monitor.input_widgets import HAND, Handlers, ListTile, Range, ValueTile
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
 from livemove.monitor.telemetry import NOTES, Tone, Verdict, clock, decibels, signed, spoken, written_db
 from livemove.monitor.view_state import ViewState

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from livemove.contracts import DisplayError
 from livemove.ipc.segment import Segment
-from livemove.monitor.config import MonitorConfig, has_display
+from livemove.monitor.monitor_config import MonitorConfig, has_display
 
 NICE = 5
 """Below everything that sounds: a window that comes late is no harm."""

@@ -21,10 +21,10 @@ from livemove.body.features import TABLE, Feature
 from livemove.contracts import Action, Bulletin, Request
 from livemove.monitor import style
 from livemove.monitor.camera_view import CameraView
-from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import Console, TopBar
 from livemove.monitor.display_widgets import RIGHT, Bars, Lamp, Meter, Reading, TextLine, Tile, card
 from livemove.monitor.input_widgets import Button, Handlers
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.scrolling_plots import Spectrogram, Traces, Waveform
 from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
 from livemove.monitor.telemetry import (

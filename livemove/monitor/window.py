@@ -14,9 +14,9 @@ from livemove.body.mapping import mapping_for
 from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
-from livemove.monitor.config import MonitorConfig
 from livemove.monitor.display_widgets import Overlay
 from livemove.monitor.input_widgets import Handlers, Menu
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.pages import FEATURE_LANES, PlayPage, StagePage
 from livemove.monitor.telemetry import SILENT_S, Notices, OutputAnalyzer, TelemetryReader, Tone, TraceReader, judge
 from livemove.monitor.view_state import ViewState

@@ -29,7 +29,7 @@ from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
 from livemove.synthesis import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
-from livemove.synthesis.process import HopWriter
+from livemove.synthesis.synthesis_process import HopWriter
 from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
 from livemove.takes.wav_recorder import check_writable
 

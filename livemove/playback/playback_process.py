@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from livemove.contracts import DeviceError
 from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
-from livemove.playback.config import PlaybackConfig
+from livemove.playback.playback_config import PlaybackConfig
 
 if TYPE_CHECKING:
     from livemove.playback.device import Stream

@@ -24,11 +24,11 @@ from tomlkit.exceptions import ParseError
 from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.body.mapping import Mapping, load_mapping
 from livemove.bundle import load_bundle
-from livemove.capture.config import CaptureConfig
-from livemove.capture.process import follow
-from livemove.capture.sources import check_source
+from livemove.capture.cameras import check_source
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.contracts import CalibrationError, Float32, Float64, MappingError, OutputError, PoseFrame
-from livemove.control.kept import write_whole
+from livemove.control.user_files import write_whole
 from livemove.ipc.segment import now_s
 from livemove.ipc.signals import stop_signals
 

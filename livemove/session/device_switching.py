@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from livemove.capture.config import CaptureConfig, cameras_here
+from livemove.capture.capture_config import CaptureConfig, cameras_here
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.steering import choose
 from livemove.ipc.segment import Segment

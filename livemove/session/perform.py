@@ -19,18 +19,18 @@ from typing import Any
 
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError, Request
 from livemove.control.steering import steer
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
-from livemove.monitor.config import MonitorConfig
-from livemove.playback.config import PlaybackConfig
+from livemove.monitor.monitor_config import MonitorConfig
+from livemove.playback.playback_config import PlaybackConfig
 from livemove.session.device_switching import DeviceSwitching
 from livemove.session.report import Report, Status, StatusReader, final_report
 from livemove.session.session_config import PresetDevices, SessionConfig
 from livemove.session.supervisor import RUNS, Child, Log, Window
-from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.synthesis_config import SynthesisConfig
 from livemove.takes.folder import TakenModel, model_sha256
 from livemove.takes.history import TakeSettings
 from livemove.takes.recorder import TakeRecorder, check_takes

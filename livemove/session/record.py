@@ -21,8 +21,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from livemove.capture.config import CaptureConfig
-from livemove.capture.sources import Feed, Shot, check_source, open_feed
+from livemove.capture.cameras import Feed, Shot, check_source, open_feed
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError, DeviceError, LivemoveError, OutputError
 from livemove.ipc.segment import now_s
 from livemove.ipc.signals import signals_held, stop_signals

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from livemove.contracts import Controls
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 
 
 @dataclass(frozen=True)

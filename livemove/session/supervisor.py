@@ -20,7 +20,7 @@ from livemove.contracts import LivemoveError
 from livemove.ipc.child import begin
 from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.ipc.signals import signals_held
-from livemove.monitor.config import MonitorConfig
+from livemove.monitor.monitor_config import MonitorConfig
 
 START_LIMIT_S = {"capture": 60.0, "synthesis": 120.0, "playback": 15.0, "monitor": 60.0, "control": 30.0}
 """A child that starts and does nothing for so long, neither calculating nor giving a heartbeat, is stuck; it does not
@@ -38,11 +38,11 @@ RUNS = (State.RUNNING, State.FINISHED)
 """A short film may be over before we look."""
 
 MODULES = {
-    "capture": "livemove.capture.process",
-    "synthesis": "livemove.synthesis.process",
-    "playback": "livemove.playback.process",
-    "monitor": "livemove.monitor.process",
-    "control": "livemove.control.process",
+    "capture": "livemove.capture.capture_process",
+    "synthesis": "livemove.synthesis.synthesis_process",
+    "playback": "livemove.playback.playback_process",
+    "monitor": "livemove.monitor.monitor_process",
+    "control": "livemove.control.control_process",
 }
 """Where each child's `run(segment, config)` is. Imported in the child alone: the supervisor stays small."""
 

@@ -30,9 +30,9 @@ from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
 from livemove.synthesis import choose_engine
-from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.pace import Lead, RealTime
+from livemove.synthesis.synthesis_config import SynthesisConfig
 
 SNAPSHOT_S = 5.0
 """A take can begin anywhere; to be made again it is made from so long before at most. A snapshot costs 0.3 ms."""

@@ -15,9 +15,9 @@ import av
 import numpy as np
 import pytest
 
-from livemove.capture import sources
-from livemove.capture.config import CaptureConfig
-from livemove.capture.sources import Feed, Shot, check_source, open_feed
+from livemove.capture import cameras
+from livemove.capture.cameras import Feed, Shot, check_source, open_feed
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from tests.support.mjpeg import NetworkCamera
 from tests.support.real_time import in_real_time
@@ -119,7 +119,7 @@ class Virtual(Feed):
 
     def play(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole film, or three seconds of its loop: times since the start, greys."""
-        sources._play_video(self)
+        cameras._play_video(self)
         times = np.array([shot.capture_s for shot in self.shots])
         return times - 50.0, np.array([grey_of(shot) for shot in self.shots])
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from livemove.body.features import FEATURES, FeatureStream
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.posemodel import find_pose_model
-from livemove.capture.process import follow
 from livemove.contracts import CameraError, PoseFrame, PoseModelError
 from livemove.media import video_file
-from tests.support.films import cut
 from tests.support.real_time import in_real_time
 from tests.support.unavailable import unavailable
+from tests.support.videos import cut
 
 
 @dataclass
@@ -86,8 +86,8 @@ def test_the_demo_leaves_out_what_a_machine_that_stood_still_has_missed() -> Non
 def test_the_demo_needs_neither_cv2_nor_mediapipe() -> None:
     words = (
         "import sys, time\n"
-        "from livemove.capture.process import follow\n"
-        "from livemove.capture.config import CaptureConfig\n"
+        "from livemove.capture.capture_process import follow\n"
+        "from livemove.capture.capture_config import CaptureConfig\n"
         "class T:\n  frame_seen = frame_used = lambda *a: None\n"
         "seen = []; follow(CaptureConfig(camera='demo'), seen.append, lambda: len(seen) > 2, T(), time.monotonic)\n"
         "print(sorted({'cv2', 'mediapipe', 'sounddevice', 'matplotlib'} & set(sys.modules)))"

@@ -359,7 +359,7 @@ def test_render_refuses_an_unknown_kind_of_output(small_bundle: Bundle, tmp_path
 
 
 def test_a_pose_model_with_another_hash_is_one_line(demo: list[object], tmp_path: Path) -> None:
-    from tests.support.films import make_clip
+    from tests.support.videos import make_clip
 
     clip, model = make_clip(tmp_path / "clip.mp4", "libx264"), tmp_path / "pose.task"
     model.write_bytes(b"not the pose model")

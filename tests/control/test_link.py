@@ -13,7 +13,7 @@ import pytest
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
 from livemove.contracts import ControlError, MappingError
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
 from livemove.ipc.segment import Segment
 from tests.support.bundles import small_spec

@@ -9,7 +9,7 @@ import mido
 import pytest
 
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.midi import MidiBindings, MidiInterpreter, find_port
 from livemove.control.vocabulary import Received
 from livemove.ipc.segment import Segment

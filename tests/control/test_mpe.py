@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livemove.contracts import Channel
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.mpe import Mpe
 from livemove.ipc.segment import Segment
 from livemove.synthesis import architectures

@@ -17,7 +17,7 @@ from pythonosc.osc_packet import OscPacket
 
 from livemove.body.mapping import SCALES
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.config import address
+from livemove.control.control_config import address
 from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
 from livemove.control.vocabulary import Received
 from livemove.ipc.segment import TEXT_BYTES

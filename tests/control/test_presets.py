@@ -12,9 +12,9 @@ from livemove import cli
 from livemove.body.mapping import SCALES
 from livemove.cli.models import slots_of_presets
 from livemove.contracts import BundleError, ControlError, Controls
-from livemove.control.config import ControlConfig
-from livemove.control.kept import presets_folder, write_whole
+from livemove.control.control_config import ControlConfig
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
+from livemove.control.user_files import presets_folder, write_whole
 from livemove.session import perform as session_perform
 from livemove.session.perform import PresetDevices
 from tests.support.bundles import random_bundle, small_spec
@@ -26,7 +26,7 @@ from tests.support.sessions import perform
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr("livemove.control.kept.config_folder", lambda: tmp_path / "config")
+    monkeypatch.setattr("livemove.control.user_files.config_folder", lambda: tmp_path / "config")
     presets_folder().mkdir(parents=True)
     return presets_folder()
 
@@ -80,7 +80,7 @@ def test_a_save_that_fails_leaves_what_was_there(folder: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("livemove.control.kept.os.fsync", full)
+    monkeypatch.setattr("livemove.control.user_files.os.fsync", full)
     with pytest.raises(ControlError, match=r"soft\.toml: cannot be written: No space left"):
         save_preset(dataclasses.replace(EVERYTHING, gain=0.25))
     assert (folder / "soft.toml").read_text() == before

@@ -15,8 +15,8 @@ from pythonosc.osc_packet import OscPacket
 
 from livemove.body.features import FEATURES
 from livemove.contracts import Action, Request
-from livemove.control.config import ControlConfig
-from livemove.control.process import RequestSender
+from livemove.control.control_config import ControlConfig
+from livemove.control.control_process import RequestSender
 from livemove.ipc.segment import Segment
 from livemove.synthesis import architectures
 from tests.support.control_process import control, wait_for

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.lighting import Light, face_box, light
 from livemove.contracts import PoseFrame

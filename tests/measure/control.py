@@ -27,7 +27,7 @@ import jack
 import numpy as np
 
 from livemove.bundle import find_bundle
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session

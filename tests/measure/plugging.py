@@ -23,7 +23,7 @@ import soundfile
 from pythonosc.udp_client import SimpleUDPClient
 
 from livemove.bundle import find_bundle
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.session.perform import SessionConfig, Status, run_session
 from livemove.takes.folder import load_take
 from tests.support.clicks import clicks

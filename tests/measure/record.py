@@ -25,9 +25,9 @@ import av
 import numpy as np
 import soundfile
 
-from tests.support.films import RATE, clicks
 from tests.support.mjpeg import NetworkCamera
 from tests.support.servers import Pulse
+from tests.support.videos import RATE, clicks
 
 BARS = 24
 TICK_S = 1e-4

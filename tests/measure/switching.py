@@ -20,7 +20,7 @@ import psutil
 import soundfile
 
 from livemove.bundle import find_bundle
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc.segment import Segment
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session

@@ -12,7 +12,7 @@ import soundfile as sf
 
 from livemove.contracts import CameraError
 from livemove.media import video_file
-from tests.support.films import make_clip
+from tests.support.videos import make_clip
 
 RATE = 48000
 

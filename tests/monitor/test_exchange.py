@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from livemove.capture.process import show, small
+from livemove.capture.capture_process import show, small
 from livemove.contracts import Action, Bulletin, Controls, Request
 from livemove.control.steering import steer
 from livemove.ipc.segment import PICTURE_EDGE, Segment

@@ -21,10 +21,10 @@ from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATUR
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
 from livemove.monitor.camera_view import DIM
-from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import LIMITS, OCTAVES
 from livemove.monitor.input_widgets import ListTile, ValueTile
-from livemove.monitor.process import keep_own_plugins
+from livemove.monitor.monitor_config import MonitorConfig
+from livemove.monitor.monitor_process import keep_own_plugins
 from livemove.monitor.scrolling_plots import ScrollingPlot, Spectrogram, Traces, Waveform
 from livemove.monitor.telemetry import ROWS
 from livemove.monitor.window import MonitorWindow

@@ -17,8 +17,8 @@ from livemove.media import video_file
 from livemove.offline.render import Progress, RenderConfig, RenderReport, check_output, render
 from livemove.synthesis import architectures
 from tests.support.bundles import random_bundle
-from tests.support.films import make_clip
 from tests.support.following import channels_of
+from tests.support.videos import make_clip
 from training.metrics import pitched
 
 SECONDS = 3.0

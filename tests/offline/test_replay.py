@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from livemove.capture.config import CaptureConfig
-from livemove.capture.process import follow
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
 from livemove.offline.replay import ReplayConfig, again, same_slots
 from livemove.offline.take_video import FPS, write_take_video

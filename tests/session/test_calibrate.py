@@ -342,7 +342,7 @@ def test_an_arm_out_of_view_is_not_measured_as_one_that_hangs() -> None:
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The performer's settings, empty."""
     folder = tmp_path / "config"
-    monkeypatch.setattr("livemove.control.kept.config_folder", lambda: folder)
+    monkeypatch.setattr("livemove.control.user_files.config_folder", lambda: folder)
     monkeypatch.setattr("livemove.cli.performing.have_pose_model", lambda camera, kind, path: None)
     return folder
 

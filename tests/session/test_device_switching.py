@@ -16,10 +16,10 @@ import pytest
 import soundfile
 
 from livemove.bundle import load_bundle
-from livemove.capture import config as capture_config
-from livemove.capture.config import cameras_here
+from livemove.capture import capture_config
+from livemove.capture.capture_config import cameras_here
 from livemove.contracts import Action, CameraError, Controls, Request
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc import child
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import device_switching, perform, supervisor

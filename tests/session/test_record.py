@@ -20,10 +20,10 @@ import soundfile
 
 from tests.measure import record as measure_record
 from tests.measure.record import camera_that_tells_the_time
-from tests.support.films import make_film, tone
 from tests.support.mjpeg import NetworkCamera
 from tests.support.real_time import in_real_time
 from tests.support.servers import Pulse
+from tests.support.videos import make_film, tone
 from training.data.sources import find_sources
 
 ALONE = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}

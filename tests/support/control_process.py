@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc.child import begin
 from livemove.ipc.segment import Segment, State
 
@@ -26,7 +26,7 @@ def wait_for(found: Callable[[], Any], patience_s: float = 20.0) -> Any:
 def control(segment: Segment, config: ControlConfig, log: Path) -> Generator[Any]:
     """The real process on a segment, without a session around it."""
     process = multiprocessing.get_context("spawn").Process(
-        target=begin, args=("control", "livemove.control.process", segment.name, config, str(log)), daemon=True
+        target=begin, args=("control", "livemove.control.control_process", segment.name, config, str(log)), daemon=True
     )
     process.start()
     try:

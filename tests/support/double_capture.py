@@ -1,4 +1,5 @@
-"""Stands in for livemove.capture.process: a pose thirty times a second, 20 ms old when it arrives. No camera, no model.
+"""Stands in for livemove.capture.capture_process: a pose thirty times a second, 20 ms old when it arrives. No camera,
+no model.
 
 A session finds it through its table of modules (`doubles` in tests/conftest.py). The camera's name says what it does:
 "0" lasts, "film" ends after a second, "missing" is an error of the user, "broken" one of ours. If it is filmed, grey
@@ -11,7 +12,7 @@ import time
 
 import numpy as np
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError, PoseFrame
 from livemove.ipc.segment import Segment, now_s
 from livemove.takes.camera_track import FilmSender

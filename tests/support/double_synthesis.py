@@ -1,4 +1,5 @@
-"""Stands in for livemove.synthesis.process: a steady sine into the ring, so that any gap or click can be measured."""
+"""Stands in for livemove.synthesis.synthesis_process: a steady sine into the ring, so that any gap or click can be
+measured."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import numpy as np
 from livemove.contracts import HOP, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.segment import Segment, State, now_s
-from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, RealTime
+from livemove.synthesis.synthesis_config import SynthesisConfig
 
 TONE_HZ = 441.0
 TONE_LEVEL = 0.5

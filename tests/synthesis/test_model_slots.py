@@ -18,7 +18,7 @@ from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import FADE_HOPS, ModelCrossfader, ModelSlot
-from livemove.synthesis.process import Reloader
+from livemove.synthesis.synthesis_process import Reloader
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.clicks import clicks
 from tests.support.paths import THEREMIN

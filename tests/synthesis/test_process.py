@@ -14,10 +14,10 @@ import soundfile
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.synthesis import EngineChoice, architectures, process
-from livemove.synthesis.config import SynthesisConfig
-from livemove.synthesis.process import HopWriter
+from livemove.synthesis import EngineChoice, architectures, synthesis_process
 from livemove.synthesis.reference import ReferenceEngine
+from livemove.synthesis.synthesis_config import SynthesisConfig
+from livemove.synthesis.synthesis_process import HopWriter
 from tests.support.bundles import random_bundle
 from tests.support.real_time import in_real_time
 from tests.support.servers import Jack
@@ -57,11 +57,11 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
 
     bundle = random_bundle(tmp_path / "stage", dataclasses.replace(architectures.stage("stage"), temperature=0.25))
     listener = Listener(bundle.spec, bundle.weights)
-    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
+    monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
     segment.controls.write(Controls(temperature=1.2))
     segment.set_device_rate(48000.0)
     try:
-        process.run(segment, SynthesisConfig(bundle.path))
+        synthesis_process.run(segment, SynthesisConfig(bundle.path))
     finally:
         gc.enable()
         gc.unfreeze()
@@ -87,10 +87,10 @@ def test_another_audio_device_gets_its_own_rate(
 
     bundle = random_bundle(tmp_path / "stage", architectures.stage("stage"))
     player = Player(bundle.spec, bundle.weights)
-    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
+    monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
     segment.set_device_rate(48000.0)
     try:
-        process.run(segment, SynthesisConfig(bundle.path))
+        synthesis_process.run(segment, SynthesisConfig(bundle.path))
     finally:
         gc.enable()
         gc.unfreeze()

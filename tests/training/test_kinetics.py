@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from livemove.contracts import OutputError
 from livemove.media import video_file
-from tests.support.films import RATE, clicks, flashes, make_film, tone
 from tests.support.paths import ROOT
+from tests.support.videos import RATE, clicks, flashes, make_film, tone
 from tests.support.videosite import VideoSite
 from training import kinetics
 from training.data import downloads

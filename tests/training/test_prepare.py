@@ -20,8 +20,8 @@ from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, OutputError
 from livemove.media import video_file
 from livemove.media.av_writer import TakeFile
-from tests.support.films import RATE, clicks, flashes, make_film, tone
 from tests.support.paths import ROOT
+from tests.support.videos import RATE, clicks, flashes, make_film, tone
 from training import prepare as command
 from training.data import clip as one_clip
 from training.data import workers

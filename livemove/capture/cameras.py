@@ -43,16 +43,11 @@ RETRY_S = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Shot:
+class CameraFrame:
     """One frame: image uint8 RGB [height, width, 3], and when it reached us on the clock of the feed, in seconds."""
 
     image: Image
     capture_s: float
-
-    @property
-    def picture(self) -> Image:
-        """Its former name, while session/record.py uses it."""
-        return self.image
 
 
 class Feed:
@@ -73,7 +68,7 @@ class Feed:
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self._changed = threading.Condition()
-        self._shots: deque[Shot] = deque(maxlen=keep)
+        self._frames: deque[CameraFrame] = deque(maxlen=keep)
         self._ended = False
         self._error: CameraError | None = None
         self._opening_s: float | None = None
@@ -87,8 +82,8 @@ class Feed:
     def put(self, image: Image, capture_s: float) -> None:
         with self._changed:
             self.seen += 1
-            self.missed += len(self._shots) == self._shots.maxlen
-            self._shots.append(Shot(image, capture_s))
+            self.missed += len(self._frames) == self._frames.maxlen
+            self._frames.append(CameraFrame(image, capture_s))
             self._changed.notify()
 
     def end(self, error: CameraError | None = None) -> None:
@@ -99,13 +94,13 @@ class Feed:
 
     # --- the landmarker's thread
 
-    def take(self, timeout_s: float) -> Shot | None:
+    def take(self, timeout_s: float) -> CameraFrame | None:
         """The oldest frame kept and not yet taken, waited for up to timeout_s. Raises what `end` was given."""
         with self._changed:
-            self._changed.wait_for(lambda: self._shots or self._ended, timeout_s)
+            self._changed.wait_for(lambda: self._frames or self._ended, timeout_s)
             if self._error is not None:
                 raise self._error
-            return self._shots.popleft() if self._shots else None
+            return self._frames.popleft() if self._frames else None
 
     def check_silence(self) -> None:
         """Raise CameraError if the source has had its time and has given no frame yet."""
@@ -117,7 +112,7 @@ class Feed:
     def over(self) -> bool:
         """The source has ended and its last frame was taken."""
         with self._changed:
-            return self._ended and not self._shots
+            return self._ended and not self._frames
 
     def close(self, wait_s: float = 0.0) -> None:
         """Let the thread go. It is not waited for longer than wait_s: it may sit in a driver that never returns.

@@ -19,8 +19,8 @@ from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import PoseFrame
 from livemove.ipc.cpu_affinity import leave_sound_core
-from livemove.ipc.segment import PICTURE_EDGE, Segment, State, now_s
-from livemove.takes.camera_track import FilmSender
+from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
+from livemove.takes.camera_track import VideoSender
 from livemove.takes.folder import load_take
 
 LOOK_S = 0.1
@@ -39,20 +39,20 @@ class Tally(Protocol):
 
 def run(segment: Segment, config: CaptureConfig) -> None:
     """Until the supervisor asks to stop or leave, or a video ends. Raises CameraError, PoseModelError at the start."""
-    life = segment.lives["capture"]
+    process_state = segment.processes["capture"]
     state = {"running": False}
 
     def publish(frame: PoseFrame) -> None:
         segment.pose.write(frame)
         if not state["running"]:
             state["running"] = True
-            life.running(config.camera)
+            process_state.running(config.camera)
 
     def stop() -> bool:
-        life.heartbeat()
-        return segment.stop_requested or life.asked_to_leave
+        process_state.heartbeat()
+        return segment.stop_requested or process_state.asked_to_leave
 
-    sender = FilmSender(config.film) if config.film else None
+    sender = VideoSender(config.video) if config.video else None
     told = False
 
     def show_it(image: Image, capture_s: float) -> None:
@@ -62,7 +62,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
             sender.add(image, capture_s)
             if sender.trouble and not told:
                 told = True
-                life.remark(sender.trouble)
+                process_state.remark(sender.trouble)
 
     try:
         follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=leave_sound_core)
@@ -73,16 +73,16 @@ def run(segment: Segment, config: CaptureConfig) -> None:
 
 def show(segment: Segment, mirror: bool, image: Image, capture_s: float) -> None:
     """Give the image to the monitor, if one runs: without it, it costs nothing."""
-    if segment.lives["monitor"].state is State.RUNNING:
-        segment.picture.write(small(image, mirror), capture_s)
+    if segment.processes["monitor"].state is State.RUNNING:
+        segment.image.write(small(image, mirror), capture_s)
 
 
 def small(image: Image, mirror: bool = False) -> Image:
-    """uint8 RGB [height, width, 3], its longer edge PICTURE_EDGE at most; mirrored left to right if asked."""
+    """uint8 RGB [height, width, 3], its longer edge IMAGE_EDGE at most; mirrored left to right if asked."""
     import cv2
 
     height, width, _ = image.shape
-    scale = min(PICTURE_EDGE / max(height, width), 1.0)
+    scale = min(IMAGE_EDGE / max(height, width), 1.0)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     reduced: Image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return reduced[:, ::-1] if mirror else reduced
@@ -119,21 +119,21 @@ def follow(
         with Landmarker(config.pose, config.pose_model, config.mirror) as landmarker:
             counted = 0
             while not stop():
-                shot = feed.take(LOOK_S)
+                camera_frame = feed.take(LOOK_S)
                 seen = feed.seen
                 tally.frame_seen(seen - counted)
                 counted = seen
-                if shot is None:
+                if camera_frame is None:
                     if feed.over:
                         break
                     feed.check_silence()
                     continue
                 began_s = now()
-                frame = landmarker.find(shot.image, shot.capture_s)
+                frame = landmarker.find(camera_frame.image, camera_frame.capture_s)
                 publish(frame)
                 tally.frame_used((now() - began_s) * 1e3, frame.people)
                 if show is not None:
-                    show(shot.image, shot.capture_s)
+                    show(camera_frame.image, camera_frame.capture_s)
     finally:
         feed.close()
     return feed

@@ -79,7 +79,7 @@ if TYPE_CHECKING:
 @click.option(
     "--video",
     "--film",  # its former name
-    "film",
+    "video",
     is_flag=True,
     help="Takes keep the camera's video too, for `livemove render TAKE -o X.mp4`.",
 )
@@ -208,7 +208,7 @@ def perform(
         mapping=mapping,
         others=tuple(others),
         presets=controls,
-        plugs=tuple(
+        preset_devices=tuple(
             PresetDevices(
                 **{name: None if given(context, name) else vars(preset.devices)[name] for name in vars(PresetDevices())}
             )

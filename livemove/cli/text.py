@@ -59,7 +59,7 @@ def status_line(status: Status, model: str) -> str:
             f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
             f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
             f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
-            _alarm("underruns", status.ring_starvations),
+            _alarm("underruns", status.underruns),
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
             *(["[red]● recording[/]"] if status.recording else []),

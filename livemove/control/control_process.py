@@ -158,20 +158,20 @@ class Connections:
 
 def run(segment: Segment, config: ControlConfig) -> None:
     """Listen and send until the supervisor asks to stop. Raises ControlError before it runs."""
-    life = segment.lives["control"]
+    process_state = segment.processes["control"]
     logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
     connections = Connections(config)
     for name, channels in zip(config.models, config.channels, strict=False):
         if config.mpe and not roles(channels).keys() >= {"pitch", "loudness"}:
-            life.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
+            process_state.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
     requests, trigger = RequestSender(segment.commands), SendTrigger(segment)
     total = Received()
     label_due_s = 0.0
     while not segment.stop_requested:
         if now_s() >= label_due_s:
             label_due_s = now_s() + LABEL_S
-            life.running(connections.label(total))
-        life.heartbeat()
+            process_state.running(connections.label(total))
+        process_state.heartbeat()
         connections.wait()
         ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
         received, told = connections.listen(segment.controls.read().learn, ahead_s)
@@ -183,7 +183,7 @@ def run(segment: Segment, config: ControlConfig) -> None:
         if received.trouble and not total.troubles:
             told.append(f"OSC: {received.trouble} (said once)")
         for line in told:
-            life.remark(line)
+            process_state.remark(line)
         total.messages += received.messages
         total.troubles += received.troubles
         total.skipped += received.skipped

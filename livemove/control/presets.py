@@ -38,7 +38,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Devices:
-    """What is plugged in where; None: as the command line has it.
+    """The devices of a preset; None: as the command line has it.
 
     All of it counts for the first preset of a show; of a later one camera, mirror and device, when it is switched to.
     """

@@ -92,22 +92,22 @@ def _camera(config: CaptureConfig) -> Finding:
     if config.kind in ("demo", "take"):
         return Finding("camera", "ok", f"{config.camera}: landmarks without an image")
     name = f"camera {config.camera}" if config.kind == "index" else config.camera
-    shot = None
+    camera_frame = None
     try:
         check_source(config)
         began_s = now_s()
         feed = open_feed(config, now_s)
         try:
-            while shot is None and not feed.over:
-                shot = feed.take(0.2)
+            while camera_frame is None and not feed.over:
+                camera_frame = feed.take(0.2)
                 feed.check_silence()
         finally:
             feed.close(2.0)
     except LivemoveError as error:
         return Finding("camera", "missing", str(error))
-    if shot is None:
+    if camera_frame is None:
         return Finding("camera", "missing", f"{name} ended without a frame")
-    height, width, _ = shot.image.shape
+    height, width, _ = camera_frame.image.shape
     return Finding("camera", "ok", f"{name} gives {width} x {height}, first frame after {now_s() - began_s:.1f} s")
 
 

@@ -135,7 +135,7 @@ class TakeFile:
         self._write(settled_s)
         self._timeline.forget(settled_s)
 
-    def add_picture(self, image: npt.NDArray[np.uint8], time_s: float) -> None:
+    def add_frame(self, image: npt.NDArray[np.uint8], time_s: float) -> None:
         """uint8 RGB [height, width, 3] and when it was seen; not before the take begins, later than the one before."""
         self._zero_s = time_s if self._zero_s is None else self._zero_s
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")

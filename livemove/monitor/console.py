@@ -12,7 +12,7 @@ from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEven
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from livemove.body.mapping import SCALES
-from livemove.contracts import Action, Bulletin, Controls, Request
+from livemove.contracts import Action, Controls, Request, SupervisorStatus
 from livemove.monitor import style
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
 from livemove.monitor.input_widgets import HAND, Handlers, ListTile, Range, ValueTile
@@ -44,7 +44,7 @@ class TopBar(QWidget):
         self._chip = self._clock = QRect()
         self._shown: tuple[Any, ...] = ()
         self._controls = Controls()
-        self._bulletin = Bulletin()
+        self._supervisor_status = SupervisorStatus()
         self._under = ""
         self.spots: dict[str, QRect] = {}
         self.lamp = Lamp(style.LARGE)
@@ -52,7 +52,7 @@ class TopBar(QWidget):
 
     def show_state(self, state: ViewState) -> None:
         figures = state.figures
-        self._controls, self._bulletin = state.controls, state.bulletin
+        self._controls, self._supervisor_status = state.controls, state.supervisor_status
         learning = "move the knob to learn" if state.controls.learn else ""
         shown = (state.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
         if shown != self._shown:
@@ -115,10 +115,10 @@ class TopBar(QWidget):
                 self, self.spots[spot], list(self._models), self._controls.model,
                 lambda row: self._handlers.ask(Request(Action.MODEL, float(row), absolute=True)),
             )  # fmt: skip
-        elif spot == "device" and self._bulletin.devices:
-            devices = list(self._bulletin.devices)
+        elif spot == "device" and self._supervisor_status.devices:
+            devices = list(self._supervisor_status.devices)
             self._handlers.offer(
-                self, self.spots[spot], devices, self._bulletin.device,
+                self, self.spots[spot], devices, self._supervisor_status.device,
                 lambda row: self._handlers.ask(Request(Action.DEVICE, text=devices[row])),
             )  # fmt: skip
         elif spot == "keys":
@@ -147,7 +147,7 @@ class TopBar(QWidget):
         painter.setPen(style.TEXT if self._under == "device" else style.SOFT)
         fitted = painter.fontMetrics().elidedText(device, Qt.TextElideMode.ElideRight, spot.width() - 5 * GRID)
         painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, fitted)
-        if self._bulletin.devices:
+        if self._supervisor_status.devices:
             self._paint_mark(painter, spot, "device")
 
         painter.setFont(style.font(style.HEADING))

@@ -24,7 +24,7 @@ NICE = 5
 
 def run(segment: Segment, config: MonitorConfig) -> None:
     """Show the window until somebody closes it or the supervisor asks to stop. Raises DisplayError before it opens."""
-    life = segment.lives["monitor"]
+    process_state = segment.processes["monitor"]
     if sys.platform != "win32":
         os.nice(NICE)
     keep_own_plugins()
@@ -38,7 +38,7 @@ def run(segment: Segment, config: MonitorConfig) -> None:
     window.resize(window.size().boundedTo(application.primaryScreen().availableSize()))
     window.show()
     window.start()
-    life.running(application.platformName())
+    process_state.running(application.platformName())
     gc.collect()
     gc.freeze()  # what was imported stays: it need not be looked through again and again
     application.exec()

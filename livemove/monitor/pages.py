@@ -18,7 +18,7 @@ from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from livemove.body.features import TABLE, Feature
-from livemove.contracts import Action, Bulletin, Request
+from livemove.contracts import Action, Request, SupervisorStatus
 from livemove.monitor import style
 from livemove.monitor.camera_view import CameraView
 from livemove.monitor.console import Console, TopBar
@@ -181,7 +181,7 @@ class PlayPage(QWidget):
         self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
         self.bar = TopBar(config, models, handlers)
         self.camera_view = CameraView(camera_name(config.camera), press=self._offer_cameras)
-        self._bulletin = Bulletin()
+        self._supervisor_status = SupervisorStatus()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
         self.channels.name("MODEL INPUTS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
@@ -230,10 +230,10 @@ class PlayPage(QWidget):
         whole.addWidget(self.console)
 
     def _offer_cameras(self, place: QRect) -> None:
-        cameras = list(self._bulletin.cameras)
+        cameras = list(self._supervisor_status.cameras)
         if cameras:
             self._handlers.offer(
-                self.camera_view, place, [camera_name(camera) for camera in cameras], self._bulletin.camera,
+                self.camera_view, place, [camera_name(camera) for camera in cameras], self._supervisor_status.camera,
                 lambda row: self._handlers.ask(Request(Action.CAMERA, text=cameras[row])),
             )  # fmt: skip
 
@@ -265,10 +265,11 @@ class PlayPage(QWidget):
             self._show_steering(state)
 
     def _show_steering(self, state: ViewState) -> None:
-        controls, bulletin, recorded_s = state.controls, state.bulletin, state.recording_s
-        self._bulletin = bulletin
-        if 0 <= bulletin.camera < len(bulletin.cameras):
-            self.camera_view.name(camera_name(bulletin.cameras[bulletin.camera]), len(bulletin.cameras) > 1)
+        controls, supervisor_status, recorded_s = state.controls, state.supervisor_status, state.recording_s
+        self._supervisor_status = supervisor_status
+        if 0 <= supervisor_status.camera < len(supervisor_status.cameras):
+            cameras = supervisor_status.cameras
+            self.camera_view.name(camera_name(cameras[supervisor_status.camera]), len(cameras) > 1)
         self.console.show_controls(controls)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import Bulletin, Controls, Float32
+from livemove.contracts import Controls, Float32, SupervisorStatus
 from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
 
 COLUMNS_PER_S = 60
@@ -103,15 +103,15 @@ class TelemetryReader:
         then, poses_then, histogram_then = self._recent[0]
         lately = histogram - histogram_then
         rate = segment.device_rate or 1.0
-        bulletin = segment.bulletin.read()
-        underruns = playback.ring_starvations
+        supervisor_status = segment.supervisor_status.read()
+        underruns = playback.underruns
         fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
         self._fills.clear()
         return Figures(
-            seconds=now - bulletin.playing_since_s if bulletin.playing_since_s else 0.0,
-            engine=segment.lives["synthesis"].label,
-            device=segment.lives["playback"].label,
-            states={role: segment.lives[role].state for role in ROLES},
+            seconds=now - supervisor_status.playing_since_s if supervisor_status.playing_since_s else 0.0,
+            engine=segment.processes["synthesis"].label,
+            device=segment.processes["playback"].label,
+            states={role: segment.processes[role].state for role in ROLES},
             people=capture.people,
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=capture.pose_ms if poses else None,
@@ -125,11 +125,11 @@ class TelemetryReader:
             underflows=playback.portaudio_underflows,
             limiter_hits=playback.limiter_hits,
             nonfinite=playback.nonfinite_samples,
-            restarts=bulletin.restarts,
+            restarts=supervisor_status.restarts,
             trouble_age_s=self._age("trouble", underruns + playback.nonfinite_samples, now),
-            restart_age_s=self._age("restart", sum(bulletin.restarts.values()), now),
+            restart_age_s=self._age("restart", sum(supervisor_status.restarts.values()), now),
             limiter_age_s=self._age("limiter", playback.limiter_hits, now),
-            supervisor_age_s=now - bulletin.written_s if bulletin.written_s else 0.0,
+            supervisor_age_s=now - supervisor_status.written_s if supervisor_status.written_s else 0.0,
             ending=segment.stop_requested,
         )
 
@@ -294,12 +294,12 @@ class Notices:
     def say(self, line: str, tone: Tone = Tone.WATCH) -> None:
         self._lines.append((now_s(), line, tone))
 
-    def read(self, bulletin: Bulletin) -> tuple[list[str], Tone]:
+    def read(self, supervisor_status: SupervisorStatus) -> tuple[list[str], Tone]:
         """What should stand there now, oldest first, and how much it matters. What was said before we came is old."""
         now = now_s()
-        if self._seen is not None and bulletin.notices > self._seen:
-            self.say(bulletin.notice)
-        self._seen = bulletin.notices
+        if self._seen is not None and supervisor_status.notices > self._seen:
+            self.say(supervisor_status.notice)
+        self._seen = supervisor_status.notices
         while self._lines and now - self._lines[0][0] > self.SHOWN_S:
             self._lines.popleft()
         return [line for _, line, _ in self._lines], max((tone for _, _, tone in self._lines), default=Tone.QUIET)

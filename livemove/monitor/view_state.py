@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import Bulletin, Controls, PoseFrame
+from livemove.contracts import Controls, PoseFrame, SupervisorStatus
 from livemove.monitor.telemetry import AudioColumns, Figures, Verdict
 
 
@@ -25,10 +25,10 @@ class ViewState:
     new_pose: bool
     sound: AudioColumns
     values: npt.NDArray[np.float64]
-    bulletin: Bulletin
+    supervisor_status: SupervisorStatus
 
     @property
     def recording_s(self) -> float | None:
         """How long the take is that is recorded."""
-        since_s = self.bulletin.recording_since_s
+        since_s = self.supervisor_status.recording_since_s
         return max(self.now - since_s, 0.0) if since_s else None

@@ -133,20 +133,20 @@ class MonitorWindow(QWidget):
     def tick(self) -> None:
         """Look, and show."""
         segment, now = self._segment, now_s()
-        segment.lives["monitor"].heartbeat()
+        segment.processes["monitor"].heartbeat()
         if segment.stop_requested:
             self.close()
             return
         self._telemetry.sample_ring_fill()
         if now - self._figures_s >= FIGURES_S:
             self._figures, self._figures_s = self._telemetry.read(), now
-        image = segment.picture.read()
+        image = segment.image.read()
         new_pose = segment.pose.read(self._pose)
         fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
         controls = segment.controls.read()
         if controls.model != self._model:
             self._change_model(controls.model)
-        bulletin = segment.bulletin.read()
+        supervisor_status = segment.supervisor_status.read()
         state = ViewState(
             now=now,
             dt_s=now - self._last_s,
@@ -158,7 +158,7 @@ class MonitorWindow(QWidget):
             new_pose=new_pose,
             sound=self._analyzer.read(),
             values=self._traces.read(),
-            bulletin=bulletin,
+            supervisor_status=supervisor_status,
         )
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play
@@ -168,7 +168,7 @@ class MonitorWindow(QWidget):
         if self._asked_s is not None and now - self._asked_s > ASK_S:
             self._ask_no_more()
         if not self.question.isVisible():
-            lines, tone = self._notices.read(bulletin)
+            lines, tone = self._notices.read(supervisor_status)
             self.notices.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
 
     # --- keys

@@ -45,7 +45,7 @@ BONES = (
 
 def write_take_video(take: Take, output: Path, on_progress: Callable[[float], None]) -> None:
     """Write output, which appears whole or not at all; on_progress gets the seconds done. Raises LivemoveError."""
-    frames = camera_frames(take) if len(take.film()) else drawn_frames(take)
+    frames = camera_frames(take) if len(take.video()) else drawn_frames(take)
     try:
         with tempfile.TemporaryDirectory(prefix=".livemove-", dir=output.absolute().parent) as folder:
             sound, silent, whole = (Path(folder) / name for name in ("sound.wav", "silent.mp4", "video.mp4"))
@@ -102,7 +102,7 @@ def camera_frames(take: Take) -> Iterator[VideoFrame]:
 
 def _decoded(take: Take) -> Iterator[tuple[float, VideoFrame]]:
     """(when it was captured, frame) of all that are whole, in order."""
-    rows, path = take.film(), take.path / STREAM
+    rows, path = take.video(), take.path / STREAM
     context = av.CodecContext.create("h264", "r")
     try:
         with path.open("rb") as file:

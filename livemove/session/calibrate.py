@@ -79,7 +79,7 @@ class CalibrationConfig:
     """What a run of `livemove calibrate` watches, and for which mapping.
 
     mapping     the mapping to fit; None: the model's own
-    duration_s  how long the steps take in all; of a film or take, how much is watched (None: all of it)
+    duration_s  how long the steps take in all; of a video or take, how much is watched (None: all of it)
     """
 
     model: Path
@@ -96,9 +96,9 @@ class Progress:
     """One look, a few times a second.
 
     phase   "starting"; "waiting" for somebody to step into the frame; "moving" through the steps; "watching" what
-            cannot be told to: a film, a take, the demo
+            cannot be told to: a video, a take, the demo
     step    the one to do now, next_step the one after it; left_s: how long it lasts
-    done_s, total_s   of all of it; total_s None: a film, to its end
+    done_s, total_s   of all of it; total_s None: a video, to its end
     seen    somebody is in view
     """
 
@@ -167,7 +167,7 @@ def calibrate(
     movement = watch(config, on_progress, now, sleep)
     seen = int((movement.features[:, FEATURES.index("presence")] > 0.5).sum())
     if seen < LEAST_FRAMES:
-        raise CalibrationError(_nobody(config.camera, f"in {seen} of {len(movement.features)} pictures only"))
+        raise CalibrationError(_nobody(config.camera, f"in {seen} of {len(movement.features)} frames only"))
     channels = fit(mapping, movement)
     if all(each.kept for each in channels):
         why = "; ".join(f"{each.source}: {each.kept}" for each in channels)
@@ -270,7 +270,7 @@ def watch(
     now: Callable[[], float] = now_s,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Movement:
-    """Lead somebody in front of a camera through the steps, or look at a film, take or the demo as it is.
+    """Lead somebody in front of a camera through the steps, or look at a video, take or the demo as it is.
 
     Raises as `calibrate` does.
     """
@@ -288,14 +288,14 @@ def watch(
 
 
 def _seconds(config: CalibrationConfig, capture: CaptureConfig) -> float | None:
-    """How long to watch; None: to the end of a film or take."""
+    """How long to watch; None: to the end of a video or take."""
     if config.duration_s is None and capture.kind in ("file", "take"):
         return None
     return config.duration_s or STEPS_S
 
 
 class _Untold:
-    """Nobody asks how many pictures there were."""
+    """Nobody asks how many frames there were."""
 
     def frame_seen(self, count: int = 1) -> None:
         pass

@@ -1,7 +1,7 @@
 """Other cameras and audio devices while it plays.
 
-In: requests of the performer, and what presets plug in. Out: children sent on with another configuration, and lines for
-the person. Knows no camera and no audio device itself: the children open them.
+In: requests of the performer, and the devices of presets. Out: children sent on with another configuration, and lines
+for the person. Knows no camera and no audio device itself: the children open them.
 """
 
 from __future__ import annotations
@@ -74,12 +74,12 @@ class DeviceSwitching:
         return self._capture.config.camera
 
     def switch_to(self, wanted: PresetDevices) -> None:
-        """Switch to what is not plugged in already."""
+        """Switch to what is not in use already."""
         capture, playback = self._capture, self._playback
         camera: CaptureConfig = capture.config
         config = camera
         if wanted.camera is not None and wanted.camera != camera.camera:
-            # The end of a film is the end of the show, but not of one that is only looked at in between.
+            # The end of a video is the end of the show, but not of one that is only looked at in between.
             config = replace(config, camera=wanted.camera, loop=True)
         if wanted.mirror is not None:
             config = replace(config, mirror=wanted.mirror)
@@ -99,7 +99,7 @@ class DeviceSwitching:
         number, _, label = card.partition(" ")
         twins = [each for each in devices if each.partition(" ")[2] == label]
         device = card if card not in devices else label if len(twins) == 1 else number
-        old = self._segment.lives["playback"].label or playback.config.device or "the default audio device"
+        old = self._segment.processes["playback"].label or playback.config.device or "the default audio device"
         self._card = card
         playback.switch(
             replace(playback.config, device=device, rate=None), f"audio device: {label or card}", f"going on with {old}"
@@ -124,7 +124,7 @@ class DeviceSwitching:
 
     def device_place(self, devices: tuple[str, ...]) -> int:
         """Of the audio device that is in use, or on its way; -1: it is none of these."""
-        label = self._segment.lives["playback"].label
+        label = self._segment.processes["playback"].label
         names = [each for each in devices if label in (each, each.partition(" ")[2])]
         card = self._card if self._playback.switching or self._card in names else next(iter(names), None)
         return devices.index(card) if card in devices else -1

@@ -20,7 +20,7 @@ from typing import Any
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.capture_config import CaptureConfig
-from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError, Request
+from livemove.contracts import Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
 from livemove.control.steering import steer
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
@@ -44,7 +44,7 @@ STATUS_S = 0.2
 def run_session(
     config: SessionConfig, on_status: Callable[[Status], None], typed: Callable[[], Sequence[Request]] | None = None
 ) -> Report:
-    """Play until the duration ends, the film ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
+    """Play until the duration ends, the video ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
 
     typed: called many times a second, gives what was asked for by whoever called us, and never waits.
 
@@ -57,8 +57,8 @@ def run_session(
         check_writable(config.output)
     if config.record:
         check_takes(config.takes)
-    if config.film and CaptureConfig(camera=config.camera).kind in ("demo", "take"):
-        raise OutputError(f"--film: {config.camera} gives poses and no picture; film a webcam, a URL or a video file")
+    if config.video and CaptureConfig(camera=config.camera).kind in ("demo", "take"):
+        raise OutputError(f"--video: {config.camera} gives poses and no images; use a webcam, a URL or a video file")
     segment = Segment.create()
     try:
         segment.controls.write(_first_controls(config))
@@ -127,7 +127,7 @@ def _take_settings(config: SessionConfig, bundles: list[Bundle]) -> TakeSettings
         seed=config.seed,
         camera=config.camera,
         keep_s=config.keep_s,
-        film=config.film,
+        video=config.video,
     )
 
 
@@ -168,7 +168,7 @@ class _Session:
             mirror=config.mirror,
             pose=config.pose,
             pose_model=config.pose_model,
-            film=self.take_recorder.film_address,
+            video=self.take_recorder.video_address,
         )
         synthesis = SynthesisConfig(
             model=config.model,
@@ -193,17 +193,17 @@ class _Session:
             channels = tuple(each.spec.channels for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels)
         self.children = {role: Child(role, segment, each, log) for role, each in configs.items()}
-        plugged = (plugs.camera for plugs in config.plugs if plugs.camera is not None)
+        switched_to = (each.camera for each in config.preset_devices if each.camera is not None)
         self.switching = DeviceSwitching(
             segment,
             self.children["capture"],
             self.children["playback"],
-            (*config.cameras, *plugged),
+            (*config.cameras, *switched_to),
             config.devices,
             self.notices,
         )
         self.controls = segment.controls.read()
-        self.told = Bulletin()
+        self.told = SupervisorStatus()
         self.window: Window | None = None
         if config.monitor:
             mappings = (config.mapping, *(mapping for _, mapping in config.others))
@@ -229,7 +229,7 @@ class _Session:
             if notice := self.take_recorder.notice():
                 self.notices.append(notice)
             now = now_s()
-            if self.playing_s is None and all(c.life.state in RUNS for c in self.children.values()):
+            if self.playing_s is None and all(c.process_state.state in RUNS for c in self.children.values()):
                 self._everything_runs(now)
             if now >= status_due_s:
                 self._tell()
@@ -274,15 +274,15 @@ class _Session:
             self.segment.controls.write(self.controls)
             if self.controls.preset != before.preset:
                 self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
-                if self.config.plugs:
-                    self.switching.switch_to(self.config.plugs[self.controls.preset - 1])
+                if self.config.preset_devices:
+                    self.switching.switch_to(self.config.preset_devices[self.controls.preset - 1])
             elif self.controls.model != before.model:
                 self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
         self.phase = "playing"
-        self.engine = self.segment.lives["synthesis"].label
+        self.engine = self.segment.processes["synthesis"].label
         if self.recorder:
             self.recorder.start()
         if self.window:
@@ -310,7 +310,7 @@ class _Session:
             self.take_recorder.name_camera(self.switching.camera)
         devices = self.switching.devices()
         began_s = self.told.recording_since_s or now_s()
-        self.told = Bulletin(
+        self.told = SupervisorStatus(
             written_s=now_s(),
             playing_since_s=self.playing_s or 0.0,
             restarts=status.restarts,
@@ -322,7 +322,7 @@ class _Session:
             devices=devices,
             device=self.switching.device_place(devices),
         )
-        self.segment.bulletin.write(self.told)
+        self.segment.supervisor_status.write(self.told)
         self.on_status(status)
 
     def _status(self) -> Status:

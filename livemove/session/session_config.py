@@ -11,7 +11,7 @@ from livemove.control.control_config import ControlConfig
 
 @dataclass(frozen=True)
 class PresetDevices:
-    """What a preset plugs in while it plays; None: whatever is there."""
+    """The devices a preset switches to while it plays; None: no change."""
 
     camera: str | None = None
     mirror: bool | None = None
@@ -32,13 +32,14 @@ class SessionConfig:
                   is one, and to the file alone if there is none or play is False
     control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
     muted         begins in silence
-    presets       what each of the set list sets; control.presets are their names, plugs what each plugs in
+    presets       what each of the set list sets; control.presets are their names
+    preset_devices  the devices each of them switches to
     learn         Action that the first MIDI knob moved is to play; 0: none
     others        further models to switch to while playing, each with its mapping (None: its own)
     record        a take from the first sample on
     takes         folder in which takes are made, at any time
     keep_s        how much is kept in memory, to be made a take after the fact
-    film          takes keep the camera's picture as well
+    video         takes keep the camera's video as well
     duration_s    None: until a signal, or until a camera file without loop ends
     started_s     when the command started, on the clock of `ipc.segment.now_s`; None: this process's own start
     """
@@ -67,13 +68,13 @@ class SessionConfig:
     record: bool = False
     takes: Path = Path()
     keep_s: float = 300.0
-    film: bool = False
+    video: bool = False
     play: bool = True
     control: ControlConfig = field(default_factory=ControlConfig)
     learn: int = 0
     muted: bool = False
     presets: tuple[Controls, ...] = ()
-    plugs: tuple[PresetDevices, ...] = ()
+    preset_devices: tuple[PresetDevices, ...] = ()
     duration_s: float | None = None
     monitor: bool = True
     started_s: float | None = None

@@ -68,9 +68,9 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, slots: Sequence[ModelSlot], life: ProcessState) -> None:
+    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState) -> None:
         self._slots = slots
-        self._life = life
+        self._process_state = process_state
         self._asked = threading.Event()
         self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
         threading.Thread(target=self._read, name="mapping reader", daemon=True).start()
@@ -86,7 +86,7 @@ class Reloader:
             try:
                 slot.set_mapping(mapping)
             except LivemoveError as error:
-                self._life.remark(f"{error}; the mapping in use stays")
+                self._process_state.remark(f"{error}; the mapping in use stays")
 
     def _read(self) -> None:
         while True:
@@ -97,26 +97,26 @@ class Reloader:
                     continue
                 try:
                     self._ready.append((slot, mapping_for(slot.mapping_path, slot.spec, FEATURES)))
-                    self._life.remark(f"{slot.mapping_path}: read again")
+                    self._process_state.remark(f"{slot.mapping_path}: read again")
                 except LivemoveError as error:
-                    self._life.remark(f"{error}; the mapping in use stays")
+                    self._process_state.remark(f"{error}; the mapping in use stays")
 
 
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
-    life = segment.lives["synthesis"]
+    process_state = segment.processes["synthesis"]
     slots: list[ModelSlot] = []
     for model, mapping in ((config.model, config.mapping), *config.others):
         bundle = load_bundle(model)
-        life.heartbeat()
+        process_state.heartbeat()
         choice = choose_engine(config.engine, bundle, config.provider)
         slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.sources.want))
         slots[-1].warm_up()
-        life.heartbeat()
+        process_state.heartbeat()
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
-        life.heartbeat()
+        process_state.heartbeat()
         time.sleep(0.002)
 
     model_rate = slots[0].spec.sample_rate
@@ -131,23 +131,23 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     outside = segment.sources.values
     sources = np.zeros(len(FEATURES) + len(outside), np.float32)
     crossfader = ModelCrossfader(slots, controls)
-    reloader, reloads = Reloader(slots, life), controls.reloads
+    reloader, reloads = Reloader(slots, process_state), controls.reloads
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing = np.zeros(0, np.float32)
 
-    life.running(slots[0].engine.name)
+    process_state.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
     take_sound_core()
     real_time = RealTime(slowest, now_s())
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
-    while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
-        life.heartbeat()
-        if segment.device_rate != writer.rate:  # another sound card: it waits for this before it opens
+    while not segment.stop_requested or segment.processes["playback"].state is State.RUNNING:  # it fades out at the end
+        process_state.heartbeat()
+        if segment.device_rate != writer.rate:  # another audio device: it waits for this before it opens
             writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
         played = segment.playback
-        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, played.heartbeat_s, now_s())
+        lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())
         if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()
@@ -179,12 +179,12 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         ended_s = now_s()
         real_time.hop(ended_s)
         segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
-        segment.synthesis.felt(features)
+        segment.synthesis.set_features(features)
 
 
 def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:
-    """For the sound card that is there now; what was written for another one goes nowhere."""
+    """For the audio device that is there now; what was written for another one goes nowhere."""
     writer = HopWriter(segment.ring, model_rate, segment.device_rate)
     segment.ring.set_pace(writer.rate, block)
-    segment.synthesis.keeps(writer.rate)
+    segment.synthesis.set_rate(writer.rate)
     return writer

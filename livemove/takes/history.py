@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from livemove.contracts import HOP
 from livemove.ipc.segment import BLOCK_ROW, HOP_ROW, POSE_ROW, Segment
-from livemove.takes.camera_track import BYTES_PER_S, FilmReceiver
-from livemove.takes.folder import FILM, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
+from livemove.takes.camera_track import BYTES_PER_S, VideoReceiver
+from livemove.takes.folder import VIDEO_ROW, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
 
 
 class Rolling:
@@ -74,7 +74,7 @@ class TakeSettings:
 
     folder: where takes go. keep_s: how long everything is kept in memory. models: in the order of Controls.model, as
     far as known before they play; mappings: their files. features: names of the sources that every hop has.
-    film: whether the camera's picture is kept as well.
+    video: whether the camera's video is kept as well.
     """
 
     folder: Path
@@ -87,7 +87,7 @@ class TakeSettings:
     camera: str
     keep_s: float = 300.0
     wav_bytes: int = WAV_BYTES
-    film: bool = False
+    video: bool = False
 
 
 class History:
@@ -98,7 +98,7 @@ class History:
     rates: (first block, samples per second), one for every time that a device of another rate took over.
     """
 
-    def __init__(self, segment: Segment, settings: TakeSettings, receiver: FilmReceiver | None = None) -> None:
+    def __init__(self, segment: Segment, settings: TakeSettings, receiver: VideoReceiver | None = None) -> None:
         self.lock = threading.Lock()
         self.lost = 0
         rate = round(segment.device_rate)
@@ -116,7 +116,7 @@ class History:
         self.snapshots: deque[Snapshot] = deque()
         self._receiver = receiver
         self.stream = Rolling(round(keep_s * BYTES_PER_S) if receiver else 0, np.dtype(np.uint8))
-        self.film = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, FILM)
+        self.video = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, VIDEO_ROW)
 
     def gather(self) -> None:
         """All that happened since the last call."""
@@ -127,8 +127,8 @@ class History:
         poses, _ = segment.poses.take()
         pcm = self._listen(blocks)
         rate = self._new_rate(blocks)
-        stream, pictures = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, FILM))
-        pictures["begin"] += self.stream.end
+        stream, frames = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, VIDEO_ROW))
+        frames["begin"] += self.stream.end
         blocks["tap_at"] = self.sound.end + np.cumsum(blocks["frames"]) - blocks["frames"]
         with self.lock:
             self.lost += lost_blocks + lost_hops
@@ -139,9 +139,9 @@ class History:
             self.blocks.add(blocks)
             self.poses.add(_people(poses))
             self.hops.add(_narrow(hops, self.hops.row))
-            if len(pictures):
+            if len(frames):
                 self.stream.add(stream)
-                self.film.add(pictures)
+                self.video.add(frames)
             self._forget()
 
     def _forget(self) -> None:
@@ -167,14 +167,14 @@ class History:
         """Under the lock: the first block after that one which has another rate; infinite where there is none."""
         return next((first for first, _ in self.rates if first > block), np.inf)
 
-    def picture_at(self, time_s: float) -> int:
-        """Under the lock: the picture from which on a film is decoded that shows that moment."""
-        rows = self.film.read(self.film.start, self.film.end)
+    def video_frame_at(self, time_s: float) -> int:
+        """Under the lock: the frame from which the video must be decoded to show that moment."""
+        rows = self.video.read(self.video.start, self.video.end)
         rows = rows[rows["begin"] >= self.stream.start]
         keys = np.flatnonzero(rows["key"])
         before = keys[rows["capture_s"][keys] <= time_s]
         first = before[-1:] if len(before) else keys[:1]
-        return self.film.end - len(rows) + int(first[0]) if len(first) else self.film.end
+        return self.video.end - len(rows) + int(first[0]) if len(first) else self.video.end
 
     def _listen(self, blocks: Rows) -> npt.NDArray[np.uint8]:
         """uint8 [samples, 3]: what these blocks played, silence where it is lost."""

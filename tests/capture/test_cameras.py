@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from livemove.capture import cameras
-from livemove.capture.cameras import Feed, Shot, check_source, open_feed
+from livemove.capture.cameras import CameraFrame, Feed, check_source, open_feed
 from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from tests.support.mjpeg import NetworkCamera
@@ -25,8 +25,8 @@ from tests.support.real_time import in_real_time
 FPS = 25
 
 
-def grey_of(shot: Shot) -> int:
-    return round(float(shot.image.mean()))
+def grey_of(camera_frame: CameraFrame) -> int:
+    return round(float(camera_frame.image.mean()))
 
 
 def make_film(path: Path, greys: list[int]) -> Path:
@@ -60,13 +60,13 @@ def opened() -> Iterator[Callable[..., Feed]]:
         feed.close()
 
 
-def take_all(feed: Feed, seconds: float) -> list[Shot]:
-    shots: list[Shot] = []
+def take_all(feed: Feed, seconds: float) -> list[CameraFrame]:
+    shots: list[CameraFrame] = []
     ends_s = time.monotonic() + seconds
     while time.monotonic() < ends_s and not feed.over:
-        shot = feed.take(0.05)
-        if shot is not None:
-            shots.append(shot)
+        camera_frame = feed.take(0.05)
+        if camera_frame is not None:
+            shots.append(camera_frame)
     return shots
 
 
@@ -92,9 +92,9 @@ def test_only_the_newest_picture_is_kept() -> None:
     feed = Feed(CaptureConfig(), time.monotonic)
     for grey in (1, 2, 3):
         feed.put(np.full((4, 4, 3), grey, np.uint8), float(grey))
-    shot = feed.take(0.0)
-    assert shot is not None
-    assert shot.capture_s == 3.0
+    camera_frame = feed.take(0.0)
+    assert camera_frame is not None
+    assert camera_frame.capture_s == 3.0
     assert feed.take(0.0) is None
     assert feed.seen == 3
 
@@ -112,7 +112,7 @@ class Virtual(Feed):
 
     def put(self, image: np.ndarray, capture_s: float) -> None:
         super().put(image, capture_s)
-        self.shots.append(Shot(image, capture_s))
+        self.shots.append(CameraFrame(image, capture_s))
         self.time_s += self.naps.get(len(self.shots), 0.0)
         if len(self.shots) == 3 * FPS:
             self.close()
@@ -120,8 +120,8 @@ class Virtual(Feed):
     def play(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole film, or three seconds of its loop: times since the start, greys."""
         cameras._play_video(self)
-        times = np.array([shot.capture_s for shot in self.shots])
-        return times - 50.0, np.array([grey_of(shot) for shot in self.shots])
+        times = np.array([camera_frame.capture_s for camera_frame in self.shots])
+        return times - 50.0, np.array([grey_of(camera_frame) for camera_frame in self.shots])
 
 
 class Waiting(threading.Event):

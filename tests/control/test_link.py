@@ -71,4 +71,4 @@ def test_the_real_beat_goes_on_in_the_sources(segment: Segment, tmp_path: Path) 
         seen = set[int]()
         wait_for(lambda: seen.add(int(4 * values[places["phase"]])) or len(seen) > 1)
         assert 0.0 <= values[places["beat"]] < 1.0
-        assert "Link at" in segment.lives["control"].label
+        assert "Link at" in segment.processes["control"].label

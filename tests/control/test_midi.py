@@ -161,7 +161,7 @@ class Keyboard:
 def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    life, learnt = segment.lives["control"], tmp_path / "midi.toml"
+    process_state, learnt = segment.processes["control"], tmp_path / "midi.toml"
     place = segment.sources.want("midi:note")
     keyboard = Keyboard()
     with control(segment, ControlConfig(midi="keyboard", learnt=learnt), tmp_path / "log"):
@@ -174,14 +174,14 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
         keyboard.play(cc(7, 10))
         assert wait_for(segment.commands.take) == Request(Action.LEARN, 0.0, True)
         segment.controls.write(replace(segment.controls.read(), learn=0))
-        wait_for(lambda: "cc 7 plays gain" in life.remarks[1])
+        wait_for(lambda: "cc 7 plays gain" in process_state.remarks[1])
         keyboard.play(cc(7, 127))
         assert wait_for(segment.commands.take) == Request(Action.GAIN, 6.0, True)
 
         keyboard.pull()
-        wait_for(lambda: "is gone" in life.remarks[1])
+        wait_for(lambda: "is gone" in process_state.remarks[1])
         keyboard = Keyboard()
-        wait_for(lambda: "is back" in life.remarks[1])
+        wait_for(lambda: "is back" in process_state.remarks[1])
         keyboard.play(on(62))
         wait_for(lambda: segment.sources.values[place] == 62.0)
     keyboard.pull()

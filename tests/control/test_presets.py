@@ -188,13 +188,13 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
         save_preset(Preset(name, model=model, devices=devices))
     config = started(monkeypatch, "-p", "one", "-p", "two")
     assert (config.camera, config.device) == ("demo", "usb")
-    assert config.plugs == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
+    assert config.preset_devices == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
     config = started(monkeypatch, "-p", "one", "-p", "two", "-c", "demo", "-c", "4", "-d", "hdmi", "-d", "jack")
     assert (config.camera, config.cameras) == ("demo", ("4",))
     assert (config.device, config.devices) == ("hdmi", ("hdmi", "jack"))
-    assert config.plugs == (PresetDevices(), PresetDevices(mirror=True))
+    assert config.preset_devices == (PresetDevices(), PresetDevices(mirror=True))
     config = started(monkeypatch, "-m", model, "-c", "demo", "-d", "hdmi")
-    assert (config.device, config.devices, config.plugs) == ("hdmi", (), ())
+    assert (config.device, config.devices, config.preset_devices) == ("hdmi", (), ())
 
 
 @pytest.mark.usefixtures("doubles")

@@ -46,8 +46,8 @@ def test_trouble_is_told_once_and_counted(segment: Segment, tmp_path: Path) -> N
         for _ in range(3):
             send(port, *[b"rubbish"] * 30)
             time.sleep(0.05)
-        wait_for(lambda: " 90 not understood," in segment.lives["control"].label)
-        count, remark = segment.lives["control"].remarks
+        wait_for(lambda: " 90 not understood," in segment.processes["control"].label)
+        count, remark = segment.processes["control"].remarks
         assert count == 1
         assert "127.0.0.1 sends packets that are not OSC" in remark
         send(port, packet("/livemove/mute"))
@@ -74,7 +74,7 @@ def test_features_and_channels_go_out_once_for_every_pose(segment: Segment, tmp_
                 def heard(found: dict[str, float] = found) -> bool:
                     """The hops go on until synthesis is seen to have made some of this pose."""
                     segment.synthesis.hop(0.001, 256, np.array([60.0, 0.5], np.float32))
-                    segment.synthesis.felt(values)
+                    segment.synthesis.set_features(values)
                     with contextlib.suppress(TimeoutError):
                         for timed in OscPacket(ear.recv(65535)).messages:
                             assert timed.message.address not in found

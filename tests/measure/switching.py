@@ -49,7 +49,7 @@ def main() -> None:
     switched: list[int] = []
 
     def switch(port: int) -> None:
-        synthesis = psutil.Process(segments[0].lives["synthesis"].pid)
+        synthesis = psutil.Process(segments[0].processes["synthesis"].pid)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for _ in range(options.count):
                 time.sleep(options.every)

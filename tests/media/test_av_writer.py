@@ -121,7 +121,7 @@ def fill(
         done.add_sound(lead + at, time_s, sound[at : at + BLOCK], gap)
         while waiting and began_s + waiting[0][1] < time_s:
             number, seen_s = waiting.pop(0)
-            done.add_picture(np.full((*SIZE, 3), 20 + number, np.uint8), began_s + seen_s)
+            done.add_frame(np.full((*SIZE, 3), 20 + number, np.uint8), began_s + seen_s)
 
 
 def sound_of(path: Path) -> tuple[float, np.ndarray]:

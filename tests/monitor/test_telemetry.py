@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from livemove.contracts import Bulletin, Controls
+from livemove.contracts import Controls, SupervisorStatus
 from livemove.ipc.segment import Segment, State
 from livemove.monitor import telemetry
 from livemove.monitor.telemetry import (
@@ -168,7 +168,7 @@ def test_before_there_is_a_device_there_is_no_sound() -> None:
 
 def test_traces_go_straight_from_value_to_value(segment: Segment, clock: Clock) -> None:
     segment.synthesis.hop(0.001, 256, np.array([1.0, 2.0], np.float32))
-    segment.synthesis.felt(np.array([0.0], np.float32))
+    segment.synthesis.set_features(np.array([0.0], np.float32))
     tracer = TraceReader(segment)
     clock.seconds += 4.001 / COLUMNS_PER_S
     np.testing.assert_allclose(tracer.read(), [[1, 2, 0]] * 4)
@@ -203,9 +203,9 @@ def test_rates_are_those_of_the_last_seconds(segment: Segment, clock: Clock) -> 
 
 def test_a_restart_is_news_from_when_it_was_seen(segment: Segment, clock: Clock) -> None:
     watcher = TelemetryReader(segment)
-    segment.bulletin.write(Bulletin(100.0, 90.0, {"capture": 1}))
+    segment.supervisor_status.write(SupervisorStatus(100.0, 90.0, {"capture": 1}))
     assert watcher.read().restart_age_s == math.inf  # it was before we came
-    segment.bulletin.write(Bulletin(100.0, 90.0, {"capture": 2}))
+    segment.supervisor_status.write(SupervisorStatus(100.0, 90.0, {"capture": 2}))
     clock.seconds += 1.0
     assert watcher.read().restart_age_s == 0.0
     clock.seconds += 5.0
@@ -251,12 +251,12 @@ def test_the_most_urgent_thing_is_said_first(
 
 def test_news_stand_for_a_while_and_old_ones_are_not_told_again(clock: Clock) -> None:
     news = Notices()
-    assert news.read(Bulletin(notices=4, notice="long ago")) == ([], Tone.QUIET)
-    assert news.read(Bulletin(notices=5, notice="capture died")) == (["capture died"], Tone.WATCH)
+    assert news.read(SupervisorStatus(notices=4, notice="long ago")) == ([], Tone.QUIET)
+    assert news.read(SupervisorStatus(notices=5, notice="capture died")) == (["capture died"], Tone.WATCH)
     clock.seconds += 1.0
-    assert news.read(Bulletin(notices=6, notice="capture died"))[0] == ["capture died"] * 2
+    assert news.read(SupervisorStatus(notices=6, notice="capture died"))[0] == ["capture died"] * 2
     clock.seconds += 7.5
-    assert news.read(Bulletin(notices=6, notice="capture died"))[0] == ["capture died"]
+    assert news.read(SupervisorStatus(notices=6, notice="capture died"))[0] == ["capture died"]
 
 
 @pytest.mark.parametrize(

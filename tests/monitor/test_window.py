@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from livemove.body.features import FEATURES, REST
 from livemove.capture.demo import pose_at
-from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, Request
+from livemove.contracts import Action, Channel, Controls, ModelSpec, Request, SupervisorStatus
 from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
@@ -53,7 +53,7 @@ def segment() -> Iterator[Segment]:
     made = Segment.create()
     made.set_device_rate(RATE)
     for role in ("capture", "synthesis", "playback"):
-        made.lives[role].running(role)
+        made.processes[role].running(role)
     yield made
     made.close()
     made.unlink()
@@ -83,8 +83,8 @@ def perform_a_moment(segment: Segment, seconds: float = 0.1, hertz: float = 440.
     segment.pose.write(frame)
     segment.capture.frame_used(20.0, 1)
     segment.synthesis.hop(0.001, 256, np.array([69.0, 0.5, 0.9], np.float32))
-    segment.synthesis.felt(REST)
-    segment.bulletin.write(Bulletin(now_s(), now_s() - 65.0, {}))
+    segment.synthesis.set_features(REST)
+    segment.supervisor_status.write(SupervisorStatus(now_s(), now_s() - 65.0, {}))
     samples = 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)
     output = Output(segment.bytes, RATE, 1, 0.0)
     for block in samples[: len(samples) // 480 * 480].astype(np.float32).reshape(-1, 480):
@@ -409,7 +409,7 @@ def test_model_audio_device_and_camera_are_chosen_by_name(
     made.show()
     cameras, devices = ("0", "/films/dance.mp4"), ("0 built-in (ALSA)", "3 USB (ALSA)")
     lists = {"cameras": cameras, "camera": 0, "devices": devices, "device": 1}
-    segment.bulletin.write(Bulletin(now_s(), now_s() - 9.0, **lists))
+    segment.supervisor_status.write(SupervisorStatus(now_s(), now_s() - 9.0, **lists))
     for _ in range(10):
         made.tick()
     bar, view = made.play.bar, made.play.camera_view
@@ -467,7 +467,7 @@ def test_a_lamp_burns_while_a_take_is_recorded(
         QTest.keyClick(shown, Key.Key_S)
     lamp = shown.play.bar.lamp if page == "play" else shown.stage.lamp
     for since_s, text in ((0.0, ""), (now_s() - 83.0, "1:23"), (0.0, "")):
-        segment.bulletin.write(Bulletin(now_s(), now_s() - 100.0, recording_since_s=since_s))
+        segment.supervisor_status.write(SupervisorStatus(now_s(), now_s() - 100.0, recording_since_s=since_s))
         for _ in range(10):
             shown.tick()
         assert lamp.text == text
@@ -480,8 +480,8 @@ def test_on_stage_the_lamp_is_seen_when_something_is_wrong_too(
 ) -> None:
     monkeypatch.setattr(window, "FIGURES_S", 0.0)
     QTest.keyClick(shown, Key.Key_S)
-    segment.lives["capture"].clear()
-    segment.bulletin.write(Bulletin(now_s(), now_s() - 100.0, recording_since_s=now_s() - 5.0))
+    segment.processes["capture"].clear()
+    segment.supervisor_status.write(SupervisorStatus(now_s(), now_s() - 100.0, recording_since_s=now_s() - 5.0))
     for _ in range(10):
         shown.tick()
     assert share(shown.stage.lamp, style.RED) > 0.5
@@ -501,7 +501,7 @@ def test_the_figures_are_those_of_the_session(
         shown.tick()
     assert shown.play.console.values["gain"].text == "−6.0 dB"
     assert shown.play.console.values["temperature"].text == "1.50"
-    assert shown.play.tiles["underruns"].reading.value == str(segment.playback.ring_starvations)
+    assert shown.play.tiles["underruns"].reading.value == str(segment.playback.underruns)
     assert shown.play.tiles["pose"].reading.note == "20 ms each"
     segment.controls.write(Controls(mute=True))
     for _ in range(10):
@@ -555,7 +555,7 @@ def test_a_limb_the_camera_hardly_sees_has_another_colour(shown: MonitorWindow, 
 
 
 def test_the_cameras_picture_is_shown(shown: MonitorWindow, segment: Segment) -> None:
-    segment.picture.write(np.full((240, 320, 3), (200, 40, 40), np.uint8), now_s())
+    segment.image.write(np.full((240, 320, 3), (200, 40, 40), np.uint8), now_s())
     shown.tick()
     assert shown.play.camera_view.shown
     dimmed = style.mix(QColor(200, 40, 40), style.BASE, DIM.alphaF())
@@ -565,7 +565,7 @@ def test_the_cameras_picture_is_shown(shown: MonitorWindow, segment: Segment) ->
 def test_a_lost_camera_is_said_in_red(shown: MonitorWindow, segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window, "FIGURES_S", 0.0)
     perform_a_moment(segment)
-    segment.lives["capture"].clear()
+    segment.processes["capture"].clear()
     for _ in range(10):
         shown.tick()
     assert share(shown.play.camera_view, style.RED, 60) > 0.002
@@ -579,7 +579,9 @@ def test_a_lost_camera_is_said_in_red(shown: MonitorWindow, segment: Segment, mo
 
 def test_the_supervisors_news_are_shown(shown: MonitorWindow, segment: Segment) -> None:
     shown.tick()
-    segment.bulletin.write(Bulletin(now_s(), 1.0, {"playback": 1}, 1, "playback failed: starting it again"))
+    segment.supervisor_status.write(
+        SupervisorStatus(now_s(), 1.0, {"playback": 1}, 1, "playback failed: starting it again")
+    )
     shown.tick()
     assert "playback failed: starting it again" in shown.notices.words
 
@@ -614,7 +616,7 @@ def test_a_model_of_many_channels_has_room(application: QApplication, segment: S
     made = MonitorWindow(segment, MonitorConfig(spec, None, "demo"))
     made.show()
     segment.synthesis.hop(0.001, 256, REST)
-    segment.synthesis.felt(REST)
+    segment.synthesis.set_features(REST)
     for _ in range(10):
         made.tick()
     assert made.size().toTuple() == (1280, 720)
@@ -642,7 +644,7 @@ def test_another_model_shows_its_own_channels_on_the_same_page(
     made.tick()
     segment.controls.write(Controls(model=1))
     segment.synthesis.hop(0.001, 256, np.array([69.0, 0.5], np.float32))
-    segment.synthesis.felt(REST)
+    segment.synthesis.set_features(REST)
     for _ in range(10):
         made.tick()
     assert "second" in made.windowTitle()
@@ -742,7 +744,7 @@ def test_the_window_survives_the_end_of_the_session_and_says_so(
     application: QApplication, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = Segment.create()
-    theirs.bulletin.write(Bulletin(now_s() - 5.0, now_s() - 60.0))
+    theirs.supervisor_status.write(SupervisorStatus(now_s() - 5.0, now_s() - 60.0))
     ours = Segment.attach(theirs.name)
     made = MonitorWindow(ours, config_of(small_spec(), tmp_path))
     made.show()

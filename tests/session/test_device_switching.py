@@ -66,21 +66,21 @@ class Camera(supervisor.Child):
         self.run()
 
     def start(self) -> None:
-        self.life.clear()
-        self.life.starting(1)
+        self.process_state.clear()
+        self.process_state.starting(1)
         self._remarks, self._started_s = 0, self.clock.s
-        self.life._record["heartbeat_s"][0] = self.clock.s
+        self.process_state._record["heartbeat_s"][0] = self.clock.s
         self.process = cast(Any, Process())
         self.started.append(self.config)
 
     def run(self) -> str | None:
-        self.life.running(self.config)
-        self.life._record["heartbeat_s"][0] = self.clock.s
+        self.process_state.running(self.config)
+        self.process_state._record["heartbeat_s"][0] = self.clock.s
         return self.watch()
 
     def end(self) -> None:
-        assert self.life.asked_to_leave
-        self.life.finished()
+        assert self.process_state.asked_to_leave
+        self.process_state.finished()
         cast(Any, self.process).exitcode = 0
 
 
@@ -122,7 +122,7 @@ def test_where_the_new_one_cannot_be_the_old_one_comes_back(camera: Camera, own_
     camera.end()
     camera.watch()
     if own_words:
-        camera.life.failed(CameraError("no camera called new"))
+        camera.process_state.failed(CameraError("no camera called new"))
         expected = "no camera called new; going on with old"
     else:
         cast(Any, camera.process).exitcode = 1
@@ -141,7 +141,7 @@ def test_of_two_wishes_the_last_one_counts_and_back_is_the_one_that_ran(camera: 
     assert camera.started == ["old", "newer"]
     camera.switch("newest", "", "going on with newer")  # which is on its way: it need not be waited for
     camera.watch()
-    camera.life.failed(CameraError("no"))
+    camera.process_state.failed(CameraError("no"))
     assert camera.watch() == "no; going on with old"
     assert camera.started == ["old", "newer", "newest", "old"]
 
@@ -167,17 +167,17 @@ def test_a_start_takes_as_long_as_it_takes_while_there_is_progress(camera: Camer
     camera.start()
     for _ in range(20):
         clock.s += 0.9 * supervisor.START_LIMIT_S["capture"]
-        camera.life._record["heartbeat_s"][0] = clock.s
+        camera.process_state._record["heartbeat_s"][0] = clock.s
         assert camera.watch() is None
     clock.s += 1.1 * supervisor.START_LIMIT_S["capture"]
     assert "stuck for 60 s while it started" in str(camera.watch())
 
 
 def test_only_work_is_a_sign_of_progress(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
-    life = segment.lives["playback"]
-    life.starting(1)
+    process_state = segment.processes["playback"]
+    process_state.starting(1)
     spent_s, beats = 0.0, list[float]()
-    monkeypatch.setattr(life, "heartbeat", lambda: beats.append(spent_s))
+    monkeypatch.setattr(process_state, "heartbeat", lambda: beats.append(spent_s))
 
     def sleep(_s: float) -> None:
         nonlocal spent_s
@@ -185,13 +185,13 @@ def test_only_work_is_a_sign_of_progress(segment: Segment, monkeypatch: pytest.M
         slept.append(spent_s)
         spent_s += 0.1 if looks < 3 else 0.0
         if looks == 10:
-            life.finished()
+            process_state.finished()
 
     slept: list[float] = []
     clocks = types.SimpleNamespace(sleep=sleep, process_time=lambda: 1.0 + spent_s, thread_time=lambda: 1.0)
     monkeypatch.setattr(child, "time", clocks)
     monkeypatch.setattr(child.os, "times", lambda: types.SimpleNamespace(children_user=0.0, children_system=0.0))
-    child._beat_while_it_starts(life)
+    child._beat_while_it_starts(process_state)
     assert beats == pytest.approx([0.1, 0.2, 0.3])
 
 
@@ -219,7 +219,7 @@ class Stage:
         self.session.playing_s = 1.0
         self.segment = segment
         segment.set_devices(["0 jack (ALSA)", "3 USB (ALSA)", "4 twin (ALSA)", "5 twin (ALSA)"])
-        segment.lives["playback"].running("jack (ALSA)")
+        segment.processes["playback"].running("jack (ALSA)")
 
     def ask(self, *requests: Request) -> list[str]:
         """What the children are to change to."""
@@ -242,7 +242,7 @@ def test_next_and_previous_go_round_the_cameras_and_cards_there_are(
     assert stage.ask(Request(Action.CAMERA, text="http://stage/left")) == ["camera: http://stage/left"]
     assert stage.ask(Request(Action.CAMERA, text="http://stage/left")) == [], "it is the one in use"
     stage.session._tell()
-    told = segment.bulletin.read()
+    told = segment.supervisor_status.read()
     assert told.cameras == ("demo", "stage.mp4", "0", "2", "http://stage/left")
     assert told.camera == 4
     assert told.devices[told.device] == "0 jack (ALSA)"
@@ -259,7 +259,7 @@ def test_cards_that_were_given_are_those_one_goes_round(
 ) -> None:  # fmt: skip
     stage = Stage(segment, model, monkeypatch, device="jack", devices=("jack", "HDMI", "usb"))
     stage.session._tell()
-    told = segment.bulletin.read()
+    told = segment.supervisor_status.read()
     assert told.devices == ("0 jack (ALSA)", "HDMI", "3 USB (ALSA)")
     assert told.device == 0
     assert stage.ask(Request(Action.DEVICE, 1.0)) == ["audio device: HDMI"], "it may be plugged in by now"
@@ -268,9 +268,10 @@ def test_cards_that_were_given_are_those_one_goes_round(
 def test_a_preset_plugs_in_what_it_names_and_leaves_the_rest(
     segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    plugs = (PresetDevices(camera="0"), PresetDevices(), PresetDevices(camera="2", mirror=True, device="usb"))
+    preset_devices = (PresetDevices(camera="0"), PresetDevices(), PresetDevices(camera="2", mirror=True, device="usb"))
     stage = Stage(
-        segment, model, monkeypatch, camera="0", presets=(Controls(), Controls(), Controls()), plugs=plugs,
+        segment, model, monkeypatch, camera="0", presets=(Controls(), Controls(), Controls()),
+        preset_devices=preset_devices,
         control=ControlConfig(presets=("a", "b", "c")),
     )  # fmt: skip
     assert stage.ask(Request(Action.PRESET, 0.0, True)) == []

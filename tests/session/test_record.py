@@ -239,7 +239,7 @@ def test_a_dead_sound_server_ends_the_take_and_keeps_it(stage: Stage) -> None:
         (["--sound", "{folder}/no-song.wav"], "no-song.wav: cannot be played: no such file"),
         (["--sound", "{folder}/song.wav", "--device", "Theremin 3000"], "no audio device matches 'Theremin 3000'"),
         (["--mic", "--input-device", "Theremin 3000"], "`livemove devices --input` lists them"),
-        (["--camera", "demo"], "the demo dancer has no picture to record"),
+        (["--camera", "demo"], "the demo dancer has no image to record"),
         (["--camera", "{folder}/no-film.mp4"], "no-film.mp4: cannot be read as a video: no such file"),
         (["--name", "../../take"], "--name ../../take: letters, digits"),
     ],

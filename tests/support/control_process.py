@@ -30,8 +30,8 @@ def control(segment: Segment, config: ControlConfig, log: Path) -> Generator[Any
     )
     process.start()
     try:
-        wait_for(lambda: segment.lives["control"].state is State.RUNNING or not process.is_alive())
-        assert process.is_alive(), segment.lives["control"].error or log.read_text()
+        wait_for(lambda: segment.processes["control"].state is State.RUNNING or not process.is_alive())
+        assert process.is_alive(), segment.processes["control"].error or log.read_text()
         yield process
     finally:
         segment.request_stop()

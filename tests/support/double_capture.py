@@ -15,20 +15,22 @@ import numpy as np
 from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError, PoseFrame
 from livemove.ipc.segment import Segment, now_s
-from livemove.takes.camera_track import FilmSender
+from livemove.takes.camera_track import VideoSender
 
 
 def run(segment: Segment, config: CaptureConfig) -> None:
-    life = segment.lives["capture"]
+    process_state = segment.processes["capture"]
     if config.camera == "missing":
         raise CameraError("no camera called missing: try --camera demo")
     if config.camera == "broken":
         raise ZeroDivisionError("a mistake of ours")
     ends_s = now_s() + 1.0
-    life.running("double")
+    process_state.running("double")
     frame = PoseFrame(people=1)
-    sender = FilmSender(config.film) if config.film else None
-    while not (segment.stop_requested or life.asked_to_leave) and not (config.camera == "film" and now_s() > ends_s):
+    sender = VideoSender(config.video) if config.video else None
+    while not (segment.stop_requested or process_state.asked_to_leave) and not (
+        config.camera == "film" and now_s() > ends_s
+    ):
         frame.sequence += 1
         frame.capture_s = now_s() - 0.020
         segment.capture.frame_seen()
@@ -36,5 +38,5 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         segment.capture.frame_used(20.0, 1)
         if sender:
             sender.add(np.full((48, 64, 3), 20 + frame.sequence % 200, np.uint8), frame.capture_s)
-        life.heartbeat()
+        process_state.heartbeat()
         time.sleep(1 / 30)

@@ -9,5 +9,5 @@ from livemove.monitor.monitor_config import MonitorConfig
 
 
 def run(segment: Segment, config: MonitorConfig) -> None:
-    segment.lives["monitor"].running("double")
+    segment.processes["monitor"].running("double")
     time.sleep(0.3)

@@ -222,17 +222,17 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
     path.write_text(text)
     slot = ModelSlot(bundle, choose_engine("native", bundle), path, 0, no_outside)
     crossfader, segment = ModelCrossfader([slot], Controls()), Segment.create()
-    life = segment.lives["synthesis"]
-    reloader = Reloader([slot], life)
+    process_state = segment.processes["synthesis"]
+    reloader = Reloader([slot], process_state)
 
     def read_again(content: str) -> str:
         path.write_text(content)
-        count, _ = life.remarks
+        count, _ = process_state.remarks
         reloader.ask()
-        while life.remarks[0] == count:
+        while process_state.remarks[0] == count:
             time.sleep(0.002)
         reloader.apply()
-        return life.remarks[1]
+        return process_state.remarks[1]
 
     try:
         heard = [settled(crossfader)]

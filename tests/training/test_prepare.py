@@ -133,7 +133,7 @@ def test_a_recorded_take_keeps_its_one_clock(tmp_path: Path) -> None:
             while shown_s < first / RATE:
                 flash = min(abs(shown_s - time_s) for time_s in (1.0, 2.5)) < 0.02
                 white_s += [shown_s] if flash else []
-                take.add_picture(np.full((48, 64, 3), 255 if flash else 40, np.uint8), 100 + shown_s)
+                take.add_frame(np.full((48, 64, 3), 255 if flash else 40, np.uint8), 100 + shown_s)
                 shown_s += 0.03 + 0.008 * rng.random()
         take.finish()
     found = np.abs(read_sound(path, RATE))

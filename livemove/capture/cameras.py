@@ -53,7 +53,7 @@ class CameraFrame:
 class Feed:
     """Room for the newest `keep` frames between the thread that gets them and the thread that looks at them.
 
-    Counted by the source: frames seen, how often it was lost and came back, frames thrown away as frozen; and
+    Counted by the camera: frames seen, how often it was lost and came back, frames thrown away as frozen; and
     frames that gave way to newer ones before anybody took them.
     """
 
@@ -73,10 +73,10 @@ class Feed:
         self._error: CameraError | None = None
         self._opening_s: float | None = None
 
-    # --- the source's thread
+    # --- the camera's thread
 
     def opening(self) -> None:
-        """From here on the source itself is waited for, not the loading of libraries."""
+        """From here on the camera itself is waited for, not the loading of libraries."""
         self._opening_s = self.now()
 
     def put(self, image: Image, capture_s: float) -> None:
@@ -103,14 +103,14 @@ class Feed:
             return self._frames.popleft() if self._frames else None
 
     def check_silence(self) -> None:
-        """Raise CameraError if the source has had its time and has given no frame yet."""
+        """Raise CameraError if the camera has had its time and has given no frame yet."""
         limit_s = URL_S + 0.2 if self.config.kind == "url" else CAMERA_S
         if self.seen == 0 and self._opening_s is not None and self.now() - self._opening_s > limit_s:
             raise silent(self.config)
 
     @property
     def over(self) -> bool:
-        """The source has ended and its last frame was taken."""
+        """The camera has ended and its last frame was taken."""
         with self._changed:
             return self._ended and not self._frames
 
@@ -126,7 +126,7 @@ class Feed:
 
 
 def open_feed(config: CaptureConfig, now: Clock, keep: int = 1) -> Feed:
-    """Start the thread of a camera, URL or video. A source that gives no frame ends its feed with a CameraError."""
+    """Start the thread of a camera, URL or video. A camera that gives no frame ends its feed with a CameraError."""
     feed = Feed(config, now, keep)
     work = _play_video if config.kind == "file" else _drain_camera
     feed.thread = threading.Thread(target=work, args=(feed,), name="camera", daemon=True)
@@ -135,7 +135,7 @@ def open_feed(config: CaptureConfig, now: Clock, keep: int = 1) -> Feed:
 
 
 def silent(config: CaptureConfig) -> CameraError:
-    """What to say about a source that opens but gives no frame in time."""
+    """What to say about a camera that opens but gives no frame in time."""
     if config.kind == "url":
         return CameraError(
             f"camera {config.camera}: gave no image within {URL_S:g} s; check the address and the network"
@@ -259,8 +259,8 @@ def _no_camera(config: CaptureConfig) -> CameraError:
 # --- a look before anything is started ----------------------------------------------------------------------
 
 
-def check_source(config: CaptureConfig) -> None:
-    """Raise CameraError if the source certainly gives no frame; quick, and without cv2 or mediapipe.
+def check_camera(config: CaptureConfig) -> None:
+    """Raise CameraError if the camera certainly gives no frame; quick, and without cv2 or mediapipe.
 
     What passes may still fail: whether a camera works is known only by opening it, which capture does once.
     """

@@ -31,7 +31,7 @@ class Tally(Protocol):
     """Who counts; `exchange.CaptureTelemetry` is one."""
 
     def frame_seen(self, count: int = 1) -> None:
-        """So many more frames came from the source."""
+        """So many more frames came from the camera."""
 
     def frame_used(self, pose_ms: float, people: int) -> None:
         """One went through the landmarker."""
@@ -102,7 +102,7 @@ def follow(
 
     stop is asked several times a second, in between two frames. now: the clock of `PoseFrame.capture_s`; sleep: how
     the demo lets it pass; show gets each image that was used, and its time, once its pose is published; settle
-    chooses where the landmarker runs, and not the camera's thread. A source lost on the way leaves a silence, not an
+    chooses where the landmarker runs, and not the camera's thread. A camera lost on the way leaves a silence, not an
     error: the features ease to rest until it is back. Returns the feed, with its counts of losses and returns (None for
     demo and take). Raises CameraError, PoseModelError before the first frame, TakeError.
     """

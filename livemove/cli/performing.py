@@ -164,7 +164,7 @@ def perform(
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
     from livemove.bundle import find_bundle
-    from livemove.capture.cameras import check_source
+    from livemove.capture.cameras import check_camera
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.keyboard import typed_keys
     from livemove.cli.models import model_name, slots_of_presets, style_index
@@ -184,7 +184,7 @@ def perform(
     cameras, cards = options["camera"], options["device"]
     for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
         if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
-            check_source(further)
+            check_camera(further)
     options.update(camera=cameras[0], device=next(iter(cards), None))
     presets = set_list(preset_names)
     if presets:

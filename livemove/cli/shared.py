@@ -105,9 +105,9 @@ def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
-    from livemove.capture.cameras import check_source
+    from livemove.capture.cameras import check_camera
 
-    check_source(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
+    check_camera(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task(f"pose model ({kind}), once", total=None)

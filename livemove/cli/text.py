@@ -180,7 +180,7 @@ def calibration_line(now: Calibrating) -> str:
 def calibrated(channels: Sequence[Fitted]) -> Table:
     """Ranges before and after."""
     rows = [
-        (c.channel, c.source, _range(c.before), f"[dim]kept: {c.kept}[/]" if c.kept else _range(c.after))
+        (c.channel, c.input, _range(c.before), f"[dim]kept: {c.kept}[/]" if c.kept else _range(c.after))
         for c in channels
     ]
     return Table(("channel", "played by", "from, before", "from, now"), rows)

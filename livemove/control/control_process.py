@@ -1,6 +1,6 @@
-"""The control process: OSC, MIDI and Link in -> requests and sources; features and channels -> OSC and MIDI out.
+"""The control process: OSC, MIDI and Link in -> requests and inputs; features and channels -> OSC and MIDI out.
 
-In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the values of the sources
+In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the external inputs
 and its own process state. Whatever floods or breaks here, the sound goes on.
 """
 
@@ -107,7 +107,7 @@ class Connections:
         """What came, and what to tell the person. learning: Controls.learn; ahead_s: what is made now is heard then."""
         received = self.osc.listen() if self.osc else Received()
         if self.link:
-            received.sources.update(self.link.sources(ahead_s))
+            received.inputs.update(self.link.inputs(ahead_s))
         told: list[str] = []
         if self.midi:
             name = next((name for name, action in LEARNABLE.items() if action == learning), "")
@@ -176,10 +176,10 @@ def run(segment: Segment, config: ControlConfig) -> None:
         ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
         received, told = connections.listen(segment.controls.read().learn, ahead_s)
         requests.ask(received.requests)
-        if received.sources:
-            for place, name in enumerate(segment.sources.wanted):
-                if name in received.sources:
-                    segment.sources.give(place, received.sources[name])
+        if received.inputs:
+            for place, name in enumerate(segment.external_inputs.wanted):
+                if name in received.inputs:
+                    segment.external_inputs.set(place, received.inputs[name])
         if received.trouble and not total.troubles:
             told.append(f"OSC: {received.trouble} (said once)")
         for line in told:

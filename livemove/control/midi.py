@@ -1,4 +1,4 @@
-"""MIDI: messages of one port -> requests, sources and learnt bindings; channels -> notes or controls at another.
+"""MIDI: messages of one port -> requests, inputs and learnt bindings; channels -> notes or controls at another.
 
 In and out: MIDI; mido knows its messages, rtmidi the system's ports. Without them everything else plays on. Knows no
 shared memory and no model.
@@ -113,7 +113,7 @@ class MidiBindings:
 
 
 class MidiInterpreter:
-    """MIDI messages of a keyboard, knobs and pedals -> requests and sources, one message at a time.
+    """MIDI messages of a keyboard, knobs and pedals -> requests and inputs, one message at a time.
 
     presets: whether a program change is a preset; otherwise it is a model.
     """
@@ -139,16 +139,16 @@ class MidiInterpreter:
             if learning:
                 self._pressed.add(message.control)  # letting go of the pedal that taught is not a second press
                 return self.learnt.learn("cc", message.control, learning)
-            received.sources[f"midi:cc{message.control}"] = float(message.value)
+            received.inputs[f"midi:cc{message.control}"] = float(message.value)
             name = self.learnt.bindings.get(("cc", message.control))
             if name is not None:
                 self._turn(message.control, message.value, name, received)
         elif kind == "program_change":
             received.requests.append(Request(self._program, float(message.program), absolute=True))
         elif kind == "pitchwheel":
-            received.sources["midi:bend"] = message.pitch / 8192.0
+            received.inputs["midi:bend"] = message.pitch / 8192.0
         elif kind == "aftertouch":
-            received.sources["midi:pressure"] = float(message.value)
+            received.inputs["midi:pressure"] = float(message.value)
         return ""
 
     def _note_on(self, note: int, velocity: int, received: Received) -> None:
@@ -165,10 +165,10 @@ class MidiInterpreter:
         """The last key still down sounds; without any, velocity is 0 and the note stays where it was."""
         if self._held:
             note, velocity = next(reversed(self._held.items()))
-            received.sources["midi:note"] = float(note)
-            received.sources["midi:velocity"] = float(velocity)
+            received.inputs["midi:note"] = float(note)
+            received.inputs["midi:velocity"] = float(velocity)
         else:
-            received.sources["midi:velocity"] = 0.0
+            received.inputs["midi:velocity"] = 0.0
 
     def _turn(self, control: int, value: int, name: str, received: Received) -> None:
         action = LEARNABLE[name]

@@ -1,4 +1,4 @@
-"""OSC (Open Sound Control 1.0) over UDP: packets -> requests and sources; features and channels -> packets.
+"""OSC (Open Sound Control 1.0) over UDP: packets -> requests and inputs; features and channels -> packets.
 
 In and out: datagrams. Knows no shared memory and no model. With the names of control/vocabulary.py:
 
@@ -102,7 +102,7 @@ class OscIn:
             received.messages += 1
             number = _number(values[0]) if values else None
             if number is not None:
-                received.sources["osc:" + where] = number
+                received.inputs["osc:" + where] = number
             try:
                 received.requests.extend(requests_of(where, values, self._names))
             except (ValueError, ControlError) as error:

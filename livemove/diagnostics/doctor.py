@@ -86,7 +86,7 @@ def _native() -> Finding:
 
 
 def _camera(config: CaptureConfig) -> Finding:
-    from livemove.capture.cameras import check_source, open_feed
+    from livemove.capture.cameras import check_camera, open_feed
     from livemove.ipc.segment import now_s
 
     if config.kind in ("demo", "take"):
@@ -94,7 +94,7 @@ def _camera(config: CaptureConfig) -> Finding:
     name = f"camera {config.camera}" if config.kind == "index" else config.camera
     camera_frame = None
     try:
-        check_source(config)
+        check_camera(config)
         began_s = now_s()
         feed = open_feed(config, now_s)
         try:
@@ -339,13 +339,13 @@ def _hops(run: SoakResult) -> str:
 
 def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:
     """The trouble a session met first, and with it the other one that a machine without camera or audio device has."""
-    from livemove.capture.cameras import check_source
+    from livemove.capture.cameras import check_camera
     from livemove.playback.device import find_device
 
     troubles = [str(first)]
     try:
         if camera.isdecimal():
-            check_source(CaptureConfig(camera=camera))
+            check_camera(CaptureConfig(camera=camera))
     except LivemoveError as error:
         troubles.append(str(error))
     try:

@@ -86,7 +86,7 @@ class Segment:
         """The monitor's."""
         self.commands = RequestQueue(_realtime.Commands(self.bytes))
         """Control's."""
-        self.sources = ExternalInputs(record(layout["sources"], memory.view))
+        self.external_inputs = ExternalInputs(record(layout["sources"], memory.view))
         self.supervisor_status = SupervisorStatusMailbox(self.bytes)
         self.image = ImageMailbox(self.bytes)
         self.poses = Log(_realtime.PoseLog(self.bytes), POSE_ROW)

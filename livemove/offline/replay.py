@@ -117,7 +117,7 @@ class _Recorded(Mapping):
     """Stands where a mapping was, and gives the channels that it gave."""
 
     def __init__(self, channels: int) -> None:
-        self.outside = ()
+        self.external = ()
         self.now = np.zeros(channels, np.float32)
 
     def reset(self) -> None:
@@ -126,7 +126,7 @@ class _Recorded(Mapping):
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """They were steered."""
 
-    def step(self, sources: Float32, dt_s: float) -> Float32:
+    def step(self, inputs: Float32, dt_s: float) -> Float32:
         return self.now
 
 
@@ -161,9 +161,9 @@ def _mapping(take: Take, name: str) -> Path | None:
 
 def _slot(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None) -> ModelSlot:
     def place(name: str) -> int:
-        """Of a source from outside that the take does not have: an empty one."""
-        outside = take.info.sources[len(FEATURES) :]
-        return outside.index(name) if name in outside else len(outside)
+        """Of an external input that the take does not have: an unused one."""
+        external = take.info.sources[len(FEATURES) :]
+        return external.index(name) if name in external else len(external)
 
     return ModelSlot(bundle, choose_engine(engine, bundle, provider), mapping, take.info.seed, place)
 

@@ -24,7 +24,7 @@ from tomlkit.exceptions import ParseError
 from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.body.mapping import Mapping, load_mapping
 from livemove.bundle import load_bundle
-from livemove.capture.cameras import check_source
+from livemove.capture.cameras import check_camera
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.capture_process import follow
 from livemove.contracts import CalibrationError, Float32, Float64, MappingError, OutputError, PoseFrame
@@ -39,9 +39,9 @@ MARGIN = 0.05
 MOVED = 0.15
 """Share of a feature's whole range that a body must have used for its range to be fitted."""
 LEAST_FRAMES = 30
-"""So often a source must have been measured: a second of a webcam."""
+"""So often an input must have been measured: a second of a webcam."""
 STANDS = 0.2
-"""Somebody told to stand still does if a source stays within this share of its range ..."""
+"""Somebody told to stand still does if an input stays within this share of its range ..."""
 NEAR_END = 0.25
 """... and if that is within such a share of one end, all of it plays this end: hanging arms are silent, not nearly."""
 
@@ -128,7 +128,7 @@ class Fitted:
     """What became of one channel's range. kept: why it is what it was; "" if it was fitted."""
 
     channel: str
-    source: str
+    input: str
     before: tuple[float, float]
     after: tuple[float, float]
     kept: str = ""
@@ -170,7 +170,7 @@ def calibrate(
         raise CalibrationError(_nobody(config.camera, f"in {seen} of {len(movement.features)} frames only"))
     channels = fit(mapping, movement)
     if all(each.kept for each in channels):
-        why = "; ".join(f"{each.source}: {each.kept}" for each in channels)
+        why = "; ".join(f"{each.input}: {each.kept}" for each in channels)
         raise CalibrationError(f"no range could be fitted ({why}): nothing is changed; try again with larger movements")
     text = with_ranges(path, {each.channel: each.after for each in channels if not each.kept})
     return Calibration(text, channels, len(movement.features), seen)
@@ -189,44 +189,44 @@ def _nobody(camera: str, how: str) -> str:
 def fit(mapping: Mapping, movement: Movement) -> tuple[Fitted, ...]:
     """The range of every channel, in their order, as that movement has it.
 
-    The ranges of one source move together, so that channels that share it (one fading in where another fades out) stay
+    The ranges of one input move together, so that channels that share it (one fading in where another fades out) stay
     where they were to each other; what was turned round stays so.
     """
     spans: dict[int, tuple[float, float] | str] = {}
     found: list[Fitted] = []
     for n, (channel, route) in enumerate(zip(mapping.channels, mapping.routes, strict=True)):
         if not _is_bodily(mapping, n):
-            outside = route.source - len(FEATURES)
-            source = mapping.outside[outside] if outside >= 0 else FEATURES[route.source]
-            found.append(Fitted(channel.name, source, route.take, route.take, "not a movement"))
+            external = route.input - len(FEATURES)
+            name = mapping.external[external] if external >= 0 else FEATURES[route.input]
+            found.append(Fitted(channel.name, name, route.from_range, route.from_range, "not a movement"))
             continue
-        if route.source not in spans:
-            feature = TABLE[route.source]
-            spans[route.source] = body_range(
-                movement.features[:, route.source], movement.still, feature.maximum - feature.minimum
+        if route.input not in spans:
+            feature = TABLE[route.input]
+            spans[route.input] = body_range(
+                movement.features[:, route.input], movement.still, feature.maximum - feature.minimum
             )
-        span = spans[route.source]
-        source = FEATURES[route.source]
+        span = spans[route.input]
+        name = FEATURES[route.input]
         if isinstance(span, str):
-            found.append(Fitted(channel.name, source, route.take, route.take, span))
+            found.append(Fitted(channel.name, name, route.from_range, route.from_range, span))
             continue
-        ends = [end for other in mapping.routes if other.source == route.source for end in other.take]
+        ends = [end for other in mapping.routes if other.input == route.input for end in other.from_range]
         low, high = min(ends), max(ends)
-        first, last = (span[0] + (end - low) / (high - low) * (span[1] - span[0]) for end in route.take)
-        found.append(Fitted(channel.name, source, route.take, (round(first, 3), round(last, 3))))
+        first, last = (span[0] + (end - low) / (high - low) * (span[1] - span[0]) for end in route.from_range)
+        found.append(Fitted(channel.name, name, route.from_range, (round(first, 3), round(last, 3))))
     return tuple(found)
 
 
 def _is_bodily(mapping: Mapping, channel: int) -> bool:
     """Whether a movement plays the channel: not MIDI, not OSC, not whether somebody is there at all."""
-    source = mapping.routes[channel].source
-    return source < len(FEATURES) and FEATURES[source] != "presence"
+    index = mapping.routes[channel].input
+    return index < len(FEATURES) and FEATURES[index] != "presence"
 
 
 def body_range(values: Float32 | Float64, still: npt.NDArray[np.bool_], whole: float) -> tuple[float, float] | str:
-    """(low, high) that a source of that body should play, or, if there is none to be had, why.
+    """(low, high) that an input of that body should play, or, if there is none to be had, why.
 
-    values float [T], NaN where not measured; still bool [T]; whole: what the source could span.
+    values float [T], NaN where not measured; still bool [T]; whole: what the input could span.
     """
     measured = np.isfinite(values)
     if measured.sum() < LEAST_FRAMES:
@@ -275,7 +275,7 @@ def watch(
     Raises as `calibrate` does.
     """
     capture = CaptureConfig(camera=config.camera, mirror=config.mirror, pose=config.pose, pose_model=config.pose_model)
-    check_source(capture)
+    check_camera(capture)
     watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
     with stop_signals() as interrupted:
         on_progress(Progress("starting"))
@@ -415,7 +415,7 @@ def report(done: Calibration, mapping: Path, play: Sequence[str]) -> dict[str, o
         "seen": done.seen,
         "channels": [
             {
-                "channel": each.channel, "source": each.source, "before": list(each.before), "after": list(each.after),
+                "channel": each.channel, "source": each.input, "before": list(each.before), "after": list(each.after),
                 "fitted": not each.kept, "kept": each.kept or None,
             }
             for each in done.channels

@@ -46,8 +46,8 @@ class DeviceSwitching:
         """To the camera or audio device that is asked for."""
         try:
             if request.action is Action.CAMERA:
-                source = CaptureConfig(camera=request.text)
-                anything = request.text and (source.kind != "file" or Path(request.text).exists())
+                asked = CaptureConfig(camera=request.text)
+                anything = request.text and (asked.kind != "file" or Path(request.text).exists())
                 camera = request.text if anything else choose(request, self.cameras, self.camera_place())
                 self.switch_to(PresetDevices(camera=camera))
             elif not self._playback.config.play:

@@ -21,7 +21,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from livemove.capture.cameras import CameraFrame, Feed, check_source, open_feed
+from livemove.capture.cameras import CameraFrame, Feed, check_camera, open_feed
 from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError, DeviceError, LivemoveError, OutputError
 from livemove.ipc.segment import now_s
@@ -102,7 +102,7 @@ def record(config: RecordConfig, on_progress: Callable[[Progress], None]) -> Rep
     capture = CaptureConfig(camera=config.camera)
     if capture.kind == "demo":
         raise CameraError("the demo dancer has no image to record; give a camera, a URL or a video file")
-    check_source(capture)
+    check_camera(capture)
     path = take_path(config)
     with _new_file(path) as file, stop_signals() as interrupted:
         run = _Run(config, capture, file, interrupted, on_progress)

@@ -1,6 +1,6 @@
-"""The models of a set, all loaded: one sounds, or two while one hands over to the other; freeze, panic, steering.
+"""The loaded models of a set: one sounds, or two while they are crossfaded; freeze, panic, steering.
 
-In: the sources of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
+In: the inputs of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
 shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
 """
 
@@ -23,7 +23,7 @@ from livemove.contracts import HOP, Controls, EngineState, Float32
 from livemove.synthesis.engines import EngineChoice
 
 FADE_HOPS = 8
-"""One model to the next: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
+"""Length of a crossfade: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
 
 THAW_S = 0.05
 """From where a freeze held the body to where it is now."""
@@ -35,7 +35,7 @@ BOTH = 0.8
 class ModelSlot:
     """One model ready to play: engine, mapping, its own noise.
 
-    want: name of a source from outside -> its place among the values given to `play`.
+    want: name of an external input -> its place among the values given to `play`.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class ModelSlot:
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
 
     def set_mapping(self, mapping: Mapping) -> None:
-        """The mapping from now on. Raises LivemoveError, and changes nothing, if its outside sources find no room."""
-        places = [len(FEATURES) + self._want(name) for name in mapping.outside]
+        """The mapping from now on. Raises LivemoveError, and changes nothing, if there is no room for its external
+        inputs."""
+        places = [len(FEATURES) + self._want(name) for name in mapping.external]
         self._inside = np.array([*range(len(FEATURES)), *places], np.intp)
         mapping.steer(*self._steering)
         self.mapping = mapping
@@ -70,22 +71,22 @@ class ModelSlot:
         self.engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
         self.engine.reset()
 
-    def enter(self, sources: Float32, controls: Controls) -> None:
-        """From silence, the channels where these sources put them."""
+    def enter(self, inputs: Float32, controls: Controls) -> None:
+        """From silence, the channels where these inputs put them."""
         self.engine.reset()
         self._steer(controls)
-        self.mapping.step(sources[self._inside], math.inf)
+        self.mapping.step(inputs[self._inside], math.inf)
 
     def forget(self) -> None:
         """As never played, the channels at rest."""
         self.engine.reset()
         self.mapping.reset()
 
-    def play(self, sources: Float32, controls: Controls) -> None:
-        """Fill `out` and `channels` with the next hop; sources float32 [F + places]."""
+    def play(self, inputs: Float32, controls: Controls) -> None:
+        """Fill `out` and `channels` with the next hop; inputs float32 [F + places]."""
         self._steer(controls)
         spec = self.spec
-        self.channels[0] = self.mapping.step(sources[self._inside], self._hop_s)
+        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s)
         self._random.random(out=self._noise, dtype=np.float32)
         style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
         temperature = spec.temperature * controls.temperature
@@ -111,7 +112,8 @@ class ModelSlot:
 
 
 class ModelCrossfader:
-    """Which slot sounds. `controls` as they are at the start: only what changes later is acted upon."""
+    """Plays the slot that is chosen, and crossfades to the next. `controls` as they are at the start: only what changes
+    later is acted upon."""
 
     def __init__(self, slots: Sequence[ModelSlot], controls: Controls) -> None:
         self.slots = slots
@@ -128,21 +130,21 @@ class ModelCrossfader:
         self._out = np.zeros(HOP, np.float32)
         self._rise = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
 
-    def play(self, sources: Float32, controls: Controls) -> Float32:
-        """The next hop, float32 [HOP], good until the next call; sources float32 [F + places]."""
-        sources = self._hold(sources, controls.freeze)
+    def play(self, inputs: Float32, controls: Controls) -> Float32:
+        """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places]."""
+        inputs = self._hold(inputs, controls.freeze)
         wanted = self.slots[self._index(controls)]
         if self._leaving is None and wanted is not self.current:
             self._leaving, self.current, self._fade = self.current, wanted, 0
             share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
             self._curves = _curves(together=share < BOTH)
-            wanted.enter(sources, controls)
+            wanted.enter(inputs, controls)
         self.played = (self.current, self._leaving)
         if self._leaving is None:
-            self.current.play(sources, controls)
+            self.current.play(inputs, controls)
             out = self.current.out
         else:
-            out = self._hand_over(self._leaving, sources, controls)
+            out = self._hand_over(self._leaving, inputs, controls)
         if self._silent:
             out = np.multiply(out, self._rise, out=self._out)
             self._silent = False
@@ -188,23 +190,23 @@ class ModelCrossfader:
     def _index(self, controls: Controls) -> int:
         return min(max(controls.model, 0), len(self.slots) - 1)
 
-    def _hand_over(self, leaving: ModelSlot, sources: Float32, controls: Controls) -> Float32:
+    def _hand_over(self, leaving: ModelSlot, inputs: Float32, controls: Controls) -> Float32:
         self._out[:] = 0.0
         for slot, curve in zip((leaving, self.current), self._curves, strict=True):
             gain = curve[self._fade]
             if gain.any():
-                slot.play(sources, controls)
+                slot.play(inputs, controls)
                 self._out += gain * slot.out
         self._fade += 1
         if self._fade == FADE_HOPS:
             self._leaving = None
         return self._out
 
-    def _hold(self, sources: Float32, freeze: bool) -> Float32:
+    def _hold(self, inputs: Float32, freeze: bool) -> Float32:
         """Sources as a freeze left them; after it, on the way back to where they are now."""
         if freeze and self._thaw == 0.0:
             return self._held
-        now = sources if self._thaw >= 1.0 else (self._held + self._thaw * (sources - self._held)).astype(np.float32)
+        now = inputs if self._thaw >= 1.0 else (self._held + self._thaw * (inputs - self._held)).astype(np.float32)
         if freeze:
             self._held = now.copy()
             self._thaw = 0.0

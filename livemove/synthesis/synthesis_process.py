@@ -1,6 +1,6 @@
 """The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
 
-In: the pose and controls mailboxes, numbers from outside. Out: audio hops, each marked with the pose it was made from.
+In: the pose and controls mailboxes, external inputs. Out: audio hops, each marked with the pose it was made from.
 Knows nothing of cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out
 of it.
 """
@@ -110,7 +110,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         bundle = load_bundle(model)
         process_state.heartbeat()
         choice = choose_engine(config.engine, bundle, config.provider)
-        slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.sources.want))
+        slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want))
         slots[-1].warm_up()
         process_state.heartbeat()
     while segment.device_rate == 0.0:  # playback opens its device at the same time
@@ -128,8 +128,8 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     lead = Lead(hop_s, slowest)
     frame = PoseFrame()
     seen_s = math.nan
-    outside = segment.sources.values
-    sources = np.zeros(len(FEATURES) + len(outside), np.float32)
+    external = segment.external_inputs.values
+    inputs = np.zeros(len(FEATURES) + len(external), np.float32)
     crossfader = ModelCrossfader(slots, controls)
     reloader, reloads = Reloader(slots, process_state), controls.reloads
     life_s, hops, snapshot_s = now_s(), 0, 0.0
@@ -163,18 +163,18 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             reloads = controls.reloads
             reloader.ask()
         reloader.apply()
-        sources[: len(FEATURES)] = features = stream.at(began_s)
-        sources[len(FEATURES) :] = outside
+        inputs[: len(FEATURES)] = features = stream.at(began_s)
+        inputs[len(FEATURES) :] = external
         if began_s >= snapshot_s and (state := crossfader.state()) is not None:
             snapshot_s = began_s + SNAPSHOT_S
             place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
-        writer.write(crossfader.play(sources, controls), seen_s)
+        writer.write(crossfader.play(inputs, controls), seen_s)
         sounding, leaving = crossfader.played
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
         made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))
-        segment.made.add(made, controls, sources, sounding.channels[0], left)
+        segment.made.add(made, controls, inputs, sounding.channels[0], left)
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)

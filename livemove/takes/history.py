@@ -93,7 +93,7 @@ class TakeSettings:
 class History:
     """The last minutes: sound, blocks, hops, poses and engine states. One thread gathers, others read under the lock.
 
-    Rows are those of the logs, narrowed: hops have the sources and channels that there are (a source from outside that
+    Rows are those of the logs, narrowed: hops have the sources and channels that there are (an external input that
     is first wanted later is not kept), poses are one row per person, and a block's tap_at counts from the start here.
     rates: (first block, samples per second), one for every time that a device of another rate took over.
     """
@@ -110,8 +110,8 @@ class History:
         self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
         self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)
         # Kept for longer: a take of the last minutes begins with the hops since a snapshot before it.
-        self.outside = segment.sources.wanted
-        row = _hop_row(len(settings.features) + len(self.outside), max(len(m.channels) for m in settings.models))
+        self.external = segment.external_inputs.wanted
+        row = _hop_row(len(settings.features) + len(self.external), max(len(m.channels) for m in settings.models))
         self.hops = Rolling(round((keep_s + SLACK_S) * settings.model_rate / HOP), row)
         self.snapshots: deque[Snapshot] = deque()
         self._receiver = receiver

@@ -88,7 +88,7 @@ class TakeInProgress:
             block=settings.block,
             seed=settings.seed,
             camera=settings.camera,
-            sources=(*settings.features, *self._history.outside),
+            sources=(*settings.features, *self._history.external),
             models=tuple(models),
         )
         return info, texts

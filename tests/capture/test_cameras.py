@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from livemove.capture import cameras
-from livemove.capture.cameras import CameraFrame, Feed, check_source, open_feed
+from livemove.capture.cameras import CameraFrame, Feed, check_camera, open_feed
 from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from tests.support.mjpeg import NetworkCamera
@@ -193,7 +193,7 @@ def test_no_film_is_a_camera_error(tmp_path: Path, opened: Callable[..., Feed], 
     path = tmp_path / "film.mp4"
     if content is not None:
         path.write_bytes(content)
-    for look in (lambda: check_source(CaptureConfig(camera=str(path))), lambda: opened(path).take(5.0)):
+    for look in (lambda: check_camera(CaptureConfig(camera=str(path))), lambda: opened(path).take(5.0)):
         with pytest.raises(CameraError) as caught:
             look()
         assert str(path) in str(caught.value)
@@ -201,7 +201,7 @@ def test_no_film_is_a_camera_error(tmp_path: Path, opened: Callable[..., Feed], 
 
 
 def test_a_good_film_passes_the_check(film: Path) -> None:
-    check_source(CaptureConfig(camera=str(film)))
+    check_camera(CaptureConfig(camera=str(film)))
 
 
 # --- cameras by index ---------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_a_camera_that_is_not_there_names_the_way_on(opened: Callable[..., Feed]
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells without opening it")
 def test_a_camera_that_is_not_there_fails_the_check() -> None:
     with pytest.raises(CameraError, match=r"camera 97: .*--camera demo"):
-        check_source(CaptureConfig(camera="97"))
+        check_camera(CaptureConfig(camera="97"))
 
 
 # --- URLs ---------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_a_camera_that_is_not_there_fails_the_check() -> None:
 @in_real_time
 def test_a_network_camera_gives_pictures(opened: Callable[..., Feed]) -> None:
     with NetworkCamera() as camera:
-        check_source(CaptureConfig(camera=camera.url))
+        check_camera(CaptureConfig(camera=camera.url))
         shots = take_all(opened(camera.url), 2.0)
         assert len(shots) > 10
         assert shots[0].image.shape == (96, 128, 3)
@@ -235,7 +235,7 @@ def test_a_url_that_stalls_fails_the_check_within_two_seconds() -> None:
     with NetworkCamera("stall") as camera:
         began_s = time.monotonic()
         with pytest.raises(CameraError, match="gave no image"):
-            check_source(CaptureConfig(camera=camera.url))
+            check_camera(CaptureConfig(camera=camera.url))
         assert time.monotonic() - began_s < 2.0
 
 
@@ -254,7 +254,7 @@ def test_a_server_that_sends_its_header_and_then_nothing_fails_the_check_within_
         )
         try:
             with pytest.raises(CameraError, match="gave no image"):
-                check_source(CaptureConfig(camera=f"http://127.0.0.1:{server.getsockname()[1]}/"))
+                check_camera(CaptureConfig(camera=f"http://127.0.0.1:{server.getsockname()[1]}/"))
             assert time.monotonic() - began_s < 2.5
         finally:
             process.kill()
@@ -285,7 +285,7 @@ def test_a_url_that_stalls_ends_its_feed_within_two_seconds(opened: Callable[...
 )
 def test_a_url_that_cannot_be_opened_fails_the_check(url: str, words: str) -> None:
     with pytest.raises(CameraError, match=words) as caught:
-        check_source(CaptureConfig(camera=url))
+        check_camera(CaptureConfig(camera=url))
     assert "\n" not in str(caught.value)
 
 

@@ -53,7 +53,7 @@ def off(note: int) -> mido.Message:
     ],
 )
 def test_keys_and_knobs_are_sources(played: list[mido.Message], sources: dict[str, float]) -> None:
-    assert hear(*played).sources == sources
+    assert hear(*played).inputs == sources
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_what_is_bound_is_asked_for(bindings: dict[Any, str], played: list[Any],
 def test_a_pad_that_does_something_is_no_music() -> None:
     learnt = MidiBindings(None)
     learnt.bindings["note", 36] = "mute"
-    assert hear(on(36), hands=MidiInterpreter(learnt, presets=True)).sources == {}
+    assert hear(on(36), hands=MidiInterpreter(learnt, presets=True)).inputs == {}
 
 
 def test_without_presets_a_program_is_a_model() -> None:
@@ -162,11 +162,11 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
     from dataclasses import replace
 
     process_state, learnt = segment.processes["control"], tmp_path / "midi.toml"
-    place = segment.sources.want("midi:note")
+    place = segment.external_inputs.want("midi:note")
     keyboard = Keyboard()
     with control(segment, ControlConfig(midi="keyboard", learnt=learnt), tmp_path / "log"):
         keyboard.play(on(61))
-        wait_for(lambda: segment.sources.values[place] == 61.0)
+        wait_for(lambda: segment.external_inputs.values[place] == 61.0)
         keyboard.play(mido.Message("program_change", program=2))
         assert wait_for(segment.commands.take) == Request(Action.MODEL, 2.0, True)
 
@@ -183,7 +183,7 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
         keyboard = Keyboard()
         wait_for(lambda: "is back" in process_state.remarks[1])
         keyboard.play(on(62))
-        wait_for(lambda: segment.sources.values[place] == 62.0)
+        wait_for(lambda: segment.external_inputs.values[place] == 62.0)
     keyboard.pull()
 
 

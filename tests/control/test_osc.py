@@ -118,7 +118,7 @@ def test_the_longest_name_finds_room_in_a_request() -> None:
 
 def test_other_peoples_addresses_are_sources_and_no_trouble(ear: OscIn) -> None:
     received = tell(ear, packet("/fader1", 0.25), packet("/xy", 0.5, 0.75), packet("/name", "x"))
-    assert received.sources == {"osc:/fader1": 0.25, "osc:/xy": 0.5}
+    assert received.inputs == {"osc:/fader1": 0.25, "osc:/xy": 0.5}
     assert (received.requests, received.messages, received.troubles) == ([], 3, 0)
 
 
@@ -130,13 +130,13 @@ def test_a_bundle_is_all_of_its_messages(ear: OscIn) -> None:
         bundle.add_content(message.build())
     received = tell(ear, bundle.build().dgram)
     assert received.requests == [Request(Action.GAIN, 0.0, True)]
-    assert received.sources["osc:/fader1"] == 0.5
+    assert received.inputs["osc:/fader1"] == 0.5
 
 
 def test_of_more_than_can_be_heard_the_last_of_each_address_counts(ear: OscIn) -> None:
     received = tell(ear, *(packet("/livemove/octave", n % 3) for n in range(200)), packet("/fader1", 0.125))
     assert received.requests == [Request(Action.OCTAVE, float(199 % 3), True)]
-    assert received.sources["osc:/fader1"] == 0.125
+    assert received.inputs["osc:/fader1"] == 0.125
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_rubbish_is_counted_and_harms_nobody(patient_ear: OscIn, rubbish: bytes,
     assert received.messages or received.troubles or prefix.startswith(b"#bundle")
     assert bool(received.trouble) == bool(received.troubles)
     assert received.trouble.isprintable()
-    assert all(math.isfinite(value) for value in received.sources.values())
+    assert all(math.isfinite(value) for value in received.inputs.values())
 
 
 def test_what_is_sent_is_bundles_that_others_read() -> None:

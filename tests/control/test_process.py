@@ -28,16 +28,16 @@ from tests.support.sessions import perform
 
 def test_messages_reach_the_supervisor_and_the_sources(segment: Segment, tmp_path: Path) -> None:
     port = free_port()
-    place = segment.sources.want("osc:/fader1")
+    place = segment.external_inputs.want("osc:/fader1")
     with control(segment, ControlConfig(osc=("127.0.0.1", port)), tmp_path / "log"):
         send(port, packet("/livemove/octave", 1), packet("/fader1", 0.75), packet("/livemove/panic"))
         asked = [wait_for(segment.commands.take), wait_for(segment.commands.take)]
-        wait_for(lambda: segment.sources.values[place] == 0.75)
+        wait_for(lambda: segment.external_inputs.values[place] == 0.75)
         assert asked == [Request(Action.OCTAVE, 1.0, True), Request(Action.PANIC)]
-        later = segment.sources.want("osc:/later")  # a mapping that is read again wants another one
+        later = segment.external_inputs.want("osc:/later")  # a mapping that is read again wants another one
         send(port, packet("/later", 0.5))
-        wait_for(lambda: segment.sources.values[later] == 0.5)
-        assert np.isnan(segment.sources.values[later + 1 :]).sum() == 0
+        wait_for(lambda: segment.external_inputs.values[later] == 0.5)
+        assert np.isnan(segment.external_inputs.values[later + 1 :]).sum() == 0
 
 
 def test_trouble_is_told_once_and_counted(segment: Segment, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_midi_osc_and_presence_are_no_movements() -> None:
     pitch, loudness, brightness = fit(mapping_of(text), moved(right_hand_height=swing(-1, 1)))
     assert not pitch.kept
     assert loudness.kept == brightness.kept == "not a movement"
-    assert brightness.source == "midi:cc1"
+    assert brightness.input == "midi:cc1"
 
 
 def test_a_mapping_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ class Stage:
         self.dance = dance
         self.ends_s = math.inf
         monkeypatch.setattr(calibrate, "follow", self.follow)
-        monkeypatch.setattr(calibrate, "check_source", lambda config: None)
+        monkeypatch.setattr(calibrate, "check_camera", lambda config: None)
         monkeypatch.setattr(calibrate, "now_s", lambda: self.time_s)
 
     def follow(

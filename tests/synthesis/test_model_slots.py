@@ -27,13 +27,13 @@ PLACES = 64
 PLAIN = Controls()
 
 
-def no_outside(name: str) -> int:
+def no_external(name: str) -> int:
     raise AssertionError(f"nothing from outside is expected, not {name}")
 
 
 def theremin(seed: int = 0, realtime: float = 10.0) -> ModelSlot:
     bundle = load_bundle(THEREMIN)
-    slot = ModelSlot(bundle, replace(choose_engine("native", bundle), realtime=realtime), None, seed, no_outside)
+    slot = ModelSlot(bundle, replace(choose_engine("native", bundle), realtime=realtime), None, seed, no_external)
     slot.warm_up()
     return slot
 
@@ -46,18 +46,18 @@ def body(**features: float) -> np.ndarray:
     return found
 
 
-def play(crossfader: ModelCrossfader, hops: int, controls: Controls, sources: np.ndarray | None = None) -> np.ndarray:
-    found = body() if sources is None else sources
+def play(crossfader: ModelCrossfader, hops: int, controls: Controls, inputs: np.ndarray | None = None) -> np.ndarray:
+    found = body() if inputs is None else inputs
     return np.concatenate([crossfader.play(found, controls).copy() for _ in range(hops)])
 
 
-def settled(crossfader: ModelCrossfader, controls: Controls = PLAIN, sources: np.ndarray | None = None) -> np.ndarray:
-    return play(crossfader, 150, controls, sources)
+def settled(crossfader: ModelCrossfader, controls: Controls = PLAIN, inputs: np.ndarray | None = None) -> np.ndarray:
+    return play(crossfader, 150, controls, inputs)
 
 
 def test_the_detector_hears_a_switch_without_crossfade_and_a_repeated_hop() -> None:
     one, other = ModelCrossfader([theremin(0)], Controls()), ModelCrossfader([theremin(1)], Controls())
-    x, y = settled(one), settled(other, sources=body(right_hand_height=0.6))
+    x, y = settled(one), settled(other, inputs=body(right_hand_height=0.6))
     assert not len(clicks(x))
     assert not len(clicks(y))
     half = len(x) // 2
@@ -134,9 +134,9 @@ def test_two_slow_models_never_play_at_once() -> None:
     for number, slot in enumerate(slots):
         original = slot.play
 
-        def counted(sources: np.ndarray, controls: Controls, number: int = number, original=original) -> None:
+        def counted(inputs: np.ndarray, controls: Controls, number: int = number, original=original) -> None:
             played.append(number)
-            original(sources, controls)
+            original(inputs, controls)
 
         slot.play = counted
     crossfader = ModelCrossfader(slots, Controls())
@@ -177,11 +177,11 @@ def test_a_number_from_outside_plays_a_channel_and_holds_until_it_comes(tmp_path
     slot = ModelSlot(
         bundle, choose_engine("native", bundle), path, 0, lambda name: ["midi:cc1", "osc:/fader1"].index(name)
     )
-    sources = body()
-    slot.play(sources, Controls())
+    inputs = body()
+    slot.play(inputs, Controls())
     assert slot.channels[0][1] == 0.0
-    sources[len(FEATURES) + 1] = 0.75
-    slot.play(sources, Controls())
+    inputs[len(FEATURES) + 1] = 0.75
+    slot.play(inputs, Controls())
     assert slot.channels[0][1] == pytest.approx(0.75)
 
 
@@ -220,7 +220,7 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
     bundle, path = load_bundle(THEREMIN), tmp_path / "my.toml"
     text = (THEREMIN / "mapping.toml").read_text()
     path.write_text(text)
-    slot = ModelSlot(bundle, choose_engine("native", bundle), path, 0, no_outside)
+    slot = ModelSlot(bundle, choose_engine("native", bundle), path, 0, no_external)
     crossfader, segment = ModelCrossfader([slot], Controls()), Segment.create()
     process_state = segment.processes["synthesis"]
     reloader = Reloader([slot], process_state)
@@ -243,7 +243,7 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
         assert slot.mapping is before
         assert "read again" in read_again(text.replace("to = [57.0, 81.0]", "to = [81.0, 57.0]"))
         assert slot.mapping is not before
-        heard.append(settled(crossfader, sources=body(right_hand_height=0.75)))
+        heard.append(settled(crossfader, inputs=body(right_hand_height=0.75)))
         assert crossfader.channels[0] == pytest.approx(57.0, abs=0.1)
         assert not len(clicks(np.concatenate(heard)))
     finally:

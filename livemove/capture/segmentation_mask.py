@@ -77,7 +77,7 @@ def _trimmed_network(network: bytes) -> bytes:
     outputs = _integers(graph, _GRAPH_OUTPUTS)
     kept = [each for each in outputs if tuple(_integers(tensors[each], _TENSOR_SHAPE)) != MASK_SHAPE]
     if len(kept) != len(outputs) - 1:
-        raise ValueError("the network has no silhouette")
+        raise ValueError("the network has no segmentation mask")
 
     needed = _leading_to(kept, operators)
     start = _vector(graph, _GRAPH_OPERATORS)

@@ -366,7 +366,7 @@ def test_the_command_says_each_step_and_how_to_play_with_it(
     assert done.exit_code == 0, done.output
     written = config / "mappings" / "small.toml"
     assert f"livemove perform --camera 0 --model {small_bundle.path} --mapping {written}" in done.stdout
-    assert load_mapping(written, SPEC, FEATURES).routes[0].take != (-1.0, 1.0)
+    assert load_mapping(written, SPEC, FEATURES).routes[0].from_range != (-1.0, 1.0)
 
 
 def test_json_is_all_there_is_on_standard_output(
@@ -391,7 +391,7 @@ def test_a_preset_keeps_its_own_mapping_and_all_else_it_says(
     assert "livemove perform --camera 0 --mirror --preset soft" in done.stdout
     (preset,) = set_list(["soft"])
     assert Path(preset.mapping) == config / "presets" / "mappings" / "soft.toml"
-    first = load_mapping(Path(preset.mapping), SPEC, FEATURES).routes[0].take
+    first = load_mapping(Path(preset.mapping), SPEC, FEATURES).routes[0].from_range
     assert first != (-1.0, 1.0)
     assert preset.gain == 0.5
     assert "# mine" in path.read_text()
@@ -399,7 +399,7 @@ def test_a_preset_keeps_its_own_mapping_and_all_else_it_says(
 
     again = run(Stage(monkeypatch, lambda t, now: body(t, 0.2 * math.sin(t), 0.2 * math.sin(t))), "--preset", "soft")
     assert again.exit_code == 0, again.output
-    assert load_mapping(Path(f"{preset.mapping}.bak"), SPEC, FEATURES).routes[0].take == first
+    assert load_mapping(Path(f"{preset.mapping}.bak"), SPEC, FEATURES).routes[0].from_range == first
 
 
 def test_a_set_list_and_a_preset_that_is_not_there_are_one_line(

@@ -184,7 +184,7 @@ def test_a_model_of_sound_descriptors_gets_phase_and_a_mapping(dances: Path, tmp
     assert (bundle.spec.phase.harmonics, bundle.spec.bands, bundle.spec.mixtures) == (4, 8, 1)
     assert bundle.mapping_path is not None
     mapping = mapping_for(bundle.mapping_path, bundle.spec, FEATURES)
-    assert mapping.routes[0].give == (48.0, 72.0)
+    assert mapping.routes[0].to_range == (48.0, 72.0)
 
 
 def test_a_classic_model_trains_and_exports(dances: Path, tmp_path: Path) -> None:

@@ -237,9 +237,7 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
     try:
         heard = [settled(crossfader)]
         before = slot.mapping
-        assert "unknown input 'rihgt_hand_height'" in read_again(
-            text.replace("right_hand_height", "rihgt_hand_height")
-        )
+        assert "unknown input 'rihgt_hand_height'" in read_again(text.replace("right_hand_height", "rihgt_hand_height"))
         assert slot.mapping is before
         assert "read again" in read_again(text.replace("to = [57.0, 81.0]", "to = [81.0, 57.0]"))
         assert slot.mapping is not before

@@ -14,6 +14,8 @@ import click
 import pytest
 
 from livemove.cli import main
+from training import kinetics, prepare
+from training.loop import recipe
 
 ROOT = next(each for each in Path(__file__).resolve().parents if (each / "pyproject.toml").is_file())
 
@@ -27,9 +29,9 @@ REPLACED = re.compile(
 
 COMPATIBLE = re.compile(
     r"--film\b|--steady\b|\bring_starvations(?:_settled)?\b|\bstarved_samples\b"  # flags; fields of reports and takes
-    r"|^(?:film|pictures|silhouette|starved|starving)$|\bfilm\.(?:h264|npy)$"
+    r"|^(?:film|pictures?|silhouette|starved|starving)$|\bfilm\.(?:h264|npy)$"
 )
-"""Names that stay for what users wrote: reports, takes, benchmark JSON."""
+"""Names that stay for what users wrote or read by program: reports, takes, benchmark JSON, corpora, training logs."""
 
 
 def offences(text: str) -> list[str]:
@@ -43,7 +45,11 @@ def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Com
             yield from commands(each, f"{path} {name}")
 
 
-HELP = dict(commands(main, "livemove"))
+HELP = {
+    **dict(commands(main, "livemove")),
+    **dict(commands(prepare.main, "training/prepare.py")),
+    **dict(commands(kinetics.main, "training/kinetics.py")),
+}
 
 
 @pytest.mark.parametrize("name", HELP)
@@ -63,9 +69,19 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-@pytest.mark.parametrize("package", sorted(each.name for each in (ROOT / "livemove").iterdir() if each.is_dir()))
+def test_the_help_of_training_uses_the_glossarys_words() -> None:
+    assert offences(recipe.make_parser("").format_help()) == []
+
+
+@pytest.mark.parametrize(
+    "package",
+    [
+        *sorted(f"livemove/{p.name}" for p in (ROOT / "livemove").glob("[a-z]*") if p.is_dir() or p.suffix == ".py"),
+        "training",
+    ],
+)
 def test_errors_notices_and_the_window_use_the_glossarys_words(package: str) -> None:
-    files = sorted((ROOT / "livemove" / package).rglob("*.py"))
+    files = sorted((ROOT / package).rglob("*.py")) if (ROOT / package).is_dir() else [ROOT / package]
     found = [
         f"{path.relative_to(ROOT)}:{line}: {word}"
         for path in files
@@ -88,10 +104,13 @@ def test_the_words_are_found_where_they_stand() -> None:
 
 
 def test_old_flags_and_report_fields_still_work() -> None:
-    """`--film` and `--steady` are aliases, and the JSON of benchmarks has the fields it always had."""
+    """`--film`, `--steady` and `--setting` are aliases, and the JSON of benchmarks has the fields it always had."""
     from livemove.diagnostics.pose_bench import PoseTime, as_json
     from livemove.diagnostics.soak import Report, SoakResult
 
+    parser = recipe.make_parser("")
+    assert recipe.as_flags({"setting": "classic"}, parser) == ["--setting", "classic"]  # a line of an experiment
+    assert recipe.flag_of("setting", parser) is recipe.flag_of("architecture", parser)
     options = {flag: each for command in HELP.values() for each in command.params for flag in each.opts}
     assert "--video" in options["--film"].opts
     assert "--soak" in options["--steady"].opts

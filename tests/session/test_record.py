@@ -24,7 +24,7 @@ from tests.support.mjpeg import NetworkCamera
 from tests.support.real_time import in_real_time
 from tests.support.servers import Pulse
 from tests.support.videos import make_film, tone
-from training.data.sources import find_sources
+from training.data.items import find_items
 
 ALONE = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}
 """An environment in which no sound server answers, whatever runs on the machine."""
@@ -140,7 +140,7 @@ def test_a_take_lasts_as_long_as_asked_and_is_found_by_prepare(stage: Stage) -> 
     assert sound_s == pytest.approx(2.0, abs=0.01)
     assert 1.0 < picture_s < 2.1
     assert "take.mp4: 2.0 s of song.wav" in said.splitlines()[-1]
-    assert [(s.kind, s.name) for s in find_sources(str(stage.folder), {})] == [("film", "take")]
+    assert [(s.kind, s.name) for s in find_items(str(stage.folder), {})] == [("film", "take")]
 
 
 def test_what_is_played_is_what_is_in_the_take(stage: Stage) -> None:

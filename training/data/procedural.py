@@ -14,13 +14,13 @@ SAMPLE_RATE = 48000
 HOP_RATE = SAMPLE_RATE / HOP
 HARMONICS = 24
 FORMANTS = ((650.0, 0.35, 1.5), (1300.0, 0.25, 0.8), (3000.0, 0.2, 1.2))
-"""Centre in Hz, width in octaves, gain: fixed resonances that give the tone a voice."""
+"""Centre in Hz, width in octaves, gain: fixed resonances that give the tone a vowel-like colour."""
 HELD_OUT_SEED = 2**31
 """Validation clips and evaluation tracks are seeded from here on; training seeds lie below."""
 
 
 def theremin_spec() -> ModelSpec:
-    """The stage setting with the theremin's three channels."""
+    """The stage architecture with the theremin's three channels."""
     return architectures.stage("theremin")
 
 

@@ -187,7 +187,7 @@ def everything(args: argparse.Namespace) -> tuple[dict[str, Any], list[Heard], i
         names = ", ".join(spec.channel_names[:4]) + (" ..." if len(spec.channels) > 4 else "")
         raise LivemoveError(
             f"{spec.name}: played by {names}, not by the theremin's channels: name sound it has not heard with --data "
-            "DATA (see training/prepare.py), or a dancer with --clip FILM"
+            "DATA (see training/prepare.py), or a dancer with --clip VIDEO"
         )
     if corpus:
         result["data"] = corpus_scores.scores(bundle, engine, corpus, temperature)

@@ -29,7 +29,7 @@ REPLACED = re.compile(
 
 COMPATIBLE = re.compile(
     r"--film\b|--steady\b|\bring_starvations(?:_settled)?\b|\bstarved_samples\b"  # flags; fields of reports and takes
-    r"|^(?:film|pictures?|silhouette|starved|starving)$|\bfilm\.(?:h264|npy)$"
+    r"|^(?:film|silhouette|starved|starving)$|(?:^|/)pictures?$|\bfilm\.(?:h264|npy)$"
 )
 """Names that stay for what users wrote or read by program: reports, takes, benchmark JSON, corpora, training logs."""
 

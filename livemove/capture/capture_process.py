@@ -52,7 +52,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         process_state.heartbeat()
         return segment.stop_requested or process_state.asked_to_leave
 
-    sender = VideoSender(config.video) if config.video else None
+    sender = VideoSender(config.video_address) if config.video_address else None
     told = False
 
     def show_it(image: Image, capture_s: float) -> None:

@@ -11,22 +11,19 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import Action, Controls, Request, SupervisorStatus
+from livemove.controls import CONTROLS
 from livemove.monitor import style
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
-from livemove.monitor.input_widgets import HAND, Handlers, ListTile, Range, ValueTile
+from livemove.monitor.input_widgets import HAND, Handlers, ListTile, ValueTile
 from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
-from livemove.monitor.telemetry import NOTES, Tone, Verdict, clock, decibels, signed, spoken, written_db
+from livemove.monitor.telemetry import Tone, Verdict, clock, decibels, signed, spoken, written_db
 from livemove.monitor.view_state import ViewState
 
-LIMITS = {
-    "gain": Range(Action.GAIN, -60.0, 20.0, 0.0, 0.5, 0.2),
-    "temperature": Range(Action.TEMPERATURE, 0.0, 4.0, 1.0, 0.01, 0.01),
-    "look-ahead": Range(Action.LOOK_AHEAD, 0.0, 80.0, 0.0, 1.0, 0.5),
-}
-OCTAVES = range(-4, 5)
+PER_PIXEL = {"gain": 0.2, "temperature": 0.01, "look_ahead": 0.5}
+"""Values that are dragged: what a pixel adds, in the unit of their requests."""
 
 
 class TopBar(QWidget):
@@ -186,11 +183,12 @@ class Console(QWidget):
         super().__init__()
         ask, offer = handlers.ask, handlers.offer
         self.setFixedHeight(16 * GRID)
-        octaves = [signed(octave, "+d") if octave else "0" for octave in OCTAVES]
+        lowest, highest = map(int, CONTROLS["octave"].limits)
+        octaves = [signed(octave, "+d") if octave else "0" for octave in range(lowest, highest + 1)]
         scales = ["as mapped", *(spoken(name) for name in SCALES)]
-        self.values = {name: ValueTile(name, limits, ask) for name, limits in LIMITS.items()}
+        self.values = {CONTROLS[name].label: ValueTile(CONTROLS[name], each, ask) for name, each in PER_PIXEL.items()}
         self.picks = {
-            "octave": ListTile("octave", Action.OCTAVE, octaves, ask, offer, OCTAVES[0]),
+            "octave": ListTile("octave", Action.OCTAVE, octaves, ask, offer, lowest),
             "scale": ListTile("scale", Action.SCALE, scales, ask, offer),
             "root": ListTile("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
             "style": ListTile("style", Action.STYLE, list(config.spec.styles), ask, offer),

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from livemove.body.features import TABLE, Feature
 from livemove.contracts import Action, Request, SupervisorStatus
+from livemove.controls import CONTROLS
 from livemove.monitor import style
 from livemove.monitor.camera_view import CameraView
 from livemove.monitor.console import Console, TopBar
@@ -34,10 +35,10 @@ from livemove.monitor.telemetry import (
     Tone,
     clock,
     decibels,
-    note_name,
     signed,
     spoken,
     written_db,
+    written_note,
 )
 from livemove.monitor.view_state import ViewState
 
@@ -190,11 +191,15 @@ class PlayPage(QWidget):
         self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "underruns", "restarts", "limiter")}
         self.console = Console(config, handlers)
         self.buttons = {
-            "mute": Button("mute", "M", lambda: handlers.ask(Request(Action.MUTE))),
-            "freeze": Button("freeze", "Space", lambda: handlers.ask(Request(Action.FREEZE))),
+            "mute": Button("mute", CONTROLS["mute"].key_label, lambda: handlers.ask(Request(Action.MUTE))),
+            "freeze": Button("freeze", CONTROLS["freeze"].key_label, lambda: handlers.ask(Request(Action.FREEZE))),
             "panic": Button("panic", "⌫", lambda: handlers.ask(Request(Action.PANIC))),
-            "record": Button("record", "R", lambda: handlers.ask(Request(Action.RECORD)), style.RED),
-            "keep": Button("keep last", "W", lambda: handlers.ask(Request(Action.SAVE_LAST))),
+            "record": Button(
+                "record", CONTROLS["record"].key_label, lambda: handlers.ask(Request(Action.RECORD)), style.RED
+            ),
+            "keep": Button(
+                "keep last", CONTROLS["save_last"].key_label, lambda: handlers.ask(Request(Action.SAVE_LAST))
+            ),
             "stage": Button("stage", "S", handlers.turn_page),
         }
         self.choose(0)
@@ -424,4 +429,4 @@ def thousands(count: int) -> str:
 
 def written(unit: str, value: float) -> str:
     """A channel's value as a musician reads it."""
-    return note_name(value) if unit == "MIDI note" else signed(value, ".2f")
+    return written_note(value) if unit == "MIDI note" else signed(value, ".2f")

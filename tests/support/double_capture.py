@@ -27,7 +27,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
     ends_s = now_s() + 1.0
     process_state.running("double")
     frame = PoseFrame(people=1)
-    sender = VideoSender(config.video) if config.video else None
+    sender = VideoSender(config.video_address) if config.video_address else None
     while not (segment.stop_requested or process_state.asked_to_leave) and not (
         config.camera == "film" and now_s() > ends_s
     ):

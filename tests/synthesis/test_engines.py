@@ -10,7 +10,8 @@ import pytest
 
 from livemove.bundle import Bundle
 from livemove.contracts import EngineError
-from livemove.synthesis import architectures, choose_engine, engine_names, engines, make_engine
+from livemove.synthesis import architectures, engines
+from livemove.synthesis.engines import choose_engine, engine_names, make_engine
 from tests.support.bundles import random_bundle
 
 SPEC = dataclasses.replace(

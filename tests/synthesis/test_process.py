@@ -14,7 +14,8 @@ import soundfile
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.synthesis import EngineChoice, architectures, synthesis_process
+from livemove.synthesis import architectures, synthesis_process
+from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.reference import ReferenceEngine
 from livemove.synthesis.synthesis_config import SynthesisConfig
 from livemove.synthesis.synthesis_process import HopWriter

@@ -27,7 +27,7 @@ from training.data.notes import Library, Note, NotesError
 HELD_OUT_NOTES = 4
 """Per validation clip."""
 POSE = "full"
-"""What `prepare` writes into a corpus if nothing is said: films and phrases may go into one."""
+"""What `prepare` writes into a corpus if nothing is said: videos and phrases may go into one."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
 from training.data.augment import Shake
 from training.data.command_line import progress
 from training.data.corpus import Corpus
-from training.data.feed import Clip, Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
+from training.data.feed import Clip, Clips, Feed, Recorded, Sine, SoundDataset, Theremin, band_scale
 from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
 from training.loop.examples import Examples
@@ -329,7 +329,7 @@ def open_checkpoint(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
 
 
-def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
+def open_dataset(args: argparse.Namespace) -> tuple[SoundDataset, dict[str, Any]]:
     """Where the clips come from, and what a model's card says of it. Raises LivemoveError."""
     if args.instrument:
         source = {"theremin": Theremin, "sine": Sine}[args.instrument]()
@@ -353,7 +353,7 @@ def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
     }
 
 
-def on_stage(args: argparse.Namespace, source: Source) -> Source:
+def on_stage(args: argparse.Namespace, source: SoundDataset) -> SoundDataset:
     """The source with its dancers disturbed as the flags say; itself if they do not. Raises LivemoveError."""
     shake = Shake(args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs)
     if not shake.any:
@@ -381,7 +381,7 @@ def prepared(args: argparse.Namespace) -> Path:
     from training.data.clip import Settings
     from training.prepare import prepare
 
-    rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)
+    rate = args.sample_rate or (16000 if args.architecture == "classic" else 48000)
     target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
     with progress(f"preparing into {target}", 0) as say:
         summary = prepare(
@@ -417,6 +417,7 @@ def resume_point(args: argparse.Namespace) -> Path | None:
     if not last.exists():
         raise RecipeError(f"nothing to resume: {last} does not exist; start without --resume")
     before = open_checkpoint(last)["arguments"]
+    before = {"architecture" if name == "setting" else name: value for name, value in before.items()}  # its former name
     for flag in sorted(before.keys() & vars(args).keys() - FREE_TO_CHANGE):
         if before[flag] != getattr(args, flag):
             raise RecipeError(f"--resume: the run in {args.out} was started with --{flag} {before[flag]}; repeat that")
@@ -469,7 +470,7 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     if args.threads:
         torch.set_num_threads(args.threads)
-    source, facts = open_source(args)
+    source, facts = open_dataset(args)
     spec = model_spec(args, source.sample_rate, source.channels, source.styles)
     hops = max(round(args.seconds * spec.sample_rate / HOP), 1)
     longest = min(source.longest_hops(held_out) for held_out in (False, True))

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, cast
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import ControlError, Controls
-from livemove.control.kept import presets_folder, write_whole
+from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
 
@@ -36,7 +36,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Devices:
-    """What is plugged in where; None: as the command line has it.
+    """The devices of a preset; None: as the command line has it.
 
     All of it counts for the first preset of a show; of a later one camera, mirror and device, when it is switched to.
     """

@@ -1,4 +1,4 @@
-"""Sound cards: list them, find one by index or part of a name, open a stream on the native callback.
+"""Audio devices: list them, find one by index or part of a name, open a stream on the native callback.
 
 In: what the person typed. Out: Device records, an open PortAudio stream. Knows nothing of models, poses or processes.
 kind is "output" (what plays) or "input" (what records).
@@ -18,7 +18,7 @@ import sounddevice
 from livemove.contracts import DeviceError
 from livemove.native._realtime import Output
 
-NO_DEVICE = "no sound card found: connect one or start a sound server, or write to a file with --output take.wav"
+NO_DEVICE = "no audio device found: connect one or start a sound server, or write to a file with --output take.wav"
 NO_INPUT = "no microphone or other sound input found: connect one or start a sound server"
 
 
@@ -60,7 +60,7 @@ def list_devices(kind: str = "output") -> list[Device]:
         hosts = cast("list[dict[str, Any]]", sounddevice.query_hostapis())
         entries = cast("list[dict[str, Any]]", sounddevice.query_devices())
     except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot list the sound cards: {error}") from error
+        raise DeviceError(f"PortAudio cannot list the audio devices: {error}") from error
     chosen = _default_index(hosts, kind)
     return [
         Device(
@@ -96,10 +96,10 @@ def find_device(text: str | None, kind: str = "output") -> Device:
         found = exact or found
     if not found:
         listing = "livemove devices" if kind == "output" else "livemove devices --input"
-        raise DeviceError(f"no sound card matches {text!r}: `{listing}` lists them")
+        raise DeviceError(f"no audio device matches {text!r}: `{listing}` lists them")
     if len(found) > 1:
         names = ", ".join(f"{d.index} {d.label}" for d in found[:4])
-        raise DeviceError(f"several sound cards match {text!r}: {names}; give the number")
+        raise DeviceError(f"several audio devices match {text!r}: {names}; give the number")
     return found[0]
 
 

@@ -20,9 +20,9 @@ import soundfile as sf
 
 from livemove.bundle import Bundle, save_bundle
 from livemove.cli import shared
-from livemove.synthesis import engines, settings
-from livemove.synthesis.config import ENGINES
+from livemove.synthesis import architectures, engines
 from livemove.synthesis.engines import engine_names
+from livemove.synthesis.synthesis_config import ENGINES
 from tests.support.bundles import MAPPING, random_bundle, small_spec
 from tests.support.real_time import in_real_time
 from tests.support.servers import Jack
@@ -70,7 +70,7 @@ def refusal(*arguments: object, **environment: str) -> str:
 
 @pytest.fixture
 def demo(small_bundle: Bundle, tmp_path: Path) -> list[object]:
-    """Options of a perform that works anywhere: no camera, no sound card, a tiny model."""
+    """Options of a perform that works anywhere: no camera, no audio device, a tiny model."""
     return ["--model", small_bundle.path, "--camera", "demo", "--output", tmp_path / "take.wav", "--duration", 1]
 
 
@@ -190,7 +190,7 @@ def test_bench_measures_a_model(small_bundle: Bundle) -> None:
 
 
 @pytest.mark.real
-def test_bench_times_the_pose_with_and_without_the_silhouette(pose_model: Path, dancer_clip: Path) -> None:
+def test_bench_times_the_pose_with_and_without_the_segmentation_mask(pose_model: Path, dancer_clip: Path) -> None:
     done = run("bench", "--clip", dancer_clip, "--pose-model", pose_model, "--json")
     published, trimmed = json.loads(done.stdout)
     assert (published["silhouette"], trimmed["silhouette"]) == (True, False)
@@ -205,10 +205,10 @@ def test_bench_says_what_is_wrong_with_a_clip(tmp_path: Path) -> None:
 
 
 def test_doctor_examines_every_part(tmp_path: Path) -> None:
-    random_bundle(tmp_path / "livemove" / "models" / "mine", settings.stage("mine"))
+    random_bundle(tmp_path / "livemove" / "models" / "mine", architectures.stage("mine"))
     done = run("doctor", "--json", XDG_DATA_HOME=str(tmp_path))
     findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
-    assert {"python", "native engine", "camera", "pose model", "sound card", "model mine"} <= set(findings)
+    assert {"python", "native engine", "camera", "pose model", "audio device", "model mine"} <= set(findings)
     assert findings["mine on native"]["state"] == "ok", findings["mine on native"]
     assert findings["mine on onnx"]["state"] == "missing"
 
@@ -275,12 +275,12 @@ def test_no_camera_names_the_way_on(small_bundle: Bundle, tmp_path: Path) -> Non
     assert "--camera demo" in refusal("perform", *options)
 
 
-def test_no_sound_card_names_the_way_on(small_bundle: Bundle) -> None:
+def test_no_audio_device_names_the_way_on(small_bundle: Bundle) -> None:
     message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--duration", 1)
     assert "--output take.wav" in message
 
 
-def test_neither_camera_nor_sound_card_is_one_line_each(small_bundle: Bundle) -> None:
+def test_neither_camera_nor_audio_device_is_one_line_each(small_bundle: Bundle) -> None:
     done = run("perform", "--model", small_bundle.path, "--camera", "97")
     assert done.returncode == 2
     lines = done.stderr.splitlines()
@@ -379,7 +379,7 @@ def test_render_refuses_an_unknown_kind_of_output(small_bundle: Bundle, tmp_path
 
 
 def test_a_pose_model_with_another_hash_is_one_line(demo: list[object], tmp_path: Path) -> None:
-    from tests.support.films import make_clip
+    from tests.support.videos import make_clip
 
     clip, model = make_clip(tmp_path / "clip.mp4", "libx264"), tmp_path / "pose.task"
     model.write_bytes(b"not the pose model")

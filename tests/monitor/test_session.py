@@ -88,10 +88,10 @@ def killing(times: int) -> Callable[[Segment, Status], None]:
     killed: set[int] = set()
 
     def each(segment: Segment, status: Status) -> None:
-        life = segment.lives["monitor"]
-        if life.state is State.RUNNING and life.pid not in killed and len(killed) < times:
-            killed.add(life.pid)
-            os.kill(life.pid, signal.SIGKILL)
+        process_state = segment.processes["monitor"]
+        if process_state.state is State.RUNNING and process_state.pid not in killed and len(killed) < times:
+            killed.add(process_state.pid)
+            os.kill(process_state.pid, signal.SIGKILL)
 
     return each
 
@@ -104,7 +104,7 @@ def test_a_killed_window_comes_back_and_the_sound_never_noticed(watched: Watched
 
     def each(segment: Segment, status: Status) -> None:
         kill(segment, status)
-        seen.append(segment.lives["monitor"].state)
+        seen.append(segment.processes["monitor"].state)
 
     report = watched.play(8.0, each)
     assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 1}

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from livemove.capture.config import CaptureConfig
-from livemove.capture.process import follow
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
-from livemove.offline.replay import ReplayConfig, again, same_voices
-from livemove.offline.take_video import FPS, film_take
+from livemove.offline.replay import ReplayConfig, again, same_slots
+from livemove.offline.take_video import FPS, write_take_video
 from livemove.takes.folder import Take, load_take, samples24
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.real_time import in_real_time
@@ -215,9 +215,9 @@ def test_a_take_without_its_hops_is_no_take_of_a_body(take: Path, tmp_path: Path
     """A hole is told, and where: never sound that was not played under the name of what was."""
     read = load_take(take)
     lost = np.delete(read.hops, 50)
-    voices = same_voices(read, ReplayConfig(take, tmp_path / "x.wav"))
+    slots = same_slots(read, ReplayConfig(take, tmp_path / "x.wav"))
     with pytest.raises(TakeError, match="a hop is missing"):
-        list(again(dataclasses.replace(read, hops=lost), voices))
+        list(again(dataclasses.replace(read, hops=lost), slots))
 
 
 def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:
@@ -244,14 +244,14 @@ def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:
 
 def test_a_film_shows_the_dancer_as_long_as_the_sound(take: Path, tmp_path: Path) -> None:
     read = load_take(take)
-    film_take(read, tmp_path / "film.mp4", lambda _: None)
+    write_take_video(read, tmp_path / "film.mp4", lambda _: None)
     with av.open(str(tmp_path / "film.mp4")) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
-        assert (video.width, video.height) == (960, 720), "the demo's picture is 4:3"
+        assert (video.width, video.height) == (960, 720), "the demo's image is 4:3"
         assert sound.rate == read.info.rate
-        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video)]
-    assert abs(len(pictures) - read.seconds * FPS) <= 2
-    lit = (pictures[-2] > 100).mean()
+        images = [frame.to_ndarray(format="gray") for frame in container.decode(video)]
+    assert abs(len(images) - read.seconds * FPS) <= 2
+    lit = (images[-2] > 100).mean()
     assert 0.005 < lit < 0.2
-    moved = np.abs(pictures[-2].astype(int) - pictures[-12].astype(int)) > 60
+    moved = np.abs(images[-2].astype(int) - images[-12].astype(int)) > 60
     assert moved.mean() > 1e-3

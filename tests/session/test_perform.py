@@ -175,7 +175,7 @@ def test_pulseaudio_hears_it_too(model: Path, monkeypatch: pytest.MonkeyPatch, t
 
 
 @pytest.mark.usefixtures("doubles", "silent_house")
-def test_no_sound_card_is_one_line_that_names_the_way_on(model: Path) -> None:
+def test_no_audio_device_is_one_line_that_names_the_way_on(model: Path) -> None:
     with pytest.raises(DeviceError, match=r"--output take\.wav"):
         perform(model)
 
@@ -183,7 +183,7 @@ def test_no_sound_card_is_one_line_that_names_the_way_on(model: Path) -> None:
 @pytest.mark.usefixtures("doubles")
 def test_an_unknown_device_is_named(model: Path, jack: Jack, monkeypatch: pytest.MonkeyPatch) -> None:
     use(jack, monkeypatch)
-    with pytest.raises(DeviceError, match="no sound card matches 'Theremin 3000': `livemove devices` lists them"):
+    with pytest.raises(DeviceError, match="no audio device matches 'Theremin 3000': `livemove devices` lists them"):
         perform(model, device="Theremin 3000")
 
 

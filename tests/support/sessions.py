@@ -22,7 +22,7 @@ def asking(
     todo: dict[float, Action | Request | Callable[[], None]],
     **options: Any,
 ) -> tuple[Report, list[str]]:
-    """(report, notices) of a session without sound card, of the demo dancer unless another is named.
+    """(report, notices) of a session without audio device, of the demo dancer unless another is named.
 
     todo: seconds of playing -> what then.
     """

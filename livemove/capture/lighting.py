@@ -1,6 +1,7 @@
-"""What a picture's light is like: all over it, and on the dancer's face.
+"""Lighting of a camera image: over all of it, and on the dancer's face.
 
-In: a picture, and where in it somebody is. Out: Light. Judges nothing: it measures.
+In: an image, and where in it the face is. Out: Light, luminances 0..1. Measures only; what is too dark is decided
+elsewhere.
 """
 
 # cv2's types are partial; numpy's stubs need a newer Python than 3.10.
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from livemove.contracts import PoseFrame
 
 WIDTH = 320
-"""Measured on pictures reduced to this: quick, and free of the noise of single pixels."""
+"""Measured on images reduced to this width: quick, and free of the noise of single pixels."""
 BURNT = 250
 """Luminance of 255 from which on there is nothing left to see."""
 
@@ -32,7 +33,7 @@ class Light:
     brightness   mean luminance (Rec. 601)
     contrast     between the 5th and the 95th percentile
     burnt        share of pixels that are plain white
-    face         mean luminance of the face; NaN with nobody in the picture
+    face         mean luminance of the face; NaN with nobody in view
     """
 
     brightness: float
@@ -45,7 +46,7 @@ Box = tuple[float, float, float, float]
 
 
 def face_box(frame: PoseFrame) -> Box | None:
-    """(left, top, right, bottom) of the face, 0..1 of the picture; None with nobody there, or a face outside it."""
+    """(left, top, right, bottom) of the face, 0..1 of the image; None with nobody there, or a face outside it."""
     if frame.people == 0:
         return None
     places = np.clip(frame.image[0, _FACE, :2], 0.0, 1.0)
@@ -53,13 +54,13 @@ def face_box(frame: PoseFrame) -> Box | None:
     return (left, top, right, bottom) if right > left and bottom > top else None
 
 
-def light(picture: npt.NDArray[np.uint8], box: Box | None = None) -> Light:
-    """How the light in picture is, uint8 RGB [height, width, 3]; box: where the face is."""
+def light(image: npt.NDArray[np.uint8], box: Box | None = None) -> Light:
+    """The light in image, uint8 RGB [height, width, 3]; box: where the face is."""
     import cv2
 
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     size = WIDTH, max(round(height * WIDTH / width), 2)
-    grey = cv2.cvtColor(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     dark, bright = np.percentile(grey, (5, 95)) / 255.0
     face = math.nan
     if box is not None:

@@ -1,4 +1,4 @@
-"""What the monitor sees: snapshots of a running session, taken from shared memory, and what they mean in plain words.
+"""The monitor's readers of a running session: counters, output levels and spectrum, traces, and a verdict in words.
 
 In: a Segment. Out: figures, levels, columns of sound and traces as plain values. Waits for nobody, knows no Qt.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.body.notes import note_name
-from livemove.contracts import Bulletin, Controls, Float32
+from livemove.contracts import Controls, Float32, SupervisorStatus
 from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
 
 COLUMNS_PER_S = 60
@@ -62,7 +62,7 @@ class Figures:
     latency_p95_ms: float | None = None
     ring_fill_ms: float = 0.0
     ring_target_ms: float = 0.0
-    starvations: int = 0
+    underruns: int = 0
     late_callbacks: int = 0
     underflows: int = 0
     limiter_hits: int = 0
@@ -75,8 +75,8 @@ class Figures:
     ending: bool = False
 
 
-class Watcher:
-    """Reads a session's counters, and remembers how they were, for rates and for how long ago something happened."""
+class TelemetryReader:
+    """Reads a session's counters; keeps former values, for rates and for how long ago something happened."""
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
@@ -85,11 +85,11 @@ class Watcher:
         self._last: dict[str, int] = {}
         self._since: dict[str, float] = {}
 
-    def glance(self) -> None:
-        """At every redraw: what changes with every callback is averaged until the next `look`."""
+    def sample_ring_fill(self) -> None:
+        """At every redraw: what changes with every callback is averaged until the next `read`."""
         self._fills.append(self._segment.ring.fill)
 
-    def look(self) -> Figures:
+    def read(self) -> Figures:
         """A few times a second: rates are taken over the last two or so."""
         segment, now = self._segment, now_s()
         playback, capture = segment.playback, segment.capture
@@ -102,15 +102,15 @@ class Watcher:
         then, poses_then, histogram_then = self._recent[0]
         lately = histogram - histogram_then
         rate = segment.device_rate or 1.0
-        bulletin = segment.bulletin.read()
-        starvations = playback.ring_starvations
+        supervisor_status = segment.supervisor_status.read()
+        underruns = playback.underruns
         fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
         self._fills.clear()
         return Figures(
-            seconds=now - bulletin.playing_since_s if bulletin.playing_since_s else 0.0,
-            engine=segment.lives["synthesis"].label,
-            device=segment.lives["playback"].label,
-            states={role: segment.lives[role].state for role in ROLES},
+            seconds=now - supervisor_status.playing_since_s if supervisor_status.playing_since_s else 0.0,
+            engine=segment.processes["synthesis"].label,
+            device=segment.processes["playback"].label,
+            states={role: segment.processes[role].state for role in ROLES},
             people=capture.people,
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=capture.pose_ms if poses else None,
@@ -119,16 +119,16 @@ class Watcher:
             latency_p95_ms=percentile_ms(lately, 0.95),
             ring_fill_ms=1e3 * fill / rate,
             ring_target_ms=1e3 * segment.ring.target / rate,
-            starvations=starvations,
+            underruns=underruns,
             late_callbacks=playback.late_callbacks,
             underflows=playback.portaudio_underflows,
             limiter_hits=playback.limiter_hits,
             nonfinite=playback.nonfinite_samples,
-            restarts=bulletin.restarts,
-            trouble_age_s=self._age("trouble", starvations + playback.nonfinite_samples, now),
-            restart_age_s=self._age("restart", sum(bulletin.restarts.values()), now),
+            restarts=supervisor_status.restarts,
+            trouble_age_s=self._age("trouble", underruns + playback.nonfinite_samples, now),
+            restart_age_s=self._age("restart", sum(supervisor_status.restarts.values()), now),
             limiter_age_s=self._age("limiter", playback.limiter_hits, now),
-            supervisor_age_s=now - bulletin.written_s if bulletin.written_s else 0.0,
+            supervisor_age_s=now - supervisor_status.written_s if supervisor_status.written_s else 0.0,
             ending=segment.stop_requested,
         )
 
@@ -142,7 +142,7 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How it goes, in a few words. camera: it is the picture that is missing."""
+    """How it goes, in a few words. camera: it is the image that is missing."""
 
     tone: Tone
     words: str
@@ -158,13 +158,13 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     if figures.supervisor_age_s > 2 * SILENT_S:
         return Verdict(Tone.WRONG, "livemove no longer answers")
     if "playback" in gone:
-        return Verdict(Tone.WRONG, "no sound card: trying again")
+        return Verdict(Tone.WRONG, "no audio device: trying again")
     if "synthesis" in gone:
         return Verdict(Tone.WRONG, "the instrument is coming back")
     if "capture" in gone:
         return Verdict(Tone.WRONG, "the camera is coming back", camera=True)
     if figures.pose_age_s > SILENT_S:
-        return Verdict(Tone.WRONG, "no picture from the camera", camera=True)
+        return Verdict(Tone.WRONG, "no image from the camera", camera=True)
     if figures.trouble_age_s < 3.0:
         return Verdict(Tone.WRONG, "the sound broke off")
     if controls.mute:
@@ -178,8 +178,8 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     return Verdict(Tone.FINE, "playing")
 
 
-class Listener:
-    """What was really played since the last time, from the tap: levels, and columns of waveform and spectrogram."""
+class OutputAnalyzer:
+    """The audio played since the last call, from the output tap: levels, and columns of waveform and spectrogram."""
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
@@ -200,11 +200,11 @@ class Listener:
         self._beyond = edges - self._border
         self._tilt_db = np.linspace(-6.0, 18.0, ROWS)
 
-    def listen(self) -> Sound:
+    def read(self) -> AudioColumns:
         """Everything played since the last call that fits whole columns."""
         rate = self._segment.device_rate
         if rate == 0.0:
-            return Sound()
+            return AudioColumns()
         if rate != self._rate:
             self._begin(rate)
         step = self._step
@@ -214,7 +214,7 @@ class Listener:
             new = self._segment.tap.written - self._at
         count = new // step
         if count <= 0:
-            return Sound()
+            return AudioColumns()
         # With what was played before, for the spectrum's window: read again, so that it is whole after a hold-up too.
         stretch = np.zeros(WINDOW + count * step, np.float32)
         first = self._at - WINDOW
@@ -226,7 +226,7 @@ class Listener:
         # A window is five columns long: one spectrum serves two columns.
         starts = np.arange(count, 0, -2)[::-1] * step
         pieces = np.stack([stretch[start : start + WINDOW] for start in starts]) * self._hann
-        return Sound(
+        return AudioColumns(
             low=columns.min(axis=1),
             high=columns.max(axis=1),
             spectrum=np.repeat(self._rows(pieces), 2, axis=0)[-count:],
@@ -247,7 +247,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Sound:
+class AudioColumns:
     """n columns of sound: low, high float32 [n], -1..1; spectrum uint8 [n, ROWS]; peak, rms of all of them."""
 
     low: Float32 = field(default_factory=lambda: np.zeros(0, np.float32))
@@ -257,7 +257,7 @@ class Sound:
     rms: float = 0.0
 
 
-class Tracer:
+class TraceReader:
     """Channels and features as columns on the time axis of everything that scrolls."""
 
     def __init__(self, segment: Segment) -> None:
@@ -265,7 +265,7 @@ class Tracer:
         self._column = math.floor(now_s() * COLUMNS_PER_S)
         self._last: npt.NDArray[Any] | None = None
 
-    def trace(self) -> npt.NDArray[np.float64]:
+    def read(self) -> npt.NDArray[np.float64]:
         """float64 [n, C + F]: straight lines from the last values to the newest ones; channels first, then features."""
         column = math.floor(now_s() * COLUMNS_PER_S)
         count = min(column - self._column, COLUMNS_PER_S)
@@ -281,7 +281,7 @@ class Tracer:
         return columns
 
 
-class News:
+class Notices:
     """Lines for the person, each shown for a while."""
 
     SHOWN_S = 8.0
@@ -293,12 +293,12 @@ class News:
     def say(self, line: str, tone: Tone = Tone.WATCH) -> None:
         self._lines.append((now_s(), line, tone))
 
-    def read(self, bulletin: Bulletin) -> tuple[list[str], Tone]:
+    def read(self, supervisor_status: SupervisorStatus) -> tuple[list[str], Tone]:
         """What should stand there now, oldest first, and how much it matters. What was said before we came is old."""
         now = now_s()
-        if self._seen is not None and bulletin.notices > self._seen:
-            self.say(bulletin.notice)
-        self._seen = bulletin.notices
+        if self._seen is not None and supervisor_status.notices > self._seen:
+            self.say(supervisor_status.notice)
+        self._seen = supervisor_status.notices
         while self._lines and now - self._lines[0][0] > self.SHOWN_S:
             self._lines.popleft()
         return [line for _, line, _ in self._lines], max((tone for _, _, tone in self._lines), default=Tone.QUIET)

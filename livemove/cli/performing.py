@@ -11,7 +11,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.shared import (
-    Mendable,
+    UserError,
     check_report,
     given,
     have_pose_model,
@@ -39,33 +39,33 @@ if TYPE_CHECKING:
     default=("0",),
     show_default=True,
     metavar="N|FILE|URL|TAKE|demo",
-    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or a dancer we made up. "
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or the demo dancer. "
     "Several times: to change between while playing.",
 )
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
-@click.option("--mirror", is_flag=True, help="Show the picture as a mirror does.")
+@click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
 @click.option(
     "--device",
     "-d",
     multiple=True,
     metavar="N|NAME",
-    help="Sound card: number or part of its name (`livemove devices`). Several times: to change between while playing; "
-    "without it, all there are.",
+    help="Audio device: number or part of its name (`livemove devices`). Several times: to change between while "
+    "playing; without it, all there are.",
 )
 @click.option(
     "--block",
     type=click.IntRange(*BLOCKS),
     default=512,
     show_default=True,
-    help="Frames the sound card asks for at once: fewer is quicker, more is safer.",
+    help="Buffer size of the audio device in frames: smaller reacts sooner, larger is safer.",
 )
-@click.option("--samplerate", type=click.IntRange(*SAMPLE_RATES), help="Rate of the sound card, if not the model's.")
+@click.option("--samplerate", type=click.IntRange(*SAMPLE_RATES), help="Sample rate of the device, if not the model's.")
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE.wav",
-    help="Record what is played; needs no sound card.",
+    help="Record what is played; needs no audio device.",
 )
 @click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
 @click.option(
@@ -75,7 +75,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where takes go; without it, into the folder you are in.",
 )
-@click.option("--film", is_flag=True, help="Takes keep the camera's picture too, for `livemove render TAKE -o X.mp4`.")
+@click.option(
+    "--video",
+    "--film",  # its former name
+    "video",
+    is_flag=True,
+    help="Takes keep the camera's video too, for `livemove render TAKE -o X.mp4`.",
+)
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",
@@ -83,12 +89,12 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="MS",
-    help="Guess where the body will be, to feel quicker.",
+    help="Extrapolate the movement by so many milliseconds, so that the sound follows sooner.",
 )
 @click.option(
     "--monitor/--no-monitor",
     default=None,
-    help="The window with picture, sound and figures; without either, one opens where there is a display.",
+    help="The window with camera image, sound and figures; without either, one opens where there is a display.",
 )
 @click.option(
     "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
@@ -107,7 +113,9 @@ if TYPE_CHECKING:
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
 @click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
-@click.option("--link", is_flag=True, help="Join Ableton Link: link.beat, link.phase and link.tempo are sources.")
+@click.option(
+    "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."
+)
 @click.option(
     "--learn",
     metavar="WHAT",
@@ -130,18 +138,18 @@ def perform(
     save: str | None,
     **options: Any,
 ) -> None:
-    """Play live: camera, pose, network, sound card. Ctrl-C ends it, or Q twice in the window.
+    """Play live: camera, pose, network, audio device. Ctrl-C ends it, or Q twice in the window.
 
     Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
     the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
 
     \b
-    livemove perform                                     webcam and default sound card
-    livemove perform --camera demo                       no camera: a dancer we made up
-    livemove perform --camera demo -o take.wav           no sound card either: into a file
-    livemove perform --camera dance.mp4 --loop           a film plays
-    livemove perform --device "USB" --block 256          a certain sound card, quicker
-    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and sound cards to change between while playing
+    livemove perform                                     webcam and default audio device
+    livemove perform --camera demo                       no camera: the demo dancer
+    livemove perform --camera demo -o take.wav           no audio device either: into a file
+    livemove perform --camera dance.mp4 --loop           a video file plays
+    livemove perform --device "USB" --block 256          a certain audio device, quicker
+    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and audio devices to change between while playing
     livemove perform --mapping my.toml                   your own mapping
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
@@ -150,23 +158,23 @@ def perform(
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
-    livemove perform --film --takes ~/takes              takes keep what the camera saw as well (R begins one)
+    livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
     """
     from livemove.bundle import find_bundle
-    from livemove.capture.config import CaptureConfig
-    from livemove.capture.sources import check_source
+    from livemove.capture.cameras import check_camera
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.models import ignoring, model_name, repertoire, style_index
+    from livemove.cli.models import ignoring, model_name, slots_of_presets, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
-    from livemove.control.config import ControlConfig, address
-    from livemove.control.kept import learnt_file
+    from livemove.control.control_config import ControlConfig, address
     from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
+    from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
-    from livemove.monitor.config import has_display
+    from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
 
     check_report(report)
@@ -175,13 +183,13 @@ def perform(
     cameras, cards = options["camera"], options["device"]
     for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
         if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
-            check_source(further)
+            check_camera(further)
     options.update(camera=cameras[0], device=next(iter(cards), None))
     presets = set_list(preset_names)
     if presets:
         if given(context, "models") or given(context, "mapping"):
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
-        voices, controls = repertoire(presets)
+        slots, controls = slots_of_presets(presets)
         first = presets[0]
         chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
@@ -189,10 +197,10 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        voices, controls = [(find_bundle(model), mapping) for model in models], ()
-    for line in ignoring([path for path, _ in voices]):
+        slots, controls = [(find_bundle(model), mapping) for model in models], ()
+    for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
-    (folder, mapping), *others = voices
+    (folder, mapping), *others = slots
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
@@ -201,7 +209,7 @@ def perform(
         mapping=mapping,
         others=tuple(others),
         presets=controls,
-        plugs=tuple(
+        preset_devices=tuple(
             PresetDevices(
                 **{name: None if given(context, name) else vars(preset.devices)[name] for name in vars(PresetDevices())}
             )
@@ -241,15 +249,15 @@ def perform(
                 click.echo(keys.HELP, err=True)
             result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
     except (CameraError, DeviceError) as error:
-        raise Mendable(
+        raise UserError(
             *whatever_is_missing(config.capture.camera, config.playback.device, config.output, error)
         ) from error
     write_report(report, result)
-    for line in text.farewell(result, config.output):
+    for line in text.summary(result, config.output):
         click.echo(line, err=True)
     if save is not None:
         last, control = seen[0].controls, config.control
-        played, its_mapping = voices[last.model]
+        played, its_mapping = slots[last.model]
         devices = Devices(
             seen[0].camera, config.capture.mirror, seen[0].card, config.playback.block, config.playback.samplerate,
             osc, osc_out, control.midi, control.midi_out, control.mpe or None, control.link or None,
@@ -287,7 +295,7 @@ def perform(
     "duration_s",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="How long all steps together take (20), or how much of a film is watched (all of it).",
+    help="How long all steps together take (20), or how much of a video is watched (all of it).",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 @click.pass_context
@@ -298,13 +306,13 @@ def calibrate(
 
     Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
     whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
-    A film, a take or the demo is watched as it is.
+    A video, a take or the demo is watched as it is.
 
     \b
     livemove calibrate                                  webcam, the theremin
     livemove calibrate --preset soft                    for this preset, and kept with it
     livemove calibrate -m mine --mapping my.toml -o me.toml
-    livemove calibrate --camera rehearsal.mp4           from a film of you
+    livemove calibrate --camera rehearsal.mp4           from a video of you
     livemove calibrate --duration 40                    with more time for each step
     """
     import shlex
@@ -312,8 +320,8 @@ def calibrate(
     from livemove.bundle import find_bundle
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
-    from livemove.control.kept import config_folder
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
+    from livemove.control.user_files import config_folder
     from livemove.session import calibrate
 
     file = None

@@ -1,4 +1,4 @@
-"""How fast is it? `livemove bench`."""
+"""Benchmarks: `livemove bench`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from livemove.cli.shared import (
     progress,
     stderr_console,
 )
-from livemove.synthesis.config import ENGINES
+from livemove.synthesis.synthesis_config import ENGINES
 
-POSE_PICTURES = 200
-"""How many pictures `bench --clip` looks at."""
+POSE_FRAMES = 200
+"""How many frames `bench --clip` looks at."""
 
 
 @click.command()
@@ -30,7 +30,7 @@ POSE_PICTURES = 200
     "names",
     multiple=True,
     metavar="NAME|DIR",
-    help="Measure this model; without it, the family's two settings with random weights.",
+    help="Measure this model; without it, the two architectures with random weights.",
 )
 @click.option(
     "--engine",
@@ -47,17 +47,18 @@ POSE_PICTURES = 200
 @click.option("--baseline", type=click.Choice(("torch",)), help="Beside an eager PyTorch generator, for scale.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it, too.")
 @click.option(
-    "--steady",
+    "--soak",
+    "--steady",  # its former name
     "minutes",
     type=click.FloatRange(min=0.01),
     metavar="MINUTES",
-    help="Instead: so long at real-time pace for each engine, the other cores busy. Exit code 1: a hop was late.",
+    help="Instead: a soak test, each engine so long in real time, the other cores busy. Exit code 1: a hop was late.",
 )
 @click.option(
     "--clip",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Instead: how long it takes to find the pose in a picture of this film.",
+    help="Instead: how long finding the pose takes per frame of this video.",
 )
 @pose_options
 @json_option
@@ -72,14 +73,14 @@ def bench(
     livemove bench --engine native --json
     livemove bench --model theremin
     livemove bench --sizes --baseline torch --plot bench.png
-    livemove bench --steady 10
+    livemove bench --soak 10
     livemove bench --clip dance.mp4 --pose lite
     """
     if clip is not None:
         _time_poses(clip, pose, pose_model, as_json)
         return
     if minutes is not None:
-        _hold_steady(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
+        _soak(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
         return
     from livemove.cli.models import models_to_measure
     from livemove.diagnostics import bench, bench_plot
@@ -104,31 +105,27 @@ def bench(
 
 
 def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None:
-    from dataclasses import asdict
-
     from livemove.diagnostics import pose_bench
 
     have_pose_model(str(clip), kind, path)
     with progress("poses") as show:
-        result = pose_bench.run(clip, kind, path, POSE_PICTURES, show)
+        result = pose_bench.run(clip, kind, path, POSE_FRAMES, show)
     if as_json:
-        print_json([asdict(row) for row in result])
+        print_json([pose_bench.as_json(row) for row in result])
     else:
         print_table(text.pose_times(result))
 
 
-def _hold_steady(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
-    from dataclasses import asdict
-
+def _soak(model: str, engines: tuple[str, ...], minutes: float, as_json: bool) -> None:
     from livemove.bundle import load_bundle
     from livemove.diagnostics import soak
 
     with stderr_console().status(f"playing for {len(engines)} x {minutes:g} minutes …"):
         result = soak.run(load_bundle(model), engines, minutes)
     if as_json:
-        print_json(asdict(result))
+        print_json(result.as_json())
     else:
-        print_table(text.steady(result.results))
+        print_table(text.soak(result.results))
         for row in result.absent:
             click.echo(f"{row['engine']}: {row['why']}")
         click.echo(f"{result.model}, blocks of {result.block}, meanwhile {result.load} on the other cores")

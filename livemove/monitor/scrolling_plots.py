@@ -1,6 +1,6 @@
-"""What scrolls: waveform, spectrogram, traces. Columns go in, the newest stands at the right; pyqtgraph draws them.
+"""Scrolling plots: waveform, spectrogram, traces. Columns go in, the newest stands at the right; pyqtgraph draws them.
 
-A roll is a belt of tiles, pictures that the view carries along. pyqtgraph's image and curve items are the brushes: they
+A plot is a belt of tiles, pixmaps that the view carries along. pyqtgraph's image and curve items are the brushes: they
 draw the newest tile, a few times a second. As items of the scene, drawn whole at every redraw, they took 36-43 % of a
 core; a newest tile of them, drawn at every redraw, still twice as much as this. Knows no session.
 """
@@ -30,13 +30,13 @@ from PySide6.QtWidgets import (
 )
 
 from livemove.monitor import style
-from livemove.monitor.look import ROWS
+from livemove.monitor.telemetry import ROWS
 
-KEPT = 4096
+HISTORY = 4096
 """Columns remembered, so that a window made wider is not empty."""
 
 
-class Roll(pg.GraphicsView):
+class ScrollingPlot(pg.GraphicsView):
     """A record of `width` numbers a column; subclasses say which items draw a tile and what they show.
 
     In the scene a unit is a logical pixel. A column is a whole number of device pixels, so tiles move by whole ones.
@@ -68,9 +68,9 @@ class Roll(pg.GraphicsView):
         self.scene().addItem(self._belt)
         self._brushes: tuple[Any, ...] = ()
         self._tiles: dict[int, QGraphicsPixmapItem] = {}
-        # The newest KEPT records end at _end: none moves but once in KEPT.
-        self._history = np.zeros((2 * KEPT, width), dtype)
-        self._end = KEPT
+        # The newest HISTORY records end at _end: none moves but once in HISTORY.
+        self._history = np.zeros((2 * HISTORY, width), dtype)
+        self._end = HISTORY
         self._filled = 0
         self._columns = self._drawn = 0
         self._ratio = 0.0
@@ -85,25 +85,25 @@ class Roll(pg.GraphicsView):
 
     def push(self, records: npt.NDArray[Any]) -> None:
         """n more columns."""
-        count = min(len(records), KEPT)
+        count = min(len(records), HISTORY)
         if not count:
             return
         if self._end + count > len(self._history):
-            self._history[:KEPT] = self._history[self._end - KEPT : self._end]
-            self._end = KEPT
+            self._history[:HISTORY] = self._history[self._end - HISTORY : self._end]
+            self._end = HISTORY
         if not self._filled:
             self._history[self._end - 1] = records[0]  # nothing was before it: no line leads to it
         self._history[self._end : self._end + count] = records[-count:]
         self._end += count
-        self._filled = min(self._filled + count, KEPT)
+        self._filled = min(self._filled + count, HISTORY)
         self._columns += count
         if self.isVisible():
-            self._carry_on()
+            self._scroll()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Begin anew: what comes now means something else."""
         self._filled = 0
-        self._lay()
+        self._redraw_all()
 
     def sizeHint(self) -> QSize:
         return QSize(320, 80)
@@ -111,19 +111,19 @@ class Roll(pg.GraphicsView):
     def resizeEvent(self, ev: QResizeEvent | None) -> None:
         super().resizeEvent(ev)
         if hasattr(self, "_ratio"):  # pyqtgraph calls it before we are made
-            self._lay()
+            self._redraw_all()
 
     def showEvent(self, event: QShowEvent) -> None:
         """What came while it was hidden was kept, not drawn."""
         super().showEvent(event)
-        self._lay()
+        self._redraw_all()
 
     @property
     def column(self) -> float:
         """Width of one, in logical pixels."""
         return max(round(self._ratio), 1) / self._ratio
 
-    def _lay(self) -> None:
+    def _redraw_all(self) -> None:
         """All tiles anew."""
         self._ratio = self.devicePixelRatioF()
         for tile in self._tiles.values():
@@ -132,12 +132,12 @@ class Roll(pg.GraphicsView):
         self._brushes = self.brushes()
         shown = math.ceil(self.width() / self.column) + self.BEHIND
         self._drawn = self._columns - min(self._filled, shown)
-        self._carry_on(at_once=True)
+        self._scroll(at_once=True)
 
-    def _carry_on(self, at_once: bool = False) -> None:
+    def _scroll(self, at_once: bool = False) -> None:
         """Draw what has come, once it is enough, and move all to the left."""
         if self.devicePixelRatioF() != self._ratio:  # moved to another screen
-            self._lay()
+            self._redraw_all()
             return
         if self._columns - self._drawn >= (1 if at_once else self.BEHIND):
             for index in range(self._drawn // self.TILE, math.ceil(self._columns / self.TILE)):
@@ -152,10 +152,10 @@ class Roll(pg.GraphicsView):
         end = min((index + 1) * self.TILE, self._columns)
         behind = self._end - self._columns  # of a record in the history, and its column
         self.draw(self._brushes, self._history[behind + start - 1 : behind + end])
-        picture = QPixmap(self.TILE * max(round(self._ratio), 1), max(round(self.height() * self._ratio), 1))
-        picture.setDevicePixelRatio(self._ratio)
-        picture.fill(style.WELL)
-        painter = QPainter(picture)
+        pixmap = QPixmap(self.TILE * max(round(self._ratio), 1), max(round(self.height() * self._ratio), 1))
+        pixmap.setDevicePixelRatio(self._ratio)
+        pixmap.fill(style.WELL)
+        painter = QPainter(pixmap)
         place = QTransform.fromTranslate((start - index * self.TILE) * self.column, 0.0)
         for item in self._brushes:
             painter.setTransform(item.transform() * place)
@@ -166,7 +166,7 @@ class Roll(pg.GraphicsView):
             left_view = (self._columns - self.BEHIND - (oldest + 1) * self.TILE) * self.column > self.width()
             self._tiles[index] = self._tiles.pop(oldest) if left_view else QGraphicsPixmapItem(self._belt)
             self._tiles[index].setX(index * self.TILE * self.column)
-        self._tiles[index].setPixmap(picture)
+        self._tiles[index].setPixmap(pixmap)
 
 
 def curve(colour: QColor, width: float, **options: Any) -> Any:
@@ -175,7 +175,7 @@ def curve(colour: QColor, width: float, **options: Any) -> Any:
     return pg.PlotCurveItem(pen=pen, skipFiniteCheck=True, **options)
 
 
-class Waveform(Roll):
+class Waveform(ScrollingPlot):
     """Lowest and highest sample of each column; amber where the limiter works."""
 
     KNEE = 0.891
@@ -198,7 +198,7 @@ class Waveform(Roll):
                 item.setData(np.repeat(x[part], 2), ends[part].ravel())
 
 
-class Spectrogram(Roll):
+class Spectrogram(ScrollingPlot):
     """uint8 rows from low to high, stretched to the height."""
 
     def __init__(self) -> None:
@@ -219,7 +219,7 @@ class Spectrogram(Roll):
         brushes[0].setImage(self._colours[records[1:].T[rows]], autoLevels=False)
 
 
-class Traces(Roll):
+class Traces(ScrollingPlot):
     """One lane for each number of a record, 0..1 from bottom to top, on lanes of equal height; NaN: nothing there."""
 
     def __init__(self, lanes: int, colour: QColor) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from livemove.contracts import DeviceError
 from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
-from livemove.playback.config import PlaybackConfig
+from livemove.playback.playback_config import PlaybackConfig
 
 if TYPE_CHECKING:
     from livemove.playback.device import Stream
@@ -59,18 +59,18 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     output.catch_up()  # opening may have taken half a second
     opened_s = now_s()
     stream.start()
-    life = segment.lives["playback"]
-    life.running(device.label)
-    while not (segment.stop_requested or life.asked_to_leave):
-        life.heartbeat()
+    process_state = segment.processes["playback"]
+    process_state.running(device.label)
+    while not (segment.stop_requested or process_state.asked_to_leave):
+        process_state.heartbeat()
         if now_s() - max(segment.playback.heartbeat_s, opened_s) > SILENT_STREAM_S:
-            life.failed(DeviceError(f"{device.label} stopped taking sound"))
+            process_state.failed(DeviceError(f"{device.label} stopped taking sound"))
             os._exit(1)  # close() of a stream whose server died can hang for minutes
         time.sleep(0.02)
     output.stop()
     _wait_for_fade(output)
-    time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the card
-    life.finished()
+    time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the device
+    process_state.finished()
     _leave(stream)
 
 
@@ -78,17 +78,17 @@ def play_to_clock(segment: Segment, rate: float, block: int) -> None:
     """The very same callback, called when a device of this rate and block would: for recording without one."""
     _agree_on(rate, segment)
     output = Output(segment.bytes, rate, 1, 0.0)
-    life = segment.lives["playback"]
-    life.running("no device")
+    process_state = segment.processes["playback"]
+    process_state.running("no device")
     due_s = now_s()
     while not output.faded:
-        if segment.stop_requested or life.asked_to_leave:
+        if segment.stop_requested or process_state.asked_to_leave:
             output.stop()
         output.render(block)
-        life.heartbeat()
+        process_state.heartbeat()
         due_s += block / rate
         time.sleep(max(0.0, due_s - now_s()))
-    life.finished()
+    process_state.finished()
 
 
 def _agree_on(rate: float, segment: Segment) -> None:
@@ -98,7 +98,7 @@ def _agree_on(rate: float, segment: Segment) -> None:
     """
     segment.set_device_rate(rate)
     deadline_s = now_s() + 1.0
-    synthesis = segment.lives["synthesis"]
+    synthesis = segment.processes["synthesis"]
     while synthesis.state is State.RUNNING and segment.synthesis.rate != rate and now_s() < deadline_s:
         time.sleep(0.002)
 

@@ -1,4 +1,4 @@
-"""Films made on the spot for tests: flashes in the picture, clicks or tones in the sound, both at known times.
+"""Films made on the spot for tests: flashes in the image, clicks or tones in the sound, both at known times.
 
 In: times and sounds, or a clip to cut. Out: files. Of livemove it knows the reader of video files alone.
 """
@@ -42,7 +42,7 @@ def make_film(
 ) -> Path:
     """A film of a moving grey field, white in the frames nearest to flashes_s; times in it begin at begin_s.
 
-    sound float32 [samples] at RATE, None for none; sound_begin_s: where it begins, like the picture if None.
+    sound float32 [samples] at RATE, None for none; sound_begin_s: where it begins, like the image if None.
     """
     lossless = path.suffix == ".mkv"
     with av.open(str(path), "w") as container:
@@ -55,8 +55,8 @@ def make_film(
             voice = container.add_stream("flac" if lossless else "aac", rate=RATE, layout="mono")
         white = {round(time_s * fps) for time_s in flashes_s or []}
         for i in range(round(seconds * fps)):
-            picture = np.full((48, 64, 3), 255 if i in white else 40 + i % 60, np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            image = np.full((48, 64, 3), 255 if i in white else 40 + i % 60, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = i + round(begin_s * fps), Fraction(1, fps)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
@@ -74,7 +74,7 @@ def make_film(
 
 
 def flashes(path: Path) -> list[float]:
-    """When the picture is white, in seconds from its first frame."""
+    """When the image is white, in seconds from its first frame."""
     found: list[float] = []
     start: float | None = None
     with av.open(str(path)) as container:
@@ -91,8 +91,8 @@ def make_clip(path: Path, codec: str, count: int = 25, width: int = 64, height: 
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for i in range(count):
-            picture = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            image = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = i, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -103,13 +103,13 @@ def cut(clip: Path, short: Path, frames: int) -> None:
     """The first frames of a clip as a film of its own."""
     with av.open(str(short), "w") as container:
         stream = None
-        for number, (_, picture) in enumerate(video_file.frames(clip)):
+        for number, (_, image) in enumerate(video_file.frames(clip)):
             if number == frames:
                 break
             if stream is None:
                 stream = container.add_stream("mpeg4", rate=25)
-                stream.height, stream.width = picture.shape[:2]
+                stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt = "yuv420p"
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         assert stream is not None
         container.mux(stream.encode(None))

@@ -10,14 +10,14 @@ from livemove.takes.folder import is_take
 
 @dataclass(frozen=True)
 class CaptureConfig:
-    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, the folder of a take, or "demo": a dancer
-    made of landmarks.
+    """camera is an index as text ("0"), a video file, an http/https/rtsp URL, the folder of a take, or "demo": the
+    demo dancer.
 
     loop        a video file or take starts again at its end
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
-    mirror      picture x is published mirrored, for a monitor that is a mirror; left stays the performer's left
-    film_address  where the pictures go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
+    mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
+    video_address  where the frames go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
     """
 
     camera: str = "0"
@@ -25,7 +25,7 @@ class CaptureConfig:
     pose: str = "full"
     pose_model: Path | None = None
     mirror: bool = False
-    film_address: str = ""
+    video_address: str = ""
 
     @property
     def kind(self) -> str:
@@ -42,7 +42,7 @@ class CaptureConfig:
 def cameras_here() -> tuple[str, ...]:
     """The webcams that are plugged in, as --camera takes them, as far as the system tells without opening one: Linux.
 
-    Of the nodes that a webcam has there, the first gives pictures.
+    Of the nodes that a webcam has there, the first is the camera.
     """
     numbers: list[int] = []
     for node in Path("/sys/class/video4linux").glob("video*"):

@@ -1,7 +1,7 @@
-"""The control process: OSC, MIDI and Link in -> requests and sources; features and channels -> OSC and MIDI out.
+"""The control process: OSC, MIDI and Link in -> requests and inputs; features and channels -> OSC and MIDI out.
 
-In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the values of the sources
-and its own life. Whatever floods or breaks here, the sound does not hear of it.
+In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the external inputs
+and its own process state. Whatever floods or breaks here, the sound goes on.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -15,11 +15,11 @@ import time
 
 from livemove.body.features import FEATURES
 from livemove.contracts import Action, Channel, Request
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
 from livemove.control.mpe import roles
 from livemove.control.osc import OscIn, OscOut
-from livemove.control.vocabulary import LEARNABLE, Heard
+from livemove.control.vocabulary import LEARNABLE, Received
 from livemove.ipc.segment import RequestQueue, Segment, now_s
 
 REST_S = 0.001
@@ -31,8 +31,8 @@ CHECK_S = 1.0
 """How often it is looked whether a MIDI port is still there."""
 
 
-class Asker:
-    """Requests on their way to the supervisor. When it is busy, of those to a value only the last one waits."""
+class RequestSender:
+    """Requests on their way to the supervisor's queue. While it is full, only the last request to set a value waits."""
 
     def __init__(self, queue: RequestQueue) -> None:
         self._queue = queue
@@ -48,10 +48,10 @@ class Asker:
         del self._waiting[1000:]
 
 
-class Sender:
-    """Tells when there are new features: the pose is in, and synthesis has made hops of it.
+class SendTrigger:
+    """When OSC and MIDI out are due: once per pose, when synthesis has made hops from it.
 
-    Without poses (a lost camera) it tells so too, now and then: features ease to rest, and a note must not hang.
+    Without poses (a lost camera) less often: features ease to rest, and a note must not hang.
     """
 
     HOPS = 2
@@ -73,19 +73,24 @@ class Sender:
         return True
 
 
-class Ways:
-    """Everything that is open, by what it is for. Raises ControlError when something cannot be."""
+class Connections:
+    """The open OSC sockets, MIDI ports and the Link session. Raises ControlError when one cannot be opened."""
 
     def __init__(self, config: ControlConfig) -> None:
         self.osc = OscIn(*config.osc, {"model": config.models, "preset": config.presets}) if config.osc else None
         self.osc_out = OscOut(*config.osc_out) if config.osc_out else None
         self.midi = self.midi_out = None
         if config.midi is not None or config.midi_out is not None:
-            from livemove.control.midi import Hands, Learnt, MidiIn, MidiOut  # mido need not be installed
+            from livemove.control.midi import (  # mido need not be installed
+                MidiBindings,
+                MidiIn,
+                MidiInterpreter,
+                MidiOut,
+            )
 
             self.midi = MidiIn(config.midi) if config.midi is not None else None
             self.midi_out = MidiOut(config.midi_out, config.mpe) if config.midi_out is not None else None
-            self.hands = Hands(Learnt(config.learnt), bool(config.presets))
+            self.midi_interpreter = MidiInterpreter(MidiBindings(config.learnt), bool(config.presets))
         self.link = Link() if config.link else None
         self._ears = [self.osc.socket] if self.osc else []
         self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out or self.link else 0.1
@@ -98,23 +103,23 @@ class Ways:
         else:
             time.sleep(self._poll_s)
 
-    def listen(self, learning: int, ahead_s: float) -> tuple[Heard, list[str]]:
+    def listen(self, learning: int, ahead_s: float) -> tuple[Received, list[str]]:
         """What came, and what to tell the person. learning: Controls.learn; ahead_s: what is made now is heard then."""
-        heard = self.osc.listen() if self.osc else Heard()
+        received = self.osc.listen() if self.osc else Received()
         if self.link:
-            heard.sources.update(self.link.sources(ahead_s))
+            received.inputs.update(self.link.inputs(ahead_s))
         told: list[str] = []
         if self.midi:
             name = next((name for name, action in LEARNABLE.items() if action == learning), "")
             for message in self.midi.messages():
-                if said := self.hands.hear(message, heard, name):
+                if said := self.midi_interpreter.handle(message, received, name):
                     told.append(said)
                     name = ""
-                    heard.requests.append(Request(Action.LEARN, 0.0, absolute=True))
+                    received.requests.append(Request(Action.LEARN, 0.0, absolute=True))
             if now_s() - self._checked_s > CHECK_S:
                 self._checked_s = now_s()
                 told.append(self.midi.check())
-        return heard, [line for line in told if line]
+        return received, [line for line in told if line]
 
     def send(self, segment: Segment, channels: tuple[Channel, ...]) -> None:
         """Every feature and every channel of the model that plays, as of the last hop."""
@@ -127,20 +132,22 @@ class Ways:
         if self.midi_out:
             self.midi_out.send(channels, values)
 
-    def label(self, heard: Heard) -> str:
+    def label(self, received: Received) -> str:
         """What is open, and how much came."""
-        ways: list[str] = []
+        found: list[str] = []
         if self.osc:
-            ways.append("OSC at {}:{}".format(*self.osc.socket.getsockname()[:2]))
+            found.append("OSC at {}:{}".format(*self.osc.socket.getsockname()[:2]))
         if self.midi:
-            ways.append(f"MIDI from {self.midi.name}")
+            found.append(f"MIDI from {self.midi.name}")
         if self.midi_out:
-            ways.append(f"MIDI to {self.midi_out.name}")
+            found.append(f"MIDI to {self.midi_out.name}")
         if self.link:
-            ways.append(self.link.label)
+            found.append(self.link.label)
         if self.osc or self.midi:
-            ways.append(f"{heard.messages} messages, {heard.troubles} not understood, {heard.skipped} skipped")
-        return "; ".join(ways) or "OSC out"
+            found.append(
+                f"{received.messages} messages, {received.troubles} not understood, {received.skipped} skipped"
+            )
+        return "; ".join(found) or "OSC out"
 
     def close(self) -> None:
         if self.midi_out:
@@ -151,38 +158,38 @@ class Ways:
 
 def run(segment: Segment, config: ControlConfig) -> None:
     """Listen and send until the supervisor asks to stop. Raises ControlError before it runs."""
-    life = segment.lives["control"]
+    process_state = segment.processes["control"]
     logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
-    ways = Ways(config)
+    connections = Connections(config)
     for name, channels in zip(config.models, config.channels, strict=False):
         if config.mpe and not roles(channels).keys() >= {"pitch", "loudness"}:
-            life.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
-    asker, sender = Asker(segment.commands), Sender(segment)
-    total = Heard()
+            process_state.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
+    requests, trigger = RequestSender(segment.commands), SendTrigger(segment)
+    total = Received()
     label_due_s = 0.0
     while not segment.stop_requested:
         if now_s() >= label_due_s:
             label_due_s = now_s() + LABEL_S
-            life.running(ways.label(total))
-        life.heartbeat()
-        ways.wait()
+            process_state.running(connections.label(total))
+        process_state.heartbeat()
+        connections.wait()
         ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
-        heard, told = ways.listen(segment.controls.read().learn, ahead_s)
-        asker.ask(heard.requests)
-        if heard.sources:
-            for place, name in enumerate(segment.sources.wanted):
-                if name in heard.sources:
-                    segment.sources.give(place, heard.sources[name])
-        if heard.trouble and not total.troubles:
-            told.append(f"OSC: {heard.trouble} (said once)")
+        received, told = connections.listen(segment.controls.read().learn, ahead_s)
+        requests.ask(received.requests)
+        if received.inputs:
+            for place, name in enumerate(segment.external_inputs.wanted):
+                if name in received.inputs:
+                    segment.external_inputs.set(place, received.inputs[name])
+        if received.trouble and not total.troubles:
+            told.append(f"OSC: {received.trouble} (said once)")
         for line in told:
-            life.remark(line)
-        total.messages += heard.messages
-        total.troubles += heard.troubles
-        total.skipped += heard.skipped
-        if sender.due():
+            process_state.remark(line)
+        total.messages += received.messages
+        total.troubles += received.troubles
+        total.skipped += received.skipped
+        if trigger.due():
             model = min(segment.controls.read().model, len(config.channels) - 1)
-            ways.send(segment, config.channels[model])
-        if heard.messages or heard.troubles:
+            connections.send(segment, config.channels[model])
+        if received.messages or received.troubles:
             time.sleep(REST_S)
-    ways.close()
+    connections.close()

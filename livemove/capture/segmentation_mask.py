@@ -1,13 +1,14 @@
-"""Takes the silhouette out of MediaPipe's pose models: the same landmarks, bit by bit, in two thirds of the time.
+"""Takes the segmentation mask out of MediaPipe's pose models: the same landmarks, bit by bit, in two thirds of the
+time.
 
 In: the bytes of a verified pose_landmarker_*.task. Out: as many bytes, which MediaPipe takes like the first. Knows
-TensorFlow Lite's container, nothing of pictures or processes.
+TensorFlow Lite's container, nothing of images or processes.
 
 PoseLandmarker's second network ends in five outputs: landmarks, presence, landmarks in metres, heat maps, and a
-silhouette of 256 x 256. MediaPipe computes all of them, whether or not anybody asks for segmentation masks, and on one
-thread that Python cannot make two. The layers of the silhouette alone are 9 % of the full model's multiplications, but
-the widest, and more than a third of its time (`livemove bench --clip FILE`). An operator that leads nowhere else is
-taken off the network's list of operators; what is left keeps its order and its weights.
+segmentation mask of 256 x 256. MediaPipe computes all of them, whether or not anybody asks for segmentation masks, and
+on one thread that Python cannot make two. The layers of the segmentation mask alone are 9 % of the full model's
+multiplications, but the widest, and more than a third of its time (`livemove bench --clip FILE`). An operator that
+leads nowhere else is taken off the network's list of operators; what is left keeps its order and its weights.
 """
 
 # flatbuffers has no types.
@@ -24,7 +25,7 @@ import zlib
 from flatbuffers.table import Table
 
 NETWORK = "pose_landmarks_detector.tflite"
-SILHOUETTE = (1, 256, 256, 1)
+MASK_SHAPE = (1, 256, 256, 1)
 
 _BUILT_OTHERWISE = (KeyError, ValueError, TypeError, IndexError, struct.error, zipfile.BadZipFile)
 
@@ -35,8 +36,8 @@ _TENSOR_SHAPE = 0
 _OPERATOR_INPUTS, _OPERATOR_OUTPUTS = 1, 2
 
 
-def without_silhouette(bundle: bytes) -> bytes:
-    """bundle, a .task file, whose landmark network does not draw the silhouette; of the same length.
+def without_segmentation_mask(bundle: bytes) -> bytes:
+    """bundle, a .task file, whose landmark network does not draw the segmentation mask; of the same length.
 
     A bundle that is not built as expected comes back as it is: MediaPipe judges it.
     """
@@ -65,7 +66,7 @@ def _trimmed_bundle(bundle: bytes) -> bytes:
 
 
 def _trimmed_network(network: bytes) -> bytes:
-    """The flatbuffer with the operators that lead to the silhouette alone taken off the list of operators.
+    """The flatbuffer with the operators that lead to the segmentation mask alone taken off the list of operators.
 
     Its place among the outputs, which MediaPipe counts, is given to another output.
     """
@@ -74,9 +75,9 @@ def _trimmed_network(network: bytes) -> bytes:
     graph = _tables(model, _MODEL_SUBGRAPHS)[0]
     tensors, operators = _tables(graph, _GRAPH_TENSORS), _tables(graph, _GRAPH_OPERATORS)
     outputs = _integers(graph, _GRAPH_OUTPUTS)
-    kept = [each for each in outputs if tuple(_integers(tensors[each], _TENSOR_SHAPE)) != SILHOUETTE]
+    kept = [each for each in outputs if tuple(_integers(tensors[each], _TENSOR_SHAPE)) != MASK_SHAPE]
     if len(kept) != len(outputs) - 1:
-        raise ValueError("the network has no silhouette")
+        raise ValueError("the network has no segmentation mask")
 
     needed = _leading_to(kept, operators)
     start = _vector(graph, _GRAPH_OPERATORS)

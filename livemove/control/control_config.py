@@ -38,7 +38,7 @@ class ControlConfig:
     @property
     def wanted(self) -> bool:
         """Whether there is anything to do."""
-        return self.link or any(way is not None for way in (self.osc, self.osc_out, self.midi, self.midi_out))
+        return self.link or any(each is not None for each in (self.osc, self.osc_out, self.midi, self.midi_out))
 
 
 def address(text: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""The two settings of the model family (classic, stage) and random weights of a spec, for benchmarks and tests."""
+"""The two architectures of the model family (classic, stage) and random weights of a spec, for benchmarks and tests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Where pictures come from: a camera, a URL or a film, each drained by a thread that keeps the newest ones only.
+"""Cameras, URLs and video files, each read by a thread of its own that keeps the newest frames only.
 
-In: a CaptureConfig and a clock. Out: uint8 RGB pictures with the time they reached us. Knows no pose and no process.
+In: a CaptureConfig and a clock. Out: frames, uint8 RGB images with the time they reached us. Knows no pose and no
+process.
 """
 
 # cv2's types are partial; numpy's stubs need a newer Python than 3.10.
@@ -25,35 +26,35 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from livemove.media import video_file
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 Clock = Callable[[], float]
 
 URL_S = 1.6
 """A URL that gives nothing for so long has stalled."""
 CAMERA_S = 10.0
-"""A camera may take this long for its first picture: some ask for permission first."""
+"""A camera may take this long for its first frame: some ask for permission first."""
 FROZEN_S = 1.0
-"""A camera that gives the same picture to the bit for so long is frozen: a real one has noise."""
+"""A camera that gives the same image to the bit for so long is frozen: a real one has noise."""
 RETRY_S = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A picture, uint8 RGB [height, width, 3], and when it reached us on the clock of the feed."""
+class CameraFrame:
+    """One frame: image uint8 RGB [height, width, 3], and when it reached us on the clock of the feed, in seconds."""
 
-    picture: Picture
+    image: Image
     capture_s: float
 
 
 class Feed:
-    """Room for the newest `keep` pictures between the thread that gets them and the thread that looks at them.
+    """Room for the newest `keep` frames between the thread that gets them and the thread that looks at them.
 
-    Counted by the source: pictures seen, how often it was lost and came back, pictures thrown away as frozen; and
-    pictures that gave way to newer ones before anybody took them.
+    Counted by the camera: frames seen, how often it was lost and came back, frames thrown away as frozen; and
+    frames that gave way to newer ones before anybody took them.
     """
 
     def __init__(self, config: CaptureConfig, now: Clock, keep: int = 1) -> None:
@@ -67,51 +68,51 @@ class Feed:
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self._changed = threading.Condition()
-        self._shots: deque[Shot] = deque(maxlen=keep)
+        self._frames: deque[CameraFrame] = deque(maxlen=keep)
         self._ended = False
         self._error: CameraError | None = None
         self._opening_s: float | None = None
 
-    # --- the source's thread
+    # --- the camera's thread
 
     def opening(self) -> None:
-        """From here on the source itself is waited for, not the loading of libraries."""
+        """From here on the camera itself is waited for, not the loading of libraries."""
         self._opening_s = self.now()
 
-    def put(self, picture: Picture, capture_s: float) -> None:
+    def put(self, image: Image, capture_s: float) -> None:
         with self._changed:
             self.seen += 1
-            self.missed += len(self._shots) == self._shots.maxlen
-            self._shots.append(Shot(picture, capture_s))
+            self.missed += len(self._frames) == self._frames.maxlen
+            self._frames.append(CameraFrame(image, capture_s))
             self._changed.notify()
 
     def end(self, error: CameraError | None = None) -> None:
-        """No more pictures; error: there never were any."""
+        """No more frames; error: there never were any."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify()
 
     # --- the landmarker's thread
 
-    def take(self, timeout_s: float) -> Shot | None:
-        """The oldest picture kept and not yet taken, waited for up to timeout_s. Raises what `end` was given."""
+    def take(self, timeout_s: float) -> CameraFrame | None:
+        """The oldest frame kept and not yet taken, waited for up to timeout_s. Raises what `end` was given."""
         with self._changed:
-            self._changed.wait_for(lambda: self._shots or self._ended, timeout_s)
+            self._changed.wait_for(lambda: self._frames or self._ended, timeout_s)
             if self._error is not None:
                 raise self._error
-            return self._shots.popleft() if self._shots else None
+            return self._frames.popleft() if self._frames else None
 
     def check_silence(self) -> None:
-        """Raise CameraError if the source has had its time and has given no picture yet."""
+        """Raise CameraError if the camera has had its time and has given no frame yet."""
         limit_s = URL_S + 0.2 if self.config.kind == "url" else CAMERA_S
         if self.seen == 0 and self._opening_s is not None and self.now() - self._opening_s > limit_s:
             raise silent(self.config)
 
     @property
     def over(self) -> bool:
-        """The source has ended and its last picture was taken."""
+        """The camera has ended and its last frame was taken."""
         with self._changed:
-            return self._ended and not self._shots
+            return self._ended and not self._frames
 
     def close(self, wait_s: float = 0.0) -> None:
         """Let the thread go. It is not waited for longer than wait_s: it may sit in a driver that never returns.
@@ -125,31 +126,31 @@ class Feed:
 
 
 def open_feed(config: CaptureConfig, now: Clock, keep: int = 1) -> Feed:
-    """Start the thread of a camera, URL or film. A source that gives no picture ends its feed with a CameraError."""
+    """Start the thread of a camera, URL or video. A camera that gives no frame ends its feed with a CameraError."""
     feed = Feed(config, now, keep)
-    work = _play_film if config.kind == "file" else _drain_camera
+    work = _play_video if config.kind == "file" else _drain_camera
     feed.thread = threading.Thread(target=work, args=(feed,), name="camera", daemon=True)
     feed.thread.start()
     return feed
 
 
 def silent(config: CaptureConfig) -> CameraError:
-    """What to say about a source that opens but gives no picture in time."""
+    """What to say about a camera that opens but gives no frame in time."""
     if config.kind == "url":
         return CameraError(
-            f"camera {config.camera}: gave no picture within {URL_S:g} s; check the address and the network"
+            f"camera {config.camera}: gave no image within {URL_S:g} s; check the address and the network"
         )
     return CameraError(
-        f"camera {config.camera}: gave no picture within {CAMERA_S:g} s; another program may be using it, or the "
+        f"camera {config.camera}: gave no image within {CAMERA_S:g} s; another program may be using it, or the "
         "system withholds it: allow camera access, or play without one: --camera demo"
     )
 
 
-# --- films --------------------------------------------------------------------------------------------------
+# --- video files ------------------------------------------------------------------------------------------
 
 
-def _play_film(feed: Feed) -> None:
-    """Give each picture at its own time, from the moment the film is open, like a camera that will not wait."""
+def _play_video(feed: Feed) -> None:
+    """Give each frame at its own time, from the moment the video is open, like a camera that will not wait."""
     path, loop = Path(feed.config.camera), feed.config.loop
     start_s: float | None = None
     try:
@@ -157,11 +158,11 @@ def _play_film(feed: Feed) -> None:
         while not feed.stopping.is_set():
             last_s = 0.0
             try:
-                for time_s, picture in video_file.frames(path):
+                for time_s, image in video_file.frames(path):
                     start_s = feed.now() if start_s is None else start_s
                     if feed.stopping.wait(max(start_s + time_s - feed.now(), 0.0)):
                         return
-                    feed.put(picture, feed.now())
+                    feed.put(image, feed.now())
                     last_s = time_s
             except CameraError:
                 if start_s is None:
@@ -207,11 +208,11 @@ def _read_until_lost(feed: Feed, capture: Any) -> None:
 
     print_of_last, changed_s = 0, feed.now()
     while not feed.stopping.is_set():
-        good, picture = capture.read()
+        good, image = capture.read()
         now_s = feed.now()
-        if not good or picture is None:
+        if not good or image is None:
             return
-        fingerprint = zlib.crc32(picture[::8].tobytes())
+        fingerprint = zlib.crc32(image[::8].tobytes())
         if fingerprint != print_of_last:
             print_of_last, changed_s = fingerprint, now_s
         elif now_s - changed_s > FROZEN_S:
@@ -219,7 +220,7 @@ def _read_until_lost(feed: Feed, capture: Any) -> None:
             if now_s - changed_s > 5 * FROZEN_S:
                 return
             continue
-        feed.put(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now_s)
+        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now_s)
 
 
 def _open_capture(feed: Feed) -> Any:
@@ -258,8 +259,8 @@ def _no_camera(config: CaptureConfig) -> CameraError:
 # --- a look before anything is started ----------------------------------------------------------------------
 
 
-def check_source(config: CaptureConfig) -> None:
-    """Raise CameraError if the source certainly gives no picture; quick, and without cv2 or mediapipe.
+def check_camera(config: CaptureConfig) -> None:
+    """Raise CameraError if the camera certainly gives no frame; quick, and without cv2 or mediapipe.
 
     What passes may still fail: whether a camera works is known only by opening it, which capture does once.
     """

@@ -1,4 +1,4 @@
-"""The capture process: newest picture -> landmarks -> mailbox; a demo dancer or a take may stand in for the camera.
+"""The capture process: newest frame -> landmarks -> mailbox; a demo dancer or a take may stand in for the camera.
 
 `follow` is the loop itself, on callbacks; `run` ties it to the shared memory of a session. Knows nothing of features.
 """
@@ -14,55 +14,55 @@ from typing import Protocol
 import numpy as np
 
 from livemove.capture import demo
-from livemove.capture.config import CaptureConfig
+from livemove.capture.cameras import Feed, Image, open_feed
+from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
-from livemove.capture.sources import Feed, Picture, open_feed
 from livemove.contracts import PoseFrame
 from livemove.ipc.cpu_affinity import leave_sound_core
-from livemove.ipc.segment import PICTURE_EDGE, Segment, State, now_s
-from livemove.takes.camera_track import FilmSender
+from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
+from livemove.takes.camera_track import VideoSender
 from livemove.takes.folder import load_take
 
 LOOK_S = 0.1
-"""How long to wait for a picture before looking whether to stop."""
+"""How long to wait for a frame before looking whether to stop."""
 
 
 class Tally(Protocol):
     """Who counts; `exchange.CaptureTelemetry` is one."""
 
     def frame_seen(self, count: int = 1) -> None:
-        """So many more pictures came from the source."""
+        """So many more frames came from the camera."""
 
     def frame_used(self, pose_ms: float, people: int) -> None:
         """One went through the landmarker."""
 
 
 def run(segment: Segment, config: CaptureConfig) -> None:
-    """Until the supervisor asks to stop or leave, or a film ends. Raises CameraError, PoseModelError at the start."""
-    life = segment.lives["capture"]
+    """Until the supervisor asks to stop or leave, or a video ends. Raises CameraError, PoseModelError at the start."""
+    process_state = segment.processes["capture"]
     state = {"running": False}
 
     def publish(frame: PoseFrame) -> None:
         segment.pose.write(frame)
         if not state["running"]:
             state["running"] = True
-            life.running(config.camera)
+            process_state.running(config.camera)
 
     def stop() -> bool:
-        life.heartbeat()
-        return segment.stop_requested or life.asked_to_leave
+        process_state.heartbeat()
+        return segment.stop_requested or process_state.asked_to_leave
 
-    sender = FilmSender(config.film_address) if config.film_address else None
+    sender = VideoSender(config.video_address) if config.video_address else None
     told = False
 
-    def show_it(picture: Picture, capture_s: float) -> None:
+    def show_it(image: Image, capture_s: float) -> None:
         nonlocal told
-        show(segment, config.mirror, picture, capture_s)
+        show(segment, config.mirror, image, capture_s)
         if sender is not None:
-            sender.add(picture, capture_s)
+            sender.add(image, capture_s)
             if sender.trouble and not told:
                 told = True
-                life.remark(sender.trouble)
+                process_state.remark(sender.trouble)
 
     try:
         follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=leave_sound_core)
@@ -71,20 +71,20 @@ def run(segment: Segment, config: CaptureConfig) -> None:
             sender.close()
 
 
-def show(segment: Segment, mirror: bool, picture: Picture, capture_s: float) -> None:
-    """Give the picture to the monitor, if one runs: without it, it costs nothing."""
-    if segment.lives["monitor"].state is State.RUNNING:
-        segment.picture.write(small(picture, mirror), capture_s)
+def show(segment: Segment, mirror: bool, image: Image, capture_s: float) -> None:
+    """Give the image to the monitor, if one runs: without it, it costs nothing."""
+    if segment.processes["monitor"].state is State.RUNNING:
+        segment.image.write(small(image, mirror), capture_s)
 
 
-def small(picture: Picture, mirror: bool = False) -> Picture:
-    """uint8 RGB [height, width, 3], its longer edge PICTURE_EDGE at most; mirrored left to right if asked."""
+def small(image: Image, mirror: bool = False) -> Image:
+    """uint8 RGB [height, width, 3], its longer edge IMAGE_EDGE at most; mirrored left to right if asked."""
     import cv2
 
-    height, width, _ = picture.shape
-    scale = min(PICTURE_EDGE / max(height, width), 1.0)
+    height, width, _ = image.shape
+    scale = min(IMAGE_EDGE / max(height, width), 1.0)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    reduced: Picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    reduced: Image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return reduced[:, ::-1] if mirror else reduced
 
 
@@ -95,16 +95,16 @@ def follow(
     tally: Tally,
     now: Callable[[], float],
     sleep: Callable[[float], object] = time.sleep,
-    show: Callable[[Picture, float], None] | None = None,
+    show: Callable[[Image, float], None] | None = None,
     settle: Callable[[], object] | None = None,
 ) -> Feed | None:
-    """Publish the pose in the newest picture, again and again, until stop() or the end of a film.
+    """Publish the pose in the newest frame, again and again, until stop() or the end of a video.
 
-    stop is asked several times a second, in between two pictures. now: the clock of `PoseFrame.capture_s`; sleep: how
-    the demo lets it pass; show gets each picture that was looked at, and its time, once its pose is published; settle
-    chooses where the landmarker runs, and not the camera's thread. A source lost on the way leaves a silence, not an
+    stop is asked several times a second, in between two frames. now: the clock of `PoseFrame.capture_s`; sleep: how
+    the demo lets it pass; show gets each image that was used, and its time, once its pose is published; settle
+    chooses where the landmarker runs, and not the camera's thread. A camera lost on the way leaves a silence, not an
     error: the features ease to rest until it is back. Returns the feed, with its counts of losses and returns (None for
-    demo and take). Raises CameraError, PoseModelError before the first picture, TakeError.
+    demo and take). Raises CameraError, PoseModelError before the first frame, TakeError.
     """
     if config.kind == "demo":
         _follow_demo(config, publish, stop, tally, now, sleep)
@@ -119,21 +119,21 @@ def follow(
         with Landmarker(config.pose, config.pose_model, config.mirror) as landmarker:
             counted = 0
             while not stop():
-                shot = feed.take(LOOK_S)
+                camera_frame = feed.take(LOOK_S)
                 seen = feed.seen
                 tally.frame_seen(seen - counted)
                 counted = seen
-                if shot is None:
+                if camera_frame is None:
                     if feed.over:
                         break
                     feed.check_silence()
                     continue
                 began_s = now()
-                frame = landmarker.find(shot.picture, shot.capture_s)
+                frame = landmarker.find(camera_frame.image, camera_frame.capture_s)
                 publish(frame)
                 tally.frame_used((now() - began_s) * 1e3, frame.people)
                 if show is not None:
-                    show(shot.picture, shot.capture_s)
+                    show(camera_frame.image, camera_frame.capture_s)
     finally:
         feed.close()
     return feed

@@ -18,7 +18,7 @@ from livemove.contracts import HOP, OutputError, PoseFrame
 from livemove.media import video_file
 from training.data.corpus import Clip, Corpus
 
-PICTURES = 6
+IMAGES = 6
 
 
 def draw_clip(corpus: Corpus, clip: Clip, path: Path) -> None:
@@ -31,8 +31,8 @@ def draw_clip(corpus: Corpus, clip: Clip, path: Path) -> None:
     heights = [3, 5, 3, 3] if clip.frames else [3, 3]
     rows = figure.add_gridspec(len(heights), 1, height_ratios=heights)
     if clip.frames:
-        strip = rows[0].subgridspec(1, PICTURES)
-        _frames(corpus, clip, [figure.add_subplot(strip[0, i]) for i in range(PICTURES)])
+        strip = rows[0].subgridspec(1, IMAGES)
+        _frames(corpus, clip, [figure.add_subplot(strip[0, i]) for i in range(IMAGES)])
         _features(corpus, window.channels, names, figure.add_subplot(rows[1]), clip)
     _curves(corpus, window.channels, names, figure.add_subplot(rows[-2]), clip)
     _spectrogram(window.audio, corpus.sample_rate, figure.add_subplot(rows[-1]), window.channels, names)
@@ -44,15 +44,15 @@ def draw_clip(corpus: Corpus, clip: Clip, path: Path) -> None:
 
 
 def _frames(corpus: Corpus, clip: Clip, axes: list[Axes]) -> None:
-    """Evenly spaced frames of the film, with the skeleton."""
+    """Evenly spaced frames of the video, with the skeleton."""
     poses = corpus.poses(clip)
-    chosen = np.linspace(0, len(poses) - 1, PICTURES).round().astype(int)
+    chosen = np.linspace(0, len(poses) - 1, IMAGES).round().astype(int)
     wanted = {poses[i].capture_s: (poses[i], ax) for i, ax in zip(chosen, axes, strict=True)}
-    for time_s, picture in video_file.some_frames(Path(clip.source), lambda t: t in wanted):
-        if picture is not None:
+    for time_s, image in video_file.some_frames(Path(clip.source), lambda t: t in wanted):
+        if image is not None:
             pose, ax = wanted[time_s]
-            ax.imshow(picture)
-            _skeleton(pose, ax, picture.shape[1], picture.shape[0])
+            ax.imshow(image)
+            _skeleton(pose, ax, image.shape[1], image.shape[0])
             ax.set_title(f"{time_s:.2f} s", fontsize=9)
     for ax in axes:
         ax.set_axis_off()

@@ -1,6 +1,6 @@
 """The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
 
-In: the pose and controls mailboxes, numbers from outside. Out: audio hops, each marked with the pose it was made from.
+In: the pose and controls mailboxes, external inputs. Out: audio hops, each marked with the pose it was made from.
 Knows nothing of cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out
 of it.
 """
@@ -29,10 +29,10 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
-from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.engines import choose_engine
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.pace import Lead, RealTime
-from livemove.synthesis.voices import Ensemble, Voice
+from livemove.synthesis.synthesis_config import SynthesisConfig
 
 SNAPSHOT_S = 5.0
 """A take can begin anywhere; to be made again it is made from so long before at most. A snapshot costs 0.3 ms."""
@@ -68,11 +68,11 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, voices: Sequence[Voice], life: ProcessState) -> None:
-        self._voices = voices
-        self._life = life
+    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState) -> None:
+        self._slots = slots
+        self._process_state = process_state
         self._asked = threading.Event()
-        self._ready: deque[tuple[Voice, Mapping]] = deque()
+        self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
         threading.Thread(target=self._read, name="mapping reader", daemon=True).start()
 
     def ask(self) -> None:
@@ -81,73 +81,73 @@ class Reloader:
     def apply(self) -> None:
         """In the loop: mappings that were read take over where the old ones are."""
         while self._ready:
-            voice, mapping = self._ready.popleft()
-            mapping.take_over(voice.mapping)
+            slot, mapping = self._ready.popleft()
+            mapping.take_over(slot.mapping)
             try:
-                voice.set_mapping(mapping)
+                slot.set_mapping(mapping)
             except LivemoveError as error:
-                self._life.remark(f"{error}; the mapping in use stays")
+                self._process_state.remark(f"{error}; the mapping in use stays")
 
     def _read(self) -> None:
         while True:
             self._asked.wait()
             self._asked.clear()
-            for voice in self._voices:
-                if voice.mapping_path is None:
+            for slot in self._slots:
+                if slot.mapping_path is None:
                     continue
                 try:
-                    self._ready.append((voice, mapping_for(voice.mapping_path, voice.spec, FEATURES)))
-                    self._life.remark(f"{voice.mapping_path}: read again")
+                    self._ready.append((slot, mapping_for(slot.mapping_path, slot.spec, FEATURES)))
+                    self._process_state.remark(f"{slot.mapping_path}: read again")
                 except LivemoveError as error:
-                    self._life.remark(f"{error}; the mapping in use stays")
+                    self._process_state.remark(f"{error}; the mapping in use stays")
 
 
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
-    life = segment.lives["synthesis"]
-    voices: list[Voice] = []
+    process_state = segment.processes["synthesis"]
+    slots: list[ModelSlot] = []
     for model, mapping in ((config.model, config.mapping), *config.others):
         bundle = load_bundle(model)
-        life.heartbeat()
+        process_state.heartbeat()
         choice = choose_engine(config.engine, bundle, config.provider)
-        voices.append(Voice(bundle, choice, mapping, config.seed, segment.sources.want))
-        voices[-1].warm_up()
-        life.heartbeat()
+        slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want))
+        slots[-1].warm_up()
+        process_state.heartbeat()
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
-        life.heartbeat()
+        process_state.heartbeat()
         time.sleep(0.002)
 
-    model_rate = voices[0].spec.sample_rate
+    model_rate = slots[0].spec.sample_rate
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
     hop_s = HOP / model_rate
-    slowest = min(voice.realtime for voice in voices)
+    slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
     frame = PoseFrame()
     seen_s = math.nan
-    outside = segment.sources.values
-    sources = np.zeros(len(FEATURES) + len(outside), np.float32)
-    ensemble = Ensemble(voices, controls)
-    reloader, reloads = Reloader(voices, life), controls.reloads
+    external = segment.external_inputs.values
+    inputs = np.zeros(len(FEATURES) + len(external), np.float32)
+    crossfader = ModelCrossfader(slots, controls)
+    reloader, reloads = Reloader(slots, process_state), controls.reloads
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing = np.zeros(0, np.float32)
 
-    life.running(voices[0].engine.name)
+    process_state.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
     take_sound_core()
     real_time = RealTime(slowest, now_s())
     gc.collect()
     gc.freeze()
     gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
-    while not segment.stop_requested or segment.lives["playback"].state is State.RUNNING:  # it fades out at the end
-        life.heartbeat()
-        if segment.device_rate != writer.rate:  # another sound card: it waits for this before it opens
+    while not segment.stop_requested or segment.processes["playback"].state is State.RUNNING:  # it fades out at the end
+        process_state.heartbeat()
+        if segment.device_rate != writer.rate:  # another audio device: it waits for this before it opens
             writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
         played = segment.playback
-        lead.adapt(played.callbacks, played.ring_starvations, played.margin_s, played.heartbeat_s, now_s())
+        lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())
         if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()
@@ -163,28 +163,28 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             reloads = controls.reloads
             reloader.ask()
         reloader.apply()
-        sources[: len(FEATURES)] = features = stream.at(began_s)
-        sources[len(FEATURES) :] = outside
-        if began_s >= snapshot_s and (state := ensemble.state()) is not None:
+        inputs[: len(FEATURES)] = features = stream.at(began_s)
+        inputs[len(FEATURES) :] = external
+        if began_s >= snapshot_s and (state := crossfader.state()) is not None:
             snapshot_s = began_s + SNAPSHOT_S
             place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
-        writer.write(ensemble.play(sources, controls), seen_s)
-        sounding, leaving = ensemble.played
+        writer.write(crossfader.play(inputs, controls), seen_s)
+        sounding, leaving = crossfader.played
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
-        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, voices.index(sounding))
-        segment.made.add(made, controls, sources, sounding.channels[0], left)
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))
+        segment.made.add(made, controls, inputs, sounding.channels[0], left)
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)
-        segment.synthesis.hop(ended_s - began_s, HOP, ensemble.channels)
-        segment.synthesis.felt(features)
+        segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
+        segment.synthesis.set_features(features)
 
 
 def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:
-    """For the sound card that is there now; what was written for another one goes nowhere."""
+    """For the audio device that is there now; what was written for another one goes nowhere."""
     writer = HopWriter(segment.ring, model_rate, segment.device_rate)
     segment.ring.set_pace(writer.rate, block)
-    segment.synthesis.keeps(writer.rate)
+    segment.synthesis.set_rate(writer.rate)
     return writer

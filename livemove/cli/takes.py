@@ -1,4 +1,4 @@
-"""Films and takes: `livemove record`, `livemove render`, `livemove replay`."""
+"""Videos and takes: `livemove record`, `livemove render`, `livemove replay`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from livemove.cli import text
 from livemove.cli.shared import (
     ENGINE_CHOICES,
     PLAIN_STATUS_S,
-    Mendable,
+    UserError,
     check_report,
     have_pose_model,
     instrument_options,
@@ -24,7 +24,7 @@ from livemove.cli.shared import (
     stderr_console,
     write_report,
 )
-from livemove.synthesis.config import PROVIDERS
+from livemove.synthesis.synthesis_config import PROVIDERS
 
 if TYPE_CHECKING:
     from livemove.offline.render import Progress
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     "-s",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Play this (WAV, FLAC, Ogg, MP3, a film's sound ...); the take lasts as long.",
+    help="Play this (WAV, FLAC, Ogg, MP3, a video's sound ...); the take lasts as long.",
 )
 @click.option(
     "--mic", is_flag=True, help="Record voice or instrument; with --sound (on headphones), the microphone is kept."
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     help="End the take after that.",
 )
 @click.option(
-    "--device", "-d", metavar="N|NAME", help="Sound card that plays: number or part of its name (`livemove devices`)."
+    "--device", "-d", metavar="N|NAME", help="Audio device to play on: number or part of its name (`livemove devices`)."
 )
 @click.option("--input-device", metavar="N|NAME", help="What --mic records from (`livemove devices --input`).")
 @click.option(
@@ -78,12 +78,12 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="MS",
-    help="How long a picture takes from the camera to us; see above.",
+    help="How long a frame takes from the camera to the computer; see above.",
 )
 def record(camera_delay: float, **options: Any) -> None:
-    """Film yourself moving to a sound, both on one clock, as a take in FOLDER to train on.
+    """Record yourself on video while you move to a sound, both on one clock, as a take in FOLDER to train on.
 
-    Picture and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored. What you heard and what the camera saw
+    Video and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored. What you heard and what the camera saw
     at one moment have one time in it. Ctrl-C ends a take and keeps it; after a crash all but its last two seconds can
     be read. Nothing is ever overwritten. Then: `python training/prepare.py FOLDER -o DATA`.
 
@@ -102,7 +102,7 @@ def record(camera_delay: float, **options: Any) -> None:
 
     config = RecordConfig(camera_delay_s=camera_delay / 1000, **options)
     if config.sound is None and not config.mic:
-        raise Mendable("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
+        raise UserError("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
     with _take_display() as on_progress:
         report = record_take(config, on_progress)
     click.echo(text.recorded(report), err=True)
@@ -146,7 +146,7 @@ def _take_display() -> Generator[Callable[[Take], None]]:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.wav|FILE.mp4",
-    help="WAV: the sound. mp4: the clip with the sound under its picture.",
+    help="WAV: the sound. mp4: the video with that sound.",
 )
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Only the clip's first seconds."
@@ -157,10 +157,10 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     """Let the dancer in CLIP play the instrument; as fast as the machine can, the same file for the same seed.
 
     \b
-    livemove render dance.mp4 -o dance-played.mp4        the film with its new sound
+    livemove render dance.mp4 -o dance-played.mp4        the video with its new sound
     livemove render dance.mp4 -o dance.wav --pose lite   the sound alone, quicker
     livemove render dance.mp4 -o b.wav --seed 2          another take
-    livemove render take-20260131-203000 -o film.mp4     a take: the dancer drawn in light, under what was played
+    livemove render take-20260131-203000 -o take.mp4     a take: the dancer drawn in light, under what was played
     """
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
@@ -173,7 +173,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
 
     check_report(report)
     if is_take(options["clip"]):
-        _film_take(options["clip"], options["output"], report)
+        _take_video(options["clip"], options["output"], report)
         return
     folder = find_bundle(model)
     config = RenderConfig(model=folder, style=style_index(style, folder), duration_s=duration, **options)
@@ -190,18 +190,18 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     click.echo(text.rendered(result), err=True)
 
 
-def _film_take(folder: Path, output: Path, report: Path | None) -> None:
+def _take_video(folder: Path, output: Path, report: Path | None) -> None:
     from livemove.contracts import OutputError
     from livemove.offline.render import check_output
-    from livemove.offline.take_video import film_take
+    from livemove.offline.take_video import write_take_video
     from livemove.takes.folder import load_take
 
     if output.suffix.lower() != ".mp4":
         raise OutputError(f"{output}: a take becomes an mp4; its sound is {folder / 'take.wav'} already")
     check_output(output)
     take = load_take(folder)
-    with progress("picture") as show:
-        film_take(take, output, lambda done_s: show(done_s, take.seconds))
+    with progress("video") as show:
+        write_take_video(take, output, lambda done_s: show(done_s, take.seconds))
     write_report(report, {"take": str(folder), "output": str(output), "seconds": take.seconds})
     click.echo(f"{output}: {take.seconds:.1f} s", err=True)
 
@@ -215,7 +215,7 @@ def _film_take(folder: Path, output: Path, report: Path | None) -> None:
 @click.option("--engine", type=click.Choice(ENGINE_CHOICES), help="Another engine than the one that played.")
 @click.option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="What the onnx engine runs on.")
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE", help="Another mapping than the take's.")
-@click.option("--device", "-d", metavar="N|NAME", help="Sound card, when played live.")
+@click.option("--device", "-d", metavar="N|NAME", help="Audio device, when played live.")
 @click.option("--loop", is_flag=True, help="Again and again, when played live.")
 @click.option(
     "--report",
@@ -231,7 +231,7 @@ def replay(
     With another model, engine or mapping it is the movement that is played, and the hands at the controls.
 
     \b
-    livemove replay take-20260131-203000                       live, to the sound card
+    livemove replay take-20260131-203000                       live, to the audio device
     livemove replay take-20260131-203000 -m mine               live, through another model
     livemove replay take-20260131-203000 -o again.wav          bit by bit what was played; says so, or why not
     livemove replay take-20260131-203000 -m mine -o mine.wav   its movement, through another model
@@ -250,7 +250,7 @@ def replay(
         return
     from livemove.contracts import DeviceError
     from livemove.diagnostics.doctor import whatever_is_missing
-    from livemove.monitor.config import has_display
+    from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import SessionConfig, run_session
 
     folder, mapping, seed = live_choice(take, model, options.pop("mapping"))
@@ -262,7 +262,7 @@ def replay(
         with status_display(folder.name) as on_status:
             result = run_session(live, on_status)
     except DeviceError as error:
-        raise Mendable(*whatever_is_missing(live.capture.camera, device, None, error)) from error
+        raise UserError(*whatever_is_missing(live.capture.camera, device, None, error)) from error
     write_report(report, result)
-    for line in text.farewell(result, None):
+    for line in text.summary(result, None):
         click.echo(line, err=True)

@@ -1,4 +1,4 @@
-"""What the mouse plays: values to drag, buttons, tiles that open a list, and the list. They ask, and change nothing.
+"""Widgets for the mouse: values to drag, buttons, tiles that open a list, and the list. They send requests only.
 
 In: what is set. Out: requests, to whoever was given. Knows no session, no keys and no queue.
 """
@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from livemove.contracts import Action, Request
 from livemove.controls import Control
 from livemove.monitor import style
-from livemove.monitor.parts import LEFT, RIGHT, card, dot
+from livemove.monitor.display_widgets import LEFT, RIGHT, card, dot
 from livemove.monitor.style import GRID, PADDING
 
 Ask = Callable[[Request], None]
@@ -24,8 +24,8 @@ Offer = Callable[[QWidget, QRect, list[str], int, Callable[[int], None]], None]
 
 
 @dataclass(frozen=True)
-class Hands:
-    """What a click may lead to."""
+class Handlers:
+    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page."""
 
     ask: Ask
     offer: Offer
@@ -36,7 +36,7 @@ class Hands:
 HAND = Qt.CursorShape.PointingHandCursor
 
 
-class Knob(QWidget):
+class ControlTile(QWidget):
     """A tile that answers to the mouse: brighter under it, and brighter still while it is pressed."""
 
     INSET = 3 * GRID
@@ -102,7 +102,7 @@ class Knob(QWidget):
         return inner
 
 
-class Drag(Knob):
+class ValueTile(ControlTile):
     """A value: drag it to the right or up, turn the wheel, or click twice for the usual."""
 
     def __init__(self, control: Control, per_pixel: float, ask: Ask) -> None:
@@ -155,7 +155,7 @@ class Drag(Knob):
         painter.fillRect(QRectF(track.left(), track.top(), part * track.width(), 3), style.ACCENT)
 
 
-class Pick(Knob):
+class ListTile(ControlTile):
     """One of a list: a click opens it, the wheel goes through it. With nothing to choose from it is dim."""
 
     def __init__(self, name: str, action: Action, rows: list[str], ask: Ask, offer: Offer, first: int = 0) -> None:
@@ -191,7 +191,7 @@ class Pick(Knob):
         self._paint_named(QPainter(self), "▾" if self.isEnabled() else "")
 
 
-class Button(Knob):
+class Button(ControlTile):
     """Does one thing; lit while that holds. The key that does the same stands beside."""
 
     def __init__(self, name: str, key: str, press: Callable[[], None], light: QColor = style.AMBER) -> None:

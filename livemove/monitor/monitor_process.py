@@ -16,7 +16,7 @@ from pathlib import Path
 
 from livemove.contracts import DisplayError
 from livemove.ipc.segment import Segment
-from livemove.monitor.config import MonitorConfig, has_display
+from livemove.monitor.monitor_config import MonitorConfig, has_display
 
 NICE = 5
 """Below everything that sounds: a window that comes late is no harm."""
@@ -24,7 +24,7 @@ NICE = 5
 
 def run(segment: Segment, config: MonitorConfig) -> None:
     """Show the window until somebody closes it or the supervisor asks to stop. Raises DisplayError before it opens."""
-    life = segment.lives["monitor"]
+    process_state = segment.processes["monitor"]
     if sys.platform != "win32":
         os.nice(NICE)
     keep_own_plugins()
@@ -38,7 +38,7 @@ def run(segment: Segment, config: MonitorConfig) -> None:
     window.resize(window.size().boundedTo(application.primaryScreen().availableSize()))
     window.show()
     window.start()
-    life.running(application.platformName())
+    process_state.running(application.platformName())
     gc.collect()
     gc.freeze()  # what was imported stays: it need not be looked through again and again
     application.exec()

@@ -18,8 +18,8 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
-from livemove.synthesis.process import Reloader
-from livemove.synthesis.voices import FADE_HOPS, Ensemble, Voice
+from livemove.synthesis.model_slots import FADE_HOPS, ModelCrossfader, ModelSlot
+from livemove.synthesis.synthesis_process import Reloader
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.clicks import clicks
 from tests.support.paths import THEREMIN
@@ -28,15 +28,15 @@ PLACES = 64
 PLAIN = Controls()
 
 
-def no_outside(name: str) -> int:
+def no_external(name: str) -> int:
     raise AssertionError(f"nothing from outside is expected, not {name}")
 
 
-def theremin(seed: int = 0, realtime: float = 10.0) -> Voice:
+def theremin(seed: int = 0, realtime: float = 10.0) -> ModelSlot:
     bundle = load_bundle(THEREMIN)
-    voice = Voice(bundle, replace(choose_engine("native", bundle), realtime=realtime), None, seed, no_outside)
-    voice.warm_up()
-    return voice
+    slot = ModelSlot(bundle, replace(choose_engine("native", bundle), realtime=realtime), None, seed, no_external)
+    slot.warm_up()
+    return slot
 
 
 def body(**features: float) -> np.ndarray:
@@ -47,18 +47,18 @@ def body(**features: float) -> np.ndarray:
     return found
 
 
-def play(ensemble: Ensemble, hops: int, controls: Controls, sources: np.ndarray | None = None) -> np.ndarray:
-    found = body() if sources is None else sources
-    return np.concatenate([ensemble.play(found, controls).copy() for _ in range(hops)])
+def play(crossfader: ModelCrossfader, hops: int, controls: Controls, inputs: np.ndarray | None = None) -> np.ndarray:
+    found = body() if inputs is None else inputs
+    return np.concatenate([crossfader.play(found, controls).copy() for _ in range(hops)])
 
 
-def settled(ensemble: Ensemble, controls: Controls = PLAIN, sources: np.ndarray | None = None) -> np.ndarray:
-    return play(ensemble, 150, controls, sources)
+def settled(crossfader: ModelCrossfader, controls: Controls = PLAIN, inputs: np.ndarray | None = None) -> np.ndarray:
+    return play(crossfader, 150, controls, inputs)
 
 
 def test_the_detector_hears_a_switch_without_crossfade_and_a_repeated_hop() -> None:
-    one, other = Ensemble([theremin(0)], Controls()), Ensemble([theremin(1)], Controls())
-    x, y = settled(one), settled(other, sources=body(right_hand_height=0.6))
+    one, other = ModelCrossfader([theremin(0)], Controls()), ModelCrossfader([theremin(1)], Controls())
+    x, y = settled(one), settled(other, inputs=body(right_hand_height=0.6))
     assert not len(clicks(x))
     assert not len(clicks(y))
     half = len(x) // 2
@@ -83,79 +83,79 @@ def test_the_detector_hears_a_switch_without_crossfade_and_a_repeated_hop() -> N
 )
 def test_nothing_one_may_ask_for_clicks(changed: dict[str, float]) -> None:
     """There and back again, at ten places in the waveform."""
-    ensemble = Ensemble([theremin(0), theremin(1)], Controls())
-    heard = [settled(ensemble)]
+    crossfader = ModelCrossfader([theremin(0), theremin(1)], Controls())
+    heard = [settled(crossfader)]
     moved = body(right_hand_height=0.3)
     for turn in range(10):
         controls = Controls(**{**changed, "panics": turn + 1}) if "panics" in changed else Controls(**changed)
-        heard.append(play(ensemble, 40 + turn, controls, moved))
+        heard.append(play(crossfader, 40 + turn, controls, moved))
         if "panics" not in changed:
-            heard.append(play(ensemble, 40 + turn, Controls(), moved))
+            heard.append(play(crossfader, 40 + turn, Controls(), moved))
     assert not len(clicks(np.concatenate(heard)))
 
 
 def test_a_frozen_body_holds_its_channels_and_thaws_to_where_it_is() -> None:
-    ensemble = Ensemble([theremin()], Controls())
-    settled(ensemble)
-    before = ensemble.channels.copy()
-    play(ensemble, 1, Controls(freeze=True))
-    settled(ensemble, Controls(freeze=True), body(right_hand_height=0.7, presence=0.0))
-    np.testing.assert_allclose(ensemble.channels, before, atol=1e-4)
-    settled(ensemble, Controls(), body(right_hand_height=0.7))
-    assert ensemble.channels[0] > before[0] + 5
+    crossfader = ModelCrossfader([theremin()], Controls())
+    settled(crossfader)
+    before = crossfader.channels.copy()
+    play(crossfader, 1, Controls(freeze=True))
+    settled(crossfader, Controls(freeze=True), body(right_hand_height=0.7, presence=0.0))
+    np.testing.assert_allclose(crossfader.channels, before, atol=1e-4)
+    settled(crossfader, Controls(), body(right_hand_height=0.7))
+    assert crossfader.channels[0] > before[0] + 5
 
 
 def test_panic_is_silence_from_the_next_hop_and_everything_played_is_forgotten() -> None:
-    ensemble = Ensemble([theremin()], Controls())
-    settled(ensemble)
-    play(ensemble, 1, Controls(panics=1))
-    voice = ensemble.current
-    assert not np.any(voice.engine.state().queues)
+    crossfader = ModelCrossfader([theremin()], Controls())
+    settled(crossfader)
+    play(crossfader, 1, Controls(panics=1))
+    slot = crossfader.current
+    assert not np.any(slot.engine.state().queues)
     np.testing.assert_allclose(
-        voice.mapping.step(np.full(len(FEATURES), np.nan, np.float32), 0.1), [c.rest for c in voice.spec.channels]
+        slot.mapping.step(np.full(len(FEATURES), np.nan, np.float32), 0.1), [c.rest for c in slot.spec.channels]
     )
 
 
 def test_a_model_hands_over_within_50_ms_at_even_loudness() -> None:
-    ensemble = Ensemble([theremin(0), theremin(1)], Controls())
-    settled(ensemble)
-    before = play(ensemble, 8 * FADE_HOPS, Controls())
-    during = play(ensemble, FADE_HOPS, Controls(model=1))
-    after = play(ensemble, 8 * FADE_HOPS, Controls(model=1))
+    crossfader = ModelCrossfader([theremin(0), theremin(1)], Controls())
+    settled(crossfader)
+    before = play(crossfader, 8 * FADE_HOPS, Controls())
+    during = play(crossfader, FADE_HOPS, Controls(model=1))
+    after = play(crossfader, 8 * FADE_HOPS, Controls(model=1))
     assert FADE_HOPS * HOP / 48000 <= 0.050
-    assert ensemble.current is ensemble.voices[1]
+    assert crossfader.current is crossfader.slots[1]
     rms = [float(np.sqrt(np.mean(x**2))) for x in (before, during, after)]
     assert rms[2] == pytest.approx(rms[0], rel=0.3)
     assert 0.5 * rms[0] < rms[1] < 1.6 * rms[0]
 
 
 def test_two_slow_models_never_play_at_once() -> None:
-    voices = [theremin(0, realtime=1.1), theremin(1, realtime=1.1)]
+    slots = [theremin(0, realtime=1.1), theremin(1, realtime=1.1)]
     played: list[int] = []
-    for number, voice in enumerate(voices):
-        original = voice.play
+    for number, slot in enumerate(slots):
+        original = slot.play
 
-        def counted(sources: np.ndarray, controls: Controls, number: int = number, original=original) -> None:
+        def counted(inputs: np.ndarray, controls: Controls, number: int = number, original=original) -> None:
             played.append(number)
-            original(sources, controls)
+            original(inputs, controls)
 
-        voice.play = counted
-    ensemble = Ensemble(voices, Controls())
-    heard = [settled(ensemble)]
+        slot.play = counted
+    crossfader = ModelCrossfader(slots, Controls())
+    heard = [settled(crossfader)]
     played.clear()
-    heard.append(play(ensemble, FADE_HOPS, Controls(model=1)))
+    heard.append(play(crossfader, FADE_HOPS, Controls(model=1)))
     assert played == [0] * (FADE_HOPS // 2) + [1] * (FADE_HOPS // 2)
-    heard.append(settled(ensemble, Controls(model=1)))
+    heard.append(settled(crossfader, Controls(model=1)))
     assert not len(clicks(np.concatenate(heard)))
 
 
 def test_fifty_switches_click_nowhere_and_leave_no_memory_behind() -> None:
-    ensemble = Ensemble([theremin(0), theremin(1)], Controls())
+    crossfader = ModelCrossfader([theremin(0), theremin(1)], Controls())
 
     def switch(times: int) -> list[np.ndarray]:
-        return [play(ensemble, FADE_HOPS + 12, Controls(model=n % 2)) for n in range(times)]
+        return [play(crossfader, FADE_HOPS + 12, Controls(model=n % 2)) for n in range(times)]
 
-    settled(ensemble)
+    settled(crossfader)
     heard = switch(50)
     before = psutil.Process().memory_info().rss
     heard += switch(50)
@@ -164,7 +164,7 @@ def test_fifty_switches_click_nowhere_and_leave_no_memory_behind() -> None:
 
 
 def test_the_first_of_several_plays_what_it_plays_alone() -> None:
-    alone, among = Ensemble([theremin()], Controls()), Ensemble([theremin(), theremin(1)], Controls())
+    alone, among = ModelCrossfader([theremin()], Controls()), ModelCrossfader([theremin(), theremin(1)], Controls())
     np.testing.assert_array_equal(play(alone, 20, Controls()), play(among, 20, Controls()))
 
 
@@ -175,15 +175,15 @@ def test_a_number_from_outside_plays_a_channel_and_holds_until_it_comes(tmp_path
         '"left_hand_height"\nfrom = [-1.0, 1.0]', '"osc:/fader1"\nfrom = [0, 1]'
     )
     path.write_text(text)
-    voice = Voice(
+    slot = ModelSlot(
         bundle, choose_engine("native", bundle), path, 0, lambda name: ["midi:cc1", "osc:/fader1"].index(name)
     )
-    sources = body()
-    voice.play(sources, Controls())
-    assert voice.channels[0][1] == 0.0
-    sources[len(FEATURES) + 1] = 0.75
-    voice.play(sources, Controls())
-    assert voice.channels[0][1] == pytest.approx(0.75)
+    inputs = body()
+    slot.play(inputs, Controls())
+    assert slot.channels[0][1] == 0.0
+    inputs[len(FEATURES) + 1] = 0.75
+    slot.play(inputs, Controls())
+    assert slot.channels[0][1] == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(
@@ -221,31 +221,29 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
     bundle, path = load_bundle(THEREMIN), tmp_path / "my.toml"
     text = (THEREMIN / "mapping.toml").read_text()
     path.write_text(text)
-    voice = Voice(bundle, choose_engine("native", bundle), path, 0, no_outside)
-    ensemble, segment = Ensemble([voice], Controls()), Segment.create()
-    life = segment.lives["synthesis"]
-    reloader = Reloader([voice], life)
+    slot = ModelSlot(bundle, choose_engine("native", bundle), path, 0, no_external)
+    crossfader, segment = ModelCrossfader([slot], Controls()), Segment.create()
+    process_state = segment.processes["synthesis"]
+    reloader = Reloader([slot], process_state)
 
     def read_again(content: str) -> str:
         path.write_text(content)
-        count, _ = life.remarks
+        count, _ = process_state.remarks
         reloader.ask()
-        while life.remarks[0] == count:
+        while process_state.remarks[0] == count:
             time.sleep(0.002)
         reloader.apply()
-        return life.remarks[1]
+        return process_state.remarks[1]
 
     try:
-        heard = [settled(ensemble)]
-        before = voice.mapping
-        assert "unknown source 'rihgt_hand_height'" in read_again(
-            text.replace("right_hand_height", "rihgt_hand_height")
-        )
-        assert voice.mapping is before
+        heard = [settled(crossfader)]
+        before = slot.mapping
+        assert "unknown input 'rihgt_hand_height'" in read_again(text.replace("right_hand_height", "rihgt_hand_height"))
+        assert slot.mapping is before
         assert "read again" in read_again(text.replace("to = [57.0, 81.0]", "to = [81.0, 57.0]"))
-        assert voice.mapping is not before
-        heard.append(settled(ensemble, sources=body(right_hand_height=0.75)))
-        assert ensemble.channels[0] == pytest.approx(57.0, abs=0.1)
+        assert slot.mapping is not before
+        heard.append(settled(crossfader, inputs=body(right_hand_height=0.75)))
+        assert crossfader.channels[0] == pytest.approx(57.0, abs=0.1)
         assert not len(clicks(np.concatenate(heard)))
     finally:
         segment.close()

@@ -1,4 +1,4 @@
-"""Looking around: `livemove devices`, `livemove models`, `livemove presets`, `livemove doctor`."""
+"""What is here: `livemove devices`, `livemove models`, `livemove presets`, `livemove doctor`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.shared import (
-    Mendable,
+    UserError,
     json_option,
     pose_options,
     print_json,
@@ -21,7 +21,7 @@ from livemove.cli.shared import (
 @click.option("--input", "inputs", is_flag=True, help="What can be recorded from, for `livemove record --mic`.")
 @json_option
 def devices(inputs: bool, as_json: bool) -> None:
-    """List sound cards, for `livemove perform --device N` or `--device "part of its name"`, and MIDI ports.
+    """List audio devices, for `livemove perform --device N` or `--device "part of its name"`, and MIDI ports.
 
     \b
     livemove devices
@@ -32,16 +32,16 @@ def devices(inputs: bool, as_json: bool) -> None:
 
     from livemove.contracts import ControlError
     from livemove.control.midi import port_names
-    from livemove.diagnostics.doctor import sound_cards
+    from livemove.diagnostics.doctor import audio_devices
 
-    found = sound_cards("input" if inputs else "output")
+    found = audio_devices("input" if inputs else "output")
     if as_json:
         print_json([asdict(device) for device in found])
         return
     if not found:
         from livemove.playback.device import NO_DEVICE, NO_INPUT
 
-        raise Mendable(NO_INPUT if inputs else NO_DEVICE)
+        raise UserError(NO_INPUT if inputs else NO_DEVICE)
     print_table(text.devices(found))
     try:
         print_table(text.midi_ports(*port_names()))
@@ -108,8 +108,8 @@ def presets(as_json: bool) -> None:
     livemove presets
     livemove presets --json
     """
-    from livemove.control.kept import presets_folder
     from livemove.control.presets import describe, preset_files
+    from livemove.control.user_files import presets_folder
 
     found = [describe(path) for path in preset_files()]
     if as_json:
@@ -128,11 +128,11 @@ def presets(as_json: bool) -> None:
 @pose_options
 @json_option
 def doctor(model: str | None, as_json: bool, **options: Any) -> None:
-    """Examine this machine: Python, camera, pose model, sound cards, models, how fast the engines are, and whether one
-    of them holds a model live while poses are found beside it. Stand in front of the camera meanwhile: it also says
-    whether light, distance and frame rate are good enough, and which limbs are hard to see.
+    """Examine this machine: Python, camera, pose model, audio devices, models, how fast the engines are, and whether
+    one of them plays a model live while poses are found beside it. Stand in front of the camera meanwhile: it also
+    says whether light, distance and frame rate are good enough, and which limbs are hard to see.
 
-    Exit code 0: livemove is whole, though the machine may lack a camera or a sound card. 1: something is broken.
+    Exit code 0: livemove is whole, though the machine may lack a camera or an audio device. 1: something is broken.
 
     \b
     livemove doctor
@@ -141,7 +141,7 @@ def doctor(model: str | None, as_json: bool, **options: Any) -> None:
     """
     from dataclasses import asdict
 
-    from livemove.capture.config import CaptureConfig
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.diagnostics.doctor import examine
 
     with stderr_console().status("examining …"):

@@ -1,6 +1,7 @@
-"""The camera's picture with the skeleton on it, coloured by how well the camera sees each limb.
+"""The camera's image with the skeleton on it, coloured by how well the camera sees each limb.
 
-In: pictures and pose frames. Out: pixels. Without a picture (the demo, the stage view) the skeleton stands in the dark.
+In: camera images and pose frames. Out: pixels. Without an image (the demo, the stage view) the skeleton stands in the
+dark.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -28,10 +29,10 @@ DEMO_ASPECT = 4 / 3
 MARGIN, EASE = 0.09, 0.03
 """Around the body that the stage view follows, as a share of it; how much of the way the view goes at a redraw."""
 DIM = QColor(9, 11, 15, 110)
-"""Over the picture, so that the skeleton and not the room is what one sees."""
+"""Over the image, so that the skeleton and not the room is what one sees."""
 
 
-class Picture(QWidget):
+class CameraView(QWidget):
     """bare: the skeleton alone, drawn thick, for the stage. press: what a click on the label does, given its place."""
 
     def __init__(self, label: str, bare: bool = False, press: Callable[[QRect], None] | None = None) -> None:
@@ -96,20 +97,20 @@ class Picture(QWidget):
 
     @property
     def shown(self) -> bool:
-        """Whether there is a camera picture in it."""
+        """Whether there is a camera image in it."""
         return self._image is not None
 
-    def show_picture(self, picture: npt.NDArray[np.uint8]) -> None:
+    def show_image(self, image: npt.NDArray[np.uint8]) -> None:
         """uint8 RGB [height, width, 3]; copied. Bare, only its shape counts."""
-        height, width, _ = picture.shape
+        height, width, _ = image.shape
         self._aspect = width / height
         if self._bare:
             return
         given = QImage(
-            picture.data,  # pyright: ignore[reportArgumentType]
+            image.data,  # pyright: ignore[reportArgumentType]
             width,
             height,
-            picture.strides[0],
+            image.strides[0],
             QImage.Format.Format_RGB888,
         )
         self._image = given.convertToFormat(QImage.Format.Format_RGB32)
@@ -120,7 +121,7 @@ class Picture(QWidget):
         self.update()
 
     def _fit(self) -> QImage:
-        """The picture in the size it is shown in; scaled once, for the skeleton on it moves more often."""
+        """The image in the size it is shown in; scaled once, for the skeleton on it moves more often."""
         assert self._image is not None
         ratio = self.devicePixelRatioF()
         size = self._area().size() * ratio
@@ -140,7 +141,7 @@ class Picture(QWidget):
         self.update()
 
     def say_missing(self, words: str) -> None:
-        """What stands there in place of a picture; empty: all is well."""
+        """What stands there in place of an image; empty: all is well."""
         if words != self._missing:
             self._missing = words
             self.update()
@@ -149,7 +150,7 @@ class Picture(QWidget):
         return QSize(432, 324)
 
     def _area(self) -> QRect:
-        """Where the picture lies: as large as fits. On whole pixels: between them, copying and clipping are slow."""
+        """Where the image lies: as large as fits. On whole pixels: between them, copying and clipping are slow."""
         aspect, width, height = self._aspect, self.width(), self.height()
         if width / height > aspect:
             width = round(height * aspect)

@@ -1,4 +1,4 @@
-"""Cameras, URLs and films: the newest picture only, at its own pace, and what happens when there is none."""
+"""Cameras, URLs and films: the newest image only, at its own pace, and what happens when there is none."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import av
 import numpy as np
 import pytest
 
-from livemove.capture import sources
-from livemove.capture.config import CaptureConfig
-from livemove.capture.sources import Feed, Shot, check_source, open_feed
+from livemove.capture import cameras
+from livemove.capture.cameras import CameraFrame, Feed, check_camera, open_feed
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from tests.support.mjpeg import NetworkCamera
 from tests.support.real_time import in_real_time
@@ -25,12 +25,12 @@ from tests.support.real_time import in_real_time
 FPS = 25
 
 
-def grey_of(shot: Shot) -> int:
-    return round(float(shot.picture.mean()))
+def grey_of(camera_frame: CameraFrame) -> int:
+    return round(float(camera_frame.image.mean()))
 
 
 def make_film(path: Path, greys: list[int]) -> Path:
-    """A film of even grey pictures, FPS a second."""
+    """A film of even grey images, FPS a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
@@ -43,7 +43,7 @@ def make_film(path: Path, greys: list[int]) -> Path:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """One second; the picture's grey tells its number: 20, 28, 36 ..."""
+    """One second; the image's grey tells its number: 20, 28, 36 ..."""
     return make_film(tmp_path / "film.mp4", [20 + 8 * i for i in range(FPS)])
 
 
@@ -60,13 +60,13 @@ def opened() -> Iterator[Callable[..., Feed]]:
         feed.close()
 
 
-def take_all(feed: Feed, seconds: float) -> list[Shot]:
-    shots: list[Shot] = []
+def take_all(feed: Feed, seconds: float) -> list[CameraFrame]:
+    shots: list[CameraFrame] = []
     ends_s = time.monotonic() + seconds
     while time.monotonic() < ends_s and not feed.over:
-        shot = feed.take(0.05)
-        if shot is not None:
-            shots.append(shot)
+        camera_frame = feed.take(0.05)
+        if camera_frame is not None:
+            shots.append(camera_frame)
     return shots
 
 
@@ -78,7 +78,7 @@ def wait_for(true: Callable[[], bool], seconds: float) -> bool:
 
 
 def watch_silence(feed: Feed) -> None:
-    """What `follow` does until the first picture."""
+    """What `follow` does until the first image."""
     ends_s = time.monotonic() + 5.0
     while time.monotonic() < ends_s:
         feed.take(0.05)
@@ -92,36 +92,36 @@ def test_only_the_newest_picture_is_kept() -> None:
     feed = Feed(CaptureConfig(), time.monotonic)
     for grey in (1, 2, 3):
         feed.put(np.full((4, 4, 3), grey, np.uint8), float(grey))
-    shot = feed.take(0.0)
-    assert shot is not None
-    assert shot.capture_s == 3.0
+    camera_frame = feed.take(0.0)
+    assert camera_frame is not None
+    assert camera_frame.capture_s == 3.0
     assert feed.take(0.0) is None
     assert feed.seen == 3
 
 
-# --- films --------------------------------------------------------------------------------------------------
+# --- video files ------------------------------------------------------------------------------------------
 
 
 class Virtual(Feed):
-    """A feed whose time passes only while its film waits; naps: after so many pictures the machine stands still."""
+    """A feed whose time passes only while its film waits; naps: after so many images the machine stands still."""
 
     def __init__(self, film: Path, loop: bool = False, naps: dict[int, float] | None = None) -> None:
         self.time_s, self.shots, self.naps = 50.0, [], naps or {}
         super().__init__(CaptureConfig(camera=str(film), loop=loop), lambda: self.time_s)
         self.stopping = Waiting(self)
 
-    def put(self, picture: np.ndarray, capture_s: float) -> None:
-        super().put(picture, capture_s)
-        self.shots.append(Shot(picture, capture_s))
+    def put(self, image: np.ndarray, capture_s: float) -> None:
+        super().put(image, capture_s)
+        self.shots.append(CameraFrame(image, capture_s))
         self.time_s += self.naps.get(len(self.shots), 0.0)
         if len(self.shots) == 3 * FPS:
             self.close()
 
     def play(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole film, or three seconds of its loop: times since the start, greys."""
-        sources._play_film(self)
-        times = np.array([shot.capture_s for shot in self.shots])
-        return times - 50.0, np.array([grey_of(shot) for shot in self.shots])
+        cameras._play_video(self)
+        times = np.array([camera_frame.capture_s for camera_frame in self.shots])
+        return times - 50.0, np.array([grey_of(camera_frame) for camera_frame in self.shots])
 
 
 class Waiting(threading.Event):
@@ -144,7 +144,7 @@ def test_a_film_plays_at_its_own_pace_and_ends(film: Path) -> None:
 
 
 def test_a_film_that_was_held_up_catches_up(film: Path) -> None:
-    """What was late is late by itself: from there on every picture comes at its own time again."""
+    """What was late is late by itself: from there on every image comes at its own time again."""
     times, _ = Virtual(film, naps={5: 0.3}).play()
     np.testing.assert_allclose(times[:5], np.arange(5) / FPS, atol=1e-6)
     np.testing.assert_allclose(times[5:12], 4 / FPS + 0.3, atol=1e-6)
@@ -193,7 +193,7 @@ def test_no_film_is_a_camera_error(tmp_path: Path, opened: Callable[..., Feed], 
     path = tmp_path / "film.mp4"
     if content is not None:
         path.write_bytes(content)
-    for look in (lambda: check_source(CaptureConfig(camera=str(path))), lambda: opened(path).take(5.0)):
+    for look in (lambda: check_camera(CaptureConfig(camera=str(path))), lambda: opened(path).take(5.0)):
         with pytest.raises(CameraError) as caught:
             look()
         assert str(path) in str(caught.value)
@@ -201,7 +201,7 @@ def test_no_film_is_a_camera_error(tmp_path: Path, opened: Callable[..., Feed], 
 
 
 def test_a_good_film_passes_the_check(film: Path) -> None:
-    check_source(CaptureConfig(camera=str(film)))
+    check_camera(CaptureConfig(camera=str(film)))
 
 
 # --- cameras by index ---------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_a_camera_that_is_not_there_names_the_way_on(opened: Callable[..., Feed]
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells without opening it")
 def test_a_camera_that_is_not_there_fails_the_check() -> None:
     with pytest.raises(CameraError, match=r"camera 97: .*--camera demo"):
-        check_source(CaptureConfig(camera="97"))
+        check_camera(CaptureConfig(camera="97"))
 
 
 # --- URLs ---------------------------------------------------------------------------------------------------
@@ -224,18 +224,18 @@ def test_a_camera_that_is_not_there_fails_the_check() -> None:
 @in_real_time
 def test_a_network_camera_gives_pictures(opened: Callable[..., Feed]) -> None:
     with NetworkCamera() as camera:
-        check_source(CaptureConfig(camera=camera.url))
+        check_camera(CaptureConfig(camera=camera.url))
         shots = take_all(opened(camera.url), 2.0)
         assert len(shots) > 10
-        assert shots[0].picture.shape == (96, 128, 3)
+        assert shots[0].image.shape == (96, 128, 3)
 
 
 @in_real_time
 def test_a_url_that_stalls_fails_the_check_within_two_seconds() -> None:
     with NetworkCamera("stall") as camera:
         began_s = time.monotonic()
-        with pytest.raises(CameraError, match="gave no picture"):
-            check_source(CaptureConfig(camera=camera.url))
+        with pytest.raises(CameraError, match="gave no image"):
+            check_camera(CaptureConfig(camera=camera.url))
         assert time.monotonic() - began_s < 2.0
 
 
@@ -253,8 +253,8 @@ def test_a_server_that_sends_its_header_and_then_nothing_fails_the_check_within_
             pass_fds=[server.fileno()],
         )
         try:
-            with pytest.raises(CameraError, match="gave no picture"):
-                check_source(CaptureConfig(camera=f"http://127.0.0.1:{server.getsockname()[1]}/"))
+            with pytest.raises(CameraError, match="gave no image"):
+                check_camera(CaptureConfig(camera=f"http://127.0.0.1:{server.getsockname()[1]}/"))
             assert time.monotonic() - began_s < 2.5
         finally:
             process.kill()
@@ -285,7 +285,7 @@ def test_a_url_that_stalls_ends_its_feed_within_two_seconds(opened: Callable[...
 )
 def test_a_url_that_cannot_be_opened_fails_the_check(url: str, words: str) -> None:
     with pytest.raises(CameraError, match=words) as caught:
-        check_source(CaptureConfig(camera=url))
+        check_camera(CaptureConfig(camera=url))
     assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,5 @@
-"""The pose model without its silhouette: the same landmarks, and nothing done to a file that is built otherwise."""
+"""The pose model without its segmentation mask: the same landmarks, and nothing done to a file that is built
+otherwise."""
 
 from __future__ import annotations
 
@@ -11,16 +12,16 @@ import numpy as np
 import pytest
 
 from livemove.capture.landmarker import Landmarker
-from livemove.capture.silhouette import NETWORK, without_silhouette
+from livemove.capture.segmentation_mask import NETWORK, without_segmentation_mask
 from livemove.media import video_file
 
 
 @pytest.mark.real
 def test_the_landmarks_are_the_same_bit_by_bit(pose_model: Path, dancer_clip: Path) -> None:
-    with Landmarker(path=pose_model) as trimmed, Landmarker(path=pose_model, silhouette=True) as whole:
-        for time_s, picture in islice(video_file.frames(dancer_clip), 60):
-            expected = whole.find(picture, time_s)
-            found = trimmed.find(picture, time_s)
+    with Landmarker(path=pose_model) as trimmed, Landmarker(path=pose_model, segmentation_mask=True) as whole:
+        for time_s, image in islice(video_file.frames(dancer_clip), 60):
+            expected = whole.find(image, time_s)
+            found = trimmed.find(image, time_s)
             assert found.people == expected.people
             np.testing.assert_array_equal(found.image, expected.image)
             np.testing.assert_array_equal(found.world, expected.world)
@@ -32,12 +33,12 @@ def test_the_landmarks_are_the_same_bit_by_bit(pose_model: Path, dancer_clip: Pa
 def test_the_archive_stays_whole(pose_model: Path) -> None:
     """Checksums fit, the other networks are untouched, and what is trimmed is trimmed once."""
     bundle = pose_model.read_bytes()
-    trimmed = without_silhouette(bundle)
+    trimmed = without_segmentation_mask(bundle)
     assert len(trimmed) == len(bundle)
     before, after = zipfile.ZipFile(io.BytesIO(bundle)), zipfile.ZipFile(io.BytesIO(trimmed))
     assert after.testzip() is None
     assert [each.filename for each in before.filelist if before.read(each) != after.read(each.filename)] == [NETWORK]
-    assert without_silhouette(trimmed) == trimmed
+    assert without_segmentation_mask(trimmed) == trimmed
 
 
 def _archive(compression: int, **members: bytes) -> bytes:
@@ -62,7 +63,7 @@ def _archive(compression: int, **members: bytes) -> bytes:
     ids=["empty", "no archive", "no network in it", "text", "zeros", "ones", "compressed"],
 )
 def test_what_is_built_otherwise_comes_back_as_it_is(bundle: bytes) -> None:
-    assert without_silhouette(bundle) == bundle
+    assert without_segmentation_mask(bundle) == bundle
 
 
 @pytest.mark.real
@@ -72,4 +73,4 @@ def test_a_damaged_network_does_no_harm(pose_model: Path, cut: float) -> None:
     bundle = pose_model.read_bytes()
     network = zipfile.ZipFile(io.BytesIO(bundle)).read(NETWORK)
     damaged = _archive(zipfile.ZIP_STORED, **{NETWORK: network[: int(cut * len(network))]})
-    assert len(without_silhouette(damaged)) == len(damaged)
+    assert len(without_segmentation_mask(damaged)) == len(damaged)

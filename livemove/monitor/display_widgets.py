@@ -1,4 +1,4 @@
-"""What stands still in the window: texts, tiles of figures, the level meter, bars. Each repaints only what changed.
+"""Widgets that do not scroll: texts, tiles of figures, the level meter, bars. Each repaints only what changed.
 
 In: words and numbers. Out: pixels. Knows no session.
 """
@@ -12,8 +12,8 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.monitor import style
-from livemove.monitor.look import Tone, clock, decibels
 from livemove.monitor.style import GRID, PADDING, TONES
+from livemove.monitor.telemetry import Tone, clock, decibels
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
@@ -29,7 +29,7 @@ def card(painter: QPainter, area: QRect | QRectF, colour: QColor = style.CARD, e
     painter.drawRoundedRect(QRectF(area).adjusted(inset, inset, -inset, -inset), style.RADIUS, style.RADIUS)
 
 
-class Words(QWidget):
+class TextLine(QWidget):
     """One line of text on a plain ground."""
 
     def __init__(
@@ -282,7 +282,7 @@ class Bars(QWidget):
             painter.fillRect(0, line.bottom() + GRID, round(part * self.width()), bar, style.ACCENT)
 
 
-class Note(QWidget):
+class Overlay(QWidget):
     """A card above everything else: lines of words, sized to them. Keys among them stand in a column of their own."""
 
     def __init__(self, parent: QWidget, size: int = style.BODY) -> None:

@@ -1,4 +1,4 @@
-"""What there is to prepare: clips in the Kinetics layout, folders of films and sounds, procedural sound.
+"""The items of a dataset to prepare: clips in the Kinetics layout, folders of videos and sounds, procedural sound.
 
 In: SRC as the user gave it. Out: a list of Sources, always in the same order. Looks at names, not into files.
 """
@@ -15,19 +15,19 @@ from pathlib import Path
 
 from livemove.contracts import LivemoveError
 
-FILMS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".ts", ".3gp")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".ts", ".3gp")
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma")
 SPLITS = ("train", "valid")
 VALID_SHARE = 0.1
 """Of files that are in no split; a file's name decides, so that more files change nothing for the others."""
 
 
-class SourceError(LivemoveError):
+class DatasetError(LivemoveError):
     """Nothing to prepare there; the message says what was expected."""
 
 
 @dataclass(frozen=True)
-class Source:
+class Item:
     """One clip to be: where it comes from and where it goes. kind: "film", "sound" or "procedural" (seed)."""
 
     kind: str
@@ -44,8 +44,8 @@ class Source:
         return f"{self.split}/{self.style}/{self.name}"
 
 
-def find_sources(src: str, known: Mapping[str, str], clips: int = 100, seconds: float = 10.0) -> list[Source]:
-    """What SRC holds, sorted. Raises SourceError.
+def find_items(src: str, known: Mapping[str, str], clips: int = 100, seconds: float = 10.0) -> list[Item]:
+    """What SRC holds, sorted. Raises DatasetError.
 
     known: split of the files that were prepared before, by path; they stay there. clips, seconds: how much procedural
     sound to make.
@@ -54,7 +54,7 @@ def find_sources(src: str, known: Mapping[str, str], clips: int = 100, seconds: 
         return _procedural(src.partition(":")[2], clips, seconds)
     root = Path(src).absolute()
     if not root.is_dir():
-        raise SourceError(f"{src}: no such folder; give a folder of films or sounds, or procedural:theremin")
+        raise DatasetError(f"{src}: no such folder; give a folder of videos or sounds, or procedural:theremin")
     layout = any((root / split).is_dir() for split in SPLITS)
     files = _usable(root)
     if layout:  # <root>/{train,valid}/<class>/<id>.mp4
@@ -63,19 +63,19 @@ def find_sources(src: str, known: Mapping[str, str], clips: int = 100, seconds: 
             for path in files
             if path.relative_to(root).parts[0] in SPLITS and len(path.relative_to(root).parts) == 3
         ]
-        sources = [_source(path, *path.relative_to(root).parts[:2], path.stem) for path in files]
+        sources = [_item(path, *path.relative_to(root).parts[:2], path.stem) for path in files]
     else:
         files = sorted(set(files) - _among_films(files))
         splits = _splits(files, root, known)
-        sources = [_source(path, splits[path], *_style_and_name(path, root)) for path in files]
+        sources = [_item(path, splits[path], *_style_and_name(path, root)) for path in files]
     if not sources:
-        wanted = "{train,valid}/CLASS/*.mp4" if layout else f"files like *{FILMS[0]} or *{SOUNDS[0]}"
-        raise SourceError(f"{src}: nothing to prepare there; expected {wanted}")
+        wanted = "{train,valid}/CLASS/*.mp4" if layout else f"files like *{VIDEO_SUFFIXES[0]} or *{SOUNDS[0]}"
+        raise DatasetError(f"{src}: nothing to prepare there; expected {wanted}")
     return _apart(sources)
 
 
 def songs(src: str) -> list[Path]:
-    """Sounds of a folder that `find_sources` leaves out: they lie among films, whose dancers moved to them."""
+    """Sounds of a folder that `find_items` leaves out: they lie among videos, whose dancers moved to them."""
     root = Path(src)
     if not root.is_dir() or any((root / split).is_dir() for split in SPLITS):
         return []
@@ -83,8 +83,8 @@ def songs(src: str) -> list[Path]:
 
 
 def _among_films(files: list[Path]) -> set[Path]:
-    """The sounds of folders that hold films: a take has its song within it. Sounds to learn from have their folder."""
-    folders = {path.parent for path in files if path.suffix.lower() in FILMS}
+    """The sounds of folders that hold videos: a take has its song within it. Sounds to learn from have their folder."""
+    folders = {path.parent for path in files if path.suffix.lower() in VIDEO_SUFFIXES}
     return {path for path in files if path.suffix.lower() in SOUNDS and path.parent in folders}
 
 
@@ -93,16 +93,16 @@ def _usable(root: Path) -> list[Path]:
     return sorted(
         path
         for path in root.rglob("*")
-        if path.suffix.lower() in FILMS + SOUNDS
+        if path.suffix.lower() in VIDEO_SUFFIXES + SOUNDS
         and "_raw" not in path.stem
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
         and path.is_file()
     )
 
 
-def _source(path: Path, split: str, style: str, name: str) -> Source:
-    kind = "film" if path.suffix.lower() in FILMS else "sound"
-    return Source(kind, split, as_name(style), as_name(name), str(path))
+def _item(path: Path, split: str, style: str, name: str) -> Item:
+    kind = "film" if path.suffix.lower() in VIDEO_SUFFIXES else "sound"
+    return Item(kind, split, as_name(style), as_name(name), str(path))
 
 
 def _style_and_name(path: Path, root: Path) -> tuple[str, str]:
@@ -121,7 +121,7 @@ def _splits(files: list[Path], root: Path, known: Mapping[str, str]) -> dict[Pat
     return splits
 
 
-def _apart(sources: list[Source]) -> list[Source]:
+def _apart(sources: list[Item]) -> list[Item]:
     """Sources of one place and name get their file's kind behind it: jig.wav and jig.mp3."""
     count = collections.Counter(source.key for source in sources)
     return [
@@ -130,12 +130,12 @@ def _apart(sources: list[Source]) -> list[Source]:
     ]
 
 
-def _procedural(instrument: str, clips: int, seconds: float) -> list[Source]:
+def _procedural(instrument: str, clips: int, seconds: float) -> list[Item]:
     if instrument != "theremin":
-        raise SourceError(f"procedural:{instrument}: no such instrument; there is procedural:theremin")
+        raise DatasetError(f"procedural:{instrument}: no such instrument; there is procedural:theremin")
     digits = len(str(clips - 1))
     made = [
-        Source("procedural", "valid" if i % 10 == 9 else "train", instrument, f"{i:0{digits}d}", "", i, seconds)
+        Item("procedural", "valid" if i % 10 == 9 else "train", instrument, f"{i:0{digits}d}", "", i, seconds)
         for i in range(clips)
     ]
     return sorted(made, key=lambda source: (source.split, source.name))

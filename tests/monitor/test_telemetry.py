@@ -9,21 +9,21 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from livemove.contracts import Bulletin, Controls
+from livemove.contracts import Controls, SupervisorStatus
 from livemove.ipc.segment import Segment, State
-from livemove.monitor import look
-from livemove.monitor.look import (
+from livemove.monitor import telemetry
+from livemove.monitor.telemetry import (
     COLUMNS_PER_S,
     HIGH_HZ,
     LOW_HZ,
     ROWS,
+    AudioColumns,
     Figures,
-    Listener,
-    News,
-    Sound,
+    Notices,
+    OutputAnalyzer,
+    TelemetryReader,
     Tone,
-    Tracer,
-    Watcher,
+    TraceReader,
     judge,
     written_note,
 )
@@ -45,7 +45,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(look, "now_s", made)
+    monkeypatch.setattr(telemetry, "now_s", made)
     return made
 
 
@@ -71,14 +71,14 @@ class Player:
             self.output.render(480)
 
 
-def listened(listener: Listener, player: Player, samples: np.ndarray) -> Sound:
+def listened(listener: OutputAnalyzer, player: Player, samples: np.ndarray) -> AudioColumns:
     """The columns of all of it, listened to every 10 ms."""
     parts = []
     for block in samples.reshape(-1, 480):
         player.play(block)
-        parts.append(listener.listen())
+        parts.append(listener.read())
     parts = [part for part in parts if len(part.low)]
-    return Sound(
+    return AudioColumns(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in ("low", "high", "spectrum")),
         peak=max(part.peak for part in parts),
     )
@@ -93,8 +93,8 @@ def sine(hertz: float, seconds: float, level: float = 0.5) -> np.ndarray:
 
 @pytest.mark.parametrize("hertz", [110.0, 440.0, 3000.0, 12000.0])
 def test_a_tone_lights_the_row_of_its_pitch(segment: Segment, hertz: float) -> None:
-    listener, player = Listener(segment), Player(segment)
-    listener.listen()
+    listener, player = OutputAnalyzer(segment), Player(segment)
+    listener.read()
     spectrum = listened(listener, player, sine(hertz, 0.5)).spectrum
     row = ROWS * math.log(hertz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ)
     assert abs(int(spectrum[-1].argmax()) + 0.5 - row) < 2.5
@@ -104,8 +104,8 @@ def test_rows_above_half_the_rate_stay_dark() -> None:
     slow = Segment.create()
     try:
         slow.set_device_rate(16000)
-        listener, player = Listener(slow), Player(slow)
-        listener.listen()
+        listener, player = OutputAnalyzer(slow), Player(slow)
+        listener.read()
         spectrum = listened(listener, player, np.random.default_rng(0).normal(0, 0.2, RATE)).spectrum
         dark = int(np.ceil(ROWS * math.log(8000 / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ)))
         assert not spectrum[:, dark:].any()
@@ -116,16 +116,16 @@ def test_rows_above_half_the_rate_stay_dark() -> None:
 
 
 def test_silence_lights_nothing(segment: Segment) -> None:
-    listener, player = Listener(segment), Player(segment)
-    listener.listen()
+    listener, player = OutputAnalyzer(segment), Player(segment)
+    listener.read()
     assert not listened(listener, player, np.zeros(RATE // 2, np.float32)).spectrum.any()
 
 
 def test_a_second_is_as_many_columns_as_promised_and_no_sample_is_missed(segment: Segment) -> None:
-    listener, player = Listener(segment), Player(segment)
-    listener.listen()
+    listener, player = OutputAnalyzer(segment), Player(segment)
+    listener.read()
     player.play(np.zeros(4800))
-    listener.listen()
+    listener.read()
     samples = np.zeros(RATE, np.float32)
     samples[12345] = 0.7
     sound = listened(listener, player, samples)
@@ -135,21 +135,21 @@ def test_a_second_is_as_many_columns_as_promised_and_no_sample_is_missed(segment
 
 
 def test_a_listener_that_was_held_up_skips_to_now(segment: Segment) -> None:
-    listener, player = Listener(segment), Player(segment)
-    listener.listen()
+    listener, player = OutputAnalyzer(segment), Player(segment)
+    listener.read()
     player.play(sine(440, 5.0))
-    assert 1 <= len(listener.listen().low) <= 16
-    assert len(listener.listen().low) == 0
+    assert 1 <= len(listener.read().low) <= 16
+    assert len(listener.read().low) == 0
 
 
 def test_a_hold_up_is_no_click_in_the_spectrum(segment: Segment) -> None:
     """A window put together from before and after would have a line through all rows."""
-    listener, player = Listener(segment), Player(segment)
-    listener.listen()
+    listener, player = OutputAnalyzer(segment), Player(segment)
+    listener.read()
     tone = sine(440.0, 2.0)
     listened(listener, player, tone[: RATE // 2])
     player.play(tone[RATE // 2 :])
-    spectrum = listener.listen().spectrum
+    spectrum = listener.read().spectrum
     assert len(spectrum) == 16
     assert not spectrum[:, -ROWS // 4 :].any()
 
@@ -157,7 +157,7 @@ def test_a_hold_up_is_no_click_in_the_spectrum(segment: Segment) -> None:
 def test_before_there_is_a_device_there_is_no_sound() -> None:
     silent = Segment.create()
     try:
-        assert len(Listener(silent).listen().low) == 0
+        assert len(OutputAnalyzer(silent).read().low) == 0
     finally:
         silent.close()
         silent.unlink()
@@ -168,48 +168,48 @@ def test_before_there_is_a_device_there_is_no_sound() -> None:
 
 def test_traces_go_straight_from_value_to_value(segment: Segment, clock: Clock) -> None:
     segment.synthesis.hop(0.001, 256, np.array([1.0, 2.0], np.float32))
-    segment.synthesis.felt(np.array([0.0], np.float32))
-    tracer = Tracer(segment)
+    segment.synthesis.set_features(np.array([0.0], np.float32))
+    tracer = TraceReader(segment)
     clock.seconds += 4.001 / COLUMNS_PER_S
-    np.testing.assert_allclose(tracer.trace(), [[1, 2, 0]] * 4)
+    np.testing.assert_allclose(tracer.read(), [[1, 2, 0]] * 4)
     segment.synthesis.hop(0.001, 256, np.array([3.0, 2.0], np.float32))
     clock.seconds += 2.0 / COLUMNS_PER_S
-    np.testing.assert_allclose(tracer.trace(), [[2, 2, 0], [3, 2, 0]])
+    np.testing.assert_allclose(tracer.read(), [[2, 2, 0], [3, 2, 0]])
 
 
 def test_a_tracer_that_was_held_up_gives_a_second_at_most(segment: Segment, clock: Clock) -> None:
     segment.synthesis.hop(0.001, 256, np.array([1.0], np.float32))
-    tracer = Tracer(segment)
+    tracer = TraceReader(segment)
     clock.seconds += 100.0
-    assert len(tracer.trace()) == COLUMNS_PER_S
+    assert len(tracer.read()) == COLUMNS_PER_S
 
 
 # --- figures and words -------------------------------------------------------------------------------------------
 
 
 def test_rates_are_those_of_the_last_seconds(segment: Segment, clock: Clock) -> None:
-    watcher = Watcher(segment)
+    watcher = TelemetryReader(segment)
     for _ in range(20):
         for _ in range(5):
             segment.capture.frame_used(20.0, 1)
         clock.seconds += 0.2
-        figures = watcher.look()
+        figures = watcher.read()
     assert figures.pose_fps == pytest.approx(25.0)
     for _ in range(20):
         clock.seconds += 0.2
-        figures = watcher.look()
+        figures = watcher.read()
     assert figures.pose_fps == 0.0
 
 
 def test_a_restart_is_news_from_when_it_was_seen(segment: Segment, clock: Clock) -> None:
-    watcher = Watcher(segment)
-    segment.bulletin.write(Bulletin(100.0, 90.0, {"capture": 1}))
-    assert watcher.look().restart_age_s == math.inf  # it was before we came
-    segment.bulletin.write(Bulletin(100.0, 90.0, {"capture": 2}))
+    watcher = TelemetryReader(segment)
+    segment.supervisor_status.write(SupervisorStatus(100.0, 90.0, {"capture": 1}))
+    assert watcher.read().restart_age_s == math.inf  # it was before we came
+    segment.supervisor_status.write(SupervisorStatus(100.0, 90.0, {"capture": 2}))
     clock.seconds += 1.0
-    assert watcher.look().restart_age_s == 0.0
+    assert watcher.read().restart_age_s == 0.0
     clock.seconds += 5.0
-    figures = watcher.look()
+    figures = watcher.read()
     assert figures.restart_age_s == 5.0
     assert figures.restarts["capture"] == 2
     assert figures.seconds == 16.0
@@ -232,10 +232,10 @@ WELL = Figures(
         ({"limiter_age_s": 0.1}, Controls(), Tone.WATCH, "too loud"),
         ({"trouble_age_s": 1.0}, Controls(mute=True), Tone.WRONG, "broke off"),
         ({"trouble_age_s": 60.0}, Controls(), Tone.FINE, "playing"),
-        ({"pose_age_s": 2.0}, Controls(), Tone.WRONG, "no picture"),
+        ({"pose_age_s": 2.0}, Controls(), Tone.WRONG, "no image"),
         ({"states": {**WELL.states, "capture": State.STARTING}}, Controls(), Tone.WRONG, "camera is coming back"),
         ({"states": {**WELL.states, "synthesis": State.NONE}}, Controls(), Tone.WRONG, "instrument is coming back"),
-        ({"states": {**WELL.states, "playback": State.FAILED}}, Controls(), Tone.WRONG, "no sound card"),
+        ({"states": {**WELL.states, "playback": State.FAILED}}, Controls(), Tone.WRONG, "no audio device"),
         ({"states": {**WELL.states, "monitor": State.STARTING}}, Controls(), Tone.FINE, "playing"),
         ({"supervisor_age_s": 5.0}, Controls(), Tone.WRONG, "no longer answers"),
         ({"ending": True, "supervisor_age_s": 5.0}, Controls(), Tone.QUIET, "ending"),
@@ -250,13 +250,13 @@ def test_the_most_urgent_thing_is_said_first(
 
 
 def test_news_stand_for_a_while_and_old_ones_are_not_told_again(clock: Clock) -> None:
-    news = News()
-    assert news.read(Bulletin(notices=4, notice="long ago")) == ([], Tone.QUIET)
-    assert news.read(Bulletin(notices=5, notice="capture died")) == (["capture died"], Tone.WATCH)
+    news = Notices()
+    assert news.read(SupervisorStatus(notices=4, notice="long ago")) == ([], Tone.QUIET)
+    assert news.read(SupervisorStatus(notices=5, notice="capture died")) == (["capture died"], Tone.WATCH)
     clock.seconds += 1.0
-    assert news.read(Bulletin(notices=6, notice="capture died"))[0] == ["capture died"] * 2
+    assert news.read(SupervisorStatus(notices=6, notice="capture died"))[0] == ["capture died"] * 2
     clock.seconds += 7.5
-    assert news.read(Bulletin(notices=6, notice="capture died"))[0] == ["capture died"]
+    assert news.read(SupervisorStatus(notices=6, notice="capture died"))[0] == ["capture died"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""The models of a set, all loaded: one sounds, or two while one hands over to the other; freeze, panic, steering.
+"""The loaded models of a set: one sounds, or two while they are crossfaded; freeze, panic, steering.
 
-In: the sources of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
-shared memory, device or clock; nothing here waits or reads a file, but `Voice` when it is made.
+In: the inputs of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
+shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -23,7 +23,7 @@ from livemove.contracts import HOP, Controls, EngineState, Float32
 from livemove.synthesis.engines import EngineChoice
 
 FADE_HOPS = 8
-"""One model to the next: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
+"""Length of a crossfade: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
 
 THAW_S = 0.05
 """From where a freeze held the body to where it is now."""
@@ -32,10 +32,10 @@ BOTH = 0.8
 """Two engines that need more than this share of the time together do not play at once: one fades out, then one in."""
 
 
-class Voice:
+class ModelSlot:
     """One model ready to play: engine, mapping, its own noise.
 
-    want: name of a source from outside -> its place among the values given to `play`.
+    want: name of an external input -> its place among the values given to `play`.
     """
 
     def __init__(
@@ -56,8 +56,9 @@ class Voice:
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
 
     def set_mapping(self, mapping: Mapping) -> None:
-        """The mapping from now on. Raises LivemoveError, and changes nothing, if its outside sources find no room."""
-        places = [len(FEATURES) + self._want(name) for name in mapping.outside]
+        """The mapping from now on. Raises LivemoveError, and changes nothing, if there is no room for its external
+        inputs."""
+        places = [len(FEATURES) + self._want(name) for name in mapping.external]
         self._inside = np.array([*range(len(FEATURES)), *places], np.intp)
         mapping.steer(*self._steering)
         self.mapping = mapping
@@ -70,22 +71,22 @@ class Voice:
         self.engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
         self.engine.reset()
 
-    def enter(self, sources: Float32, controls: Controls) -> None:
-        """From silence, the channels where these sources put them."""
+    def enter(self, inputs: Float32, controls: Controls) -> None:
+        """From silence, the channels where these inputs put them."""
         self.engine.reset()
         self._steer(controls)
-        self.mapping.step(sources[self._inside], math.inf)
+        self.mapping.step(inputs[self._inside], math.inf)
 
     def forget(self) -> None:
         """As never played, the channels at rest."""
         self.engine.reset()
         self.mapping.reset()
 
-    def play(self, sources: Float32, controls: Controls) -> None:
-        """Fill `out` and `channels` with the next hop; sources float32 [F + places]."""
+    def play(self, inputs: Float32, controls: Controls) -> None:
+        """Fill `out` and `channels` with the next hop; inputs float32 [F + places]."""
         self._steer(controls)
         spec = self.spec
-        self.channels[0] = self.mapping.step(sources[self._inside], self._hop_s)
+        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s)
         self._random.random(out=self._noise, dtype=np.float32)
         style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
         temperature = spec.temperature * controls.temperature
@@ -110,39 +111,40 @@ class Voice:
             self.mapping.steer(*steering)
 
 
-class Ensemble:
-    """Which voice sounds. `controls` as they are at the start: only what changes later is acted upon."""
+class ModelCrossfader:
+    """Plays the slot that is chosen, and crossfades to the next. `controls` as they are at the start: only what changes
+    later is acted upon."""
 
-    def __init__(self, voices: Sequence[Voice], controls: Controls) -> None:
-        self.voices = voices
-        self.current = voices[self._index(controls)]
-        self.played: tuple[Voice, Voice | None] = (self.current, None)
-        self._leaving: Voice | None = None
+    def __init__(self, slots: Sequence[ModelSlot], controls: Controls) -> None:
+        self.slots = slots
+        self.current = slots[self._index(controls)]
+        self.played: tuple[ModelSlot, ModelSlot | None] = (self.current, None)
+        self._leaving: ModelSlot | None = None
         self._fade = 0
         self._curves = _curves(together=True)
         self._panics = controls.panics
         self._silent = False
-        self._hop_s = HOP / voices[0].spec.sample_rate
+        self._hop_s = HOP / slots[0].spec.sample_rate
         self._held = np.zeros(0, np.float32)
         self._thaw = 1.0  # 0: frozen; 1: free
         self._out = np.zeros(HOP, np.float32)
         self._rise = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
 
-    def play(self, sources: Float32, controls: Controls) -> Float32:
-        """The next hop, float32 [HOP], good until the next call; sources float32 [F + places]."""
-        sources = self._hold(sources, controls.freeze)
-        wanted = self.voices[self._index(controls)]
+    def play(self, inputs: Float32, controls: Controls) -> Float32:
+        """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places]."""
+        inputs = self._hold(inputs, controls.freeze)
+        wanted = self.slots[self._index(controls)]
         if self._leaving is None and wanted is not self.current:
             self._leaving, self.current, self._fade = self.current, wanted, 0
             share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
             self._curves = _curves(together=share < BOTH)
-            wanted.enter(sources, controls)
+            wanted.enter(inputs, controls)
         self.played = (self.current, self._leaving)
         if self._leaving is None:
-            self.current.play(sources, controls)
+            self.current.play(inputs, controls)
             out = self.current.out
         else:
-            out = self._hand_over(self._leaving, sources, controls)
+            out = self._hand_over(self._leaving, inputs, controls)
         if self._silent:
             out = np.multiply(out, self._rise, out=self._out)
             self._silent = False
@@ -151,8 +153,8 @@ class Ensemble:
             out = np.multiply(out, self._rise[::-1], out=self._out)
             self._silent = True
             self._leaving = None
-            for voice in self.voices:
-                voice.forget()
+            for slot in self.slots:
+                slot.forget()
         return out
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -163,22 +165,22 @@ class Ensemble:
         if self._leaving is not None or self._silent:
             return None
         head: dict[str, Any] = {
-            "model": self.voices.index(self.current),
+            "model": self.slots.index(self.current),
             "panics": self._panics,
-            "engines": [voice.engine.name for voice in self.voices],
-            "realtime": [voice.realtime for voice in self.voices],
-            "noise": [voice.noise_state() for voice in self.voices],
+            "engines": [slot.engine.name for slot in self.slots],
+            "realtime": [slot.realtime for slot in self.slots],
+            "noise": [slot.noise_state() for slot in self.slots],
         }
         return head, vars(self.current.engine.state())
 
     def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """What `state` gave; the voices must be of the same models and engines."""
-        self.current = self.voices[head["model"]]
+        """What `state` gave; the slots must be of the same models and engines."""
+        self.current = self.slots[head["model"]]
         self._leaving, self._silent, self._panics = None, False, head["panics"]
         self.current.engine.set_state(EngineState(**arrays))
-        for voice, realtime, noise in zip(self.voices, head["realtime"], head["noise"], strict=True):
-            voice.realtime = realtime
-            voice.set_noise_state(noise)
+        for slot, realtime, noise in zip(self.slots, head["realtime"], head["noise"], strict=True):
+            slot.realtime = realtime
+            slot.set_noise_state(noise)
 
     @property
     def channels(self) -> Float32:
@@ -186,25 +188,25 @@ class Ensemble:
         return self.current.channels[0]
 
     def _index(self, controls: Controls) -> int:
-        return min(max(controls.model, 0), len(self.voices) - 1)
+        return min(max(controls.model, 0), len(self.slots) - 1)
 
-    def _hand_over(self, leaving: Voice, sources: Float32, controls: Controls) -> Float32:
+    def _hand_over(self, leaving: ModelSlot, inputs: Float32, controls: Controls) -> Float32:
         self._out[:] = 0.0
-        for voice, curve in zip((leaving, self.current), self._curves, strict=True):
+        for slot, curve in zip((leaving, self.current), self._curves, strict=True):
             gain = curve[self._fade]
             if gain.any():
-                voice.play(sources, controls)
-                self._out += gain * voice.out
+                slot.play(inputs, controls)
+                self._out += gain * slot.out
         self._fade += 1
         if self._fade == FADE_HOPS:
             self._leaving = None
         return self._out
 
-    def _hold(self, sources: Float32, freeze: bool) -> Float32:
+    def _hold(self, inputs: Float32, freeze: bool) -> Float32:
         """Sources as a freeze left them; after it, on the way back to where they are now."""
         if freeze and self._thaw == 0.0:
             return self._held
-        now = sources if self._thaw >= 1.0 else (self._held + self._thaw * (sources - self._held)).astype(np.float32)
+        now = inputs if self._thaw >= 1.0 else (self._held + self._thaw * (inputs - self._held)).astype(np.float32)
         if freeze:
             self._held = now.copy()
             self._thaw = 0.0

@@ -3,9 +3,6 @@
 In: a picture, and where in it somebody is. Out: Light. Judges nothing: it measures.
 """
 
-# cv2's types are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -11,8 +11,7 @@ taken off the network's list of operators; what is left keeps its order and its 
 """
 
 # flatbuffers has no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

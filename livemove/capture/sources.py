@@ -3,9 +3,6 @@
 In: a CaptureConfig and a clock. Out: uint8 RGB pictures with the time they reached us. Knows no pose and no process.
 """
 
-# cv2's types are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os
@@ -219,7 +216,7 @@ def _read_until_lost(feed: Feed, capture: Any) -> None:
             if now_s - changed_s > 5 * FROZEN_S:
                 return
             continue
-        feed.put(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now_s)
+        feed.put(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), now_s)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _open_capture(feed: Feed) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,11 +20,6 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.kept import presets_folder, write_whole
 from livemove.control.steering import LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
 from livemove.control.vocabulary import NOTES, note_number
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 RANGES = {
     "gain": (0.0, 10.0),

@@ -4,8 +4,8 @@ In: pictures and stretches of sound, each with its time on one clock. Out: an mp
 sound card and no process.
 """
 
-# PyAV's stubs are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

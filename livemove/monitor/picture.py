@@ -3,9 +3,6 @@
 In: pictures and pose frames. Out: pixels. Without a picture (the demo, the stage view) the skeleton stands in the dark.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -113,7 +110,7 @@ class Picture(QWidget):
         if self._bare:
             return
         given = QImage(
-            picture.data,  # pyright: ignore[reportArgumentType]
+            picture.data,
             width,
             height,
             picture.strides[0],

@@ -5,8 +5,7 @@ kind is "output" (what plays) or "input" (what records).
 """
 
 # sounddevice has no type information, and the route for C callbacks is its documented base class for library authors.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 

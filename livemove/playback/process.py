@@ -4,9 +4,6 @@ In: the ring, through the callback. Out: sound, and the tap that a recorder read
 never waits for a stream that hangs: then it exits hard, and the supervisor starts another.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os

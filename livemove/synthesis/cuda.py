@@ -4,8 +4,7 @@ In: a spec, its weights, channels and noise. Out: audio, trace, state. Packs wei
 cuda_kernels.py, feeds them and streams back what they play; the only file of the instrument that imports torch.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportPossiblyUnboundVariable=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPossiblyUnboundVariable=false
 from __future__ import annotations
 
 from collections.abc import Sequence

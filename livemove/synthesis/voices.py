@@ -4,9 +4,6 @@ In: the sources of a hop and the controls. Out: the hop's audio and channels. No
 shared memory, device or clock; nothing here waits or reads a file, but `Voice` when it is made.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
@@ -115,7 +112,7 @@ class Ensemble:
 
     def __init__(self, voices: Sequence[Voice], controls: Controls) -> None:
         self.voices = voices
-        self.current = voices[self._index(controls)]
+        self.current: Voice = voices[self._index(controls)]
         self.played: tuple[Voice, Voice | None] = (self.current, None)
         self._leaving: Voice | None = None
         self._fade = 0
@@ -173,7 +170,7 @@ class Ensemble:
 
     def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
         """What `state` gave; the voices must be of the same models and engines."""
-        self.current = self.voices[head["model"]]
+        self.current = self.voices[int(head["model"])]
         self._leaving, self._silent, self._panics = None, False, head["panics"]
         self.current.engine.set_state(EngineState(**arrays))
         for voice, realtime, noise in zip(self.voices, head["realtime"], head["noise"], strict=True):

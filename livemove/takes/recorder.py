@@ -4,9 +4,6 @@ In: the tap of the callback and the logs of what happened. Out: files. Runs as t
 survives a restart of any child; what gathers never touches a disk, and what writes may be minutes late.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib
@@ -357,7 +354,8 @@ class _Following:
         if snapshot is not None:
             start = int(np.flatnonzero(_is_at(hops, snapshot))[-1])
         elif len(hops):
-            start = int(np.searchsorted(hops["first_sample"] + hops["samples"], block["read"], side="right"))
+            ends = hops["first_sample"] + hops["samples"]
+            start = int(np.searchsorted(ends, block["read"], side="right"))  # pyright: ignore[reportUnknownArgumentType]
         self._block = first
         self._hop = oldest_hop + start
         since_s = float(hops["began_s"][start]) if start < len(hops) else float(block["start_s"])

@@ -27,7 +27,7 @@ from livemove.cli.shared import (
 
 if TYPE_CHECKING:
     from livemove.session.calibrate import Progress as Calibrating
-    from livemove.session.perform import Status
+    from livemove.session.perform import Report, Status
 
 
 @click.command()
@@ -135,7 +135,7 @@ def perform(
     the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
 
     \b
-    livemove perform                                     webcam and default sound card
+    livemove perform                                     webcam and default sound card; without them, see below
     livemove perform --camera demo                       no camera: a dancer we made up
     livemove perform --camera demo -o take.wav           no sound card either: into a file
     livemove perform --camera dance.mp4 --loop           a film plays
@@ -152,10 +152,14 @@ def perform(
     livemove perform --film --takes ~/takes              takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
+
+    Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
+    unless you name one.
     """
     from livemove.bundle import find_bundle
     from livemove.capture.config import CaptureConfig
     from livemove.capture.sources import check_source
+    from livemove.cli import fallback
     from livemove.cli.keyboard import typed_keys
     from livemove.cli.models import model_name, repertoire, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
@@ -223,18 +227,33 @@ def perform(
     )
     seen: list[Status] = []
 
-    def remember(status: Status) -> None:
-        seen[:] = [status]
-        on_status(status)
+    def play(config: SessionConfig) -> Report:
+        """Raises CameraError or DeviceError at the start."""
 
-    try:
+        def remember(status: Status) -> None:
+            seen[:] = [status]
+            on_status(status)
+
+        if CaptureConfig(camera=config.camera).kind == "index":
+            check_source(CaptureConfig(camera=config.camera))  # quick: no process is started in vain
         have_pose_model(config.camera, config.pose, config.pose_model)
         with status_display(folder.name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
-            result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
-    except (CameraError, DeviceError) as error:
-        raise Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
+            return run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
+
+    named = [given(context, name) or any(getattr(p.devices, name) for p in presets) for name in ("camera", "device")]
+    result: Report | None = None
+    while result is None:
+        try:
+            result = play(config)
+        except (CameraError, DeviceError) as error:
+            other = None if seen and seen[0].seconds > 0 else fallback.instead(config, error, *named)
+            if other is None:
+                output = config.output if named[1] else config.output or Path()  # a file stands in for no device
+                raise Mendable(*whatever_is_missing(config.camera, config.device, output, error)) from error
+            config, line = other
+            click.echo(line, err=True)
     write_report(report, result)
     for line in text.farewell(result, config.output):
         click.echo(line, err=True)

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from livemove.contracts import DeviceError
+from livemove.contracts import DeviceError, MissingDeviceError
 from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
 from livemove.playback.config import PlaybackConfig
@@ -36,7 +36,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
         from livemove.playback import device as devices
     except OSError as error:
         if not fallback:
-            raise DeviceError(
+            raise MissingDeviceError(
                 "the PortAudio library is missing: install it (Debian: libportaudio2), or write to a file with "
                 "--output take.wav"
             ) from error

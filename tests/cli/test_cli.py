@@ -19,6 +19,7 @@ import pytest
 import soundfile as sf
 
 from livemove.bundle import Bundle
+from livemove.capture.config import cameras_here
 from livemove.cli import shared
 from livemove.synthesis import engine_names, onnx, settings
 from tests.support.bundles import random_bundle, small_spec
@@ -255,17 +256,41 @@ def test_no_camera_names_the_way_on(small_bundle: Bundle, tmp_path: Path) -> Non
     assert "--camera demo" in refusal("perform", *options)
 
 
-def test_no_sound_card_names_the_way_on(small_bundle: Bundle) -> None:
-    message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--duration", 1)
+def test_a_device_that_is_named_and_not_there_names_the_way_on(small_bundle: Bundle) -> None:
+    message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--device", "USB", "--duration", 1)
     assert "--output take.wav" in message
 
 
-def test_neither_camera_nor_sound_card_is_one_line_each(small_bundle: Bundle) -> None:
-    done = run("perform", "--model", small_bundle.path, "--camera", "97")
+def test_neither_the_camera_nor_the_device_that_were_named_is_one_line_each(small_bundle: Bundle) -> None:
+    done = run("perform", "--model", small_bundle.path, "--camera", "97", "--device", "USB")
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert sum("--camera demo" in line for line in lines) == sum("--output take.wav" in line for line in lines) == 1
+
+
+def test_only_the_camera_that_was_named_is_missed(small_bundle: Bundle) -> None:
+    assert "camera 97" in refusal("perform", "--model", small_bundle.path, "--camera", "97")
+
+
+@pytest.mark.skipif(bool(cameras_here()), reason="there is a webcam here")
+@in_real_time
+def test_without_camera_and_device_it_plays_all_the_same(
+    small_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for each, and a new file each time, beside those that are there."""
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.glob("*.wav"))
+    done = run("perform", "--model", small_bundle.path, "--duration", 1, "--no-monitor")
+    assert done.returncode == 0, done.stderr
+    (new,) = set(tmp_path.glob("*.wav")) - before
+    first, second, *_ = done.stderr.splitlines()
+    assert "camera 0" in first
+    assert "demo dancer" in first
+    assert new.name in second
+    audio, rate = sf.read(new)
+    assert len(audio) / rate >= 0.9
+    assert np.sqrt(np.mean(audio**2)) > 0.001
 
 
 def test_an_unreadable_video_is_one_line(demo: list[object], tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch: the other workers have the other cores
 
 MOST_TRIES = 12
-"""How often, in a whole run, live tests may be tried again because the machine stood still. Chosen, not measured: about a
+"""How often, in a whole run, live tests may be tried again because the machine stood still. Chosen, not measured: a
 fifth of the 55 live tests; a machine on which it takes more of them shows nothing about time."""
 
 signal.signal(signal.SIGINT, signal.default_int_handler)

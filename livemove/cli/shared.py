@@ -66,7 +66,7 @@ def instrument_options(command: Command) -> Command:
         click.option("--engine", type=click.Choice(ENGINES), default="auto",
                      show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
         click.option("--provider", type=click.Choice(PROVIDERS), default="cpu",
-                     show_default=True, help="What the onnx engine runs on; livemove/README.md says how to install the others."),
+                     show_default=True, help="What the onnx engine runs on; README says how to install the others."),
         pose_options,
         click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
                      help="Your own mapping.toml: which part of the body plays what."),

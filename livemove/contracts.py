@@ -62,6 +62,10 @@ class DeviceError(LivemoveError):
     """An audio device that is unknown, or refuses the rate or block; the message names it."""
 
 
+class MissingDeviceError(DeviceError):
+    """No audio device at all on this machine, or no PortAudio to reach one by."""
+
+
 class TakeError(LivemoveError):
     """A recorded take that cannot be read or played again; the message names the file."""
 

@@ -4,9 +4,6 @@ Pose frames go in as they arrive, float32 [len(FEATURES)] come out, at a frame's
 same code runs live, in `render` and in training: causal, time only from the arguments, no clock, no model.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

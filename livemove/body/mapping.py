@@ -5,15 +5,12 @@ natural units go out. It knows names and numbers only: not where an input comes 
 channel.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import difflib
 import math
 import re
-import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +20,6 @@ import numpy as np
 
 from livemove.body.notes import SCALES, pitch_class
 from livemove.contracts import Channel, Float32, MappingError, ModelSpec
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""

@@ -4,9 +4,6 @@ In: a CaptureConfig and a clock. Out: frames, uint8 RGB images with the time the
 process.
 """
 
-# cv2's types are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os
@@ -220,7 +217,7 @@ def _read_until_lost(feed: Feed, capture: Any) -> None:
             if now_s - changed_s > 5 * FROZEN_S:
                 return
             continue
-        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now_s)
+        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now_s)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _open_capture(feed: Feed) -> Any:

@@ -3,9 +3,6 @@
 Time in, PoseFrame out: a dance at 96 beats a minute in phrases of eight bars. No image, no randomness, no state.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

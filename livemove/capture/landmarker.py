@@ -3,10 +3,6 @@
 Loads mediapipe when the first landmarker is made, without what it drags along. Knows no camera, clock or process.
 """
 
-# mediapipe is untyped; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import contextlib

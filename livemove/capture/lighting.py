@@ -4,9 +4,6 @@ In: an image, and where in it the face is. Out: Light, luminances 0..1. Measures
 elsewhere.
 """
 
-# cv2's types are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

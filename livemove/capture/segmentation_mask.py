@@ -12,8 +12,7 @@ leads nowhere else is taken off the network's list of operators; what is left ke
 """
 
 # flatbuffers has no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
 
 if TYPE_CHECKING:
     from livemove.session.calibrate import Progress as Calibrating
-    from livemove.session.perform import Status
+    from livemove.session.perform import Report, Status
 
 
 @click.command()
@@ -144,7 +144,7 @@ def perform(
     the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
 
     \b
-    livemove perform                                     webcam and default audio device
+    livemove perform                                     webcam and default audio device; without them, see below
     livemove perform --camera demo                       no camera: the demo dancer
     livemove perform --camera demo -o take.wav           no audio device either: into a file
     livemove perform --camera dance.mp4 --loop           a video file plays
@@ -161,10 +161,14 @@ def perform(
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
+
+    Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
+    unless you name one.
     """
     from livemove.bundle import find_bundle
     from livemove.capture.cameras import check_camera
     from livemove.capture.capture_config import CaptureConfig
+    from livemove.cli import fallback
     from livemove.cli.keyboard import typed_keys
     from livemove.cli.models import ignoring, model_name, slots_of_presets, style_index
     from livemove.contracts import CameraError, ControlError, DeviceError
@@ -238,20 +242,34 @@ def perform(
     )
     seen: list[Status] = []
 
-    def remember(status: Status) -> None:
-        seen[:] = [status]
-        on_status(status)
+    def play(config: SessionConfig) -> Report:
+        """Raises CameraError or DeviceError at the start."""
 
-    try:
+        def remember(status: Status) -> None:
+            seen[:] = [status]
+            on_status(status)
+
+        if config.capture.kind == "index":
+            check_camera(config.capture)  # quick: no process is started in vain
         have_pose_model(config.capture.camera, config.capture.pose, config.capture.pose_model)
         with status_display(folder.name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
-            result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
-    except (CameraError, DeviceError) as error:
-        raise UserError(
-            *whatever_is_missing(config.capture.camera, config.playback.device, config.output, error)
-        ) from error
+            return run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
+
+    named = [given(context, name) or any(getattr(p.devices, name) for p in presets) for name in ("camera", "device")]
+    result: Report | None = None
+    while result is None:
+        try:
+            result = play(config)
+        except (CameraError, DeviceError) as error:
+            other = None if seen and seen[0].seconds > 0 else fallback.instead(config, error, *named)
+            if other is None:
+                output = config.output if named[1] else config.output or Path()  # a file stands in for no device
+                missing = whatever_is_missing(config.capture.camera, config.playback.device, output, error)
+                raise UserError(*missing) from error
+            config, line = other
+            click.echo(line, err=True)
     write_report(report, result)
     for line in text.summary(result, config.output):
         click.echo(line, err=True)

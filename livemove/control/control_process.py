@@ -4,9 +4,6 @@ In: packets, MIDI messages, the beat, and the segment, of which it only writes t
 and its own process state. Whatever floods or breaks here, the sound goes on.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import logging

@@ -5,14 +5,14 @@ shared memory and no model.
 """
 
 # mido and rtmidi have no type information.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -22,11 +22,6 @@ from livemove.control.mpe import Mpe
 from livemove.control.user_files import write_whole
 from livemove.control.vocabulary import LEARNABLE, Received
 from livemove.controls import CONTROLS, Kind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 KINDS = ("cc", "note")
 """What may be bound: control changes (knobs, faders, pedals) and notes (pads, keys)."""

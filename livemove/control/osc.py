@@ -14,9 +14,6 @@ In and out: datagrams. Knows no shared memory and no model. With the names of co
 any other address           a source, if a mapping.toml names it ("osc:/fader1"): its first number
 """
 
-# python-osc's own annotations are incomplete.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import contextlib

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,11 +20,6 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 RANGES = {
     **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},

@@ -4,7 +4,7 @@ In: what `bench.run` returned and a file name. Out: the file. matplotlib is need
 """
 
 # matplotlib's stubs are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

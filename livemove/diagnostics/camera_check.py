@@ -4,9 +4,6 @@ In: a CaptureConfig, or, for `measure` alone, poses and lights. Out: a CameraChe
 dancer is for others to say. Must not know cv2 or the terminal.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -4,9 +4,6 @@ In and out: the views of the other files here, which say which process may call 
 named here, too. Knows nothing of cameras, models, devices or windows; numpy and the native extension only.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib

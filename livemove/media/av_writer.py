@@ -5,8 +5,8 @@ In: video frames and stretches of sound, each with its time on one clock. Out: a
 no audio device and no process.
 """
 
-# PyAV's stubs are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

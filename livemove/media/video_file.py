@@ -3,9 +3,8 @@
 In: a video file; for the copy also a sound file. Out: RGB frames and times; an mp4. Knows no pose, model or device.
 """
 
-# PyAV's stubs are partial, soundfile has none.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

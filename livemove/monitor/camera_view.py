@@ -4,9 +4,6 @@ In: camera images and pose frames. Out: pixels. Without an image (the demo, the 
 dark.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -107,7 +104,7 @@ class CameraView(QWidget):
         if self._bare:
             return
         given = QImage(
-            image.data,  # pyright: ignore[reportArgumentType]
+            image.data,
             width,
             height,
             image.strides[0],

@@ -3,9 +3,6 @@
 In: what was looked up this frame. Out: widgets, each told only what concerns it. Knows no shared memory and no keys.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math

@@ -5,9 +5,8 @@ draw the newest tile, a few times a second. As items of the scene, drawn whole a
 core; a newest tile of them, drawn at every redraw, still twice as much as this. Knows no session.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for, and pyqtgraph has none: half is unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
+# pyqtgraph has no type information.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 

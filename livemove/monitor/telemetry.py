@@ -3,9 +3,6 @@
 In: a Segment. Out: figures, levels, columns of sound and traces as plain values. Waits for nobody, knows no Qt.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import enum

@@ -4,10 +4,6 @@ In: a RenderConfig. Out: WAV, or mp4 with the sound under the video, and a Rende
 beside synthesis. Must not know devices, sessions or the terminal.
 """
 
-# soundfile has no types; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import contextlib

@@ -4,9 +4,6 @@ In: a take and, if asked, another model. Out: a WAV and a ReplayReport. The same
 hand-over and callback; only what it met there comes from the take. Must not know devices, sessions or the terminal.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib

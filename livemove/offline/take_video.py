@@ -4,8 +4,8 @@ In: a take. Out: an mp4, each frame the newest one, or of the newest pose, at th
 camera and no engine.
 """
 
-# numpy's stubs need a newer Python than 3.10; PyAV's are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

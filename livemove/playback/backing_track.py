@@ -5,10 +5,6 @@ In: a SoundConfig, "go" and "stop". Out, through a pipe: Ready, Stretches, Over,
 Knows no camera and no file but the song. A sound server that dies can hang whoever uses it for minutes: that is killed.
 """
 
-# sounddevice has no type information; numpy's stubs need a newer Python than 3.10, PyAV's are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import math

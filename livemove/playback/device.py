@@ -5,8 +5,7 @@ kind is "output" (what plays) or "input" (what records).
 """
 
 # sounddevice has no type information, and the route for C callbacks is its documented base class for library authors.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from typing import Any, Protocol, cast
 
 import sounddevice
 
-from livemove.contracts import DeviceError
+from livemove.contracts import DeviceError, MissingDeviceError
 from livemove.native._realtime import Output
 
 NO_DEVICE = "no audio device found: connect one or start a sound server, or write to a file with --output take.wav"
@@ -80,11 +79,11 @@ def list_devices(kind: str = "output") -> list[Device]:
 def find_device(text: str | None, kind: str = "output") -> Device:
     """The device with this index, or with this text in its name or host; None: the default one.
 
-    Raises DeviceError when there is none, or when the text fits several and none of them exactly.
+    Raises MissingDeviceError when there is none, DeviceError when the text fits several and none of them exactly.
     """
     devices = list_devices(kind)
     if not devices:
-        raise DeviceError(NO_DEVICE if kind == "output" else NO_INPUT)
+        raise MissingDeviceError(NO_DEVICE if kind == "output" else NO_INPUT)
     if text is None:
         return next((device for device in devices if device.default), devices[0])
     if text.lstrip("-").isdigit():

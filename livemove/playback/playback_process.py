@@ -4,9 +4,6 @@ In: the ring, through the callback. Out: sound, and the tap that a recorder read
 never waits for a stream that hangs: then it exits hard, and the supervisor starts another.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os
@@ -14,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from livemove.contracts import DeviceError
+from livemove.contracts import DeviceError, MissingDeviceError
 from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
 from livemove.playback.playback_config import PlaybackConfig
@@ -39,7 +36,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
         from livemove.playback import device as devices
     except OSError as error:
         if not fallback:
-            raise DeviceError(
+            raise MissingDeviceError(
                 "the PortAudio library is missing: install it (Debian: libportaudio2), or write to a file with "
                 "--output take.wav"
             ) from error

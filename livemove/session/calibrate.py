@@ -4,9 +4,6 @@ In: a CalibrationConfig, or, for `fit` alone, a mapping and the features of some
 and the mapping's text with its new ranges. Nothing is written before it is over. Must not know cv2. Prints nothing.
 """
 
-# numpy's stubs need a newer Python than 3.10; tomlkit's items are loosely typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
@@ -257,7 +254,7 @@ def with_ranges(path: Path, ranges: dict[str, tuple[float, float]]) -> str:
     except (OSError, UnicodeDecodeError, ParseError) as error:
         raise MappingError(f"{path}: cannot read the mapping: {error}") from error
     for channel, (first, last) in ranges.items():
-        document["channels"][channel]["from"] = [first, last]  # pyright: ignore[reportIndexIssue]
+        document["channels"][channel]["from"] = [first, last]
     return tomlkit.dumps(document)
 
 

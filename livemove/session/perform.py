@@ -4,9 +4,6 @@ In: a SessionConfig. Out: Status a few times a second while it plays, and a Repo
 Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the children. Prints nothing.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os

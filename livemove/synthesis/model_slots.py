@@ -4,9 +4,6 @@ In: the inputs of a hop and the controls. Out: the hop's audio and channels. No 
 shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
@@ -117,7 +114,7 @@ class ModelCrossfader:
 
     def __init__(self, slots: Sequence[ModelSlot], controls: Controls) -> None:
         self.slots = slots
-        self.current = slots[self._index(controls)]
+        self.current: ModelSlot = slots[self._index(controls)]
         self.played: tuple[ModelSlot, ModelSlot | None] = (self.current, None)
         self._leaving: ModelSlot | None = None
         self._fade = 0
@@ -175,7 +172,7 @@ class ModelCrossfader:
 
     def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
         """What `state` gave; the slots must be of the same models and engines."""
-        self.current = self.slots[head["model"]]
+        self.current = self.slots[int(head["model"])]
         self._leaving, self._silent, self._panics = None, False, head["panics"]
         self.current.engine.set_state(EngineState(**arrays))
         for slot, realtime, noise in zip(self.slots, head["realtime"], head["noise"], strict=True):

@@ -4,8 +4,7 @@ Channels and noise in, audio out; runs wherever onnxruntime does. The only file 
 of weights: they are in the graph that training/model/onnx_graph.py wrote.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import json

@@ -5,10 +5,6 @@ Knows nothing of cameras and devices but the ring's rate. The loop allocates lit
 of it.
 """
 
-# soxr has no type information; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import gc

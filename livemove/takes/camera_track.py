@@ -4,7 +4,7 @@ In: RGB images with their times. Out: packets with the same times, in order. A s
 side may die; capture never waits, and leaves out frames when it cannot keep up. Knows no camera and no take.
 """
 
-# PyAV's stubs are partial; numpy's stubs need a newer Python than 3.10.
+# PyAV's stubs are partial.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations

@@ -16,9 +16,6 @@ shared memory and no engine: the rows bring their own field names.
       mapping.toml    as it was when the take began; mapping-002.toml ... for further models
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib
@@ -26,7 +23,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
+import tomllib
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,11 +36,6 @@ import numpy.typing as npt
 import tomli_w
 
 from livemove.contracts import Float32, OutputError, PoseFrame, TakeError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 FORMAT = 1
 INDEX = "take.toml"
@@ -395,7 +387,8 @@ def _read_index(path: Path) -> TakeInfo:
         raise TakeError(f"{path}: format {document.get('format')!r}; this livemove reads format {FORMAT}")
     try:
         for entry in (document, *document["models"]):
-            entry.update({name: tuple(value) for name, value in entry.items() if isinstance(value, list)})
+            lists = {name: cast("list[Any]", value) for name, value in entry.items() if isinstance(value, list)}
+            entry.update({name: tuple(value) for name, value in lists.items()})
         document["models"] = tuple(TakenModel(**model) for model in document["models"])
         return TakeInfo(**document)
     except (KeyError, TypeError) as error:

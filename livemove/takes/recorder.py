@@ -5,9 +5,6 @@ supervisor, so that a take survives a restart of any child: what gathers (histor
 writes (take_writing.py) may be minutes late.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib

@@ -19,7 +19,7 @@ from livemove.capture.landmarker import Landmarker
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import CameraError, PoseFrame, PoseModelError
 from livemove.media import video_file
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.unavailable import unavailable
 from tests.support.videos import cut
 
@@ -100,13 +100,16 @@ def test_the_demo_needs_neither_cv2_nor_mediapipe() -> None:
 @in_real_time
 def test_poses_of_a_real_dancer(pose_model: Path, dancer_clip: Path) -> None:
     counted = followed(CaptureConfig(camera=str(dancer_clip), pose_model=pose_model), 5.0)
-    assert len(counted.frames) > 20
-    assert np.mean([frame.people == 1 for frame in counted.frames]) >= 0.95
-    assert counted.seen >= len(counted.frames)
+    with timed():
+        assert len(counted.frames) > 20
+        assert np.mean([frame.people == 1 for frame in counted.frames]) >= 0.95
+        assert counted.seen >= len(counted.frames)
     times = np.array([frame.capture_s for frame in counted.frames])
-    assert (np.diff(times) > 0).all()
+    with timed():
+        assert (np.diff(times) > 0).all()
     world = counted.frames[-1].world[0]
-    assert world[11, 1] < world[23, 1] < world[27, 1]  # shoulder above hip above ankle: y points down
+    with timed():
+        assert world[11, 1] < world[23, 1] < world[27, 1]  # shoulder above hip above ankle: y points down
 
 
 @pytest.mark.real

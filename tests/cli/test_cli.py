@@ -19,12 +19,13 @@ import pytest
 import soundfile as sf
 
 from livemove.bundle import Bundle, save_bundle
+from livemove.capture.capture_config import cameras_here
 from livemove.cli import shared
 from livemove.synthesis import architectures, engines
 from livemove.synthesis.engines import engine_names
 from livemove.synthesis.synthesis_config import ENGINES
 from tests.support.bundles import MAPPING, random_bundle, small_spec
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Jack
 
 NO_SERVERS = {
@@ -96,8 +97,9 @@ def test_perform_demo_into_a_file_sounds_and_reports(demo: list[object], tmp_pat
     done = run("perform", *demo, "--report", tmp_path / "r.json", "--no-monitor")
     assert done.returncode == 0, done.stderr
     audio, rate = sf.read(tmp_path / "take.wav")
-    assert len(audio) / rate >= 0.9
-    assert 0.001 < np.sqrt(np.mean(audio**2)) < 1.0
+    with timed():
+        assert len(audio) / rate >= 0.9
+        assert 0.001 < np.sqrt(np.mean(audio**2)) < 1.0
     assert np.abs(audio).max() <= 1.0
     report = json.loads((tmp_path / "r.json").read_text())
     assert set(report) == {
@@ -105,9 +107,10 @@ def test_perform_demo_into_a_file_sounds_and_reports(demo: list[object], tmp_pat
         "generate_realtime", "ring_starvations", "late_callbacks", "portaudio_underflows", "nonfinite_samples",
         "limiter_hits", "restarts", "motion_to_sound_ms", "first_sound_s",
     }  # fmt: skip
-    assert report["model"] == "small"
-    assert report["seconds"] == pytest.approx(1.0, abs=0.3)
-    assert report["poses"] > 10
+    with timed():
+        assert report["model"] == "small"
+        assert report["seconds"] == pytest.approx(1.0, abs=0.3)
+        assert report["poses"] > 10
     assert "written: " in done.stderr
 
 
@@ -136,7 +139,8 @@ def test_a_signal_ends_the_show_cleanly(small_bundle: Bundle, tmp_path: Path, nu
     assert process.returncode in (0, 130), error
     assert "Traceback" not in out + error
     assert "played " in error
-    assert len(sf.read(take)[0]) > 15_000  # the file was closed properly
+    with timed():
+        assert len(sf.read(take)[0]) > 15_000  # the file was closed properly
 
 
 @pytest.mark.real
@@ -275,17 +279,42 @@ def test_no_camera_names_the_way_on(small_bundle: Bundle, tmp_path: Path) -> Non
     assert "--camera demo" in refusal("perform", *options)
 
 
-def test_no_audio_device_names_the_way_on(small_bundle: Bundle) -> None:
-    message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--duration", 1)
+def test_a_device_that_is_named_and_not_there_names_the_way_on(small_bundle: Bundle) -> None:
+    message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--device", "USB", "--duration", 1)
     assert "--output take.wav" in message
 
 
-def test_neither_camera_nor_audio_device_is_one_line_each(small_bundle: Bundle) -> None:
-    done = run("perform", "--model", small_bundle.path, "--camera", "97")
+def test_neither_the_camera_nor_the_device_that_were_named_is_one_line_each(small_bundle: Bundle) -> None:
+    done = run("perform", "--model", small_bundle.path, "--camera", "97", "--device", "USB")
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert sum("--camera demo" in line for line in lines) == sum("--output take.wav" in line for line in lines) == 1
+
+
+def test_only_the_camera_that_was_named_is_missed(small_bundle: Bundle) -> None:
+    assert "camera 97" in refusal("perform", "--model", small_bundle.path, "--camera", "97")
+
+
+@pytest.mark.skipif(bool(cameras_here()), reason="there is a webcam here")
+@in_real_time
+def test_without_camera_and_device_it_plays_all_the_same(
+    small_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for each, and a new file each time, beside those that are there."""
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.glob("*.wav"))
+    done = run("perform", "--model", small_bundle.path, "--duration", 1, "--no-monitor")
+    assert done.returncode == 0, done.stderr
+    (new,) = set(tmp_path.glob("*.wav")) - before
+    first, second, *_ = done.stderr.splitlines()
+    assert "camera 0" in first
+    assert "demo dancer" in first
+    assert new.name in second
+    audio, rate = sf.read(new)
+    with timed():
+        assert len(audio) / rate >= 0.9
+        assert np.sqrt(np.mean(audio**2)) > 0.001
 
 
 def test_an_unreadable_video_is_one_line(demo: list[object], tmp_path: Path) -> None:
@@ -310,7 +339,8 @@ def test_a_url_that_stalls_is_given_up_after_two_seconds(demo: list[object]) -> 
         stalled_s = time.monotonic() - began_s
     began_s = time.monotonic()
     refusal(*perform)  # closed now: refused at once
-    assert stalled_s - (time.monotonic() - began_s) < 2.5
+    with timed():
+        assert stalled_s - (time.monotonic() - began_s) < 2.5
 
 
 def test_an_unknown_device_is_one_line(small_bundle: Bundle) -> None:

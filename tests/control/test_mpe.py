@@ -15,7 +15,7 @@ from livemove.control.mpe import Mpe
 from livemove.ipc.segment import Segment
 from livemove.synthesis import architectures
 from tests.support.control_process import control, wait_for
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 
 CHANNELS = (architectures.PITCH, architectures.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))
 """Pitch in MIDI notes, loudness 0..1, brightness 0..1."""
@@ -106,7 +106,8 @@ def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Pa
     config = ControlConfig(midi_out="synthesizer", mpe=True, channels=(CHANNELS[:2],))
     with control(segment, config, tmp_path / "log"):
         wait_for(heard(0.0, [0xBF, 100, 127]))
-        assert got == Mpe().setup_messages()
+        with timed():
+            assert got == Mpe().setup_messages()
         segment.capture.frame_used(10.0, 1)
         wait_for(heard(0.5, [0x91, 60, 64]))
         wait_for(heard(0.0, [0x81, 60, 64]))

@@ -12,12 +12,14 @@ from typing import Any
 from livemove.control.control_config import ControlConfig
 from livemove.ipc.child import begin
 from livemove.ipc.segment import Segment, State
+from tests.support.real_time import TooLate
 
 
 def wait_for(found: Callable[[], Any], patience_s: float = 20.0) -> Any:
     deadline_s = time.monotonic() + patience_s
     while not (value := found()):
-        assert time.monotonic() < deadline_s, "it did not come"
+        if time.monotonic() >= deadline_s:
+            raise TooLate("it did not come")
         time.sleep(0.005)
     return value
 

@@ -288,8 +288,8 @@ def test_delays_that_are_not_the_specs_are_refused(delays: object) -> None:
         OnnxEngine(SMALL, about_delays(graph(SMALL), delays))
 
 
-def test_the_example_in_the_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_example_in_the_models_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:
+    text = (ROOT / "models" / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- ci: plain-onnxruntime -->\n```python\n(.*?)```", text, re.DOTALL)
     assert found
     assert "livemove" not in re.sub(r'"livemove"', "", found[1])

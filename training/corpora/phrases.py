@@ -1,4 +1,4 @@
-"""From single notes to a corpus of phrases: `python training/phrases.py SOUNDS -o DATA --instrument cello`.
+"""From single notes to a corpus of phrases: `python training/corpora/phrases.py SOUNDS -o DATA --instrument cello`.
 
 In: a folder of single notes with manifest.csv (columns: training/data/notes.py), or a note library made from one. Out:
 DATA, a corpus as training/data/corpus.py describes it. The same seed gives the same corpus on every machine.
@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from training.data import command_line, descriptors, notes, phrases
 from training.data.corpus import Clip, Writer, has_files, write_clip
@@ -130,9 +130,9 @@ def _make(job: Job) -> Clip:
 
 EXAMPLES = """
 \b
-python training/phrases.py ~/notes -o data/cello --instrument cello --minutes 30 --workers 8
-python training/phrases.py ~/notes -o data/sax --instrument saxophone --library libraries/sax
-python training/phrases.py libraries/sax -o data/sax --instrument saxophone
+python training/corpora/phrases.py ~/notes -o data/cello --instrument cello --minutes 30 --workers 8
+python training/corpora/phrases.py ~/notes -o data/sax --instrument saxophone --library libraries/sax
+python training/corpora/phrases.py libraries/sax -o data/sax --instrument saxophone
 """
 
 

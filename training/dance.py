@@ -44,8 +44,8 @@ python training/train.py --config dance --dataset data/dance
 def main(mocap: tuple[Path, ...], sounds: Path, root: Path, minutes: float, seed: int, workers: int) -> None:
     """Make a corpus of dances with the music they play, from all motion capture below MOCAP.
 
-    Each file is danced several times: as it is, mirrored, with the arms or the legs alone, at other tempos, with pauses,
-    before other cameras, in the styles in turn. A fifth of the performances is held out whole.
+    Each file is danced several times: as it is, mirrored, with the arms or the legs alone, at other tempos, with
+    pauses, before other cameras, in the styles in turn. A fifth of the performances is held out whole.
     """
     began_s = time.perf_counter()
     takes = danced.find_takes(mocap, minutes, seed)

@@ -1,4 +1,4 @@
-"""One clip of the dance corpus: a take of motion capture, danced before a simulated camera, with music composed from it.
+"""One clip of the dance corpus: a take of motion capture before a simulated camera, and the music composed from it.
 
 In: a Take (file, style, variant, seed) and the folder of sounds. Out: the clip's files and its row. The same take,
 variant and seed give the same clip on every machine. Runs in any process; knows no terminal.

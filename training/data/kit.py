@@ -1,8 +1,8 @@
 """The sounds of each style and their mixdown: hits in, audio out, from one-shots that lie somewhere below a folder.
 
 The files are found by name, .flac or .wav, so any way of unpacking their sources will do: the percussion is Sonic Pi's
-(Debian's sonic-pi-samples, CC0), the plucked cello Karoryfer x bigcat's, the tuba Karoryfer's (sfzinstruments on GitHub,
-CC0). Knows no features and no network.
+(Debian's sonic-pi-samples), the plucked cello Karoryfer x bigcat's, the tuba Karoryfer's (sfzinstruments on GitHub),
+all CC0. Knows no features and no network.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class KitError(LivemoveError):
 
 @dataclass(frozen=True)
 class Voice:
-    """files: one by MIDI note (0: unpitched); others are reached from the nearest by resampling. seconds: cut to, with a
-    fade; gain: its peak when struck hardest; soft: share of that when struck softest."""
+    """files: one by MIDI note (0: unpitched); others are reached from the nearest by resampling. seconds: cut to, with
+    a fade; gain: its peak when struck hardest; soft: share of that when struck softest."""
 
     files: tuple[tuple[int, str], ...]
     seconds: float
@@ -48,7 +48,8 @@ def _one(name: str) -> tuple[tuple[int, str], ...]:
 
 
 TUBA = ((33, "a0_s_vl3_rr1_cnd"), (36, "c1_s_vl3_rr1_cnd"), (38, "d1_s_vl3_rr1_cnd"), (40, "e1_s_vl3_rr1_cnd"),
-        (43, "g1_s_vl3_rr1_cnd"), (45, "a1_s_vl3_rr1_cnd"), (48, "c2_s_vl3_rr1_cnd"), (50, "d2_s_vl3_rr1_cnd"))  # fmt: skip
+        (43, "g1_s_vl3_rr1_cnd"), (45, "a1_s_vl3_rr1_cnd"), (48, "c2_s_vl3_rr1_cnd"),
+        (50, "d2_s_vl3_rr1_cnd"))  # fmt: skip
 CELLO = ((45, "A1_1"), (48, "C2_3"), (51, "Eb2_1"), (54, "Gb2_1"), (57, "A2_1"), (60, "C3_1"), (63, "Eb3_1"),
          (66, "Gb3_1"), (69, "A3_2"), (72, "C4_1"))  # fmt: skip
 
@@ -61,15 +62,15 @@ KITS: dict[str, dict[str, Voice]] = {
         "clap": Voice(_one("elec_hi_snare"), 0.2, 0.45),
         "open": Voice(_one("drum_cymbal_open"), 0.45, 0.35),
         "splash": Voice(_one("drum_splash_hard"), 0.6, 0.5),
-        "hat": Voice(_one("drum_cymbal_closed"), 0.12, 0.12),
+        "hat": Voice(_one("drum_cymbal_closed"), 0.12, 0.07),
     },
     "tabla": {
         "bayan": Voice(_one("tabla_ghe8"), 0.4, 0.55),
         "tun": Voice(_one("tabla_tun1"), 0.45, 0.45),
         "cello": Voice(CELLO, 0.5, 0.45),
         "rim": Voice(_one("tabla_na_s"), 0.2, 0.35),
-        "drum": Voice(_one("drum_tom_lo_hard"), 0.5, 0.6),
-        "soft": Voice(_one("tabla_te1"), 0.12, 0.12),
+        "drum": Voice(_one("drum_tom_lo_hard"), 0.5, 0.55),
+        "soft": Voice(_one("tabla_te1"), 0.12, 0.06),
     },
 }
 """The kit of every style of training/data/score.py."""

@@ -1,8 +1,8 @@
 """Music composed from a dance by rules: when which sound is struck, how hard and how high, from body features alone.
 
-In: features float32 [hops, F] as the stage delivers them, a style. Out: Hits. Every rule is causal and remembers at most
-MEMORY_S of the features, or the time since the last hit: what it decides can be known to a model that is given the same
-features and hears its own sound. Knows no sound files (training/data/kit.py) and no network.
+In: features float32 [hops, F] as the stage delivers them, a style. Out: Hits. Every rule is causal and remembers at
+most MEMORY_S of the features, or the time since the last hit: what it decides can be known to a model that is given the
+same features and hears its own sound. Knows no sound files (training/data/kit.py) and no network.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from livemove.body.features import FEATURES
 from livemove.contracts import HOP, Float32, Float64
 
 DELAY_HOPS = 2
-"""A hit sounds so many hops after the features decided it (10.7 ms at 48 kHz): the camera's and the filter's lag, 40 to
-60 ms behind the body, has then made the decision already, and the band filters' pre-ringing falls behind it."""
+"""A hit sounds so many hops after the features decided it (10.7 ms at 48 kHz), so that the band filters' pre-ringing
+falls behind the decision. The speeds of the features themselves are 64 ms behind the body (median, 59 to 117 by limb,
+with cameras as training/data/mocap.py draws them): the sound follows the body by about 75 ms, as it would on stage."""
 MEMORY_S = 0.25
 """A limb that was fast must stop within so long, or it did not stop: it slowed down."""
 PENTATONIC = (0, 3, 5, 7, 10)
 """Minor pentatonic, semitones above its root."""
+HIDDEN = 1e-3
+"""A speed is exactly 0 where the limb is out of sight: it vanished, it did not stop."""
 RESTING = 0.1
 """Energy below which the pulse rests."""
 
@@ -57,6 +60,8 @@ def stops(values: Float64, high: float, hop_s: float, rest_s: float = 0.12) -> l
             armed, peak = True, 0.0
         if value >= high:
             was_high = hop
+        if value < HIDDEN:
+            armed, peak, low = False, 0.0, 0.0
         if not armed:
             continue
         peak = max(peak, value) if value >= high else peak
@@ -65,6 +70,17 @@ def stops(values: Float64, high: float, hop_s: float, rest_s: float = 0.12) -> l
                 found.append((hop, peak))
                 last = hop
             armed, peak, low = False, 0.0, value
+    return found
+
+
+def raised(values: Float64, high: float, low: float) -> list[int]:
+    """Hops where a height rises through `high`, having been below `low` since the last time."""
+    found: list[int] = []
+    armed = True
+    for hop, value in enumerate(values.tolist()):
+        if armed and value >= high:
+            found.append(hop)
+        armed = value < low or (armed and value < high)
     return found
 
 
@@ -92,17 +108,17 @@ def pitched(height: float, root: int, notes: int) -> int:
 
 def breaks(features: Float32, hop_s: float) -> list[Hit]:
     """Drum and bass: left foot kick, right foot kick and bass (its note from the hands' height), left hand snare, right
-    hand clap or, raised, open cymbal; a splash where a jump lands; a closed hi-hat for the energy."""
+    hand clap or, raised, open cymbal; a splash where a hand goes up; a closed hi-hat for the energy."""
     hands = 0.5 * (column(features, "left_hand_height") + column(features, "right_hand_height"))
     right_height = column(features, "right_hand_height")
-    left_foot, right_foot, left_hand, right_hand, landed = _struck(features, hop_s)
+    left_foot, right_foot, left_hand, right_hand, up = _struck(features, hop_s)
     hits = [Hit(hop, "kick", level) for hop, level in left_foot]
     for hop, level in right_foot:
         hits.append(Hit(hop, "low kick", level))
         hits.append(Hit(hop, "bass", level, pitched(0.5 + 0.5 * hands[hop], 33, 8)))
     hits += [Hit(hop, "snare", level) for hop, level in left_hand]
     hits += [Hit(hop, "open" if right_height[hop] > 0.15 else "clap", level) for hop, level in right_hand]
-    hits += [Hit(hop, "splash", level) for hop, level in landed]
+    hits += [Hit(hop, "splash", level) for hop, level in up]
     ticks = pulse(column(features, "energy"), hop_s, [hit.hop for hit in hits])
     hits += [Hit(hop, "hat", level, accent=False) for hop, level in ticks]
     return sorted(hits, key=lambda hit: hit.hop)
@@ -110,25 +126,27 @@ def breaks(features: Float32, hop_s: float) -> list[Hit]:
 
 def tabla(features: Float32, hop_s: float) -> list[Hit]:
     """Tabla and plucked cello: left foot bayan, right foot an open stroke, hands a plucked cello each (the note from
-    that hand's height) with a rim stroke; a drum where a jump lands; soft strokes for the energy."""
+    that hand's height) with a rim stroke; a drum where a hand goes up; soft strokes for the energy."""
     heights = {side: column(features, f"{side}_hand_height") for side in ("left", "right")}
-    left_foot, right_foot, left_hand, right_hand, landed = _struck(features, hop_s)
+    left_foot, right_foot, left_hand, right_hand, up = _struck(features, hop_s)
     hits = [Hit(hop, "bayan", level) for hop, level in left_foot]
     hits += [Hit(hop, "tun", level) for hop, level in right_foot]
     for side, root, stopped in (("left", 45, left_hand), ("right", 57, right_hand)):
         for hop, level in stopped:
             hits.append(Hit(hop, "cello", level, pitched(0.5 + 0.5 * heights[side][hop], root, 8)))
             hits.append(Hit(hop, "rim", level))
-    hits += [Hit(hop, "drum", level) for hop, level in landed]
+    hits += [Hit(hop, "drum", level) for hop, level in up]
     ticks = pulse(column(features, "energy"), hop_s, [hit.hop for hit in hits])
     hits += [Hit(hop, "soft", level, accent=False) for hop, level in ticks]
     return sorted(hits, key=lambda hit: hit.hop)
 
 
-HAND, FOOT, JUMP = 0.42, 0.5, 0.45
-"""How fast a hand or a foot must have been for its stop to count, how high a jump: in the features' own units."""
+HAND, FOOT = 0.42, 0.5
+"""How fast a hand or a foot must have been for its stop to count, in the features' own units."""
+UP, DOWN = 0.35, 0.1
+"""A hand is raised above the one, and may be raised again once below the other."""
 APART_S = 0.2
-"""Feet strike no faster than this after each other, nor hands: what comes sooner is left out, or all would be rattle."""
+"""Feet strike no faster than this after each other, nor hands; what comes sooner is left out."""
 
 STYLES: dict[str, Style] = {"breaks": breaks, "tabla": tabla}
 
@@ -138,7 +156,7 @@ Struck = list[tuple[int, float]]
 
 
 def _struck(features: Float32, hop_s: float) -> tuple[Struck, Struck, Struck, Struck, Struck]:
-    """Left foot, right foot, left hand, right hand, landings."""
+    """Left foot, right foot, left hand, right hand, either hand raised."""
 
     def of(name: str, high: float) -> Struck:
         found = stops(column(features, name), high, hop_s)
@@ -146,14 +164,20 @@ def _struck(features: Float32, hop_s: float) -> tuple[Struck, Struck, Struck, St
 
     feet = _apart((of("left_foot_speed", FOOT), of("right_foot_speed", FOOT)), hop_s)
     hands = _apart((of("left_hand_speed", HAND), of("right_hand_speed", HAND)), hop_s)
-    return *feet, *hands, of("jump", JUMP)
+    speeds = {side: column(features, f"{side}_hand_speed") for side in ("left", "right")}
+    up = [
+        (hop, float(speeds[side][hop]))
+        for side in speeds
+        for hop in raised(column(features, f"{side}_hand_height"), UP, DOWN)
+    ]
+    return *feet, *hands, up
 
 
 def _apart(pair: tuple[Struck, Struck], hop_s: float) -> tuple[Struck, Struck]:
     """Both limbs without what comes within APART_S of what either of them struck before."""
     kept: tuple[Struck, Struck] = ([], [])
     last = -1e9
-    for hop, level, side in sorted((hop, level, side) for side in (0, 1) for hop, level in pair[side]):
+    for hop, level, side in sorted((hop, level, i) for i, struck in enumerate(pair) for hop, level in struck):
         if (hop - last) * hop_s >= APART_S:
             kept[side].append((hop, level))
             last = hop

@@ -277,6 +277,13 @@ class Corpus:
             raise CorpusError(f"{path}: too short, or not all numbers; delete the corpus and prepare it again")
         return Window(clip, first, self.styles.index(clip.style), channels, audio)
 
+    def phase(self, clip: Clip) -> Float32 | None:
+        """The running phase float32 [hops], cycles (0..1) at the beginning of each hop; None where none is stored."""
+        try:
+            return _mapped(_file(self.root, clip, ".npz"), "phase")
+        except CorpusError:
+            return None
+
     def poses(self, clip: Clip) -> list[PoseFrame]:
         """What MediaPipe saw in each frame of a film's clip, times from the clip's start. Empty for sound alone."""
         if not clip.frames:
@@ -326,12 +333,16 @@ class RandomWindows:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Window:
+    def place(self, index: int) -> tuple[int, int]:
+        """(which of `clips`, first hop in it) window `index` is."""
         if not 0 <= index < self.count:
             raise IndexError(index)
         place = int(np.random.default_rng((self.seed, index)).integers(self._ends[-1]))
         which = int(np.searchsorted(self._ends, place, "right"))
-        first = int(place - (self._ends[which] - (self.clips[which].hops - self.hops + 1)))
+        return which, int(place - (self._ends[which] - (self.clips[which].hops - self.hops + 1)))
+
+    def __getitem__(self, index: int) -> Window:
+        which, first = self.place(index)
         return self.corpus.read(self.clips[which], self.names, first, self.hops)
 
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import fft
 
-from livemove.contracts import HOP, Channel, Float32, Float64
-from training.data.procedural import LEVEL
+from livemove.contracts import HOP, LEVEL, Channel, Float32, Float64
 
 CHANNELS: tuple[Channel, ...] = (
     Channel("pitch", "MIDI note", 33.0, 93.0, 69.0),  # A1 to A6, held through what has none

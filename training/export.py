@@ -41,7 +41,7 @@ from training.data import procedural
 from training.data.corpus import Corpus
 from training.evaluate import evaluate, held_out_tracks
 from training.loop.recipe import command_line
-from training.metrics import corpus_scores, report
+from training.metrics import corpus_scores, dance_scores, report
 from training.model import onnx_graph
 from training.model.wavenet import key
 
@@ -161,7 +161,10 @@ def measured(args: argparse.Namespace, bundle: Bundle, facts: dict[str, Any]) ->
     if procedural_channels(spec):
         figures = evaluate(engine, bundle.weights, spec.temperature, count=args.tracks, seconds=6.0)
     if args.data:
-        figures["data"] = corpus_scores.scores(bundle, engine, Corpus(args.data), spec.temperature)
+        corpus = Corpus(args.data)
+        figures["data"] = corpus_scores.scores(bundle, engine, corpus, spec.temperature)
+        if dance_scores.is_dance(corpus):
+            figures["dance"] = dance_scores.scores(bundle, engine, corpus, spec.temperature)
     return figures_table(figures)
 
 

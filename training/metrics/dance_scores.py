@@ -25,7 +25,7 @@ from training.metrics.likelihood import BITS
 from training.model.wavenet import WaveNet, nats
 
 WINDOW_S = 2.0
-WINDOWS = 4
+WINDOWS = 3
 """Of each clip, for the likelihood: so many windows of so many seconds, spread over it."""
 PLAYED_S = 12.0
 """So much of each clip is played, from its beginning."""
@@ -70,10 +70,10 @@ def read_dances(corpus: Corpus, split: str, longest_s: float | None = None) -> l
 
 
 def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -> dict[str, object]:
-    """All of it, as a plain dict. Intervals: 95 %, bootstrapped over clips.
+    """All of it, as a plain dict, a part each. NAME_interval: 95 %, bootstrapped over clips.
 
-    likelihood: see `likelihoods`. beats, ceiling: see `of_sounds`, of the model's sound and of the corpus's own.
-    styles: see `told_apart`, of the model's sound, each dance played in every style. ignores_dancer: any interval of
+    likelihood: see `likelihoods`. beats: see `of_sounds`, of the model's sound; _ceiling: of the corpus's own. styles:
+    see `told_apart`, of the model's sound, each dance played in every style. ignores_dancer: any interval of
     the likelihood's or the beats' differences reaches 0. Raises CorpusError, LivemoveError.
     """
     spec, split = bundle.spec, "valid" if corpus.select("valid", FEATURES) else "train"
@@ -89,15 +89,15 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     own = [sounds[dance.clip.style][i] for i, dance in enumerate(dances)]
     found = likelihoods(spec, bundle.weights, corpus, split)
     met = of_sounds(dances, own, corpus.sample_rate)
+    ceiling = of_sounds(dances, [dance.audio for dance in dances], corpus.sample_rate)
     reach = [found["bits_gained_over_shuffled_interval"], found["bits_gained_over_no_poses_interval"],
              met["beat_f1_gained_interval"]]  # fmt: skip
     return {
         "split": split,
         "clips": len(dances),
         "likelihood": found,
-        "beats": met,
-        "ceiling": of_sounds(dances, [dance.audio for dance in dances], corpus.sample_rate),
-        "styles": told_apart(sounds, corpus.sample_rate),
+        "beats": {**met, **{f"{name}_ceiling": ceiling[name] for name in ("beat_f1", "kinematic_f1")}},
+        "styles": told_apart(sounds, corpus.sample_rate, by_style(dances)),
         "ignores_dancer": any(interval[0] <= 0 for interval in reach),
     }
 
@@ -105,13 +105,10 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
 def of_corpus(corpus: Corpus) -> dict[str, object]:
     """The same measures of the corpus's own held-out sound, and whether it can be learned: see `foretold`."""
     dances = read_dances(corpus, "valid", PLAYED_S)
-    by_style: dict[str, list[Float32]] = {}
-    for dance in dances:
-        by_style.setdefault(dance.clip.style, []).append(dance.audio)
     return {
         "clips": len(dances),
         "beats": of_sounds(dances, [dance.audio for dance in dances], corpus.sample_rate),
-        "styles": told_apart(by_style, corpus.sample_rate),
+        "styles": told_apart(by_style(dances), corpus.sample_rate),
         "onset_correlation": foretold(corpus),
     }
 
@@ -171,7 +168,7 @@ def _bits(network: WaveNet, spec: ModelSpec, weights: Weights, clips: Sequence[d
     if spec.head == "logistic":
         values = values / torch.from_numpy(weights["bands.scale"])
     with torch.no_grad():
-        found = network(values, batch["channels"], batch["phases"], batch["style"])
+        found, _ = network(values, batch["channels"], batch["hz"], batch["cycles"], batch["style"])
         return float(nats(spec, found, values).double().mean()) * BITS
 
 
@@ -232,22 +229,42 @@ def interval(values: Float64) -> list[float]:
 # --- styles -------------------------------------------------------------------------------------------------
 
 
-def told_apart(sounds: dict[str, list[Float32]], rate: int) -> dict[str, float]:
+def by_style(dances: Sequence[Dance]) -> dict[str, list[Float32]]:
+    """The corpus's own sounds of each style."""
+    styles = sorted({dance.clip.style for dance in dances})
+    return {style: [dance.audio for dance in dances if dance.clip.style == style] for style in styles}
+
+
+def told_apart(
+    sounds: dict[str, list[Float32]], rate: int, originals: dict[str, list[Float32]] | None = None
+) -> dict[str, float]:
     """How surely styles are told apart by timbre: mean and deviation of 20 MFCCs over each sound, standardised, the
-    nearest style's mean, that sound left out (so accuracy is cross-validated); chance: of the commonest style."""
-    points = [_timbre(sound, rate) for style in sounds for sound in sounds[style]]
-    labels = np.array([i for i, style in enumerate(sounds) for _ in sounds[style]])
-    if len(sounds) < 2:
+    nearest style's mean.
+
+    accuracy: each sound against the means of the others (leave one out): do they differ at all? of_originals: against
+    the means of the originals' styles: do they differ as the originals do? chance: the share of the commonest style.
+    """
+    styles = list(sounds)
+    labels = np.array([i for i, style in enumerate(styles) for _ in sounds[style]])
+    if len(styles) < 2:
         return {}
-    table = np.array(points)
-    right = 0
-    for i in range(len(table)):
-        rest = np.arange(len(table)) != i
-        middle, spread = table[rest].mean(0), table[rest].std(0) + 1e-6
-        scaled = (table - middle) / spread
-        means = np.array([scaled[rest & (labels == label)].mean(0) for label in range(len(sounds))])
-        right += int(np.linalg.norm(means - scaled[i], axis=1).argmin() == labels[i])
-    return {"accuracy": right / len(table), "chance": float(np.bincount(labels).max() / len(table))}
+    table = np.array([_timbre(sound, rate) for style in styles for sound in sounds[style]])
+    others = [np.arange(len(table)) != i for i in range(len(table))]
+    right = [_nearest(table[i], table[rest], labels[rest]) == labels[i] for i, rest in enumerate(others)]
+    result = {"accuracy": float(np.mean(right)), "chance": float(np.bincount(labels).max() / len(labels))}
+    if originals is not None and set(originals) == set(styles):
+        known = np.array([_timbre(sound, rate) for style in styles for sound in originals[style]])
+        of_known = np.array([i for i, style in enumerate(styles) for _ in originals[style]])
+        right = [_nearest(point, known, of_known) == label for point, label in zip(table, labels, strict=True)]
+        result["of_originals"] = float(np.mean(right))
+    return result
+
+
+def _nearest(point: Float64, table: Float64, labels: np.ndarray) -> int:
+    """The label whose mean in a standardised table [n, d] is nearest."""
+    middle, spread = table.mean(0), table.std(0) + 1e-6
+    means = np.array([((table[labels == label] - middle) / spread).mean(0) for label in range(labels.max() + 1)])
+    return int(np.linalg.norm(means - (point - middle) / spread, axis=1).argmin())
 
 
 def _timbre(sound: Float32, rate: int) -> Float64:

@@ -1,7 +1,7 @@
 """From motion capture and one-shots to a corpus to train on: `python training/dance.py MOCAP --sounds SOUNDS -o DATA`.
 
 In: folders of .bvh files and of percussion sounds. Out: a corpus (training/data/corpus.py) of simulated dancers and the
-music composed from what a camera saw of them (training/data/score.py). training/cards/dance.md names public sources.
+music composed from what a camera saw of them (training/data/dance_score.py). training/cards/dance.md names public sources.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import click
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from training.data import command_line, danced, kit
+from training.data import command_line, dance_kit, danced
 from training.data.clip import TRACK_CHANNELS
 from training.data.corpus import Writer
 
@@ -49,7 +49,7 @@ def main(mocap: tuple[Path, ...], sounds: Path, root: Path, minutes: float, seed
     """
     began_s = time.perf_counter()
     takes = danced.find_takes(mocap, minutes, seed)
-    kit.load(sounds, danced.RATE)  # says what is missing before the work begins
+    dance_kit.load(sounds, danced.RATE)  # says what is missing before the work begins
     writer = Writer(root, danced.RATE, "simulated", {"features": TRACK_CHANNELS["features"]})
     rows = []
     try:

@@ -72,6 +72,8 @@ def read_bvh(path: Path) -> Motion:
         frames, frame_s = int(words[1]), float(words[4])
         columns = sum(len(joint.moves) + len(joint.turns) for joint in joints)
         values = np.array(words[5:], np.float64)
+        if not joints:
+            raise ValueError("it has no joints")
         if frame_s <= 0 or frames < 2 or len(values) < frames * columns:
             raise ValueError(f"{frames} frames of {columns} values are promised, {len(values)} values are there")
         values = values[: frames * columns].reshape(frames, columns)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from livemove.contracts import HOP, LivemoveError
-from training.data import kit, mocap, score
+from training.data import dance_kit, dance_score, mocap
 from training.data.augment import Shake, Sight, disturbed
 from training.data.bvh import MotionError, read_bvh
 from training.data.clip import features_at_hops
@@ -55,8 +55,8 @@ def find_takes(folders: Sequence[Path], minutes: float, seed: int) -> list[Take]
         raise LivemoveError(f"{', '.join(map(str, folders))}: no .bvh or .bvh.xz file below")
     held_out = set(_held_out(sorted({performance(path) for path in paths})))
     seconds = sum(read_bvh(path).seconds for path in paths)
-    variants = max(math.ceil(60 * minutes / seconds), len(score.STYLES))
-    styles = list(score.STYLES)
+    variants = max(math.ceil(60 * minutes / seconds), len(dance_score.STYLES))
+    styles = list(dance_score.STYLES)
     return [
         Take(path, "valid" if performance(path) in held_out else "train", styles[(i + v) % len(styles)], v, seed)
         for v in range(variants)
@@ -107,7 +107,7 @@ def make_clip(take: Take, root: Path, sounds: Path) -> Clip:
     if hops * HOP < MIN_S * RATE:
         return dataclasses.replace(row, skipped=f"shorter than {MIN_S:g} s")
     features = features_at_hops(poses, hops, RATE, sight.arrival_s)
-    audio = kit.mixdown(score.compose(features, take.style, RATE), take.style, hops, sounds, RATE)
+    audio = dance_kit.mixdown(dance_score.compose(features, take.style, RATE), take.style, hops, sounds, RATE)
     held_out = take.split == "valid"
     rms = float(np.sqrt((audio.astype(np.float64) ** 2).mean()))
     row = dataclasses.replace(

@@ -1,7 +1,7 @@
 """Whether a model hears the dancer: likelihood, beats and styles on held-out dances, each beside its control.
 
 In: a bundle with its engine, a corpus of training/dance.py. Out: scores with bootstrap intervals over clips. What was
-struck when is known from the rules that composed the music (training/data/score.py). One entry: `scores`; `of_corpus`
+struck when is known from the rules that composed the music (training/data/dance_score.py). One entry: `scores`; `of_corpus`
 says the same of the corpus's own sound: the ceiling.
 """
 
@@ -17,7 +17,7 @@ import torch
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Engine, Float32, Float64, ModelSpec, Weights
-from training.data import score
+from training.data import dance_score
 from training.data.corpus import Clip, Corpus
 from training.data.feed import MARGIN, network_clip
 from training.metrics import beats, corpus_scores
@@ -31,7 +31,7 @@ PLAYED_S = 12.0
 """So much of each clip is played, from its beginning."""
 BOOTSTRAPS = 2000
 BODY_TO_SOUND_S = 0.075
-"""By how much the composed music follows the body (see score.DELAY_HOPS); kinematic beats are moved by it."""
+"""By how much the composed music follows the body (see dance_score.DELAY_HOPS); kinematic beats are moved by it."""
 PAST_S = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
 """Which past of the features the regression of `foretold` is given."""
 
@@ -49,8 +49,8 @@ class Dance:
 
 
 def is_dance(corpus: Corpus) -> bool:
-    """Whether a corpus's music was composed by training/data/score.py."""
-    return set(corpus.styles) <= set(score.STYLES) and "features" in corpus.tracks
+    """Whether a corpus's music was composed by training/data/dance_score.py."""
+    return set(corpus.styles) <= set(dance_score.STYLES) and "features" in corpus.tracks
 
 
 def read_dances(corpus: Corpus, split: str, longest_s: float | None = None) -> list[Dance]:
@@ -59,7 +59,9 @@ def read_dances(corpus: Corpus, split: str, longest_s: float | None = None) -> l
     for clip in corpus.select(split, FEATURES):
         hops = clip.hops if longest_s is None else min(clip.hops, round(longest_s * corpus.sample_rate / HOP))
         window = corpus.read(clip, FEATURES, 0, hops)
-        accents = score.accents(score.compose(window.channels, clip.style, corpus.sample_rate), corpus.sample_rate)
+        accents = dance_score.accents(
+            dance_score.compose(window.channels, clip.style, corpus.sample_rate), corpus.sample_rate
+        )
         poses = [pose for pose in corpus.poses(clip) if pose.people]
         world = np.array([pose.world[0] for pose in poses], np.float64).reshape(-1, 33, 3)
         kinematic = beats.kinematic_beats(world, np.array([pose.capture_s for pose in poses], np.float64))

@@ -2,7 +2,7 @@
 
 In: features float32 [hops, F] as the stage delivers them, a style. Out: Hits. Every rule is causal and remembers at
 most MEMORY_S of the features, or the time since the last hit: what it decides can be known to a model that is given the
-same features and hears its own sound. Knows no sound files (training/data/kit.py) and no network.
+same features and hears its own sound. Knows no sound files (training/data/dance_kit.py) and no network.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import soundfile as sf
 import soxr
 
 from livemove.contracts import HOP, Float32, LivemoveError
-from training.data.score import DELAY_HOPS, Hit
+from training.data.dance_score import DELAY_HOPS, Hit
 
 FADE_S = 0.06
 CHOKE_S = 0.008
@@ -73,7 +73,7 @@ KITS: dict[str, dict[str, Voice]] = {
         "soft": Voice(_one("tabla_te1"), 0.12, 0.06),
     },
 }
-"""The kit of every style of training/data/score.py."""
+"""The kit of every style of training/data/dance_score.py."""
 
 
 def files() -> list[str]:

@@ -28,9 +28,10 @@ def style_weights(spec: ModelSpec, style: int | Float32) -> Float32:
 
 def embed(spec: ModelSpec, weights: Weights, channels: Float32, style: int | Float32) -> Float32:
     """The conditioner's output e [..., E] for channels [..., C] in natural units and a style, or weights of styles."""
-    c = normalise(spec, channels)
-    of_style = style_weights(spec, style) @ weights["style.embedding"]
-    return np.tanh(c @ weights["conditioner.weight"] + weights["conditioner.bias"] + of_style)
+    total = weights["conditioner.bias"] + style_weights(spec, style) @ weights["style.embedding"]
+    for column, row in zip(np.moveaxis(normalise(spec, channels), -1, 0), weights["conditioner.weight"], strict=True):
+        total = total + column[..., None] * row  # in this order however many hops there are: BLAS adds as it likes
+    return np.tanh(total)
 
 
 def gate(spec: ModelSpec, channels: Float32) -> Float32:

@@ -95,4 +95,4 @@ def means(spec: ModelSpec, weights: Weights, hz: float, features: Float32, befor
     """
     ramp = (np.arange(1, len(features) + 1, dtype=np.float32) / np.float32(len(features)))[:, None]
     bands = (1 - ramp) * (features @ sums(spec, hz, before)) + ramp * (features @ sums(spec, hz, now))
-    return bands / weights["bands.scale"]
+    return (bands / weights["bands.scale"]).astype(np.float32)

@@ -130,17 +130,19 @@ class NativeEngine:
                 f"native engine: {hops} hops of {spec.name} take noise [{hops * spec.steps_per_hop}, "
                 f"{spec.noise_width}], not {list(noise.shape)}"
             )
-        if isinstance(style, int):
+        if not isinstance(style, np.ndarray):
             if not 0 <= style < len(self._styles):
-                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles; there is no {style}")
-            style = self._styles[style]
-        elif style.shape != (len(self._styles),) or style.dtype != np.float32:
-            raise EngineError(f"native engine: {spec.name} takes float32 weights of {len(self._styles)} styles")
+                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles, no style {style}")
+            weights: Float32 = self._styles[style]
+        else:
+            weights = style
+            if weights.shape != (len(self._styles),) or weights.dtype != np.float32:
+                raise EngineError(f"native engine: {spec.name} takes float32 weights of {len(self._styles)} styles")
         self._generator.generate(
             out,
             channels,
             noise,
-            style,
+            weights,
             max(temperature, sampling.TEMPERATURE_FLOOR),
             trace.values if trace else None,
             trace.parameters if trace else None,

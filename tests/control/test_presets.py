@@ -16,15 +16,11 @@ from livemove.control.config import ControlConfig
 from livemove.control.kept import presets_folder, write_whole
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
 from livemove.session import perform as session_perform
-<<<<<<< HEAD:tests/control/test_presets.py
-from livemove.session.perform import Plugs
+from livemove.session.perform import PresetDevices
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.osc import free_port, packet, send
 from tests.support.real_time import in_real_time
 from tests.support.sessions import perform
-=======
-from livemove.session.perform import PresetDevices
->>>>>>> 5f65709:tests/test_presets.py
 
 
 @pytest.fixture(autouse=True)

@@ -22,18 +22,13 @@ from livemove.contracts import Action, CameraError, Controls, Request
 from livemove.control.config import ControlConfig
 from livemove.ipc import child
 from livemove.ipc.segment import Segment, now_s
-<<<<<<< HEAD:tests/session/test_device_switching.py
-from livemove.session import perform, supervisor
-from livemove.session.perform import Plugs, SessionConfig, Status, run_session
+from livemove.session import device_switching, perform, supervisor
+from livemove.session.perform import PresetDevices, SessionConfig, Status, run_session
 from tests.support.gaps import breaks, counted, steady
 from tests.support.osc import free_port, packet, send
 from tests.support.real_time import in_real_time
 from tests.support.servers import Jack, Pulse
 from tests.support.sessions import use
-=======
-from livemove.session import device_switching, perform, supervisor
-from livemove.session.perform import PresetDevices, SessionConfig, Status, run_session
->>>>>>> 5f65709:tests/test_plugging.py
 
 
 class Clock:

@@ -14,7 +14,8 @@ import numpy as np
 from livemove.contracts import Controls, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.takes.recorder import TakenModel, TakeSettings
+from livemove.takes.folder import TakenModel
+from livemove.takes.history import TakeSettings
 
 
 def settings(folder: Path, keep_s: float = 300.0) -> TakeSettings:

@@ -24,15 +24,11 @@ from livemove.session.perform import SessionConfig, run_session
 from livemove.takes import camera_track
 from livemove.takes.camera_track import HEAD, FilmReceiver, FilmSender
 from livemove.takes.folder import FILM, STREAM, Take, load_take
-<<<<<<< HEAD:tests/takes/test_camera_track.py
-from livemove.takes.recorder import Keeper
+from livemove.takes.recorder import TakeRecorder
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.real_time import in_real_time
 from tests.support.recording import Stage, settings, until
 from tests.support.sessions import asking, child
-=======
-from livemove.takes.recorder import TakeRecorder
->>>>>>> 5f65709:tests/test_filmstream.py
 
 
 def grey(number: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:

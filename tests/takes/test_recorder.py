@@ -11,16 +11,11 @@ import soundfile
 
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import TAP_CAPACITY, Output
-<<<<<<< HEAD:tests/takes/test_recorder.py
 from livemove.takes.folder import TakeWriter, load_take, pcm24
-from livemove.takes.recorder import Keeper, Recorder, Rolling, check_takes, check_writable
-from tests.support.recording import Stage, settings, until
-=======
-from livemove.takes.folder import TakenModel, TakeWriter, load_take, pcm24
-from livemove.takes.history import Rolling, TakeSettings
+from livemove.takes.history import Rolling
 from livemove.takes.recorder import TakeRecorder, check_takes
 from livemove.takes.wav_recorder import WavRecorder, check_writable
->>>>>>> 5f65709:tests/test_playback_recorder.py
+from tests.support.recording import Stage, settings, until
 
 
 def play_noise(segment: Segment, output: Output, blocks: int) -> None:

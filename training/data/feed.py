@@ -143,16 +143,15 @@ class Recorded:
 
     def cycles(self, window: Window) -> Float64:
         """The running phase [hops] at the beginning of each hop of a window: as stored, or the pitch channel integrated
-        from a random start that is the same for the whole clip."""
+        from a random start where the corpus knows none."""
         stored = self.corpus.phase(window.clip)
         if stored is not None:
             return stored[window.first : window.first + len(window.channels)].astype(np.float64)
         if "pitch" not in self.names:
             return np.zeros(len(window.channels))
-        whole = self.corpus.read(window.clip, ["pitch"]).channels[:, 0].astype(np.float64)
-        start = np.random.default_rng(list(window.clip.key.encode())).random()
-        run = start + np.cumsum(440.0 * 2.0 ** ((whole - 69.0) / 12.0)) * (HOP / self.sample_rate)
-        return np.concatenate([[start], run[:-1]])[window.first : window.first + len(window.channels)] % 1.0
+        hz = 440.0 * 2.0 ** ((window.channels[:, self.names.index("pitch")].astype(np.float64) - 69.0) / 12.0)
+        start = np.random.default_rng([*window.clip.key.encode(), window.first]).random()
+        return (start + np.concatenate([[0.0], np.cumsum(hz)[:-1]]) * (HOP / self.sample_rate)) % 1.0
 
     def disturbed(self, window: Window, number: int) -> Window:
         """The window with its body features as in that version of the dance."""

@@ -80,7 +80,7 @@ class WaveNet(nn.Module):
             features = first_harmonics(features, spec.path_width // 2)
             added = self.harmonics(amplitudes, channels, hz, features) / self.weight("bands.scale")
             h = h + added @ self.weight("input.harmonics")
-        h = h + self._input(values if self.harmonics is None else values - added)
+        h = h + self._input(values if self.harmonics is None else values - added.detach())
         gates: list[Tensor] = []
         for layer, dilation in enumerate(spec.dilations):
             condition = embedded @ self.weight("layers.condition")[layer] + self.weight("layers.bias")[layer]
@@ -139,7 +139,7 @@ def initial(name: str, shape: tuple[int, ...], spec: ModelSpec) -> Tensor:
         "layers.residual": spec.layers**-0.5,
         "layers.skip": spec.layers**-0.5,
         "head.weight_2": 0.1,
-        "harmonics.weight_3": 0.01,
+        "harmonics.weight_3": 0.0,
     }
     gain = gains.get(name, 1.0)
     fan_in = 1 if name in ("style.embedding", "layers.bias") else shape[-2]

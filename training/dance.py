@@ -1,11 +1,13 @@
 """From motion capture and one-shots to a corpus to train on: `python training/dance.py MOCAP --sounds SOUNDS -o DATA`.
 
 In: folders of .bvh files and of percussion sounds. Out: a corpus (training/data/corpus.py) of simulated dancers and the
-music composed from what a camera saw of them (training/data/dance_score.py). training/cards/dance.md names public sources.
+music composed from what a camera saw of them (training/data/dance_score.py). training/cards/dance.md says where both
+can be had.
 """
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sys
 import time
@@ -19,7 +21,8 @@ if __package__ in (None, ""):
 
 from training.data import command_line, dance_kit, danced
 from training.data.clip import TRACK_CHANNELS
-from training.data.corpus import Writer
+from training.data.corpus import Corpus, Writer
+from training.metrics import dance_scores
 
 EXAMPLES = """
 \b
@@ -41,7 +44,12 @@ python training/train.py --config dance --dataset data/dance
 @click.option("--minutes", type=click.FloatRange(0.1), default=25.0, show_default=True, help="How much, at least.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same corpus.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
-def main(mocap: tuple[Path, ...], sounds: Path, root: Path, minutes: float, seed: int, workers: int) -> None:
+@click.option(
+    "--check", is_flag=True, help="Then measure the corpus by the model's own measures (the ceiling) and print JSON."
+)
+def main(
+    mocap: tuple[Path, ...], sounds: Path, root: Path, minutes: float, seed: int, workers: int, check: bool
+) -> None:
     """Make a corpus of dances with the music they play, from all motion capture below MOCAP.
 
     Each file is danced several times: as it is, mirrored, with the arms or the legs alone, at other tempos, with
@@ -73,6 +81,8 @@ def main(mocap: tuple[Path, ...], sounds: Path, root: Path, minutes: float, seed
             f"{len({danced.performance(Path(row.source)) for row in own})} performances"
         )
     click.echo(f"{time.perf_counter() - began_s:.0f} s")
+    if check:
+        click.echo(json.dumps(dance_scores.of_corpus(Corpus(root)), indent=1))
 
 
 if __name__ == "__main__":

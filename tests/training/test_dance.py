@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,11 +13,15 @@ import soundfile as sf
 from click.testing import CliRunner
 
 from livemove.body.features import FEATURES
+from livemove.bundle import Bundle
+from livemove.synthesis import settings
+from livemove.synthesis.native import NativeEngine
+from tests.support.bundles import small_spec
 from tests.support.motions import swinging, write_motion
 from training import dance
 from training.data import dance_kit, danced
 from training.data.corpus import Corpus
-from training.metrics import beats, dance_scores
+from training.metrics import beats, dance_scores, report
 
 RATE = 48000
 
@@ -127,6 +134,22 @@ def test_f_measure_matches_one_to_one() -> None:
 
 def test_one_second_bins_count_seconds() -> None:
     assert beats.in_seconds(np.array([0.1, 0.9, 2.5]), np.array([0.5, 1.5])) == {"coverage": 1.0, "hit": 0.5}
+
+
+def test_a_network_that_learned_nothing_is_said_not_to_hear_the_dancer(corpus: Corpus) -> None:
+    spec = dataclasses.replace(small_spec("deaf"), channels=corpus.tracks["features"], styles=corpus.styles, phase=None)
+    weights = settings.random_weights(spec)
+    bundle = cast(Bundle, SimpleNamespace(spec=spec, weights=weights))
+    found = dance_scores.scores(bundle, NativeEngine(spec, weights), corpus, 1.0)
+    assert found["ignores_dancer"] is True
+    likelihood = found["likelihood"]
+    assert isinstance(likelihood, dict)
+    low, high = likelihood["bits_gained_over_shuffled_interval"]
+    assert low <= likelihood["bits_gained_over_shuffled"] <= high
+    rows = {name: (value, beside) for name, value, beside in report.rows({"dance": found, "ceiling": {}})}
+    assert "[" in rows["dance beats: beat_f1"][0]
+    assert "ceiling" in rows["dance beats: beat_f1"][1]
+    assert report.warnings({"dance": found})
 
 
 def test_features_are_what_the_model_is_played_by(corpus: Corpus) -> None:

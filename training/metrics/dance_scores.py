@@ -1,8 +1,8 @@
 """Whether a model hears the dancer: likelihood, beats and styles on held-out dances, each beside its control.
 
 In: a bundle with its engine, a corpus of training/dance.py. Out: scores with bootstrap intervals over clips. What was
-struck when is known from the rules that composed the music (training/data/dance_score.py). One entry: `scores`; `of_corpus`
-says the same of the corpus's own sound: the ceiling.
+struck when is known from the rules that composed the music (training/data/dance_score.py). One entry: `scores`;
+`of_corpus` says the same of the corpus's own sound: the ceiling.
 """
 
 from __future__ import annotations
@@ -202,8 +202,7 @@ def of_sounds(dances: Sequence[Dance], sounds: Sequence[Float32], rate: int) -> 
     everyone = range(len(dances))
     for name, true in (("beat_f1", accents), ("kinematic_f1", stops)):
         own = np.array([f1(i, true)(i) for i in everyone])
-        strangers = [[j for j in everyone if not _same(dances[i].clip, dances[j].clip)] for i in everyone]
-        chance = np.array([np.mean([f1(i, true)(j) for j in others]) for i, others in enumerate(strangers)])
+        chance = np.array([np.mean([f1(i, true)(j) for j in _strangers(dances, i)]) for i in everyone])
         result |= {
             name: float(own.mean()),
             f"{name}_interval": interval(own),
@@ -220,6 +219,12 @@ def of_sounds(dances: Sequence[Dance], sounds: Sequence[Float32], rate: int) -> 
         "onsets_per_s": sum(map(len, onsets)) / total_s,
         "accents_per_s": sum(map(len, accents)) / total_s,
     }
+
+
+def _strangers(dances: Sequence[Dance], i: int) -> list[int]:
+    """Dances of other takes; where there are none, other variants of the same."""
+    others = [j for j in range(len(dances)) if j != i]
+    return [j for j in others if not _same(dances[i].clip, dances[j].clip)] or others or [i]
 
 
 def interval(values: Float64) -> list[float]:

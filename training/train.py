@@ -50,6 +50,7 @@ from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
+from training.metrics.likelihood import ignoring
 from training.model.wavenet import WaveNet, nats
 
 KEPT = 3
@@ -97,14 +98,16 @@ class Training(pl.LightningModule):
 
     def loss(self, batch: dict[str, Tensor], noise: float) -> tuple[Tensor, Tensor, Tensor]:
         """(nats per value [clips, steps, bands], parameters, what the harmonic path leaves of each clip's bands: see
-        `path_loss`); every clip's inputs are noised by its own share of `noise` (standard deviation; full scale 1)."""
+        `path_loss`; 0 without one); every clip's inputs are noised by its own share of `noise` (standard deviation;
+        full scale 1)."""
         spec = self.model.spec
         values = batch["bands"]
         if spec.head == "logistic":
             values = values / self.model.weight("bands.scale")
         inputs = values if noise <= 0 else self.noised(values, noise, int(batch["index"][0]))
         parameters, harmonics = self.model(inputs, batch["channels"], batch["hz"], batch["cycles"], batch["style"])
-        return nats(spec, parameters.float(), values), parameters, path_loss(values, harmonics)
+        left = path_loss(values, harmonics) if spec.harmonic_path else parameters.new_zeros(())
+        return nats(spec, parameters.float(), values), parameters, left
 
     def noised(self, values: Tensor, noise: float, first: int) -> Tensor:
         """Drawn for the whole batch of all processes, by its number: the same whoever computes which clip of it."""
@@ -142,9 +145,9 @@ class Training(pl.LightningModule):
             figures["val_path_loss"] = left
         if spec.head == "mulaw":
             figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
-        if len(each) > 1 and self.args.use_video and set(FEATURES).intersection(spec.channel_names):
-            # The control: another clip's poses. If they do as well, the model does not listen to the dancer.
-            other = {**batch, "channels": batch["channels"].roll(1, 0)}
+        if len(each) > 1 and self.args.use_video:
+            # The control: another clip's channels. If they do as well, the model does not listen to who plays it.
+            other = {**batch, **{name: batch[name].roll(1, 0) for name in ("channels", "hz", "cycles")}}
             figures["val_loss_shuffled"] = self.loss(other, 0.0)[0].mean()
         self.log_dict(figures, prog_bar=True, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
 
@@ -518,6 +521,8 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         if "val_loss" in trainer.callback_metrics:  # not where a finished run was resumed
             said = f", {waiting.share:.1%} of the time computing; val_loss {trainer.callback_metrics['val_loss']:.4f}"
         print(f"trained {trainer.global_step} steps{said}; checkpoint: {args.out / 'last.ckpt'}")
+        if (line := ignoring(trainer.callback_metrics)) is not None:
+            print(line, file=sys.stderr)
 
 
 def make_resident(args: argparse.Namespace, training: Clips, spec: ModelSpec, hops: int) -> Resident | None:

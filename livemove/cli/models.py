@@ -61,6 +61,18 @@ def check(path: Path) -> list[dict[str, object]]:
     return rows
 
 
+def ignoring(models: Sequence[Path]) -> list[str]:
+    """A line for each model whose bundle says that it ignores its channels, so that nobody looks for the fault in the
+    camera. Raises BundleError."""
+    bundles = [load_bundle(path) for path in dict.fromkeys(models)]
+    return [
+        f"{b.path.name} ignores its channels: by its own measurement it does not follow whoever plays it; train it "
+        "longer, or on more"
+        for b in bundles
+        if b.ignores_channels
+    ]
+
+
 def style_index(style: str | None, model: Path) -> int:
     """A style by name or number, None for the first. Raises LivemoveError that lists the model's styles."""
     if style is None:

@@ -246,6 +246,13 @@ def checks(found: Sequence[dict[str, Any]]) -> Rows:
     )
 
 
+def checked(found: Sequence[dict[str, Any]]) -> str:
+    """The same in one line."""
+    counts = {state: sum(row["state"] == state for row in found) for state in ("true", "broken", "absent")}
+    models = len({row["model"] for row in found})
+    return f"{models} models: " + ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
 def bench(result: Mapping[str, Any]) -> Rows:
     """Engines and their speeds; beside a baseline also how many times its speed."""
     slow = {b["setting"]: b["steps_per_s"] for b in result.get("baseline", [])}

@@ -18,10 +18,12 @@ import psutil
 import pytest
 import soundfile as sf
 
-from livemove.bundle import Bundle
+from livemove.bundle import Bundle, save_bundle
 from livemove.cli import shared
-from livemove.synthesis import engine_names, onnx, settings
-from tests.support.bundles import random_bundle, small_spec
+from livemove.synthesis import engines, settings
+from livemove.synthesis.config import ENGINES
+from livemove.synthesis.engines import engine_names
+from tests.support.bundles import MAPPING, random_bundle, small_spec
 from tests.support.real_time import in_real_time
 from tests.support.servers import Jack
 
@@ -85,11 +87,8 @@ def test_every_command_teaches_by_example(command: str) -> None:
 
 
 def test_the_engines_offered_are_the_engines_there_are() -> None:
-    assert engine_names() == shared.ENGINES
-
-
-def test_the_providers_offered_are_the_providers_there_are() -> None:
-    assert tuple(onnx.PROVIDERS) == shared.PROVIDERS
+    assert engine_names() == shared.ENGINE_CHOICES
+    assert set(engines._ENGINES) == set(ENGINES)
 
 
 @in_real_time
@@ -228,6 +227,27 @@ def test_models_check_proves_every_engine_here_on_the_shipped_model() -> None:
     states = {row["engine"]: row["state"] for row in json.loads(done.stdout)}
     assert {name for name, state in states.items() if state == "true"} >= {"native", "native-int8", "onnx", "reference"}
     assert "broken" not in states.values()
+
+
+def test_models_check_all_means_every_model_found(small_bundle: Bundle, tmp_path: Path) -> None:
+    mine = tmp_path / "livemove" / "models" / "mine"
+    shutil.copytree(small_bundle.path, mine)
+    done = run("models", "check", "--all", "--json", XDG_DATA_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert {"mine", "theremin"} <= {row["model"] for row in json.loads(done.stdout)}
+    (mine / "golden.npz").write_bytes(b"")
+    assert run("models", "check", "--all", "--json", XDG_DATA_HOME=str(tmp_path)).returncode == 1
+    assert "--all" in run("models", "--all").stderr
+    assert "--all" in run("models", "check", "theremin", "--all").stderr
+
+
+def test_perform_says_that_a_model_ignores_its_channels(demo: list[object], small_bundle: Bundle) -> None:
+    assert "ignores its channels" not in run("perform", *demo, "--no-monitor").stderr
+    b, measured = small_bundle, {"nll_bits": 1.0, "nll_bits_shuffled": 1.0}
+    save_bundle(b.path, b.spec, b.weights, b.golden, None, MAPPING, "# small\n", measured)
+    lines = [line for line in run("perform", *demo, "--no-monitor").stderr.splitlines() if "ignores" in line]
+    assert len(lines) == 1
+    assert b.path.name in lines[0]
 
 
 def test_models_check_finds_a_model_that_sounds_otherwise(small_bundle: Bundle) -> None:

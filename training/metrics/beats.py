@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, find_peaks, sosfilt
 
+from livemove.body.landmarks import MOVING
 from livemove.contracts import HOP, Float32, Float64
 
 RATE = 60.0
@@ -24,8 +25,6 @@ RISE = 0.03
 """Of full scale: how much louder a hop must be than those before to count as struck."""
 APART_S = 0.05
 """Onsets nearer to each other are one."""
-LIMBS = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-"""Landmarks whose movement counts: head, shoulders, elbows, wrists, hips, knees, ankles."""
 
 
 def kinematic_beats(world: Float64, times_s: Float64) -> Float64:
@@ -37,8 +36,8 @@ def kinematic_beats(world: Float64, times_s: Float64) -> Float64:
     if len(times_s) < 3:
         return np.zeros(0)
     grid = np.arange(times_s[0], times_s[-1], 1 / RATE)
-    marks = world[:, LIMBS].reshape(len(world), -1)
-    even = np.stack([np.interp(grid, times_s, column) for column in marks.T], -1).reshape(len(grid), len(LIMBS), 3)
+    marks = world[:, MOVING].reshape(len(world), -1)
+    even = np.stack([np.interp(grid, times_s, column) for column in marks.T], -1).reshape(len(grid), len(MOVING), 3)
     speed = np.linalg.norm(np.diff(even, axis=0), axis=-1).mean(-1) * RATE
     speed = gaussian_filter1d(speed, SMOOTHING_S * RATE)
     lows, _ = find_peaks(-speed, prominence=max(0.1 * speed.mean(), 1e-6))

@@ -22,6 +22,7 @@ from training.data.corpus import Clip, Corpus
 from training.data.feed import MARGIN, network_clip
 from training.metrics import beats, corpus_scores
 from training.metrics.likelihood import BITS
+from training.metrics.playing import sound
 from training.model.wavenet import WaveNet, nats
 
 WINDOW_S = 2.0
@@ -81,14 +82,16 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     spec, split = bundle.spec, "valid" if corpus.select("valid", FEATURES) else "train"
     dances = read_dances(corpus, split, PLAYED_S)
     order = [FEATURES.index(name) for name in spec.channel_names]
+    names = spec.styles or ("",)
     sounds: dict[str, list[Float32]] = {
         style: [
-            corpus_scores.sound(engine, np.ascontiguousarray(d.features[:, order]), index, temperature, i)
+            sound(engine, np.ascontiguousarray(d.features[:, order]), index, temperature, i)
             for i, d in enumerate(dances)
         ]
-        for index, style in enumerate(spec.styles)
+        for index, style in enumerate(names)
     }
-    own = [sounds[dance.clip.style][i] for i, dance in enumerate(dances)]
+    played_as = dict(zip(corpus.styles, corpus_scores.model_styles(spec, corpus), strict=True))
+    own = [sounds[names[played_as[dance.clip.style]]][i] for i, dance in enumerate(dances)]
     found = likelihoods(spec, bundle.weights, corpus, split)
     met = of_sounds(dances, own, corpus.sample_rate)
     ceiling = of_sounds(dances, [dance.audio for dance in dances], corpus.sample_rate)

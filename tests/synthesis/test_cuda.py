@@ -35,7 +35,7 @@ from livemove.contracts import (
     initial_state,
 )  # fmt: skip
 from livemove.diagnostics import bench
-from livemove.synthesis import cuda, reference, settings
+from livemove.synthesis import cuda, cuda_buffers, reference, settings
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import OnnxEngine
@@ -103,7 +103,7 @@ def brisk_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (contracts, cuda, reference):
+    for module in (contracts, cuda, cuda_buffers, reference):
         monkeypatch.setattr(module, "HOP", SHORT_HOP)
 
 

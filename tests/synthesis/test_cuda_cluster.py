@@ -21,7 +21,7 @@ import pytest
 
 from livemove import contracts
 from livemove.contracts import EngineError, Float32, Gate, HarmonicPath, ModelSpec, Phase, Trace
-from livemove.synthesis import cuda, cuda_cluster, reference, settings
+from livemove.synthesis import cuda, cuda_buffers, cuda_cluster, reference, settings
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.paths import ROOT
@@ -62,12 +62,13 @@ class KernelOnCpu:
     """Takes the place of cuda_cluster.ClusterKernel."""
 
     folder: Path
+    kernel = cuda_cluster.SOURCE
     seed = 0
 
     def __init__(self, spec: ModelSpec, capability: tuple[int, int]) -> None:
         assert not cuda_cluster.why_not(spec)
-        macros = {**cuda_cluster.sizes(spec), "STEPS": spec.steps_per_hop}
-        defined = [f"-D{name}={value}" for name, value in macros.items()]
+        macros = {**cuda_cluster.sizes(spec), "MARKED": 0}
+        defined = [f"-D{name}={value}" for name, value in macros.items()] + [f'-DKERNEL="{self.kernel}"']
         library = self.folder / f"{abs(hash(tuple(defined)))}.so"
         if not library.exists():
             source = ROOT / "tests" / "support" / "cuda_on_cpu.cpp"
@@ -89,7 +90,7 @@ def kernel_on_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def short_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (contracts, cuda, reference):
+    for module in (contracts, cuda, cuda_buffers, reference):
         monkeypatch.setattr(module, "HOP", SHORT_HOP)
 
 
@@ -155,11 +156,32 @@ def test_hop_by_hop_equals_all_at_once_and_hands_over_to_the_reference() -> None
     np.testing.assert_allclose(pieces.reshape(-1), whole, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("barrier", "without"),
+    [
+        ("            sync_named(CHAIN, GROUP);\n            arrive_named(GATED", "            arrive_named(GATED"),
+        ("sync_named(CHAIN, GROUP);  // all of the queues", "// all of the queues"),
+    ],
+    ids=["gated units", "queues"],
+)
+def test_a_missing_barrier_shows(barrier: str, without: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """These tests would see it: the kernel without one of its barriers does not play what the reference plays."""
+    text = cuda_cluster.SOURCE.read_text()
+    assert text.count(barrier) == 1
+    (tmp_path / "broken.cu").write_text(text.replace(barrier, without))
+    monkeypatch.setattr(KernelOnCpu, "kernel", tmp_path / "broken.cu")
+    channels, noise = material(STAGE, 2)
+    weights, whole = settings.random_weights(STAGE, seed=3), np.empty((2, 2 * contracts.HOP), np.float32)
+    CudaEngine(STAGE, weights, device="cpu", kernel="cluster").generate(whole[0], channels, noise)
+    ReferenceEngine(STAGE, weights).generate(whole[1], channels, noise)
+    assert np.max(np.abs(whole[0] - whole[1])) > 1e-3
+
+
 @pytest.mark.parametrize("make", [settings.stage, settings.classic])
 def test_the_full_size_compiles_for_hopper_and_fits(make: type) -> None:
     if importlib.util.find_spec("cuda") is None:
         pytest.skip("cuda-bindings is not installed: its NVRTC compiles the kernel")
-    image = cuda_cluster.compiled(cuda_cluster.SOURCE, tuple(cuda_cluster.sizes(make()).items()), (9, 0))
+    image = cuda_cluster.compiled(cuda_cluster.SOURCE, (*cuda_cluster.sizes(make()).items(), ("MARKED", 0)), (9, 0))
     assert image[:4] == b"\x7fELF"
 
 

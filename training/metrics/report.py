@@ -107,14 +107,16 @@ def markdown(figures: dict[str, Any]) -> str:
 def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Single figures of one part; NAME_interval, NAME_shuffled, NAME_baseline and NAME_ceiling beside NAME."""
     for name, value in found.items():
-        if not isinstance(value, (bool, int, float)) or name.endswith(("_shuffled", "_baseline", "_ceiling")):
+        stem, _, suffix = name.rpartition("_")
+        shown_beside = suffix in ("shuffled", "baseline", "ceiling") and stem in found
+        if not isinstance(value, (bool, int, float)) or shown_beside:
             continue
         text = str(value) if isinstance(value, (bool, int)) else f"{value:.3g}"
         if f"{name}_interval" in found:
             low, high = found[f"{name}_interval"]
             text += f" [{low:.3g}, {high:.3g}]"
         names = {"baseline": "baseline", "another's movement": "shuffled", "ceiling": "ceiling"}
-        others = {label: found.get(f"{name}_{suffix}") for label, suffix in names.items()}
+        others = {label: found.get(f"{name}_{end}") for label, end in names.items()}
         yield f"{where}: {name}", text, ", ".join(f"{v:.3g} ({k})" for k, v in others.items() if v is not None)
 
 

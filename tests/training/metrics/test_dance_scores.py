@@ -69,5 +69,7 @@ def test_a_network_that_learned_nothing_is_said_not_to_hear_the_dancer(dance_cor
     assert low <= likelihood["bits_gained_over_shuffled"] <= high
     rows = {name: (value, beside) for name, value, beside in report.rows(figures)}
     assert "[" in rows["dance beats: beat_f1"][0]
+    assert "[" in rows["dance likelihood: bits_gained_over_shuffled"][0]
+    assert "dance likelihood: nll_bits_shuffled" not in rows
     assert "ceiling" in rows["dance beats: beat_f1"][1]
     assert any("does not hear who dances" in line for line in report.warnings(figures))

@@ -21,7 +21,7 @@ from safetensors.numpy import save as write_safetensors
 from livemove import bundle as bundles
 from livemove.bundle import Bundle, as_stored, find_bundle, list_bundles, load_bundle, save_bundle
 from livemove.contracts import FORMAT_VERSION, BundleError, OutputError
-from livemove.synthesis.settings import classic, random_weights, stage
+from livemove.synthesis.architectures import classic, random_weights, stage
 from tests.support.bundles import random_bundle, small_spec
 
 

@@ -1,7 +1,8 @@
 """Checkpoint -> bundle: `python training/export.py runs/theremin/last.ckpt --name theremin`.
 
 Rounds the averaged weights to float16, builds generator.onnx, makes the golden vectors with the reference engine,
-and writes MODEL.md with figures: from a card in training/cards or from what the run did. Any setting, any channels.
+and writes MODEL.md with figures: from a card in training/cards or from what the run did. Any architecture, any
+channels.
 """
 
 from __future__ import annotations

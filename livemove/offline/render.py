@@ -1,12 +1,8 @@
 """The instrument offline: the landmarks of every frame of a clip, in order, through the same chain into a file.
 
-In: a RenderConfig. Out: WAV, or mp4 with the sound under the picture, and a RenderReport. Pose runs in threads
+In: a RenderConfig. Out: WAV, or mp4 with the sound under the video, and a RenderReport. Pose runs in threads
 beside synthesis. Must not know devices, sessions or the terminal.
 """
-
-# soundfile has no types; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
@@ -70,7 +66,7 @@ class RenderConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is. stage is "sound" or "picture"; of the whole clip, done_s seconds of total_s are finished."""
+    """How far it is. stage is "sound" or "video"; of the whole clip, done_s seconds of total_s are finished."""
 
     stage: str
     done_s: float
@@ -151,11 +147,9 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
             limiter_hits, nonfinite = finish.counts()
         result = sound
         if config.output.suffix.lower() == ".mp4":
-            on_progress(Progress("picture", 0.0, total_s))
-            result = Path(folder) / "film.mp4"
-            video_file.put_sound_under(
-                config.clip, sound, result, lambda s: on_progress(Progress("picture", s, total_s))
-            )
+            on_progress(Progress("video", 0.0, total_s))
+            result = Path(folder) / "video.mp4"
+            video_file.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("video", s, total_s)))
         os.replace(result, config.output)
     wall_s = time.perf_counter() - began_s
     return RenderReport(
@@ -318,11 +312,11 @@ def _look(
 
     try:
         with Landmarker(config.pose, config.pose_model) as landmarker:
-            for time_s, picture in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
+            for time_s, image in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break
                 began_s = time.perf_counter()
-                pose = None if picture is None else landmarker.find(picture, time_s)
+                pose = None if image is None else landmarker.find(image, time_s)
                 put(_Look(pose if turn(time_s) == me else None, time.perf_counter() - began_s))
         put(None)
     except BaseException as error:  # whatever it is, it is raised again where the file is written

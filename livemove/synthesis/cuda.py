@@ -5,8 +5,7 @@ the kernels and streams back what they play. The network is one of two
 kernels on the same state: cuda_cluster's where the GPU and the model allow it, else Triton's in cuda_kernels.py.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportPossiblyUnboundVariable=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPossiblyUnboundVariable=false
 from __future__ import annotations
 
 from collections.abc import Sequence

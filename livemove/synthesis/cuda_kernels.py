@@ -18,9 +18,8 @@ How the work is cut, reckoned from bytes and clocks of an H100 at 1.75 GHz (none
   (compute capability 9.0), native/cuda_wavenet.cu does that instead of this kernel; see there.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingParameterType=false
-# pyright: reportUntypedFunctionDecorator=false, reportPossiblyUnboundVariable=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportPossiblyUnboundVariable=false
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
 
 import triton

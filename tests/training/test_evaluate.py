@@ -116,7 +116,7 @@ def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyt
 
 @pytest.mark.real
 def test_a_real_dancer_is_scored(dancer_clip: Path, pose_model: Path, tmp_path: Path) -> None:
-    from tests.support.films import cut
+    from tests.support.videos import cut
 
     short = tmp_path / "short.mp4"
     cut(dancer_clip, short, 150)

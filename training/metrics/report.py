@@ -142,11 +142,11 @@ def write(path: Path, figures: dict[str, Any], heard: Sequence[Heard], rate: int
     parts = [(figures, "control tracks"), (figures.get("data", {}), "held-out sound")]
     plots = [_bands(part, title) for part, title in parts if "nll_bits_by_band" in part]
     plots += [_track(h, rate) for h in heard[:SHOWN]]
-    pictures = "".join(f'<p><img src="data:image/png;base64,{_png(plot)}"></p>' for plot in plots)
+    images = "".join(f'<p><img src="data:image/png;base64,{_png(plot)}"></p>' for plot in plots)
     title = html.escape(f"{figures['model']} on {figures['engine']}, temperature {figures['temperature']:g}")
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
-        f"<table><tr><th>figure</th><th>model</th><th>beside it</th></tr>{table}</table>{against}{pictures}",
+        f"<table><tr><th>figure</th><th>model</th><th>beside it</th></tr>{table}</table>{against}{images}",
         encoding="utf-8",
     )
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from livemove.contracts import HOP
 from tests.support import tones
-from training import phrases as command
+from training.corpora import phrases as command
 from training.data import canonical, notes, score
 from training.data.corpus import Corpus
 from training.data.instrument import Instrument, Part, _part_shares

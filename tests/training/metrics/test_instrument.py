@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livemove.contracts import HOP, LEVEL, Channel, Float32, ModelSpec
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support import note_corpus
 from training.data.corpus import Corpus
 from training.metrics import additive, control_tracks, held_out, instrument, stress, styles
@@ -19,7 +19,7 @@ from training.metrics.playing import Segment, Style
 
 
 def spec(*style_names: str) -> ModelSpec:
-    return dataclasses.replace(settings.stage("horn", note_corpus.channels()), styles=style_names)
+    return dataclasses.replace(architectures.stage("horn", note_corpus.channels()), styles=style_names)
 
 
 @pytest.fixture(scope="module")

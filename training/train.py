@@ -100,14 +100,16 @@ class Training(pl.LightningModule):
 
     def loss(self, batch: dict[str, Tensor], noise: float) -> tuple[Tensor, Tensor, Tensor]:
         """(nats per value [clips, steps, bands], parameters, what the harmonic path leaves of each clip's bands: see
-        `path_loss`); every clip's inputs are noised by its own share of `noise` (standard deviation; full scale 1)."""
+        `path_loss`; 0 without one); every clip's inputs are noised by its own share of `noise` (standard deviation;
+        full scale 1)."""
         spec = self.model.spec
         values = batch["bands"]
         if spec.head == "logistic":
             values = values / self.model.weight("bands.scale")
         inputs = values if noise <= 0 else self.noised(values, noise, int(batch["index"][0]))
         parameters, harmonics = self.model(inputs, batch["channels"], batch["hz"], batch["cycles"], batch["style"])
-        return nats(spec, parameters.float(), values), parameters, path_loss(values, harmonics)
+        left = path_loss(values, harmonics) if spec.harmonic_path else parameters.new_zeros(())
+        return nats(spec, parameters.float(), values), parameters, left
 
     def noised(self, values: Tensor, noise: float, first: int) -> Tensor:
         """Drawn for the whole batch of all processes, by its number: the same whoever computes which clip of it."""

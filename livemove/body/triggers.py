@@ -56,8 +56,8 @@ class Stroke:
 
     slowest: float
     hardest: float
-    stopped: float = 0.45
-    within_s: float = 0.13
+    stopped: float = 0.5
+    within_s: float = 0.115
 
     def strength(self, peak: float) -> float:
         place = (peak - self.slowest) / (self.hardest - self.slowest)
@@ -75,9 +75,11 @@ class TriggerSpec:
     visible      a landmark counts as seen at this visibility
     gap_s        after frames missing for so long, a stroke begins anew
     implausible  nobody moves so fast: the landmarks jumped
+    turned       cosine of the largest angle that shoulders turn by from one frame to the next; beyond it, the landmarker
+                 has taken left for right, and nothing hits until settle_s later
     """
 
-    hand: Stroke = Stroke(slowest=3.5, hardest=12.0)
+    hand: Stroke = Stroke(slowest=4.0, hardest=12.0)
     foot: Stroke = Stroke(slowest=1.8, hardest=6.0)
     clap: Stroke = Stroke(slowest=2.5, hardest=12.0)
     rising: float = 0.3
@@ -88,7 +90,9 @@ class TriggerSpec:
     highest: float = 0.9
     visible: float = 0.5
     gap_s: float = 0.2
-    implausible: float = 30.0
+    implausible: float = 20.0
+    turned: float = 0.5
+    settle_s: float = 0.15
 
 
 class _Limb:
@@ -124,14 +128,15 @@ class _Limb:
         velocity = tuple((a - b) / dt_s for a, b in zip(place, last, strict=True))
         speed = math.hypot(*velocity)
         if speed > spec.implausible:
-            self.begin()
+            self.reset()
             return None
         slow = 0.4 * self.stroke.slowest
-        if not self.armed:
-            self.armed = speed < slow or sum(a * b for a, b in zip(velocity, self.along, strict=True)) <= 0.0
-            if not self.armed:
-                return None
         forward = sum(a * b for a, b in zip(velocity, self.along, strict=True)) if self.along else speed
+        if not self.armed:
+            if speed >= slow and forward > 0.0:
+                return None
+            self.begin()
+            forward = speed
         peak, late = self.peak, now_s - self.peak_s > self.stroke.within_s
         stopped = forward <= self.stroke.stopped * peak and not late
         if stopped and peak >= self.stroke.slowest and self.frames >= 2:
@@ -174,6 +179,8 @@ class Triggers:
         self._lifted = [(-math.inf, 0.0), (-math.inf, 0.0)]  # when each foot was highest lately, and how high
         self._jump = (-math.inf, 0.0)
         self._landed_s = -math.inf
+        self._heading: Float64 | None = None
+        self._settled_s = -math.inf
 
     def update(self, frame: PoseFrame, jump: float) -> tuple[Hit, ...]:
         """Hits that this frame shows. jump: the feature of that name at this frame.
@@ -197,6 +204,13 @@ class Triggers:
         follow = 1.0 if self._torso == 0.0 else 1.0 - math.exp(-gap / 1.0)
         self._torso += follow * (torso - self._torso)
         body = (world - hips) / self._torso
+        across = body[11, ::2] - body[12, ::2]
+        last, self._heading = self._heading, across / max(float(np.hypot(across[0], across[1])), 1e-6)
+        if last is not None and float(last @ self._heading) < self.spec.turned:
+            self._settled_s = now_s + self.spec.settle_s
+        if now_s < self._settled_s:
+            self._lose()
+            return ()
         hits = [*self._hand_hits(body, seen, now_s), *self._foot_hits(body, seen, now_s)]
         landing = self._landing(jump, now_s)
         return tuple(Hit(which, strength, now_s) for which, strength in [*hits, *landing])
@@ -268,7 +282,7 @@ class Triggers:
         highest_s, highest = self._jump
         if jump >= highest or now_s - highest_s > 0.5:
             self._jump = highest_s, highest = now_s, jump
-        if highest < spec.jumped or jump > 0.3 * highest:
+        if highest < spec.jumped or jump > 0.1 * highest:
             return []
         self._jump = (-math.inf, 0.0)
         if now_s - self._landed_s < REFRACTORY_S:

@@ -29,7 +29,7 @@ from training.data import procedural
 from training.data.corpus import Corpus
 from training.evaluate import evaluate, held_out_tracks
 from training.loop.recipe import command_line
-from training.metrics import corpus_scores, report
+from training.metrics import corpus_scores, percussion, report
 from training.model import onnx_graph
 from training.model.wavenet import key
 
@@ -148,13 +148,16 @@ def measured(args: argparse.Namespace, bundle: Bundle, facts: dict[str, Any]) ->
         figures = evaluate(engine, bundle.weights, spec.temperature, count=args.tracks, seconds=6.0)
     if args.data:
         figures["data"] = corpus_scores.scores(bundle, engine, Corpus(args.data), spec.temperature)
+        if percussion.is_of_hits(spec):
+            figures["hits"] = percussion.scores(bundle, engine, Corpus(args.data), spec.temperature)
     return figures_table(figures)
 
 
 def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> str | None:
-    """The mapping.toml to carry: the one given, the bundle's own, or one for the descriptors it knows; None where the
-    channels are the body's features, which play themselves. Raises LivemoveError."""
-    for path in [given] if given else [bundle / "mapping.toml" for bundle in bundles]:
+    """The mapping.toml to carry: the one given, the bundle's own, the one beside its card, or one for the descriptors
+    it knows; None where the channels are the body's features, which play themselves. Raises LivemoveError."""
+    own = [*(bundle / "mapping.toml" for bundle in bundles), CARDS / f"{spec.name}.toml"]
+    for path in [given] if given else own:
         if path.is_file():
             return path.read_text(encoding="utf-8")
         if given:

@@ -1,7 +1,8 @@
 """mapping.toml: which source plays which channel of a model, over which range, along which curve, in which scale.
 
-Source values (body features, and by name MIDI, OSC and Link) come in once a hop, channels in the model's natural units
-go out. It knows names and numbers only: not where a source comes from, nor what a model does with a channel.
+Source values (body features, and by name hits of the body, MIDI, OSC and Link) come in once a hop, channels in the
+model's natural units go out. It knows names and numbers only: not where a source comes from, nor what a model does with
+a channel.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -20,6 +21,7 @@ from typing import NoReturn, cast
 
 import numpy as np
 
+from livemove.body.triggers import HITS, PREFIX
 from livemove.contracts import Channel, Float32, MappingError, ModelSpec
 
 if sys.version_info >= (3, 11):
@@ -50,10 +52,11 @@ PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
 
 OUTSIDE = re.compile(
-    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)"
+    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
+    rf"{PREFIX}({'|'.join(HITS)})"
 )
-"""Names of sources that come from outside: an OSC address, a MIDI message, Link's beat. Everything else is a body
-feature."""
+"""Names of sources that come beside the features: an OSC address, a MIDI message, Link's beat, a hit of the body (its
+envelope, see livemove.body.triggers). Everything else is a body feature."""
 
 _NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
@@ -88,7 +91,8 @@ class Route:
 class Mapping:
     """Sources to channels, one step a hop. `routes` are in the order of the model's channels.
 
-    outside: names of the sources that are no body features, in the order in which their values follow the features'.
+    outside: names of the sources that are no body features (hits are among them), in the order in which their values
+    follow the features'.
     """
 
     def __init__(
@@ -257,6 +261,8 @@ class _Reader:
         if outside and source not in self.outside:
             self.outside.append(source)
         if not outside and source not in self.sources:
+            if source.startswith(PREFIX):
+                self.fail(name, f"source: unknown hit {source!r}{_near(source, [PREFIX + hit for hit in HITS])}")
             if source.startswith(("osc", "midi", "link")):
                 known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
                 self.fail(name, f"source: unknown source {source!r}; write {known}")

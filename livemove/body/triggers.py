@@ -75,8 +75,8 @@ class TriggerSpec:
     visible      a landmark counts as seen at this visibility
     gap_s        after frames missing for so long, a stroke begins anew
     implausible  nobody moves so fast: the landmarks jumped
-    turned       cosine of the largest angle that shoulders turn by from one frame to the next; beyond it, the landmarker
-                 has taken left for right, and nothing hits until settle_s later
+    turned       cosine of the largest angle that shoulders turn by from one frame to the next; beyond it, left was
+                 taken for right, and nothing hits until settle_s later
     """
 
     hand: Stroke = Stroke(slowest=4.0, hardest=12.0)

@@ -68,7 +68,8 @@ def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
         routes = mapping_for(config.mapping, config.spec, FEATURES).routes
     except MappingError:  # synthesis says so, and cannot play with it; the window only shows other lanes first
         return groups
-    playing = [*(route.source for route in routes), FEATURES.index("energy"), FEATURES.index("presence")]
+    inside = [route.source for route in routes if route.source < len(FEATURES)]
+    playing = [*inside, FEATURES.index("energy"), FEATURES.index("presence")]
     playing = list(dict.fromkeys(playing))[:FEATURE_LANES]
     return [("what plays", playing), *groups]
 

@@ -49,18 +49,23 @@ def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield name, f"{value:.3g}", "" if ceiling is None else f"{ceiling:.3g}"
     data, clip = figures.get("data", {}), figures.get("clip", {})
     yield from _beside("data", {**data, **data.get("dance", {})})
+    yield from _beside("hits", figures.get("hits", {}))
     yield from _beside(
         "clip", {**clip, **{f"{name}_shuffled": value for name, value in clip.get("shuffled", {}).items()}}
     )
 
 
 def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Single figures of one part; NAME_shuffled and NAME_baseline beside NAME."""
+    """Single figures of one part; NAME_shuffled, NAME_baseline and NAME_recordings beside NAME."""
     for name, value in found.items():
-        if not isinstance(value, (bool, int, float)) or name.endswith(("_shuffled", "_baseline")):
+        if not isinstance(value, (bool, int, float)) or name.endswith(("_shuffled", "_baseline", "_recordings")):
             continue
         text = str(value) if isinstance(value, (bool, int)) else f"{value:.3g}"
-        others = {"baseline": found.get(f"{name}_baseline"), "another's movement": found.get(f"{name}_shuffled")}
+        others = {
+            "baseline": found.get(f"{name}_baseline"),
+            "another's movement": found.get(f"{name}_shuffled"),
+            "recordings": found.get(f"{name}_recordings"),
+        }
         yield f"{where}: {name}", text, ", ".join(f"{v:.3g} ({k})" for k, v in others.items() if v is not None)
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from livemove.body.features import FEATURES, FeatureStream
-from livemove.body.triggers import HITS, Hit, Triggers
+from livemove.body.mapping import Mapping
+from livemove.body.triggers import HITS, Hit, HitSources, Triggers
 from livemove.capture import demo
-from livemove.contracts import Float64, PoseFrame
+from livemove.contracts import Float32, Float64, PoseFrame
 
 GESTURES = ("raise", "wave", "step", "crouch")
 """What the dancer does besides HITS, and nothing may be heard of."""
@@ -205,3 +206,21 @@ def scores(seeds: Sequence[int] = (0, 1, 2), seconds: float = 90.0) -> dict[str,
             rows.append(compare(found, truth(acts)))
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     return {**means, "f1_worst": min(row["f1"] for row in rows), "hits": sum(row["hits"] for row in rows)}
+
+
+def channels(frames: Sequence[PoseFrame], seconds: float, mapping: Mapping, hop_s: float) -> Float32:
+    """Channels float32 [hops, C] of these frames, as `livemove render` makes them: a hop knows the frames before it."""
+    stream, hits, jump = FeatureStream(), HitSources(), FEATURES.index("jump")
+    sources = np.full(len(FEATURES) + len(mapping.outside), np.nan, np.float32)
+    out: list[Float32] = []
+    waiting = list(reversed(frames))
+    for hop in range(int(seconds / hop_s)):
+        now_s = hop * hop_s
+        while waiting and waiting[-1].capture_s <= now_s:
+            frame = waiting.pop()
+            hits.update(frame, float(stream.update(frame)[jump]))
+        sources[: len(FEATURES)] = stream.at(now_s)
+        hits.step(hop_s)
+        hits.put(sources[len(FEATURES) :], mapping.outside)
+        out.append(mapping.step(sources, hop_s))
+    return np.stack(out)

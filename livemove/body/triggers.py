@@ -73,7 +73,6 @@ class TriggerSpec:
     clapped      hands are together within this distance of each other in the image plane
     jumped       height of a jump, in the unit of the feature "jump", that can be landed from; highest: the hardest
     visible      a landmark counts as seen at this visibility
-    gap_s        after frames missing for so long, a stroke begins anew
     implausible  nobody moves so fast: the landmarks jumped
     turned       cosine of the largest angle that shoulders turn by from one frame to the next; beyond it, left was
                  taken for right, and nothing hits until settle_s later
@@ -89,7 +88,6 @@ class TriggerSpec:
     jumped: float = 0.15
     highest: float = 0.9
     visible: float = 0.5
-    gap_s: float = 0.2
     implausible: float = 20.0
     turned: float = 0.5
     settle_s: float = 0.15
@@ -122,8 +120,7 @@ class _Limb:
         """Peak speed of the stroke if this frame shows it stopped. place: in torso lengths, any number of axes."""
         last, dt_s = self.place, now_s - self.time_s
         self.place, self.time_s = place, now_s
-        if last is None or dt_s > spec.gap_s:
-            self.begin()
+        if last is None:
             return None
         velocity = tuple((a - b) / dt_s for a, b in zip(place, last, strict=True))
         speed = math.hypot(*velocity)

@@ -1,4 +1,4 @@
-"""Hits of the body: each found once, at once and of the right limb, what is no hit is none; what mappings get of them."""
+"""Hits of the body: each found once, at once and of the right limb; no hit where there is none; what mappings get."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 from scipy import signal
+from scipy.fft import next_fast_len
 
 from livemove.body.triggers import HITS, REFRACTORY_S, WEAKEST, decayed
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError
@@ -181,10 +182,10 @@ def onset(audio: Float64, below_db: float = 15.0) -> int:
 
 
 def at_speed(hit: Float32, ratio: float) -> Float32:
-    """The hit played faster or slower, and so higher or lower."""
+    """The hit played faster or slower, and so higher or lower: to the nearest length that transforms quickly."""
     if ratio == 1.0:
         return hit
-    return signal.resample(hit, round(len(hit) / ratio)).astype(np.float32)
+    return signal.resample(hit, next_fast_len(round(len(hit) / ratio), real=True)).astype(np.float32)
 
 
 def save_kit(kit: Kit, path: Path) -> None:

@@ -226,11 +226,13 @@ def _of(play: Play, sequences: Sequence[Float32]) -> dict[str, float]:
 
 def _within(levels: list[tuple[float, float, int]]) -> float:
     """Correlation of strength and level, each limb's own means taken out."""
-    table = np.array(levels)
+    table = np.array(levels).reshape(-1, 3)
     for which in range(len(HITS)):
         mine = table[:, 2] == which
         if mine.any():
             table[mine, :2] -= table[mine, :2].mean(axis=0)
+    if not table[:, :2].any(axis=0).all():  # every limb was heard alone at most once
+        return np.nan
     return float(np.corrcoef(table[:, 0], table[:, 1])[0, 1])
 
 

@@ -32,6 +32,8 @@ from livemove.contracts import (
     BundleError,
     Channel,
     Float32,
+    Gate,
+    HarmonicPath,
     ModelSpec,
     OutputError,
     Phase,
@@ -350,6 +352,15 @@ def _spec_from_plain(file: Path, table: Plain) -> ModelSpec:
         phase = Phase(
             _take(file, plain, "channel", str, "spec.phase."), _take(file, plain, "harmonics", int, "spec.phase.")
         )
+    path, gate = None, None
+    if table.get("harmonic_path") is not None:
+        plain, where = _table(file, "spec.harmonic_path", table["harmonic_path"]), "spec.harmonic_path."
+        sizes = [_take(file, plain, name, int, where) for name in ("harmonics", "hidden")]
+        path = HarmonicPath(sizes[0], sizes[1], _take(file, plain, "level", str, where))
+    if table.get("gate") is not None:
+        plain, where = _table(file, "spec.gate", table["gate"]), "spec.gate."
+        limits = [_take(file, plain, name, float, where) for name in ("closed", "full")]
+        gate = Gate(_take(file, plain, "channel", str, where), limits[0], limits[1])
     spec = ModelSpec(
         name=take("name", str),
         sample_rate=take("sample_rate", int),
@@ -367,6 +378,8 @@ def _spec_from_plain(file: Path, table: Plain) -> ModelSpec:
         phase=phase,
         pqmf_taps=take("pqmf_taps", int),
         temperature=take("temperature", float),
+        harmonic_path=path,
+        gate=gate,
     )
     check_spec(spec, lambda field, expected, found: _wrong(file, f"spec.{field}", expected, found))
     return spec
@@ -411,6 +424,13 @@ def check_spec(spec: ModelSpec, wrong: Callable[[str, object, object], NoReturn]
         wrong("styles", "at most 1024 different names", f"{spec.styles!r:.80}")
     if spec.phase and (spec.phase.channel not in names or not 1 <= spec.phase.harmonics <= 256):
         wrong("phase", f"a channel of {', '.join(names)} and 1..256 harmonics", spec.phase)
+    path, gate = spec.harmonic_path, spec.gate
+    if path and (spec.phase is None or spec.head != "logistic" or spec.bands == 1):
+        wrong("harmonic_path", "none without a phase, a logistic head and bands", path)
+    if path and not (1 <= path.harmonics <= 256 and 1 <= path.hidden <= 1024 and path.level in ("", *names)):
+        wrong("harmonic_path", f"1..256 harmonics, 1..1024 hidden, a level of {', '.join(names)} or none", path)
+    if gate and not (gate.channel in names and -1e6 < gate.closed < gate.full < 1e6):
+        wrong("gate", f"a channel of {', '.join(names)}, closed below full", gate)
 
 
 # --- save ---------------------------------------------------------------------------------------------------

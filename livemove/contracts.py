@@ -16,7 +16,7 @@ import numpy.typing as npt
 HOP = 256
 """Samples per hop. Channels, style and controls are constant inside a hop; generation is always whole hops."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the bundle format this code writes, and the newest it reads."""
 
 LANDMARKS = 33
@@ -112,6 +112,43 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class HarmonicPath:
+    """An additive path beside the network: the harmonics of the phase, through the filter bank's own response.
+
+    Harmonics plus noise with a learned spectrum, as in DDSP (Engel et al. 2020), but in the bands of a WaveNet: a small
+    network per hop gives every harmonic's amplitude, the sum through the analysis filters is added to the means of the
+    mixture, and the WaveNet hears and learns what is left: a tone never passes through its nonlinearities, so it cannot
+    fold over at the step rate. Needs a `Phase`, and bands.
+
+    harmonics: how many multiples of the phase. hidden: width of the network's two hidden layers. level: name of a
+    channel like "loudness", the square root of the RMS over LEVEL: amplitudes are in units of that RMS; "": of 1.
+    """
+
+    harmonics: int
+    hidden: int
+    level: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Silence at rest: the sound fades out linearly while a channel falls from `full` to `closed`.
+
+    It scales what the network emitted on its way into the filter bank, hop by hop; the network itself plays on.
+    """
+
+    channel: str
+    closed: float
+    full: float
+
+
+LEVEL = 0.25
+"""RMS of a tone at loudness 1: a loudness channel is sqrt(RMS / LEVEL)."""
+
+PITCH_OCTAVES = 5
+"""The harmonic path sees the normalised pitch p also as sin and cos of pi p 2^i, i = 0..4."""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Everything that fixes a WaveNet's arithmetic except the weights (van den Oord et al. 2016).
 
@@ -135,6 +172,8 @@ class ModelSpec:
     phase: Phase | None
     pqmf_taps: int
     temperature: float
+    harmonic_path: HarmonicPath | None = None
+    gate: Gate | None = None
 
     @property
     def steps_per_hop(self) -> int:
@@ -164,6 +203,11 @@ class ModelSpec:
         return 2 * self.phase.harmonics if self.phase else 0
 
     @property
+    def path_width(self) -> int:
+        """Sines and cosines that the harmonic path sums up."""
+        return 2 * self.harmonic_path.harmonics if self.harmonic_path else 0
+
+    @property
     def parameters(self) -> int:
         """Width of the distribution the head emits per step.
 
@@ -185,11 +229,15 @@ def weight_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor of a model. Matrices are [in, out]: y = x @ w + b.
 
     conditioner   e = tanh(c @ conditioner.weight + conditioner.bias + style.embedding[style]); c in -1..1, once a hop
-    input         h = x[t-2] @ input.weight[0] + x[t-1] @ input.weight[1] + p[t] @ input.phase + input.bias
+    input         h = x[t-2] @ input.weight[0] + x[t-1] @ input.weight[1] + p[t] @ input.phase
+                      + m[t] @ input.harmonics + input.bias;  x: network values, less m where there is a harmonic path
     layer l       z = h[t-d] @ past[l] + h[t] @ now[l] + e @ condition[l] + bias[l];  g = tanh(z[:R]) * sigmoid(z[R:])
                   s += g @ skip[l];  h += g @ residual[l] + residual_bias[l]   (the last layer has no residual)
     head          y = relu(relu(s + skip.bias) @ head.weight_1 + head.bias_1) @ head.weight_2 + head.bias_2
     bands.scale   logistic only: band signal = network value * scale, network values clipped to -1..1
+    harmonics     harmonic path, once a hop: a = relu(relu([e, f] @ weight_1 + bias_1) @ weight_2 + bias_2) @ weight_3
+                      + bias_3, times the level; f: the pitch's octaves. See synthesis/harmonic_path.py for m[t]
+                      [bands], which is added to the means of all mixture components
     """
     n, r, s, a, e = spec.layers, spec.residual, spec.skip, spec.hidden, spec.conditioning
     shapes: dict[str, tuple[int, ...]] = {
@@ -215,6 +263,17 @@ def weight_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
         shapes["input.phase"] = (spec.phase_width, r)
     if spec.head == "logistic":
         shapes["bands.scale"] = (spec.bands,)
+    if spec.harmonic_path:
+        hidden = spec.harmonic_path.hidden
+        shapes |= {
+            "input.harmonics": (spec.bands, r),
+            "harmonics.weight_1": (e + 2 * PITCH_OCTAVES, hidden),
+            "harmonics.bias_1": (hidden,),
+            "harmonics.weight_2": (hidden, hidden),
+            "harmonics.bias_2": (hidden,),
+            "harmonics.weight_3": (hidden, spec.path_width),
+            "harmonics.bias_3": (spec.path_width,),
+        }
     return shapes
 
 
@@ -225,16 +284,20 @@ Weights = dict[str, Float32]
 class EngineState:
     """All an engine remembers between hops, in one canonical order (oldest first), so that engines can hand over.
 
-    inputs   float32 [2, bands]: x[t-2], x[t-1] in network values (mulaw: the class index)
+    inputs   float32 [2, bands]: x[t-2], x[t-1] in network values (mulaw: the class index), less the harmonic path's
+             share
     queues   float32 [sum(dilations), residual]: layer 0's last `d` layer inputs, then layer 1's ...
-    overlap  float32 [pqmf_taps // bands - 1, bands]: past network values the PQMF synthesis still needs (mulaw: [0, 1])
+    overlap  float32 [pqmf_taps // bands - 1, bands]: past network values, gated, that the PQMF synthesis still needs
+             (mulaw: [0, 1])
     phase    float64 [1]: running phase in cycles, 0..1
+    amplitudes  float32 [2 * harmonics of the path]: what the harmonic path's amplitudes were in the hop before
     """
 
     inputs: Float32
     queues: Float32
     overlap: Float32
     phase: Float64
+    amplitudes: Float32
 
 
 def initial_state(spec: ModelSpec) -> EngineState:
@@ -248,6 +311,7 @@ def initial_state(spec: ModelSpec) -> EngineState:
         queues=np.zeros((sum(spec.dilations), spec.residual), np.float32),
         overlap=np.zeros((overlap_steps, spec.bands), np.float32),
         phase=np.zeros(1, np.float64),
+        amplitudes=np.zeros(spec.path_width, np.float32),
     )
 
 
@@ -283,14 +347,15 @@ class Engine(Protocol):
         channels: Float32,
         noise: Float32,
         *,
-        style: int = 0,
+        style: int | Float32 = 0,
         temperature: float = 1.0,
         trace: Trace | None = None,
     ) -> None:
         """Fill out, float32 [hops * HOP] in -1..1 or a little beyond, with the next hops of audio.
 
         channels float32 [hops, C] in natural units; noise float32 [hops * steps_per_hop, noise_width], uniform in 0..1,
-        drawn by the caller so that engines can be compared sample by sample. Arrays are C-contiguous.
+        drawn by the caller so that engines can be compared sample by sample. Arrays are C-contiguous. style: its index,
+        or float32 [styles], the weight of each style's embedding (they need not sum to 1).
         """
 
     def state(self) -> EngineState: ...

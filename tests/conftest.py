@@ -1,57 +1,32 @@
-"""What the tests share: real material from public packages, checked by sha256, and bundles with random weights.
+"""Fixtures that tests of several packages share: real material, bundles, a JACK server, doubles for a session.
 
 Material that cannot be fetched skips its tests with the reason; with CI=true it fails them instead.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import NoReturn
 
-import material
-import numpy as np
 import pytest
 
-from livemove.bundle import Bundle, Golden, as_stored, save_bundle
+from livemove.bundle import Bundle
 from livemove.capture.posemodel import find_pose_model
-from livemove.contracts import HOP, ModelSpec, PoseModelError
+from livemove.contracts import PoseModelError
 from livemove.ipc.segment import Segment
-from livemove.synthesis import settings
-from livemove.synthesis.reference import ReferenceEngine
+from livemove.session import supervisor
+from tests.support import material
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.servers import Jack
+from tests.support.unavailable import unavailable
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch: the other workers have the other cores
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """Started in the background of a script, we would ignore Ctrl-C, and so would every command the tests press it on."""
-
-MAPPING = """\
-[channels.pitch]
-source = "right_hand_height"
-from = [-1.0, 1.0]
-to = [57, 81]
-
-[channels.loudness]
-source = "left_hand_height"
-from = [-1.0, 1.0]
-to = [0.0, 1.0]
-
-[channels.brightness]
-source = "hand_distance"
-from = [0.0, 1.0]
-to = [0.0, 1.0]
-"""
-
-
-def unavailable(reason: str) -> NoReturn:
-    """Real material is missing: fail in CI, where it must be there, and skip elsewhere."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -81,28 +56,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def small_spec(name: str = "small") -> ModelSpec:
-    """The stage setting with a tenth of its size, so that even the reference engine is quick."""
-    return dataclasses.replace(
-        settings.stage(name), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
-    )
-
-
-def random_bundle(path: Path, spec: ModelSpec, seed: int = 0, onnx: bytes | None = None) -> Bundle:
-    """A valid bundle with random weights: noise to the ear, but every engine must agree on it."""
-    weights = as_stored(settings.random_weights(spec, seed))
-    rng = np.random.default_rng(seed)
-    hops = 2
-    low = np.array([c.minimum for c in spec.channels], np.float32)
-    high = np.array([c.maximum for c in spec.channels], np.float32)
-    channels = low + (high - low) * rng.random((hops, len(spec.channels)), np.float32)
-    noise = rng.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
-    audio = np.empty(hops * HOP, np.float32)
-    ReferenceEngine(spec, weights).generate(audio, channels, noise, temperature=spec.temperature)
-    golden = Golden(channels, noise, audio, style=0, temperature=spec.temperature)
-    return save_bundle(path, spec, weights, golden, onnx, MAPPING, f"# {spec.name}\n\nRandom weights, for tests.\n")
-
-
 @pytest.fixture
 def segment() -> Iterator[Segment]:
     made = Segment.create()
@@ -114,3 +67,27 @@ def segment() -> Iterator[Segment]:
 @pytest.fixture
 def small_bundle(tmp_path: Path) -> Bundle:
     return random_bundle(tmp_path / "small", small_spec())
+
+
+@pytest.fixture(scope="module")
+def jack() -> Iterator[Jack]:
+    with Jack() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_bundle(tmp_path_factory.mktemp("models") / "small", small_spec()).path
+
+
+@pytest.fixture
+def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(supervisor.MODULES, "capture", "tests.support.double_capture")
+    monkeypatch.setitem(supervisor.MODULES, "synthesis", "tests.support.double_synthesis")
+
+
+@pytest.fixture
+def silent_house(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sound server anywhere."""
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "livemove-nobody")
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+
 HEAVY = ("torch", "cv2", "mediapipe", "PySide6", "sounddevice", "onnxruntime", "av", "scipy")
 
 

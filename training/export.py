@@ -22,7 +22,19 @@ if __package__ in (None, ""):
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
-from livemove.contracts import HOP, Channel, Float32, LivemoveError, ModelSpec, Phase, Trace, Weights, weight_shapes
+from livemove.contracts import (
+    HOP,
+    Channel,
+    Float32,
+    Gate,
+    HarmonicPath,
+    LivemoveError,
+    ModelSpec,
+    Phase,
+    Trace,
+    Weights,
+    weight_shapes,
+)
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
 from training.data import procedural
@@ -76,6 +88,8 @@ def load_checkpoint(path: Path) -> Trained:
         raise LivemoveError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
     plain["channels"] = tuple(Channel(**c) for c in plain["channels"])
     plain["phase"] = Phase(**plain["phase"]) if plain["phase"] else None
+    for field, kind in (("harmonic_path", HarmonicPath), ("gate", Gate)):
+        plain[field] = kind(**plain[field]) if plain.get(field) else None
     spec = ModelSpec(**{**plain, "dilations": tuple(plain["dilations"]), "styles": tuple(plain["styles"])})
     weights = {name: checkpoint["state_dict"]["model." + key(name)].numpy() for name in weight_shapes(spec)}
     return Trained(spec, as_stored(weights), arguments, checkpoint.get("facts", {}))

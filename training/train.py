@@ -35,6 +35,7 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
+from torch.utils.data import Dataset
 
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -44,7 +45,8 @@ from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
 from training.data.augment import Shake
 from training.data.command_line import progress
 from training.data.corpus import Corpus
-from training.data.feed import Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
+from training.data.feed import Clip, Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
+from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
@@ -56,10 +58,13 @@ KEPT = 3
 FREE_TO_CHANGE = {
     "config", "name", "out", "dataset", "prepared_path", "pretrained", "resume", "auto_resume", "early_stop",
     "n_epochs", "num_workers", "pin_memory", "val_batch_size", "checkpoint_every", "accelerator", "compile", "threads",
-    "devices", "dist_backend", "dist_port", "logger", "training_logs_path", "log_every", "log_samples_every",
-    "log_samples", "log_video", "generate_n_samples", "generate_temperature",
+    "resident", "devices", "dist_backend", "dist_port", "logger", "training_logs_path", "log_every",
+    "log_samples_every", "log_samples", "log_video", "generate_n_samples", "generate_temperature",
 }  # fmt: skip
 """Flags that a resumed run need not repeat to end as if it had never stopped."""
+
+SILENT_BAND = 1e-4
+"""Mean square of a band, in network values, below which it counts less and less in `path_loss`."""
 
 RECORDINGS = 40
 """So many of the data's files are named in a checkpoint, and so in MODEL.md."""
@@ -75,6 +80,11 @@ class Training(pl.LightningModule):
         if scale is not None:
             self.model.weight("bands.scale").copy_(torch.from_numpy(scale))
 
+        self.resident: Resident | None = None
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
+        return self.resident.batch(batch) if self.resident and "start" in batch else batch
+
     def start_from(self, checkpoint: Path) -> None:
         """Take over a checkpoint's weights as the optimiser left them (not their average), its band scales too."""
         saved = open_checkpoint(checkpoint)
@@ -85,16 +95,16 @@ class Training(pl.LightningModule):
         state = saved.get("current_model_state", saved["state_dict"])
         self.model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
 
-    def loss(self, batch: dict[str, Tensor], noise: float) -> tuple[Tensor, Tensor]:
-        """(nats per value [clips, steps, bands], parameters); every clip's inputs are noised by its own share of
-        `noise` (standard deviation; full scale is 1)."""
+    def loss(self, batch: dict[str, Tensor], noise: float) -> tuple[Tensor, Tensor, Tensor]:
+        """(nats per value [clips, steps, bands], parameters, what the harmonic path leaves of each clip's bands: see
+        `path_loss`); every clip's inputs are noised by its own share of `noise` (standard deviation; full scale 1)."""
         spec = self.model.spec
         values = batch["bands"]
         if spec.head == "logistic":
             values = values / self.model.weight("bands.scale")
         inputs = values if noise <= 0 else self.noised(values, noise, int(batch["index"][0]))
-        parameters = self.model(inputs, batch["channels"], batch["phases"], batch["style"])
-        return nats(spec, parameters.float(), values), parameters
+        parameters, harmonics = self.model(inputs, batch["channels"], batch["hz"], batch["cycles"], batch["style"])
+        return nats(spec, parameters.float(), values), parameters, path_loss(values, harmonics)
 
     def noised(self, values: Tensor, noise: float, first: int) -> Tensor:
         """Drawn for the whole batch of all processes, by its number: the same whoever computes which clip of it."""
@@ -111,7 +121,11 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
-        loss = self.loss(batch, self.args.input_noise * (1 - progress))[0].mean()
+        each, _, left = self.loss(batch, self.args.input_noise * (1 - progress))
+        loss = each.mean()
+        if self.model.spec.harmonic_path:
+            self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
+            loss = loss + self.args.path_loss * left
         if self.global_step % self.args.log_every == 0 and not torch.isfinite(loss):
             raise RecipeError(
                 f"the loss is no longer a number at step {self.global_step}: try a lower --learning_rate or "
@@ -122,8 +136,10 @@ class Training(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         spec = self.model.spec
-        each, parameters = self.loss(batch, 0.0)
+        each, parameters, left = self.loss(batch, 0.0)
         figures = {"val_loss": each.mean()}
+        if spec.harmonic_path:
+            figures["val_path_loss"] = left
         if spec.head == "mulaw":
             figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
         if len(each) > 1 and self.args.use_video and set(FEATURES).intersection(spec.channel_names):
@@ -149,6 +165,15 @@ class Training(pl.LightningModule):
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
+    """Share of the bands' power that the harmonic path leaves, mean over clips and bands; silent bands count less.
+
+    values, harmonics [clips, steps, bands] in network values. Without it the network would make the tone by itself.
+    """
+    left = (values - harmonics).square().mean(1)
+    return (left / (values.square().mean(1) + SILENT_BAND)).mean()
 
 
 def make_optimizer(args: argparse.Namespace, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -425,6 +450,7 @@ def make_trainer(args: argparse.Namespace, callbacks: list[pl.Callback], logger:
 def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     """Train as asked; `watching` looks on. Raises LivemoveError."""
     torch.set_flush_denormal(True)  # saturated gates make denormal gradients
+    torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     if args.threads:
         torch.set_num_threads(args.threads)
     source, facts = open_source(args)
@@ -443,8 +469,13 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     training = Clips(on_stage(args, source), spec, hops, args.seed, False, not args.use_video, args.overfit)
     held_out = Clips(source, spec, hops, args.seed, held_out=True, of_rest=not args.use_video)
     scale = band_scale(source, spec, args.seed) if spec.head == "logistic" else None
+    clips: Dataset[Clip] = training
+    resident = make_resident(args, training, spec, hops)
+    if resident and isinstance(training.source, Recorded):
+        clips = Places(training.source, hops, args.seed, args.overfit)
     pl.seed_everything(args.seed, verbose=False)
     module = Training(spec, args, scale, facts)
+    module.resident = resident
     if args.pretrained:
         module.start_from(args.pretrained)
     if args.compile:
@@ -469,10 +500,10 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         if resume is None:
             write_arguments(args, args.out / "arguments.yaml")
-        clips, weights = args.batch_size * args.accumulation_steps, sum(p.numel() for p in module.model.parameters())
-        print(f"{spec.name}: {args.steps} steps of {clips} clips x {args.seconds} s, {weights:,} weights -> {args.out}")
+        size, weights = args.batch_size * args.accumulation_steps, sum(p.numel() for p in module.model.parameters())
+        print(f"{spec.name}: {args.steps} steps of {size} clips x {args.seconds} s, {weights:,} weights -> {args.out}")
     feed = Feed(
-        training, held_out, args.steps, args.accumulation_steps, args.batch_size,
+        clips, held_out, args.steps, args.accumulation_steps, args.batch_size,
         args.val_batch_size or args.batch_size, args.num_workers, args.pin_memory, start_worker,
     )  # fmt: skip
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises
@@ -487,6 +518,21 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         if "val_loss" in trainer.callback_metrics:  # not where a finished run was resumed
             said = f", {waiting.share:.1%} of the time computing; val_loss {trainer.callback_metrics['val_loss']:.4f}"
         print(f"trained {trainer.global_step} steps{said}; checkpoint: {args.out / 'last.ckpt'}")
+
+
+def make_resident(args: argparse.Namespace, training: Clips, spec: ModelSpec, hops: int) -> Resident | None:
+    """The corpus on the device, where it can be and pays, or is asked for. Raises RecipeError, CorpusError."""
+    source = training.source
+    on_gpu = args.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    possible = fits(source, spec) and args.use_video and int(os.environ.get("WORLD_SIZE", args.devices or 1)) == 1
+    if args.resident and not possible:
+        raise RecipeError(
+            "--resident: for prepared corpora, undisturbed, with channels, networks of bands, one process"
+        )
+    if not possible or not (on_gpu if args.resident is None else args.resident):
+        return None
+    assert isinstance(source, Recorded)
+    return Resident(source, spec, hops, torch.device("cuda" if on_gpu else "cpu"))
 
 
 def start_worker(worker: int) -> None:

@@ -166,7 +166,7 @@ def perform(
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.config import has_display
-    from livemove.session.perform import Plugs, SessionConfig, run_session
+    from livemove.session.perform import PresetDevices, SessionConfig, run_session
 
     check_report(report)
     if save is not None:
@@ -199,7 +199,9 @@ def perform(
         others=tuple(others),
         presets=controls,
         plugs=tuple(
-            Plugs(**{name: None if given(context, name) else vars(preset.devices)[name] for name in vars(Plugs())})
+            PresetDevices(
+                **{name: None if given(context, name) else vars(preset.devices)[name] for name in vars(PresetDevices())}
+            )
             for preset in presets
         ),
         cameras=cameras[1:],

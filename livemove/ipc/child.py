@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from livemove.contracts import LivemoveError
-from livemove.ipc.segment import Life, Segment, State
+from livemove.ipc.segment import ProcessState, Segment, State
 
 
 def begin(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:
@@ -55,7 +55,7 @@ WORK_S = 0.01
 """Time on a core that is a sign of progress. What only waits, for a server that hangs say, has none of it."""
 
 
-def _beat_while_it_starts(life: Life) -> None:
+def _beat_while_it_starts(life: ProcessState) -> None:
     """A heartbeat whenever some more work was done: on a machine that is busy, loading takes as long as it takes."""
     beaten_s = 0.0
     while life.state is State.STARTING:

@@ -1,4 +1,4 @@
-# Types of the native extension built from realtime.cpp. Memory is the whole segment as uint8 [SIZE].
+# Types of the native extension built from realtime/bindings.cpp. Memory is the whole segment as uint8 [SIZE].
 import numpy as np
 import numpy.typing as npt
 

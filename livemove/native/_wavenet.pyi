@@ -1,4 +1,4 @@
-# Types of the compiled generator (wavenet.cpp): what synthesis/native.py calls. Arrays are C-contiguous.
+# Types of the compiled generator (wavenet/bindings.cpp): what synthesis/native.py calls. Arrays are C-contiguous.
 
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +21,7 @@ class Generator:
         tensors: Mapping[str, npt.NDArray[np.float32]],
         ranges: npt.NDArray[np.float32],
         filters: npt.NDArray[np.float32],
+        response: npt.NDArray[np.float32],
         decode: npt.NDArray[np.float32],
         isa: str,
         precision: str,
@@ -32,7 +33,7 @@ class Generator:
         out: npt.NDArray[np.float32],
         channels: npt.NDArray[np.float32],
         noise: npt.NDArray[np.float32],
-        style: int,
+        style: npt.NDArray[np.float32],
         temperature: float,
         values: npt.NDArray[np.float32] | None,
         parameters: npt.NDArray[np.float32] | None,
@@ -43,6 +44,7 @@ class Generator:
         queues: npt.NDArray[np.float32],
         overlap: npt.NDArray[np.float32],
         phase: npt.NDArray[np.float64],
+        amplitudes: npt.NDArray[np.float32],
     ) -> None: ...
     def set_state(
         self,
@@ -50,4 +52,5 @@ class Generator:
         queues: npt.NDArray[np.float32],
         overlap: npt.NDArray[np.float32],
         phase: npt.NDArray[np.float64],
+        amplitudes: npt.NDArray[np.float32],
     ) -> None: ...

@@ -1,6 +1,7 @@
-# The WaveNet kernels: one object per instruction set with its own flags, chosen at run time (wavenet.cpp).
-set(dir "${CMAKE_CURRENT_LIST_DIR}")
-nanobind_add_module(_wavenet NOMINSIZE "${dir}/wavenet.cpp" "${dir}/wavenet_portable.cpp")
+# The WaveNet kernels: one object per instruction set with its own flags, chosen at run time (machine.cpp).
+set(dir "${CMAKE_CURRENT_LIST_DIR}/wavenet")
+nanobind_add_module(_wavenet NOMINSIZE "${dir}/bindings.cpp" "${dir}/generator.cpp" "${dir}/harmonics.cpp"
+                    "${dir}/machine.cpp" "${dir}/packing.cpp" "${dir}/isa_portable.cpp")
 if(CMAKE_OSX_ARCHITECTURES)
   set(lm_processor "${CMAKE_OSX_ARCHITECTURES}")
 elseif(CMAKE_GENERATOR_PLATFORM)
@@ -21,9 +22,9 @@ if(lm_processor MATCHES "^(x86_64|AMD64|amd64|x64)$")
   endif()
   # The same source twice, hence two object libraries: AVX-512 with and without the dot-product instructions.
   foreach(isa IN ITEMS avx2 avx512 vnni)
-    set(source "${dir}/wavenet_avx512.cpp")
+    set(source "${dir}/isa_avx512.cpp")
     if("${isa}" STREQUAL "avx2")
-      set(source "${dir}/wavenet_avx2.cpp")
+      set(source "${dir}/isa_avx2.cpp")
     endif()
     add_library(lm_wavenet_${isa} OBJECT "${source}")
     set_target_properties(lm_wavenet_${isa} PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)

@@ -31,7 +31,7 @@ from livemove.synthesis import choose_engine
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.voices import Ensemble, Voice
 from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
-from livemove.takes.recorder import check_writable
+from livemove.takes.wav_recorder import check_writable
 
 MOVEMENT = "its movement can be played with --mapping"
 

@@ -13,164 +13,30 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
-from livemove.capture.config import CaptureConfig, cameras_here
-from livemove.contracts import Action, Bulletin, ControlError, Controls, LivemoveError, OutputError, Request
-from livemove.control.config import ControlConfig
-from livemove.control.steering import choose, steer
-from livemove.ipc.segment import Segment, now_s, percentile_ms
+from livemove.capture.config import CaptureConfig
+from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError, Request
+from livemove.control.steering import steer
+from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
 from livemove.monitor.config import MonitorConfig
 from livemove.playback.config import PlaybackConfig
+from livemove.session.device_switching import DeviceSwitching
+from livemove.session.report import Report, Status, StatusReader, final_report
+from livemove.session.session_config import PresetDevices, SessionConfig
 from livemove.session.supervisor import RUNS, Child, Log, Window
 from livemove.synthesis.config import SynthesisConfig
 from livemove.takes.folder import TakenModel, model_sha256
-from livemove.takes.recorder import Keeper, Recorder, TakeSettings, check_takes, check_writable
+from livemove.takes.history import TakeSettings
+from livemove.takes.recorder import TakeRecorder, check_takes
+from livemove.takes.wav_recorder import WavRecorder, check_writable
 
-
-@dataclass(frozen=True)
-class Plugs:
-    """What a preset plugs in while it plays; None: whatever is there."""
-
-    camera: str | None = None
-    mirror: bool | None = None
-    device: str | None = None
-
-
-@dataclass(frozen=True)
-class SessionConfig:
-    """What a run of `livemove perform` does; one field per command line option. Picklable.
-
-    camera        index as text ("0"), video file, http/rtsp URL, or "demo"
-    cameras       further ones to switch to while playing; those of the presets and the webcams there are come by
-                  themselves
-    device        None: the default output device; otherwise an index or part of a name
-    devices       those to switch to while playing; empty: all there are
-    samplerate    device rate in Hz; None: the model's own rate, or the device's own if it refuses that
-    output        WAV of what is played; with output and device None, the sound goes to the default device too if there
-                  is one, and to the file alone if there is none or play is False
-    control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
-    muted         begins in silence
-    presets       what each of the set list sets; control.presets are their names, plugs what each plugs in
-    learn         Action that the first MIDI knob moved is to play; 0: none
-    others        further models to switch to while playing, each with its mapping (None: its own)
-    record        a take from the first sample on
-    takes         folder in which takes are made, at any time
-    keep_s        how much is kept in memory, to be made a take after the fact
-    film          takes keep the camera's picture as well
-    duration_s    None: until a signal, or until a camera file without loop ends
-    started_s     when the command started, on the clock of `exchange.now_s`; None: this process's own start
-    """
-
-    model: Path
-    camera: str = "0"
-    cameras: tuple[str, ...] = ()
-    loop: bool = False
-    mirror: bool = False
-    pose: str = "full"
-    pose_model: Path | None = None
-    engine: str = "auto"
-    provider: str = "cpu"
-    mapping: Path | None = None
-    others: tuple[tuple[Path, Path | None], ...] = ()
-    lookahead_s: float = 0.0
-    style: int = 0
-    temperature: float = 1.0
-    gain: float = 1.0
-    seed: int = 0
-    device: str | None = None
-    devices: tuple[str, ...] = ()
-    block: int = 512
-    samplerate: int | None = None
-    output: Path | None = None
-    record: bool = False
-    takes: Path = Path()
-    keep_s: float = 300.0
-    film: bool = False
-    play: bool = True
-    control: ControlConfig = field(default_factory=ControlConfig)
-    learn: int = 0
-    muted: bool = False
-    presets: tuple[Controls, ...] = ()
-    plugs: tuple[Plugs, ...] = ()
-    duration_s: float | None = None
-    monitor: bool = True
-    started_s: float | None = None
-
-
-@dataclass(frozen=True)
-class Status:
-    """One look at the running session, a few times a second. Counters never go back.
-
-    phase is "starting", "playing" or "stopping". notice is a line for the person, given once (a restart, no window).
-    camera and card are what is plugged in, or on its way, as a SessionConfig would have it; device is its whole name.
-    Values not known yet are None.
-    """
-
-    phase: str
-    seconds: float
-    engine: str | None = None
-    device: str | None = None
-    camera: str = ""
-    card: str | None = None
-    people: int = 0
-    pose_fps: float | None = None
-    pose_ms: float | None = None
-    latency_p50_ms: float | None = None
-    latency_p95_ms: float | None = None
-    ring_fill_ms: float = 0.0
-    ring_target_ms: float = 0.0
-    ring_starvations: int = 0
-    late_callbacks: int = 0
-    portaudio_underflows: int = 0
-    limiter_hits: int = 0
-    nonfinite_samples: int = 0
-    peak: float = 0.0
-    rms: float = 0.0
-    recording: Path | None = None
-    channels: dict[str, float] = field(default_factory=dict[str, float])
-    controls: Controls = field(default_factory=Controls)
-    restarts: dict[str, int] = field(default_factory=dict[str, int])
-    notice: str | None = None
-
-
-class Percentiles(TypedDict):
-    p50: float | None
-    p95: float | None
-
-
-class Latency(Percentiles):
-    max: float | None
-
-
-class Report(TypedDict):
-    """What `perform --report FILE` writes. A value that was never measured is None."""
-
-    engine: str
-    model: str
-    seconds: float
-    sample_rate: int
-    block: int
-    frames_seen: int
-    poses: int
-    pose_fps: float | None
-    pose_ms: Percentiles
-    hops: int
-    generate_realtime: float | None
-    ring_starvations: int
-    late_callbacks: int
-    portaudio_underflows: int
-    nonfinite_samples: int
-    limiter_hits: int
-    restarts: dict[str, int]
-    motion_to_sound_ms: Latency
-    first_sound_s: float | None
-
+__all__ = ["PresetDevices", "Report", "SessionConfig", "Status", "process_start_s", "run_session"]
 
 STATUS_S = 0.2
 
@@ -292,17 +158,17 @@ class _Session:
         self.ended_s: float | None = None
         self.phase = "starting"
         self.notices: deque[str] = deque()
-        self.recent: deque[tuple[float, int, Any]] = deque()
+        self.reader = StatusReader(segment)
         self.engine = ""
-        self.recorder = Recorder(segment, config.output) if config.output else None
-        self.keeper = Keeper(segment, _take_settings(config, bundles))
+        self.recorder = WavRecorder(segment, config.output) if config.output else None
+        self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
         capture = CaptureConfig(
             camera=config.camera,
             loop=config.loop,
             mirror=config.mirror,
             pose=config.pose,
             pose_model=config.pose_model,
-            film=self.keeper.film_address,
+            film=self.take_recorder.film_address,
         )
         synthesis = SynthesisConfig(
             model=config.model,
@@ -328,9 +194,14 @@ class _Session:
             configs["control"] = replace(config.control, models=models, channels=channels)
         self.children = {role: Child(role, segment, each, log) for role, each in configs.items()}
         plugged = (plugs.camera for plugs in config.plugs if plugs.camera is not None)
-        self.cameras = list(dict.fromkeys((config.camera, *config.cameras, *plugged, *cameras_here())))
-        self.camera = config.camera
-        self.card: str | None = None
+        self.switching = DeviceSwitching(
+            segment,
+            self.children["capture"],
+            self.children["playback"],
+            (*config.cameras, *plugged),
+            config.devices,
+            self.notices,
+        )
         self.controls = segment.controls.read()
         self.told = Bulletin()
         self.window: Window | None = None
@@ -344,9 +215,9 @@ class _Session:
         """From the first child's start until it is time to stop."""
         for child in self.children.values():
             child.start()
-        self.keeper.start()
+        self.take_recorder.start()
         if self.config.record:
-            self.keeper.record_all()
+            self.take_recorder.record_all()
         status_due_s = now_s()
         while not self.interrupted.is_set():
             self.segment.wait_asked(0.02)
@@ -355,7 +226,7 @@ class _Session:
             self._decide()
             if self.recorder and (trouble := self.recorder.trouble()):
                 self.notices.append(trouble)
-            if notice := self.keeper.notice():
+            if notice := self.take_recorder.notice():
                 self.notices.append(notice)
             now = now_s()
             if self.playing_s is None and all(c.life.state in RUNS for c in self.children.values()):
@@ -389,11 +260,14 @@ class _Session:
             if request.action is Action.STOP:
                 self.interrupted.set()
             if request.action is Action.RECORD:
-                self.keeper.record(request.amount != 0.0 if request.absolute else None)
+                self.take_recorder.record(request.amount != 0.0 if request.absolute else None)
             if request.action is Action.SAVE_LAST:
-                self.keeper.save_last()
+                self.take_recorder.save_last()
             if request.action in (Action.CAMERA, Action.DEVICE):
-                self._change(request)
+                if self.playing_s is None:
+                    self.notices.append("cameras and sound cards can be changed once it plays")
+                else:
+                    self.switching.change(request)
             styles = len(self.bundles[self.controls.model].spec.styles)
             before = self.controls
             self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
@@ -401,88 +275,9 @@ class _Session:
             if self.controls.preset != before.preset:
                 self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
                 if self.config.plugs:
-                    self._plug_in(self.config.plugs[self.controls.preset - 1])
+                    self.switching.switch_to(self.config.plugs[self.controls.preset - 1])
             elif self.controls.model != before.model:
                 self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
-
-    # --- other cameras, other sound cards
-
-    def _change(self, request: Request) -> None:
-        """To the camera or sound card that is asked for."""
-        if self.playing_s is None:
-            self.notices.append("cameras and sound cards can be changed once it plays")
-            return
-        try:
-            if request.action is Action.CAMERA:
-                source = CaptureConfig(camera=request.text)
-                anything = request.text and (source.kind != "file" or Path(request.text).exists())
-                place = self._camera_place()
-                camera = request.text if anything else choose(request, self.cameras, place)
-                self._plug_in(Plugs(camera=camera))
-            elif not self.config.play:
-                self.notices.append("this performance goes into a file alone: there is no sound card to change")
-            else:
-                devices = self._devices()
-                card = choose(request, devices, self._device_place(devices))
-                self._plug_in(Plugs(device=card))
-        except ControlError as error:
-            self.notices.append(str(error))
-
-    def _plug_in(self, plugs: Plugs) -> None:
-        """What is not plugged in already."""
-        capture, playback = self.children["capture"], self.children["playback"]
-        camera: CaptureConfig = capture.config
-        wanted = camera
-        if plugs.camera is not None and plugs.camera != camera.camera:
-            # The end of a film is the end of the show, but not of one that is only looked at in between.
-            wanted = replace(wanted, camera=plugs.camera, loop=True)
-        if plugs.mirror is not None:
-            wanted = replace(wanted, mirror=plugs.mirror)
-        if wanted != camera:
-            capture.switch(wanted, f"camera: {wanted.camera}", f"going on with camera {camera.camera}")
-        if plugs.device is None or not self.config.play:
-            return
-        devices = self._devices()
-        try:
-            card = choose(Request(Action.DEVICE, text=plugs.device), devices, -1)
-        except ControlError as error:
-            self.notices.append(str(error))
-            return
-        now = self._device_place(devices)
-        if card is None or (now >= 0 and card == devices[now]):
-            return
-        number, _, label = card.partition(" ")
-        twins = [each for each in devices if each.partition(" ")[2] == label]
-        device = card if card not in devices else label if len(twins) == 1 else number
-        old = self.segment.lives["playback"].label or playback.config.device or "the default sound card"
-        self.card = card
-        playback.switch(
-            replace(playback.config, device=device, rate=None), f"sound card: {label or card}", f"going on with {old}"
-        )
-
-    def _camera_place(self) -> int:
-        """Of the camera that is in use, or on its way."""
-        camera = self.children["capture"].config.camera
-        return self.cameras.index(camera) if camera in self.cameras else -1
-
-    def _devices(self) -> tuple[str, ...]:
-        """Sound cards to switch to, "N NAME (HOST)"; one that was given and is not there, as it was given."""
-        there = self.segment.devices
-        given: dict[str, None] = {}
-        for device in self.config.devices:
-            try:
-                name = choose(Request(Action.DEVICE, text=device), there, -1)
-            except ControlError:
-                name = device
-            given[name or device] = None
-        return tuple(given) or there
-
-    def _device_place(self, devices: tuple[str, ...]) -> int:
-        """Of the sound card that is in use, or on its way; -1: it is none of these."""
-        label = self.segment.lives["playback"].label
-        names = [each for each in devices if label in (each, each.partition(" ")[2])]
-        card = self.card if self.children["playback"].switching or self.card in names else next(iter(names), None)
-        return devices.index(card) if card in devices else -1
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
@@ -504,18 +299,16 @@ class _Session:
             child.join(deadline_s)
         if self.recorder:
             self.recorder.stop()
-        self.keeper.stop()
-        while notice := self.keeper.notice():
+        self.take_recorder.stop()
+        while notice := self.take_recorder.notice():
             self.notices.append(notice)
             self._tell()
 
     def _tell(self) -> None:
         status = self._status()
-        if not self.children["capture"].switching and status.camera != self.camera:
-            self.camera = status.camera
-            self.cameras = list(dict.fromkeys((*self.cameras, self.camera)))
-            self.keeper.name_camera(self.camera)
-        devices = self._devices()
+        if self.switching.arrived():
+            self.take_recorder.name_camera(self.switching.camera)
+        devices = self.switching.devices()
         began_s = self.told.recording_since_s or now_s()
         self.told = Bulletin(
             written_s=now_s(),
@@ -524,49 +317,22 @@ class _Session:
             notices=self.told.notices + (status.notice is not None),
             notice=status.notice or self.told.notice,
             recording_since_s=began_s if status.recording else 0.0,
-            cameras=tuple(self.cameras),
-            camera=self._camera_place(),
+            cameras=tuple(self.switching.cameras),
+            camera=self.switching.camera_place(),
             devices=devices,
-            device=self._device_place(devices),
+            device=self.switching.device_place(devices),
         )
         self.segment.bulletin.write(self.told)
         self.on_status(status)
 
     def _status(self) -> Status:
-        segment = self.segment
-        now = now_s()
-        histogram = segment.playback.latency_histogram
-        poses = segment.capture.poses
-        self.recent.append((now, poses, histogram))
-        while len(self.recent) > 2 and now - self.recent[0][0] > 2.0:
-            self.recent.popleft()
-        then, poses_then, histogram_then = self.recent[0]
-        lately = histogram - histogram_then
-        rate = segment.device_rate or self.bundle.spec.sample_rate
-        names = self.bundles[self.controls.model].spec.channel_names
-        return Status(
+        return self.reader.status(
+            self.bundles[self.controls.model].spec,
             phase=self.phase,
-            seconds=0.0 if self.playing_s is None else now - self.playing_s,
-            engine=segment.lives["synthesis"].label or None,
-            device=segment.lives["playback"].label or None,
+            seconds=0.0 if self.playing_s is None else now_s() - self.playing_s,
             camera=self.children["capture"].config.camera,
             card=self.children["playback"].config.device,
-            people=segment.capture.people,
-            pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
-            pose_ms=segment.capture.pose_ms if poses else None,
-            latency_p50_ms=percentile_ms(lately, 0.5),
-            latency_p95_ms=percentile_ms(lately, 0.95),
-            ring_fill_ms=1e3 * segment.ring.fill / rate,
-            ring_target_ms=1e3 * segment.ring.target / rate,
-            ring_starvations=segment.playback.ring_starvations,
-            late_callbacks=segment.playback.late_callbacks,
-            portaudio_underflows=segment.playback.portaudio_underflows,
-            limiter_hits=segment.playback.limiter_hits,
-            nonfinite_samples=segment.playback.nonfinite_samples,
-            peak=segment.playback.peak,
-            rms=segment.playback.rms,
-            recording=self.keeper.recording,
-            channels=dict(zip(names, segment.synthesis.channels.tolist(), strict=False)),
+            recording=self.take_recorder.recording,
             controls=self.controls,
             restarts=self._restarts(),
             notice=self.notices.popleft() if self.notices else None,
@@ -577,33 +343,13 @@ class _Session:
         return {**restarts, "monitor": self.window.restarts if self.window else 0}
 
     def report(self) -> Report:
-        capture, synthesis, playback = self.segment.capture, self.segment.synthesis, self.segment.playback
-        pose_ms, latency = capture.pose_ms_histogram, playback.latency_histogram
-        busy_s = synthesis.busy_s
-        first_sound_s = playback.first_sound_s
         assert self.ended_s is not None
-        return Report(
+        return final_report(
+            self.segment,
+            self.bundle.spec,
             engine=self.engine,
-            model=self.bundle.spec.name,
-            seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
-            sample_rate=round(self.segment.device_rate),
             block=self.config.block,
-            frames_seen=capture.frames_seen,
-            poses=capture.poses,
-            pose_fps=capture.pose_fps,
-            pose_ms={"p50": percentile_ms(pose_ms, 0.5), "p95": percentile_ms(pose_ms, 0.95)},
-            hops=synthesis.hops,
-            generate_realtime=synthesis.audio_samples / self.bundle.spec.sample_rate / busy_s if busy_s else None,
-            ring_starvations=playback.ring_starvations,
-            late_callbacks=playback.late_callbacks,
-            portaudio_underflows=playback.portaudio_underflows,
-            nonfinite_samples=playback.nonfinite_samples,
-            limiter_hits=playback.limiter_hits,
+            seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
+            started_s=self.started_s,
             restarts=self._restarts(),
-            motion_to_sound_ms={
-                "p50": percentile_ms(latency, 0.5),
-                "p95": percentile_ms(latency, 0.95),
-                "max": playback.latency_max_ms if latency.any() else None,
-            },
-            first_sound_s=first_sound_s - self.started_s if first_sound_s else None,
         )

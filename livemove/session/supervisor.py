@@ -18,7 +18,7 @@ from typing import Any
 
 from livemove.contracts import LivemoveError
 from livemove.ipc.child import begin
-from livemove.ipc.segment import Life, Segment, State, now_s
+from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.ipc.signals import signals_held
 from livemove.monitor.config import MonitorConfig
 
@@ -57,7 +57,7 @@ class Child:
     def __init__(self, role: str, segment: Segment, config: Any, log: Log) -> None:
         self.role = role
         self.config = config
-        self.life: Life = segment.lives[role]
+        self.life: ProcessState = segment.lives[role]
         self.restarts = 0
         self.process: BaseProcess | None = None
         self._segment = segment

@@ -97,7 +97,7 @@ class CudaEngine:
         channels: Float32,
         noise: Float32,
         *,
-        style: int = 0,
+        style: int | Float32 = 0,
         temperature: float = 1.0,
         trace: Trace | None = None,
     ) -> None:
@@ -172,7 +172,7 @@ class CudaStreams:
         channels: Float32,
         noise: Float32,
         *,
-        styles: Sequence[int],
+        styles: Sequence[int | Float32],
         temperatures: Sequence[float],
         traces: Sequence[Trace] | None = None,
     ) -> None:
@@ -230,7 +230,7 @@ class CudaStreams:
         launch: _Launch,
         channels: Float32,
         noise: Float32,
-        styles: Sequence[int],
+        styles: Sequence[int | Float32],
         temperatures: Sequence[float],
     ) -> None:
         """The launch's slot in pinned memory: what happens once a hop is done here, the rest on the device."""
@@ -338,7 +338,7 @@ class CudaStreams:
                 break
         self.reset()
 
-    def _check(self, out: Float32, channels: Float32, noise: Float32, styles: Sequence[int]) -> None:
+    def _check(self, out: Float32, channels: Float32, noise: Float32, styles: Sequence[int | Float32]) -> None:
         spec, streams, hops = self.spec, self.streams, channels.shape[1]
         expected = {
             "channels": (channels, (streams, hops, len(spec.channels))),
@@ -351,7 +351,7 @@ class CudaStreams:
                     f"engine cuda: {hops} hops of {spec.name} take {name} {list(shape)}, not {list(array.shape)}"
                 )
         for style in styles:
-            if not 0 <= style < max(len(spec.styles), 1):
+            if not isinstance(style, np.ndarray) and not 0 <= style < max(len(spec.styles), 1):
                 raise EngineError(f"engine cuda: {spec.name} has {len(spec.styles)} styles; there is no style {style}")
 
     # --- memory ---------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from livemove.contracts import (
     initial_state,
     weight_shapes,
 )
-from livemove.synthesis import pqmf, sampling
+from livemove.synthesis import harmonic_path, pqmf, sampling
 
 try:
     from livemove.native import _wavenet
@@ -64,7 +64,7 @@ class NativeEngine:
         self.spec = spec
         self.precision = precision
         self.name = "native" if precision == "fp16" else f"native-{precision}"
-        phase = spec.phase
+        phase, path, gate = spec.phase, spec.harmonic_path, spec.gate
         self._generator = _wavenet.Generator(
             sizes={
                 "bands": spec.bands,
@@ -81,15 +81,23 @@ class NativeEngine:
                 "taps": spec.pqmf_taps if spec.bands > 1 else 0,
                 "mulaw": int(spec.head == "mulaw"),
                 "sample_rate": float(spec.sample_rate),
+                "path_harmonics": path.harmonics if path else 0,
+                "path_hidden": path.hidden if path else 0,
+                "level_channel": spec.channel_names.index(path.level) if path and path.level else -1,
+                "gate_channel": spec.channel_names.index(gate.channel) if gate else -1,
+                "gate_closed": gate.closed if gate else 0.0,
+                "gate_full": gate.full if gate else 1.0,
             },
             dilations=list(spec.dilations),
             tensors=_checked_weights(spec, weights),
             ranges=np.array([[c.minimum, c.maximum] for c in spec.channels], np.float32),
             filters=_filters(spec),
+            response=harmonic_path.prototype_response(spec.bands, spec.pqmf_taps) if path else np.zeros(0, np.float32),
             decode=sampling.mulaw_decode(np.arange(spec.classes if spec.head == "mulaw" else 2), max(spec.classes, 2)),
             isa=instruction_set,
             precision=precision,
         )
+        self._styles: Float32 = np.eye(max(len(spec.styles), 1), dtype=np.float32)
         self.reset()
 
     @property
@@ -106,7 +114,7 @@ class NativeEngine:
         channels: Float32,
         noise: Float32,
         *,
-        style: int = 0,
+        style: int | Float32 = 0,
         temperature: float = 1.0,
         trace: Trace | None = None,
     ) -> None:
@@ -122,13 +130,19 @@ class NativeEngine:
                 f"native engine: {hops} hops of {spec.name} take noise [{hops * spec.steps_per_hop}, "
                 f"{spec.noise_width}], not {list(noise.shape)}"
             )
-        if not 0 <= style < max(len(spec.styles), 1):
-            raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles; there is no style {style}")
+        if not isinstance(style, np.ndarray):
+            if not 0 <= style < len(self._styles):
+                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles, no style {style}")
+            weights: Float32 = self._styles[style]
+        else:
+            weights = style
+            if weights.shape != (len(self._styles),) or weights.dtype != np.float32:
+                raise EngineError(f"native engine: {spec.name} takes float32 weights of {len(self._styles)} styles")
         self._generator.generate(
             out,
             channels,
             noise,
-            style,
+            weights,
             max(temperature, sampling.TEMPERATURE_FLOOR),
             trace.values if trace else None,
             trace.parameters if trace else None,
@@ -136,12 +150,12 @@ class NativeEngine:
 
     def state(self) -> EngineState:
         state = initial_state(self.spec)
-        self._generator.get_state(state.inputs, state.queues, state.overlap, state.phase)
+        self._generator.get_state(state.inputs, state.queues, state.overlap, state.phase, state.amplitudes)
         return state
 
     def set_state(self, state: EngineState) -> None:
         expected = initial_state(self.spec)
-        for field in ("inputs", "queues", "overlap", "phase"):
+        for field in ("inputs", "queues", "overlap", "phase", "amplitudes"):
             have, want = getattr(state, field), getattr(expected, field)
             if have.shape != want.shape:
                 raise EngineError(f"native engine: state.{field} is {list(have.shape)}, expected {list(want.shape)}")
@@ -152,6 +166,7 @@ class NativeEngine:
             np.ascontiguousarray(state.queues, np.float32),
             np.ascontiguousarray(state.overlap, np.float32),
             np.ascontiguousarray(state.phase, np.float64),
+            np.ascontiguousarray(state.amplitudes, np.float32),
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime as ort
 
 from livemove.contracts import FORMAT_VERSION, HOP, EngineError, EngineState, Float32, ModelSpec, Trace, initial_state
+from livemove.synthesis import conditioning
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -50,6 +51,8 @@ class OnnxEngine:
         source = "generator.onnx" if isinstance(model, bytes) else str(model)
         self._session = _session(model, source, provider)
         self._steps, self._delays = _steps_and_delays(self._session, spec, source)
+        # A graph of format 1 takes a style's index, not weights.
+        self._by_index = any(i.name == "style" and i.type == "tensor(int64)" for i in self._session.get_inputs())
         self._device = "cuda" if provider == "cuda" else "cpu"
 
         start = initial_state(spec)
@@ -60,6 +63,8 @@ class OnnxEngine:
             state["overlap"] = start.overlap
         if spec.phase:
             state["phase"] = start.phase
+        if spec.harmonic_path:
+            state["amplitudes"] = start.amplitudes
         self._states = [{name: self._value(array) for name, array in state.items()} for _ in range(2)]
         # Delayed layers: the last blocks of each in a ring, where a run reads one and writes another. So many bindings
         # take turns; an even number, for of the rest of the state there are two.
@@ -69,7 +74,7 @@ class OnnxEngine:
         self._now = 0
         self._inputs = {
             "channels": self._value(np.array([c.rest for c in spec.channels], np.float32)),
-            "style": self._value(np.array(0, np.int64)),
+            "style": self._value(np.array(0, np.int64) if self._by_index else conditioning.style_weights(spec, 0)),
             "temperature": self._value(np.array(spec.temperature, np.float32)),
             "noise": self._value(np.zeros((self._steps, spec.noise_width), np.float32)),
         }
@@ -102,11 +107,17 @@ class OnnxEngine:
             queues=np.concatenate(queues),
             overlap=state.get("overlap", start.overlap),
             phase=state.get("phase", start.phase),
+            amplitudes=state.get("amplitudes", start.amplitudes),
         )
 
     def set_state(self, state: EngineState) -> None:
         short, delayed = _split(self.spec, state.queues, self._delays)
-        arrays = {"inputs": state.inputs, "overlap": state.overlap, "phase": state.phase}
+        arrays = {
+            "inputs": state.inputs,
+            "overlap": state.overlap,
+            "phase": state.phase,
+            "amplitudes": state.amplitudes,
+        }
         if short:
             arrays["queues"] = np.concatenate(short)
         for name, value in self._states[self._now % 2].items():
@@ -121,12 +132,13 @@ class OnnxEngine:
         channels: Float32,
         noise: Float32,
         *,
-        style: int = 0,
+        style: int | Float32 = 0,
         temperature: float = 1.0,
         trace: Trace | None = None,
     ) -> None:
         steps, bands = self._steps, self.spec.bands
-        self._inputs["style"].update_inplace(np.array(style, np.int64))
+        weights = conditioning.style_weights(self.spec, style)
+        self._inputs["style"].update_inplace(np.array(weights.argmax(), np.int64) if self._by_index else weights)
         self._inputs["temperature"].update_inplace(np.array(temperature, np.float32))
         for hop in range(len(channels)):
             self._inputs["channels"].update_inplace(channels[hop])

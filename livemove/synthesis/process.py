@@ -29,7 +29,7 @@ from livemove.body.triggers import HitSources
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
-from livemove.ipc.segment import AudioRing, Life, Segment, State, now_s
+from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
 from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
 from livemove.synthesis.pace import Lead, RealTime
@@ -71,7 +71,7 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, voices: Sequence[Voice], life: Life) -> None:
+    def __init__(self, voices: Sequence[Voice], life: ProcessState) -> None:
         self._voices = voices
         self._life = life
         self._asked = threading.Event()

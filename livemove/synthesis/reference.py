@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, Weights, initial_state
-from livemove.synthesis import conditioning, pqmf, sampling
+from livemove.synthesis import conditioning, harmonic_path, pqmf, sampling
 
 
 def sigmoid(x: Float32) -> Float32:
@@ -33,10 +33,16 @@ class ReferenceEngine:
     def state(self) -> EngineState:
         s = self._state
         queues = np.concatenate(self._queues) if self._queues else s.queues
-        return EngineState(s.inputs.copy(), queues.copy(), s.overlap.copy(), s.phase.copy())
+        return EngineState(s.inputs.copy(), queues.copy(), s.overlap.copy(), s.phase.copy(), s.amplitudes.copy())
 
     def set_state(self, state: EngineState) -> None:
-        self._state = EngineState(state.inputs.copy(), state.queues.copy(), state.overlap.copy(), state.phase.copy())
+        self._state = EngineState(
+            state.inputs.copy(),
+            state.queues.copy(),
+            state.overlap.copy(),
+            state.phase.copy(),
+            state.amplitudes.copy(),
+        )
         edges = np.cumsum((0, *self.spec.dilations))
         self._queues = [state.queues[a:b].copy() for a, b in pairwise(edges)]
 
@@ -46,7 +52,7 @@ class ReferenceEngine:
         channels: Float32,
         noise: Float32,
         *,
-        style: int = 0,
+        style: int | Float32 = 0,
         temperature: float = 1.0,
         trace: Trace | None = None,
         forced: Float32 | None = None,
@@ -55,11 +61,11 @@ class ReferenceEngine:
         spec, steps = self.spec, self.spec.steps_per_hop
         for hop in range(len(channels)):
             embedded = conditioning.embed(spec, self.weights, channels[hop], style)
-            phases = self._phases(channels[hop])
+            phases, harmonics = self._phases(channels[hop], embedded)
             values = np.empty((steps, spec.bands), np.float32)
             for step in range(steps):
                 at = hop * steps + step
-                parameters = self._step(embedded, phases[step])
+                parameters = self._step(embedded, phases[step], harmonics[step])
                 values[step] = sampling.sample(spec, parameters, noise[at], temperature)
                 if trace:
                     trace.parameters[at] = parameters
@@ -67,19 +73,27 @@ class ReferenceEngine:
                 if forced is not None:
                     values[step] = forced[at]
                 self._state.inputs[0] = self._state.inputs[1]
-                self._state.inputs[1] = values[step]
-            out[hop * HOP : (hop + 1) * HOP] = self._audio(values)
+                self._state.inputs[1] = values[step] - harmonics[step]
+            out[hop * HOP : (hop + 1) * HOP] = self._audio(values, conditioning.gate(spec, channels[hop]))
 
-    def _phases(self, channels: Float32) -> Float32:
+    def _phases(self, channels: Float32, embedded: Float32) -> tuple[Float32, Float32]:
+        """Of one hop: phase features [steps, 2K] at the input, and the harmonic path's means [steps, bands]."""
         spec, steps = self.spec, self.spec.steps_per_hop
+        silent = np.zeros((steps, spec.bands), np.float32)
         if spec.phase is None:
-            return np.zeros((steps, 0), np.float32)
+            return np.zeros((steps, 0), np.float32), silent
         hz = conditioning.pitch_hz(spec, channels)
         cycles = conditioning.advance_phase(spec, float(self._state.phase[0]), float(hz), steps)
         self._state.phase[0] = cycles[-1] % 1.0
-        return conditioning.phase_features(spec, np.full(steps, hz), cycles)
+        phases = conditioning.phase_features(spec, np.full(steps, hz), cycles)
+        if spec.harmonic_path is None:
+            return phases, silent
+        features = conditioning.phase_features(spec, np.full(steps, hz), cycles, spec.harmonic_path.harmonics)
+        before = self._state.amplitudes
+        self._state.amplitudes = harmonic_path.amplitudes(spec, self.weights, channels, embedded)
+        return phases, harmonic_path.means(spec, self.weights, float(hz), features, before, self._state.amplitudes)
 
-    def _step(self, embedded: Float32, phase: Float32) -> Float32:
+    def _step(self, embedded: Float32, phase: Float32, harmonics: Float32) -> Float32:
         """Distribution parameters [spec.parameters] of the next step; advances the queues."""
         spec, w, r = self.spec, self.weights, self.spec.residual
         h = w["input.bias"].copy()
@@ -88,6 +102,8 @@ class ReferenceEngine:
             h += weight[int(x[0])] if spec.head == "mulaw" else x @ weight
         if spec.phase:
             h += phase @ w["input.phase"]
+        if spec.harmonic_path:
+            h += harmonics @ w["input.harmonics"]
         skip = w["skip.bias"].copy()
         for layer in range(spec.layers):
             past, self._queues[layer] = self._queues[layer][0], np.concatenate([self._queues[layer][1:], h[None]])
@@ -98,13 +114,17 @@ class ReferenceEngine:
             if layer < spec.layers - 1:
                 h = h + g @ w["layers.residual"][layer] + w["layers.residual_bias"][layer]
         hidden = np.maximum(np.maximum(skip, 0) @ w["head.weight_1"] + w["head.bias_1"], 0)
-        return hidden @ w["head.weight_2"] + w["head.bias_2"]
+        parameters = hidden @ w["head.weight_2"] + w["head.bias_2"]
+        if spec.harmonic_path:
+            parameters.reshape(spec.bands, 3, spec.mixtures)[:, 1] += harmonics[:, None]
+        return parameters
 
-    def _audio(self, values: Float32) -> Float32:
+    def _audio(self, values: Float32, gate: Float32) -> Float32:
         """One hop of audio from its network values [steps, bands]."""
         spec = self.spec
         if spec.head == "mulaw":
-            return sampling.mulaw_decode(values[:, 0], spec.classes)
+            return sampling.mulaw_decode(values[:, 0], spec.classes) * gate
+        values = values * gate
         if spec.bands == 1:
             return values[:, 0] * self.weights["bands.scale"]
         scale = self.weights["bands.scale"]

@@ -24,6 +24,7 @@ from livemove.media import video_file
 from livemove.synthesis import settings as instruments
 from training.data import descriptors, procedural
 from training.data.corpus import Clip, packed, write_clip
+from training.data.phase import recover
 from training.data.sources import Source
 
 TRACK_CHANNELS: dict[str, tuple[Channel, ...]] = {
@@ -130,7 +131,8 @@ def _write(root: Path, settings: Settings, row: Clip, audio: Float32, arrays: di
     gain = 1.0 / max(float(np.abs(audio).max(initial=0.0)), 1.0)
     audio = (audio * np.float32(gain)).astype(np.float32)
     if "controls" not in arrays:
-        arrays = {"descriptors": descriptors.describe(audio, settings.sample_rate), **arrays}
+        described, phase = described_with_phase(audio, settings.sample_rate)
+        arrays = {"descriptors": described, "phase": phase, **arrays}
     tracks = tuple(name for name in TRACK_CHANNELS if name in arrays)
     for name in tracks:
         if len(arrays[name]) != hops or not np.isfinite(arrays[name]).all():
@@ -148,6 +150,19 @@ def _write(root: Path, settings: Settings, row: Clip, audio: Float32, arrays: di
     )
     write_clip(root, row, audio, settings.sample_rate, arrays)
     return row
+
+
+def described_with_phase(audio: Float32, rate: int) -> tuple[Float32, Float32]:
+    """(descriptors float32 [hops, 5], running phase float32 [hops] in cycles at each hop's start).
+
+    The pitch is the phase's derivative, so that an engine that integrates it retraces the recorded phase.
+    """
+    tracked = descriptors.track_pitch(audio, rate)
+    described = descriptors.describe(audio, rate, tracked)
+    running = recover(audio, rate, tracked[0])
+    low, high = descriptors.CHANNELS[0].minimum, descriptors.CHANNELS[0].maximum
+    described[:, 0] = np.clip(running.note, low, high)
+    return described, running.at_hops
 
 
 # --- the body -----------------------------------------------------------------------------------------------

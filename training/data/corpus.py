@@ -6,7 +6,9 @@
     DATA/clips/SPLIT/STYLE/NAME.npz    not compressed, so that it can be mapped. One float32 [hops, C] per track
         ("features", "descriptors", "controls"), row i about samples i * hop .. (i + 1) * hop. Films also keep what
         MediaPipe saw: frame_s float64 [frames], people int8 [frames], image and world float32 [frames, 33, 3],
-        visibility float32 [frames, 33], so that features can be computed again from disturbed landmarks
+        visibility float32 [frames, 33], so that features can be computed again from disturbed landmarks.
+        Clips with descriptors also have phase float32 [hops], in cycles 0..1: the running phase of the pitched sound at
+        each hop's start. The stored pitch integrates to it, hop by hop. Older corpora lack it
     DATA/journal.jsonl     rows not yet in clips.parquet: there only while `prepare` runs, or after it was killed
 
 Knows files and arrays only: no torch, no decoder, no terminal.
@@ -277,6 +279,18 @@ class Corpus:
             raise CorpusError(f"{path}: too short, or not all numbers; delete the corpus and prepare it again")
         return Window(clip, first, self.styles.index(clip.style), channels, audio)
 
+    def phase(self, clip: Clip) -> Float32 | None:
+        """The running phase float32 [hops] in cycles at each hop's start, mapped; None where the clip has none.
+
+        Raises CorpusError."""
+        path = _file(self.root, clip, ".npz")
+        try:
+            return _mapped(path, "phase")
+        except CorpusError as error:
+            if isinstance(error.__cause__, KeyError):
+                return None
+            raise
+
     def poses(self, clip: Clip) -> list[PoseFrame]:
         """What MediaPipe saw in each frame of a film's clip, times from the clip's start. Empty for sound alone."""
         if not clip.frames:
@@ -326,12 +340,16 @@ class RandomWindows:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Window:
+    def place(self, index: int) -> tuple[int, int]:
+        """(which of `clips`, first hop in it) window `index` is."""
         if not 0 <= index < self.count:
             raise IndexError(index)
         place = int(np.random.default_rng((self.seed, index)).integers(self._ends[-1]))
         which = int(np.searchsorted(self._ends, place, "right"))
-        first = int(place - (self._ends[which] - (self.clips[which].hops - self.hops + 1)))
+        return which, int(place - (self._ends[which] - (self.clips[which].hops - self.hops + 1)))
+
+    def __getitem__(self, index: int) -> Window:
+        which, first = self.place(index)
         return self.corpus.read(self.clips[which], self.names, first, self.hops)
 
 

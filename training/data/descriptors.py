@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import fft
 
-from livemove.contracts import HOP, Channel, Float32, Float64
-from training.data.procedural import LEVEL
+from livemove.contracts import HOP, LEVEL, Channel, Float32, Float64
 
 CHANNELS: tuple[Channel, ...] = (
     Channel("pitch", "MIDI note", 33.0, 93.0, 69.0),  # A1 to A6, held through what has none
@@ -38,10 +37,13 @@ OCTAVE_JUMP_COST = 0.35
 VOICING_CHANGE_COST = 0.14
 
 
-def describe(audio: Float32, rate: int) -> Float32:
-    """float32 [len(audio) // HOP, 5], columns as in CHANNELS. Every window is centred on the middle of its hop."""
+def describe(audio: Float32, rate: int, tracked: tuple[Float64, Float64] | None = None) -> Float32:
+    """float32 [len(audio) // HOP, 5], columns as in CHANNELS. Every window is centred on the middle of its hop.
+
+    tracked: what `track_pitch` would say, where it is known already.
+    """
     hops = len(audio) // HOP
-    pitch, voicing = track_pitch(audio, rate)
+    pitch, voicing = track_pitch(audio, rate) if tracked is None else tracked
     loudness, brightness, onset = (np.empty(hops) for _ in range(3))
     width = _window(rate, 1 / 47)  # 1,024 samples at 48 kHz
     last = None

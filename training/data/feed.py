@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from livemove.body.features import FEATURES
-from livemove.contracts import HOP, Channel, Float32, ModelSpec
+from livemove.contracts import HOP, Channel, Float32, Float64, ModelSpec
 from livemove.synthesis import conditioning, pqmf, sampling
 from training.data import procedural
 from training.data.corpus import AllWindows, Corpus, CorpusError, RandomWindows, Window
@@ -51,8 +51,8 @@ class Source(Protocol):
     def clip(self, spec: ModelSpec, hops: int, seed: int, index: int, held_out: bool) -> Clip:
         """Training clip `index` of `seed`, any number of them, or held-out clip `index`, whatever the seed.
 
-        channels float32 [hops, C] in -1..1, phases float32 [steps, 2K], style int64 [], and bands [steps, bands]:
-        float32, not yet scaled, or int64 mu-law classes."""
+        channels float32 [hops, C] in -1..1, hz float32 [hops] and cycles float32 [steps] of the running phase (0
+        without one), style int64 [], and bands [steps, bands]: float32, not yet scaled, or int64 mu-law classes."""
         ...
 
 
@@ -138,9 +138,20 @@ class Recorded:
                 window = self.disturbed(
                     window, int(np.random.default_rng((seed, index, 1)).integers(self.variants.count))
                 )
-        cycles = np.random.default_rng((seed, index, 2)).random()  # nobody knows the phase of recorded sound
         channels = window.channels[MARGIN : MARGIN + hops]
-        return network_clip(spec, channels, window.audio, cycles, window.style)
+        return network_clip(spec, channels, window.audio, float(self.cycles(window)[MARGIN]), window.style)
+
+    def cycles(self, window: Window) -> Float64:
+        """The running phase [hops] at the beginning of each hop of a window: as stored, or the pitch channel integrated
+        from a random start where the corpus knows none."""
+        stored = self.corpus.phase(window.clip)
+        if stored is not None:
+            return stored[window.first : window.first + len(window.channels)].astype(np.float64)
+        if "pitch" not in self.names:
+            return np.zeros(len(window.channels))
+        hz = 440.0 * 2.0 ** ((window.channels[:, self.names.index("pitch")].astype(np.float64) - 69.0) / 12.0)
+        start = np.random.default_rng([*window.clip.key.encode(), window.first]).random()
+        return (start + np.concatenate([[0.0], np.cumsum(hz)[:-1]]) * (HOP / self.sample_rate)) % 1.0
 
     def disturbed(self, window: Window, number: int) -> Window:
         """The window with its body features as in that version of the dance."""
@@ -180,16 +191,23 @@ def network_clip(spec: ModelSpec, channels: Float32, audio: Float32, cycles: flo
         bands = audio[:, None].astype(np.float32)
     else:
         bands = pqmf.analysis(audio, spec.bands, spec.pqmf_taps)
-    phases = np.zeros((hops * steps, 0), np.float32)
-    if spec.phase:
-        hz = np.repeat(conditioning.pitch_hz(spec, channels), steps)
-        phases = conditioning.phase_features(spec, hz, cycles + np.cumsum(hz) / spec.step_rate)
     return {
         "channels": conditioning.normalise(spec, channels),
-        "phases": phases,
+        **phase_of(spec, channels, cycles),
         "bands": np.ascontiguousarray(bands[inner]),
         "style": np.int64(style),
     }
+
+
+def phase_of(spec: ModelSpec, channels: Float32, cycles: float) -> dict[str, Float32]:
+    """{"hz" [hops], "cycles" [steps]}: frequency per hop, and the phase (0..1) after each step that the engine has
+    integrated from `cycles` on; both 0 for a model without a phase. channels [hops, C] in natural units."""
+    hops, steps = len(channels), spec.steps_per_hop
+    if spec.phase is None:
+        return {"hz": np.zeros(hops, np.float32), "cycles": np.zeros(hops * steps, np.float32)}
+    hz = conditioning.pitch_hz(spec, channels)
+    run = cycles + np.cumsum(np.repeat(hz, steps)) / spec.step_rate
+    return {"hz": hz.astype(np.float32), "cycles": (run % 1.0).astype(np.float32)}
 
 
 class Clips(Dataset[Clip]):
@@ -250,8 +268,8 @@ class Feed(pl.LightningDataModule):
     """Training clips from where the run stands, and the same held-out clips every time."""
 
     def __init__(
-        self, training: Clips, held_out: Clips, steps: int, accumulation: int, batch_size: int, val_batch_size: int,
-        workers: int, pin_memory: bool, on_worker: Callable[[int], None],
+        self, training: Dataset[Clip], held_out: Clips, steps: int, accumulation: int, batch_size: int,
+        val_batch_size: int, workers: int, pin_memory: bool, on_worker: Callable[[int], None],
     ) -> None:  # fmt: skip
         super().__init__()
         self.training, self.held_out = training, held_out

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livemove.contracts import HOP, Float32, Float64, ModelSpec
+from livemove.contracts import HOP, LEVEL, Float32, Float64, ModelSpec
 from livemove.synthesis import conditioning, pqmf, settings
 
 SAMPLE_RATE = 48000
@@ -15,8 +15,6 @@ HOP_RATE = SAMPLE_RATE / HOP
 HARMONICS = 24
 FORMANTS = ((650.0, 0.35, 1.5), (1300.0, 0.25, 0.8), (3000.0, 0.2, 1.2))
 """Centre in Hz, width in octaves, gain: fixed resonances that give the tone a voice."""
-LEVEL = 0.25
-"""RMS of the tone at loudness 1."""
 HELD_OUT_SEED = 2**31
 """Validation clips and evaluation tracks are seeded from here on; training seeds lie below."""
 
@@ -117,7 +115,7 @@ def tone(channels: Float32, phase: float, before: Float32 | None = None) -> Floa
 
 
 def example(rng: np.random.Generator, spec: ModelSpec, hops: int) -> dict[str, Float32]:
-    """One training clip: channels [hops, C] in -1..1, phases [steps, 2K], bands [steps, bands] (not yet scaled).
+    """One training clip: channels [hops, C] in -1..1, hz [hops], cycles [steps], bands [steps, bands] (not yet scaled).
 
     Two hops more are rendered on either side, so that the clip is a cut from the middle of a sound.
     """
@@ -126,13 +124,13 @@ def example(rng: np.random.Generator, spec: ModelSpec, hops: int) -> dict[str, F
     phase = rng.random()
     audio = tone(track, phase)
     bands = pqmf.analysis(audio, spec.bands, spec.pqmf_taps)
+    steps = spec.steps_per_hop
     hz = conditioning.pitch_hz(spec, track)
-    per_step = np.repeat(hz, spec.steps_per_hop)
-    cycles = phase + np.cumsum(per_step) / spec.step_rate
-    phases = conditioning.phase_features(spec, per_step, cycles)
-    inner = slice(margin * spec.steps_per_hop, (margin + hops) * spec.steps_per_hop)
+    cycles = (phase + np.cumsum(np.repeat(hz, steps)) / spec.step_rate) % 1.0
+    inner = slice(margin * steps, (margin + hops) * steps)
     return {
         "channels": conditioning.normalise(spec, track[margin : margin + hops]),
-        "phases": phases[inner],
+        "hz": hz[margin : margin + hops].astype(np.float32),
+        "cycles": cycles[inner].astype(np.float32),
         "bands": bands[inner],
     }

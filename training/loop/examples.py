@@ -61,10 +61,10 @@ def predict(network: WaveNet, clip: Clip) -> Float32:
     spec, device = network.spec, network.weight("skip.bias").device
     bands = torch.from_numpy(clip["bands"])[None].to(device)
     values = bands if spec.head == "mulaw" else bands / network.weight("bands.scale")
-    channels, phases = (torch.from_numpy(clip[name])[None].to(device) for name in ("channels", "phases"))
+    channels, hz, cycles = (torch.from_numpy(clip[name])[None].to(device) for name in ("channels", "hz", "cycles"))
     style = torch.from_numpy(np.array([clip["style"]])).to(device)
     with torch.no_grad():
-        parameters = network(values, channels, phases, style)[0].float()
+        parameters = network(values, channels, hz, cycles, style)[0][0].float()
     if spec.head == "mulaw":
         return sound_of(spec, parameters.argmax(-1, keepdim=True).cpu().numpy())
     logits, means, _ = parameters.unflatten(-1, (spec.bands, 3, spec.mixtures)).unbind(-2)

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from livemove.contracts import Channel, LivemoveError, ModelSpec, Phase
+from livemove.contracts import Channel, Gate, HarmonicPath, LivemoveError, ModelSpec, Phase
 from livemove.synthesis import pqmf, settings
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
@@ -201,6 +201,30 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         default=None,
         help="multiples of the pitch channel's phase at the input; 0: none",
     )
+    add(
+        "--harmonic_path",
+        type=NATURAL,
+        default=0,
+        metavar="HARMONICS",
+        help="harmonics of the additive path beside the network (see livemove/synthesis/harmonic_path.py); 0: none",
+    )
+    add("--path_hidden", type=COUNT, default=64, help="width of the small network that gives their amplitudes")
+    add(
+        "--pitch_range",
+        type=float,
+        nargs=2,
+        default=None,
+        metavar=("LOW", "HIGH"),
+        help="MIDI notes that the pitch channel spans; as in the dataset if not given",
+    )
+    add(
+        "--gate",
+        type=AMOUNT,
+        nargs=2,
+        default=None,
+        metavar=("CLOSED", "FULL"),
+        help="silence at rest: the output fades out while the loudness channel falls from FULL to CLOSED",
+    )
 
     step = parser.add_argument_group("optimisation")
     add = step.add_argument
@@ -256,6 +280,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     add("--seed", type=_number(int, 0, 2**31 - 1), default=1, help="of weights, clips, noise: same seed, same run")
 
+    add(
+        "--path_loss",
+        type=AMOUNT,
+        default=0.1,
+        help="weight of what the harmonic path leaves unexplained, beside the likelihood",
+    )
+
     shake = parser.add_argument_group("augmentation: what a stage does to the input")
     add = shake.add_argument
     add(
@@ -298,6 +329,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--precision", choices=PRECISIONS, default="32-true", help="bf16-mixed on newer GPUs, 16-mixed on older ones")
     add(
         "--compile", action=switch, default=False, help="torch.compile: pays on a GPU; on a CPU compiling takes minutes"
+    )
+    add(
+        "--resident",
+        action=switch,
+        default=None,
+        help="keep the analysed corpus where it is computed, instead of loading clips; on a GPU if it can be",
     )
     add("--threads", type=NATURAL, default=0, help="CPU threads, 0 for all; on a busy machine 1 is quickest")
     add(
@@ -513,4 +550,22 @@ def model_spec(
         if args.phase_harmonics and "pitch" not in (c.name for c in channels):
             raise RecipeError("--phase_harmonics: there is no pitch among the channels whose phase could run")
         changed["phase"] = Phase("pitch", args.phase_harmonics) if args.phase_harmonics else None
+    names = [c.name for c in channels]
+    if args.harmonic_path:
+        if not stage or bands == 1 or not changed.get("phase", base.phase):
+            raise RecipeError("--harmonic_path: needs the stage setting, bands, and a phase (--phase_harmonics)")
+        level = "loudness" if "loudness" in names else ""
+        changed["harmonic_path"] = HarmonicPath(args.harmonic_path, args.path_hidden, level)
+    if args.pitch_range:
+        low, high = args.pitch_range
+        if "pitch" not in names or not 0 <= low < high <= 127:
+            raise RecipeError("--pitch_range: two MIDI notes, the lower one first, for a model with a pitch channel")
+        rest = min(max(69.0, low), high)
+        changed["channels"] = tuple(
+            Channel("pitch", c.unit, low, high, rest) if c.name == "pitch" else c for c in channels
+        )
+    if args.gate:
+        if "loudness" not in names or args.gate[0] >= args.gate[1]:
+            raise RecipeError("--gate: two levels of the loudness channel, the lower one first")
+        changed["gate"] = Gate("loudness", *args.gate)
     return dataclasses.replace(base, **changed)

@@ -44,7 +44,7 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     windows = [source.clip(spec, hops, 0, i, True) for i in range(source.held_out_clips(hops))]
     windows = [{**window, "style": styles[int(window["style"])]} for window in windows]
     shuffled = [
-        {**own, "channels": other["channels"], "phases": other["phases"]}
+        {**own, "channels": other["channels"], "hz": other["hz"], "cycles": other["cycles"]}
         for own, other in zip(windows, [*windows[1:], windows[0]], strict=True)
     ]
     found = likelihood.bits(spec, bundle.weights, windows)

@@ -22,11 +22,11 @@ BITS = 1 / math.log(2)
 def bits(spec: ModelSpec, weights: Weights, clips: Sequence[Mapping[str, np.ndarray]]) -> dict[str, object]:
     """{"nll_bits": per value, "nll_bits_baseline", "nll_bits_by_band": [bands], "nll_bits_by_band_baseline": [bands]}.
 
-    clips: as data/feed.py gives them: channels [hops, C] normalised, phases [steps, 2K], bands [steps, bands] (mulaw:
-    class indices), style (0 if missing). With the logistic head values are continuous and scaled by bands.scale, so
-    bits are those of a density, and may be negative; only differences mean something. Baseline: logistic head, the best
-    linear prediction of each band from its own last two values, with logistic residuals; mulaw, the classes' own
-    frequencies.
+    clips: as data/feed.py gives them: channels [hops, C] normalised, hz [hops], cycles [steps], bands [steps, bands]
+    (mulaw: class indices), style (0 if missing). With the logistic head values are continuous and scaled by
+    bands.scale, so bits are those of a density, and may be negative; only differences mean something. Baseline:
+    logistic head, the best linear prediction of each band from its own last two values, with logistic residuals;
+    mulaw, the classes' own frequencies.
     """
     network = WaveNet(spec)
     network.load_weights(weights)
@@ -37,9 +37,9 @@ def bits(spec: ModelSpec, weights: Weights, clips: Sequence[Mapping[str, np.ndar
         for clip in clips:
             value = torch.from_numpy(clip["bands"])[None]
             value = value if spec.head == "mulaw" else value / scale
-            channels, phases = torch.from_numpy(clip["channels"])[None], torch.from_numpy(clip["phases"])[None]
+            channels, hz, cycles = (torch.from_numpy(clip[name])[None] for name in ("channels", "hz", "cycles"))
             style = torch.tensor([int(clip.get("style", 0))])
-            found = network(value, channels, phases, style)
+            found, _ = network(value, channels, hz, cycles, style)
             model.append(nats(spec, found, value)[0])
             values.append(value[0])
     of_model = torch.cat(model).double().mean(0).numpy() * BITS

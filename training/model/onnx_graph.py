@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from livemove.contracts import FORMAT_VERSION, Float64, ModelSpec, Weights, initial_state
 from livemove.synthesis import conditioning, pqmf, sampling
+from training.model import onnx_harmonics
+from training.model.onnx_nodes import Graph as _Graph
 
 OPSET = 17
 IR_VERSION = 8
@@ -33,52 +34,9 @@ STEP = 1e30
 """Slope that turns HardSigmoid into a unit step, so that choosing a component is one activation."""
 
 
-@dataclass
-class _Graph:
-    """Nodes and initialisers in the order they were made; equal constants are stored once."""
-
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    initialisers: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = field(default_factory=dict)
-
-    def constant(self, value: Any, dtype: type = np.float32) -> str:
-        array = np.array(value, dtype, order="C")
-        key = (array.dtype.str, array.shape, array.tobytes())
-        if key not in self.initialisers:
-            self.initialisers[key] = numpy_helper.from_array(array, f"constant_{len(self.initialisers)}")
-        return self.initialisers[key].name
-
-    def many(self, op: str, *inputs: str, outputs: int, **attributes: Any) -> list[str]:
-        names = [f"{op.lower()}_{len(self.nodes)}_{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(op, inputs, names, **attributes))
-        return names
-
-    def one(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        name = name or f"{op.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], **attributes))
-        return name
-
-    def rows(self, x: str, sizes: int | list[int]) -> list[str]:
-        """x cut along its first axis into single rows (a count) or blocks (a list of sizes)."""
-        if sizes == 1:
-            return [x]
-        if isinstance(sizes, int):
-            return self.many("Split", x, outputs=sizes, axis=0)
-        return self.many("Split", x, self.constant(sizes, np.int64), outputs=len(sizes), axis=0)
-
-    def stack(self, parts: list[str], name: str = "") -> str:
-        return self.one("Concat", *parts, axis=0, name=name)
-
-    def dense(self, x: str, weight: Any, add: str) -> str:
-        """x @ weight + add; with an activation after it ONNX Runtime makes one FusedGemm of both."""
-        return self.one("Gemm", x, self.constant(weight), add)
-
-    def shaped(self, x: str, *shape: int, name: str = "") -> str:
-        return self.one("Reshape", x, self.constant(shape, np.int64), name=name)
-
-
 def steps_per_run(spec: ModelSpec) -> int:
-    """Steps one run of the graph computes: a whole fraction of a hop."""
-    return math.gcd(spec.steps_per_hop, UNROLL)
+    """Steps one run of the graph computes: a whole fraction of a hop. A harmonic path's amplitudes ramp over a hop."""
+    return spec.steps_per_hop if spec.harmonic_path else math.gcd(spec.steps_per_hop, UNROLL)
 
 
 def delays(spec: ModelSpec) -> dict[int, int]:
@@ -92,39 +50,52 @@ def delays(spec: ModelSpec) -> dict[int, int]:
 def build(spec: ModelSpec, weights: Weights) -> bytes:
     """The serialised model.
 
-    Inputs: channels float32 [C] in natural units, style int64 [], temperature float32 [], noise float32
-    [steps, noise_width] uniform in 0..1, and the state of contracts.EngineState: inputs, queues and, where the spec
-    has them, overlap and phase; queues without those of `delays`, each of which is an input past_LAYER
-    [steps, residual]. Outputs: audio float32 [steps * bands], values and parameters as in contracts.Trace, and the new
-    state under the same names with `_out`. The metadata entry `livemove` (JSON) holds steps, sample rate, channels
-    with their ranges, the constant that fills each state tensor at the start, and for each past_LAYER how many runs
-    later its `_out` comes back (`delays`; all else comes back in the next run).
+    Inputs: channels float32 [C] in natural units, style float32 [max(styles, 1)] weights, temperature float32 [],
+    noise float32 [steps, noise_width] uniform in 0..1, and the state of contracts.EngineState: inputs, queues and,
+    where the spec has them, overlap, phase and amplitudes; queues without those of `delays`, each of which is an input
+    past_LAYER [steps, residual]. Outputs: audio float32 [steps * bands], values and parameters as in contracts.Trace,
+    and the new state under the same names with `_out`. The metadata entry `livemove` (JSON) holds steps, sample rate,
+    channels with their ranges, the constant that fills each state tensor at the start, and for each past_LAYER how many
+    runs later its `_out` comes back (`delays`; all else comes back in the next run).
     """
     steps = steps_per_run(spec)
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     g = _Graph()
     temperature = g.one("Max", "temperature", g.constant(sampling.TEMPERATURE_FLOOR))
-    stack = _Stack(g, spec, w, steps, _embedding(g, spec, w))
-    excitation = _phase(g, spec, w, steps)
-    head = _mulaw_head if spec.head == "mulaw" else _logistic_head
-    head(g, spec, w, steps, temperature, stack, excitation)
+    normalised = _normalised(g, spec)
+    embedded = _embedding(g, w, normalised)
+    stack = _Stack(g, spec, w, steps, embedded)
+    phase = _phase(g, spec, steps)
+    path = (
+        onnx_harmonics.bands(g, spec, w, steps, normalised, embedded, *phase) if spec.harmonic_path and phase else None
+    )
+    excitation = _excitation(g, spec, w, steps, phase, path)
+    if spec.head == "mulaw":
+        _mulaw_head(g, spec, w, steps, temperature, stack, excitation)
+    else:
+        _logistic_head(g, spec, w, steps, temperature, stack, excitation, path)
     stack.queues_out()
     return _model(spec, g, steps).SerializeToString()
 
 
-def _embedding(g: _Graph, spec: ModelSpec, w: dict[str, Float64]) -> str:
-    """[1, E]: conditioning.embed as nodes."""
+def _normalised(g: _Graph, spec: ModelSpec) -> str:
+    """[1, C]: conditioning.normalise as nodes."""
     low = np.array([c.minimum for c in spec.channels])
     high = np.array([c.maximum for c in spec.channels])
     scaled = g.one("Mul", g.one("Sub", "channels", g.constant(low)), g.constant(2 / (high - low)))
     centred = g.one("Sub", scaled, g.constant(1.0))
-    clipped = g.shaped(g.one("Clip", centred, g.constant(-1.0), g.constant(1.0)), 1, len(spec.channels))
-    style = g.one("Gather", g.constant(w["style.embedding"] + w["conditioner.bias"]), "style")
-    return g.one("Tanh", g.dense(clipped, w["conditioner.weight"], style))
+    return g.shaped(g.one("Clip", centred, g.constant(-1.0), g.constant(1.0)), 1, len(spec.channels))
 
 
-def _phase(g: _Graph, spec: ModelSpec, w: dict[str, Float64], steps: int) -> list[str] | None:
-    """Per step [1, R]: sines and cosines of the running phase through input.phase; None without a phase."""
+def _embedding(g: _Graph, w: dict[str, Float64], normalised: str) -> str:
+    """[1, E]: conditioning.embed as nodes."""
+    style = g.dense(g.shaped("style", 1, -1), w["style.embedding"], g.constant(w["conditioner.bias"]))
+    return g.one("Tanh", g.dense(normalised, w["conditioner.weight"], style))
+
+
+def _phase(g: _Graph, spec: ModelSpec, steps: int) -> tuple[str, str] | None:
+    """(frequency in Hz, double []; sines and cosines of the running phase [steps, 2K] of as many harmonics as the input
+    or the harmonic path needs); None without a phase."""
     if spec.phase is None:
         return None
     double = np.float64
@@ -137,7 +108,7 @@ def _phase(g: _Graph, spec: ModelSpec, w: dict[str, Float64], steps: int) -> lis
     cycles = g.one("Add", "phase", g.one("Mul", hz, g.constant(np.arange(1, steps + 1) / spec.step_rate, double)))
     last = g.one("Gather", cycles, g.constant([steps - 1], np.int64))
     g.one("Sub", last, g.one("Floor", last), name="phase_out")
-    k = np.arange(1, spec.phase.harmonics + 1)
+    k = np.arange(1, max(spec.phase.harmonics, spec.path_width // 2) + 1)
     multiples = g.one("Mul", g.shaped(cycles, steps, 1), g.constant(k[None], double))
     wrapped = g.one("Cast", g.one("Sub", multiples, g.one("Floor", multiples)), to=TensorProto.FLOAT)
     angle = g.one("Mul", wrapped, g.constant(2 * np.pi))
@@ -145,8 +116,24 @@ def _phase(g: _Graph, spec: ModelSpec, w: dict[str, Float64], steps: int) -> lis
     fade = g.one("Mul", hz, g.constant(k / (spec.sample_rate * (high - low)), double))
     fade = g.one("Cast", g.one("Sub", g.constant(high / (high - low), double), fade), to=TensorProto.FLOAT)
     gain = g.one("Clip", fade, g.constant(0.0), g.constant(1.0))
-    features = g.one("Concat", *(g.one("Mul", g.one(f, angle), gain) for f in ("Sin", "Cos")), axis=1)
-    return g.rows(g.dense(features, w["input.phase"], g.constant(w["input.bias"])), steps)
+    return hz, g.one("Concat", *(g.one("Mul", g.one(f, angle), gain) for f in ("Sin", "Cos")), axis=1)
+
+
+def _excitation(
+    g: _Graph, spec: ModelSpec, w: dict[str, Float64], steps: int, phase: tuple[str, str] | None, path: str | None
+) -> list[str] | None:
+    """Per step [1, R]: the phase through input.phase and the harmonic path through input.harmonics; None without."""
+    if phase is None or spec.phase is None:
+        return None
+    features = onnx_harmonics.first(g, phase[1], max(spec.phase.harmonics, spec.path_width // 2), spec.phase.harmonics)
+    made = g.dense(features, w["input.phase"], g.constant(w["input.bias"]))
+    if path:  # the state holds network values less the path's share; those drawn in this run are less it from here on
+        made = g.dense(path, w["input.harmonics"], made)
+        padded = g.one("Concat", g.constant(np.zeros((2, spec.bands))), path, axis=0)
+        for tap in range(2):
+            earlier = g.one("Gather", padded, g.constant(np.arange(steps) + tap, np.int64), axis=0)
+            made = g.dense(earlier, -w["input.weight"][tap], made)
+    return g.rows(made, steps)
 
 
 class _Stack:
@@ -294,9 +281,13 @@ def _logistic_head(
     temperature: str,
     stack: _Stack,
     excitation: list[str] | None,
+    path: str | None,
 ) -> None:
-    """All steps of a banded model. Per step every component draws its value and all but the chosen one become 0: what
-    is fed back is a row [1, mixtures * bands], whose components are added up once, after the last step."""
+    """All steps of a banded model; path [steps, bands] is added to all means.
+
+    Per step every component draws its value and all but the chosen one become 0: what is fed back is a row
+    [1, mixtures * bands], whose components are added up once, after the last step.
+    """
     bands, mixtures, hidden_size = spec.bands, spec.mixtures, spec.hidden
     # hidden carries a column of ones behind the real ones: it brings the means' bias, because Gemm's own is the draw
     weight_1 = np.concatenate([w["head.weight_1"], np.zeros((spec.skip, 1))], 1)
@@ -324,6 +315,7 @@ def _logistic_head(
 
     first = w["input.weight"]
     taps = [first, np.concatenate([first] * mixtures, 1)]  # of a row from the state, of a row drawn here
+    added = g.rows(g.one("Concat", *[path] * mixtures, axis=1), steps) if path else None
     rows = [*g.rows("inputs", 2)]
     hiddens: list[str] = []
     for t in range(steps):
@@ -333,7 +325,8 @@ def _logistic_head(
         hidden = g.one("Relu", g.dense(stack.step(h), weight_1, bias_1))
         hiddens.append(hidden)
         spread = g.one("Exp", g.one("Relu", g.dense(hidden, by_kind[2], scale_bias)))
-        value = g.dense(hidden, mean, g.one("Mul", spread, draws[t]))
+        spread = g.one("Mul", spread, draws[t])
+        value = g.dense(hidden, mean, g.one("Add", spread, added[t]) if added else spread)
         value = g.one("Clip", value, g.constant(-1.0), g.constant(1.0))
         if mixtures == 2:
             # logit 0 - logit 1 against the threshold, then its negative: exactly one of the two becomes 1
@@ -346,9 +339,25 @@ def _logistic_head(
         rows.append(value)
     values = g.shaped(g.stack(rows[2:]), steps, mixtures, bands)
     values = g.one("ReduceSum", values, g.constant([1], np.int64), keepdims=0, name="values")
-    g.one("Gather", g.stack(["inputs", values]), g.constant([steps, steps + 1], np.int64), axis=0, name="inputs_out")
-    g.one("Gemm", g.stack(hiddens), g.constant(weight_2), g.constant(w["head.bias_2"]), name="parameters")
-    _audio(g, spec, w["bands.scale"], values, steps)
+    inputs = g.one("Sub", values, path) if path else values
+    g.one("Gather", g.stack(["inputs", inputs]), g.constant([steps, steps + 1], np.int64), axis=0, name="inputs_out")
+    bias_2 = g.constant(w["head.bias_2"])
+    if path:
+        onto_means = np.zeros((bands, bands, 3, mixtures))
+        onto_means[np.arange(bands), np.arange(bands), 1] = 1.0
+        bias_2 = g.dense(path, onto_means.reshape(bands, -1), bias_2)
+    g.one("Gemm", g.stack(hiddens), g.constant(weight_2), bias_2, name="parameters")
+    _audio(g, spec, w["bands.scale"], _gated(g, spec, values), steps)
+
+
+def _gated(g: _Graph, spec: ModelSpec, values: str) -> str:
+    """conditioning.gate times the values on their way out."""
+    if spec.gate is None:
+        return values
+    channel = g.one("Gather", "channels", g.constant([spec.channel_names.index(spec.gate.channel)], np.int64))
+    slope = 1 / (spec.gate.full - spec.gate.closed)
+    opening = g.one("Mul", g.one("Sub", channel, g.constant(spec.gate.closed)), g.constant(slope))
+    return g.one("Mul", values, g.one("Clip", opening, g.constant(0.0), g.constant(1.0)))
 
 
 def _logit(g: _Graph, u: str) -> str:
@@ -407,6 +416,8 @@ def _model(spec: ModelSpec, g: _Graph, steps: int) -> onnx.ModelProto:
         state["overlap"] = start.overlap
     if spec.phase:
         state["phase"] = start.phase
+    if spec.harmonic_path:
+        state["amplitudes"] = start.amplitudes
     state |= {f"past_{layer}": start.queues[:steps] for layer in late}
 
     def values(shapes: dict[str, tuple[Any, tuple[int, ...]]]) -> list[onnx.ValueInfoProto]:
@@ -417,7 +428,7 @@ def _model(spec: ModelSpec, g: _Graph, steps: int) -> onnx.ModelProto:
 
     inputs = {
         "channels": (np.float32, (len(spec.channels),)),
-        "style": (np.int64, ()),
+        "style": (np.float32, (max(len(spec.styles), 1),)),
         "temperature": (np.float32, ()),
         "noise": (np.float32, (steps, spec.noise_width)),
         **{name: (array.dtype, array.shape) for name, array in state.items()},

@@ -1,0 +1,147 @@
+"""All that happened lately, in order, for takes: poses, hops, calls of the callback; and what the engines were.
+
+In: rows of one writing process each. Out: the same rows, to the supervisor. A writer waits for nobody: who reads too
+late is told how much was lost.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove import contracts
+from livemove.contracts import Controls, Float32
+from livemove.native import _realtime
+from livemove.native._realtime import SNAPSHOT_BYTES
+
+_BODY = (contracts.MAX_PEOPLE, contracts.LANDMARKS)
+
+POSE_ROW = np.dtype(
+    [
+        *(("capture_s", "<f8"), ("sequence", "<i8"), ("people", "<i8")),
+        *(("image", "<f4", (*_BODY, 3)), ("world", "<f4", (*_BODY, 3)), ("visibility", "<f4", _BODY)),
+    ]
+)
+"""A PoseFrame, as the mailbox and the log hold it."""
+
+BLOCK_ROW = np.dtype([(name, f"<{kind}") for name, kind, _, _ in _realtime.BLOCK])
+"""One call of the callback, as native/realtime/layout.hpp says."""
+
+_STEERED = tuple(field.name for field in dataclasses.fields(Controls))
+
+_HOP = (
+    # The engine's life (when it began, on the clock), the hop's number in it, when it was begun.
+    *("life_s", "hop", "began_s"),
+    # The pose it was made from: its sequence number, and when it was captured (NaN: none).
+    *("pose", "capture_s"),
+    # Its place in the ring, at the device's rate; number of the model that sounds or comes in.
+    *("first_sample", "samples", "sounding"),
+    # How many of the sources and channels there are (of the model that sounds, of one that leaves); all controls.
+    *("source_count", "channel_count", "leaving_count", *_STEERED),
+)
+
+HOP_ROW = np.dtype(
+    {
+        "names": [*_HOP, "sources", "channels", "leaving"],
+        "formats": ["<f8"] * len(_HOP) + [("<f4", 128), ("<f4", 64), ("<f4", 64)],
+        "itemsize": _realtime.HOP_BYTES,
+    }
+)
+"""One hop as synthesis made it: sources as the mapping got them, channels as the engine did."""
+
+
+class Log:
+    """All that happened of one kind, in order, as rows; the supervisor reads it for takes, and nobody waits for it."""
+
+    def __init__(self, native: _realtime.PoseLog | _realtime.HopLog | _realtime.BlockLog, row: np.dtype[Any]) -> None:
+        self._native = native
+        self.row = row
+        self._seen = native.written
+
+    def take(self) -> tuple[npt.NDArray[Any], int]:
+        """Supervisor only: rows added since the last call, and how many before them were lost."""
+        lost = 0
+        while True:
+            rows = np.zeros(self._native.written - self._seen, self.row)
+            if not len(rows) or self._native.read(self._seen, rows.view(np.uint8)):
+                self._seen += len(rows)
+                return rows, lost
+            # The writer went round: what is left is what it cannot reach while we copy.
+            step = max(len(rows) // 2, 1)
+            self._seen += step
+            lost += step
+
+
+class HopLog:
+    """Where synthesis says what it made; one row, filled in place and added."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.HopLog(memory)
+        row = np.zeros(1, HOP_ROW)
+        self._bytes = row.view(np.uint8)
+        self._head = self._bytes[: 8 * len(_HOP)].view(np.float64)
+        self._vectors = [row[name][0] for name in ("sources", "channels", "leaving")]
+
+    def add(self, head: tuple[float, ...], controls: Controls, *vectors: Float32) -> None:
+        """Synthesis only. head: HOP_ROW's fields up to sounding; vectors: its sources, channels, leaving, float32."""
+        counts = [len(vector) for vector in vectors]
+        self._head[:] = (*head, *counts, *(getattr(controls, name) for name in _STEERED))
+        for place, vector, count in zip(self._vectors, vectors, counts, strict=True):
+            place[:count] = vector
+        self._native.add(self._bytes)
+
+
+class SnapshotBox:
+    """What the engines are before a hop, now and then, so that a take can begin anywhere. One writer: synthesis."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.Snapshot(memory)
+        self._seen = 0
+
+    def write(self, head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> bool:
+        """Synthesis only. head: plain numbers and names. False: it has no room."""
+        shapes = {name: (array.dtype.str, array.shape) for name, array in arrays.items()}
+        text = json.dumps([head, shapes]).encode()
+        text += b" " * (-len(text) % 8)
+        size = len(text) + sum(array.nbytes for array in arrays.values())
+        words = np.zeros(2 + -(-size // 8), np.uint64)
+        if words.nbytes > SNAPSHOT_BYTES:
+            return False
+        words[:2] = size, len(text)
+        room = words[2:].view(np.uint8)
+        room[: len(text)] = np.frombuffer(text, np.uint8)
+        at = len(text)
+        for array in arrays.values():
+            room[at : at + array.nbytes] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            at += array.nbytes
+        self._native.write(words.view(np.uint8))
+        return True
+
+    def take(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]] | None:
+        """Supervisor only: what was written, if that is newer than at the last call."""
+        if self._native.sequence == self._seen:
+            return None
+        start = np.zeros(2, np.uint64)
+        if not self._native.read(start.view(np.uint8)):
+            return None
+        words = np.zeros(2 + -(-int(start[0]) // 8), np.uint64)
+        sequence = self._native.read(words.view(np.uint8))
+        if sequence == 0 or (words[:2] != start).any():
+            return None  # another one came in between: next time
+        self._seen = sequence
+        room, at = words[2:].view(np.uint8), int(start[1])
+        head, shapes = json.loads(room[:at].tobytes())
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name, (kind, shape) in shapes.items():
+            size = np.dtype(kind).itemsize * math.prod(shape)
+            arrays[name] = np.frombuffer(room[at : at + size].tobytes(), kind).reshape(shape)
+            at += size
+        return head, arrays

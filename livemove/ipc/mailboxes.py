@@ -1,0 +1,175 @@
+"""The latest value of a kind: poses, controls, the supervisor's news, a small camera image.
+
+In and out: contracts' dataclasses, arrays. One process writes each, any number read, and nobody waits.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.contracts import Bulletin, Controls, PoseFrame
+from livemove.ipc.logs import POSE_ROW
+from livemove.ipc.process_state import ROLES
+from livemove.ipc.records import lines, names
+from livemove.native import _realtime
+from livemove.native._realtime import PICTURE_EDGE
+
+
+class PoseMailbox:
+    """The newest pose. One writer (capture); a reader never waits for it."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        if POSE_ROW.itemsize != _realtime.POSE_BYTES:
+            raise ValueError("PoseFrame in contracts.py and PosePayload in native/realtime/layout.hpp differ")
+        self._native = _realtime.PoseMailbox(memory)
+        self._log = _realtime.PoseLog(memory)
+        row = np.zeros(1, POSE_ROW)
+        self._bytes = row.view(np.uint8)
+        self._row = row[0]
+        self._arrays = [(name, row[name][0]) for name in ("image", "world", "visibility")]
+        self._seen = 0
+
+    def write(self, frame: PoseFrame) -> None:
+        """Capture only. It is remembered in `Segment.poses` too."""
+        self._row["capture_s"] = frame.capture_s
+        self._row["sequence"] = frame.sequence
+        self._row["people"] = frame.people
+        for name, array in self._arrays:
+            array[...] = getattr(frame, name)
+        self._native.write(self._bytes)
+        self._log.add(self._bytes)
+
+    def read(self, frame: PoseFrame) -> bool:
+        """Any process but capture: fill frame in place if there is a newer pose than at the last call; False if not."""
+        sequence = self._native.read(self._bytes)
+        if sequence in (0, self._seen):
+            return False
+        self._seen = sequence
+        frame.capture_s = float(self._row["capture_s"])
+        frame.sequence = int(self._row["sequence"])
+        frame.people = int(self._row["people"])
+        for name, array in self._arrays:
+            getattr(frame, name)[...] = array
+        return True
+
+
+class ControlsMailbox:
+    """What the performer has set. One writer: the supervisor."""
+
+    CHOICES = ("style", "freeze", "octave", "scale", "root", "model", "preset", "panics", "reloads", "learn")
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.ControlsMailbox(memory)
+        self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
+        self._numbers = self._bytes[:24].view(np.float64)
+        self._integers = self._bytes[24:].view(np.int64)
+        self._last = Controls()
+
+    def write(self, controls: Controls) -> None:
+        self._numbers[:] = controls.gain, controls.temperature, controls.look_ahead_s
+        self._integers[0] = controls.mute
+        self._integers[1:] = [getattr(controls, name) for name in self.CHOICES]
+        self._native.write(self._bytes)
+
+    def read(self) -> Controls:
+        """Any process: the newest controls; the previous ones while a write is under way."""
+        if self._native.read(self._bytes):
+            gain, temperature, look_ahead_s = self._numbers.tolist()
+            mute, *integers = self._integers.tolist()
+            choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
+            choices["freeze"] = bool(choices["freeze"])
+            self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
+        return self._last
+
+
+class BulletinMailbox:
+    """The supervisor's news for the monitor. One writer: the supervisor."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.BulletinMailbox(memory)
+        self._bytes = np.zeros(_realtime.BULLETIN_BYTES, np.uint8)
+        self._times = self._bytes[:16].view(np.float64)
+        self._restarts = self._bytes[16:56].view(np.int64)
+        self._notices = self._bytes[56:64].view(np.int64)
+        self._recording_since_s = self._bytes[64:72].view(np.float64)
+        self._places = self._bytes[72:88].view(np.int64)
+        devices = _realtime.BULLETIN_BYTES - _realtime.DEVICE_NAMES
+        cameras = devices - _realtime.CAMERA_NAMES
+        self._text = self._bytes[88:cameras].view(f"S{cameras - 88}")
+        self._cameras = self._bytes[cameras:devices].view(f"S{_realtime.CAMERA_NAMES}")
+        self._devices = self._bytes[devices:].view(f"S{_realtime.DEVICE_NAMES}")
+        self._last = Bulletin()
+
+    def write(self, bulletin: Bulletin) -> None:
+        """Supervisor only. Of the notice at most 503 bytes are kept, and of the lists as many as find room."""
+        self._times[:] = bulletin.written_s, bulletin.playing_since_s
+        self._restarts[:] = [bulletin.restarts.get(role, 0) for role in ROLES]
+        self._notices[0] = bulletin.notices
+        self._recording_since_s[0] = bulletin.recording_since_s
+        self._places[:] = bulletin.camera, bulletin.device
+        self._text[0] = bulletin.notice.encode()[: self._text.itemsize - 1]
+        self._cameras[0] = lines(bulletin.cameras, self._cameras.itemsize)
+        self._devices[0] = lines(bulletin.devices, self._devices.itemsize)
+        self._native.write(self._bytes)
+
+    def read(self) -> Bulletin:
+        """Any process: the newest one; the previous one while a write is under way."""
+        if self._native.read(self._bytes):
+            restarts: dict[str, int] = dict(zip(ROLES, self._restarts.tolist(), strict=True))
+            notice = bytes(self._text[0]).decode(errors="ignore")
+            written_s, playing_since_s = self._times.tolist()
+            recording_since_s = float(self._recording_since_s[0])
+            notices = int(self._notices[0])
+            cameras, devices = names(self._cameras), names(self._devices)
+            camera, device = self._places.tolist()
+            news = Bulletin(written_s, playing_since_s, restarts, notices, notice, recording_since_s)
+            self._last = dataclasses.replace(news, cameras=cameras, camera=camera, devices=devices, device=device)
+        return self._last
+
+
+class PictureMailbox:
+    """The newest camera picture, small, for the monitor. One writer: capture."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._native = _realtime.PictureMailbox(memory)
+        self._bytes: npt.NDArray[np.uint8] | None = None
+        self._seen = 0
+
+    def _buffer(self) -> npt.NDArray[np.uint8]:
+        """Made at the first use: most processes never look at a picture."""
+        if self._bytes is None:
+            self._bytes = np.zeros(_realtime.PICTURE_BYTES, np.uint8)
+        return self._bytes
+
+    def write(self, picture: npt.NDArray[np.uint8], capture_s: float) -> None:
+        """Capture only: uint8 RGB [height, width, 3], neither edge longer than PICTURE_EDGE."""
+        height, width, _ = picture.shape
+        if max(height, width) > PICTURE_EDGE:
+            raise ValueError(f"a picture of {width} x {height} does not fit: {PICTURE_EDGE} at most")
+        payload = self._buffer()
+        payload[:8].view(np.float64)[0] = capture_s
+        payload[8:24].view(np.int64)[:] = width, height
+        payload[24 : 24 + picture.size].reshape(picture.shape)[...] = picture
+        self._native.write(payload)
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
+        """Any other process: picture and capture time if there is a newer one than at the last call, else None.
+
+        The picture, uint8 RGB [height, width, 3], is good until the next call.
+        """
+        if self._native.sequence == self._seen:
+            return None
+        payload = self._buffer()
+        sequence = self._native.read(payload)
+        if sequence in (0, self._seen):
+            return None
+        self._seen = sequence
+        width, height = payload[8:24].view(np.int64).tolist()
+        return payload[24 : 24 + 3 * width * height].reshape(height, width, 3), float(payload[:8].view(np.float64)[0])

@@ -1,0 +1,123 @@
+"""The state of each child process: is it there, does its heart beat, what runs, what went wrong.
+
+In and out: heartbeats, states, texts, in shared memory. Every method says which process may call it; knows nothing of
+what a process does.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import enum
+from typing import cast
+
+import numpy as np
+
+from livemove import contracts
+from livemove.contracts import LivemoveError
+from livemove.ipc.records import Record
+from livemove.native._realtime import now_s
+
+ROLES = ("capture", "synthesis", "playback", "monitor", "control")
+"""The children, in the order of their records."""
+
+
+class State(enum.IntEnum):
+    """Where a child process is. FINISHED: nothing more to do (a video ended); FAILED: see ProcessState.error."""
+
+    NONE = 0
+    STARTING = 1
+    RUNNING = 2
+    FINISHED = 3
+    FAILED = 4
+
+
+class ProcessState:
+    """One child's heartbeat, state and last words. Written by that child, cleared by the supervisor."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    # --- the child
+
+    def starting(self, pid: int) -> None:
+        self._record["pid"][0] = pid
+        self.heartbeat()  # first: who looks at the state looks at how old this is
+        self._record["state"][0] = State.STARTING
+
+    def running(self, label: str) -> None:
+        """label names what it runs on: the engine, the device, the camera. At most 127 bytes are kept."""
+        self._put("label", label)
+        self.heartbeat()
+        self._record["state"][0] = State.RUNNING
+
+    def heartbeat(self) -> None:
+        """A few times a second at least, from the loop that does the work."""
+        self._record["heartbeat_s"][0] = now_s()
+
+    def remark(self, text: str) -> None:
+        """Something the person should read that ends nothing. At most 511 bytes are kept, and only the newest."""
+        self._put("remark", text)
+        self._record["remarks"][0] += np.uint64(1)
+
+    def finished(self) -> None:
+        self._record["state"][0] = State.FINISHED
+
+    @property
+    def asked_to_leave(self) -> bool:
+        return bool(self._record["leave"][0])
+
+    def failed(self, error: LivemoveError) -> None:
+        self._put("error", type(error).__name__)
+        self._put("message", str(error))
+        self._record["state"][0] = State.FAILED
+
+    # --- the supervisor
+
+    def ask_to_leave(self) -> None:
+        """The child is to end as at a stop; another one takes its place."""
+        self._record["leave"][0] = 1
+
+    def clear(self) -> None:
+        for field in self._record.values():
+            field[...] = np.zeros(1, field.dtype)
+
+    # --- anyone
+
+    @property
+    def state(self) -> State:
+        return State(int(self._record["state"][0]))
+
+    @property
+    def pid(self) -> int:
+        return int(self._record["pid"][0])
+
+    @property
+    def remarks(self) -> tuple[int, str]:
+        """How many there were since it started, and the newest."""
+        return int(self._record["remarks"][0]), self._get("remark")
+
+    @property
+    def label(self) -> str:
+        return self._get("label")
+
+    @property
+    def heartbeat_s(self) -> float:
+        return float(self._record["heartbeat_s"][0])
+
+    @property
+    def error(self) -> LivemoveError | None:
+        """What `failed` was given, as the same class, once state is FAILED."""
+        if self.state is not State.FAILED:
+            return None
+        kind = cast("type[LivemoveError]", getattr(contracts, self._get("error"), LivemoveError))
+        return kind(self._get("message"))
+
+    def _put(self, name: str, text: str) -> None:
+        field = self._record[name]
+        room = field.dtype.itemsize - 1
+        field[0] = text.encode()[:room]
+
+    def _get(self, name: str) -> str:
+        return bytes(self._record[name][0]).decode(errors="ignore")

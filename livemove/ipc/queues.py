@@ -1,0 +1,35 @@
+"""Requests to the supervisor, in order and once: what the window, the keyboard, MIDI and OSC ask for.
+
+In: requests of one asking process for each queue. Out: the same, to the supervisor. Knows no action's meaning.
+"""
+
+# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from livemove.contracts import Action, Request
+from livemove.native import _realtime
+from livemove.native._realtime import TEXT_BYTES
+
+
+class RequestQueue:
+    """What the performer asks of the supervisor, in order and once. One asker, one taker."""
+
+    def __init__(self, native: _realtime.Requests | _realtime.Commands) -> None:
+        self._native = native
+
+    def ask(self, request: Request) -> bool:
+        """The asker only. False: the supervisor has not listened to the last 64."""
+        text = request.text.encode()
+        if len(text) > TEXT_BYTES:
+            raise ValueError(f"a request has room for {TEXT_BYTES} bytes of text, not {len(text)}")
+        return self._native.push(-request.action if request.absolute else request.action, request.amount, text)
+
+    def take(self) -> Request | None:
+        """Supervisor only: the oldest one not taken yet."""
+        asked = self._native.pop()
+        if asked is None:
+            return None
+        action, amount, text = asked
+        return Request(Action(abs(action)), amount, absolute=action < 0, text=text.decode(errors="ignore"))

@@ -1,0 +1,196 @@
+// The layout of the shared memory: what every process of a session writes and reads, and who writes what.
+// In: mailboxes, queues, rings and logs. Out: Shared, which ipc/ mirrors in Python. Data only: each word has one writer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "atomics.hpp"
+#include "log.hpp"
+#include "queue.hpp"
+#include "ring.hpp"
+#include "seqlock.hpp"
+
+namespace livemove {
+
+// --- payloads of the mailboxes ---------------------------------------------------------------------------------------
+
+constexpr size_t kMaxPeople = 4, kLandmarks = 33;
+constexpr size_t kRoles = 5;  // children, in the order of ipc/process_state.py
+
+struct PosePayload {
+    double capture_s;
+    int64_t sequence;
+    int64_t people;
+    float image[kMaxPeople][kLandmarks][3];
+    float world[kMaxPeople][kLandmarks][3];
+    float visibility[kMaxPeople][kLandmarks];
+};
+static_assert(sizeof(PosePayload) % 8 == 0);
+
+// contracts.Controls, its three numbers first. The callback looks at gain and mute only.
+struct ControlsPayload {
+    double gain;
+    double temperature;
+    double look_ahead_s;
+    int64_t mute;
+    int64_t choices[10];  // whatever else Controls has, in the order of ipc/mailboxes.py
+};
+
+// The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
+constexpr size_t kPictureEdge = 320;
+
+struct PicturePayload {
+    double capture_s;
+    int64_t width;
+    int64_t height;
+    uint8_t rgb[kPictureEdge * kPictureEdge * 3];  // height rows of width pixels, without gaps
+};
+static_assert(sizeof(PicturePayload) % 8 == 0);
+
+constexpr size_t kCameraNames = 2048, kDeviceNames = 8192;
+
+// What only the supervisor knows, for the monitor. Texts are NUL-terminated; notice: the newest line for the person;
+// cameras, devices: what there is to switch to, one a line; camera, device: which of them is in use, or -1.
+struct BulletinPayload {
+    double written_s;
+    double playing_since_s;
+    int64_t restarts[kRoles];
+    int64_t notices;
+    double recording_since_s;
+    int64_t camera;
+    int64_t device;
+    char notice[504];
+    char cameras[kCameraNames];
+    char devices[kDeviceNames];
+};
+static_assert(sizeof(BulletinPayload) % 8 == 0);
+
+// --- items of the logs -----------------------------------------------------------------------------------------------
+
+// One call of the callback: all that its sound depends on besides the ring's samples, and when it was.
+struct Block {
+    uint64_t tap_at, frames;          // where in the tap, and how many
+    uint64_t read, written, target;   // the ring when it began
+    uint64_t fresh, state, starving, position, tail;  // the output when it began; fresh: its first block
+    uint64_t stop;
+    double gain, dc_in, dc_out;
+    double gain_target;               // what the controls said
+    double start_s, dac_s;            // when it was called, and when its first sample is heard
+};
+
+// One hop as synthesis made it; HOP_ROW in ipc/logs.py says what stands where.
+struct Hop {
+    double words[160];
+};
+
+// An engine's state every few seconds, so that a take can begin anywhere; its first word says how many bytes it has.
+constexpr size_t kSnapshotBytes = 4u << 20;
+
+// --- telemetry: each record has one writing process -------------------------------------------------------------------
+
+constexpr size_t kBins = 4096;
+constexpr double kBinMs = 0.25;
+constexpr size_t kMaxChannels = 64, kMaxFeatures = 64;
+
+struct ProcessState {  // one per child; written by that child, but for leave; cleared by the supervisor before it starts one
+    Number heartbeat_s;
+    Count pid;
+    Count state;  // State in ipc/process_state.py
+    char label[128];
+    char error[64];
+    char message[1024];
+    Count remarks;     // how many there were
+    char remark[512];  // the newest: something the person should read that ends nothing
+    Count leave;       // supervisor: this child is to end, for another one takes its place
+};
+
+struct Supervisor {
+    Number device_rate;  // playback only: samples per second from sample rate_since of the tap on
+    Count rate_since;    // playback only
+    Count stop;          // supervisor only
+};
+
+struct Devices {  // playback only, before it runs: the sound cards there are, one a line, NUL-terminated
+    char names[kDeviceNames];
+};
+
+struct Capture {  // capture only
+    Count frames_seen;
+    Count frames_used;
+    Count poses;
+    Count people;
+    Number first_pose_s;
+    Number last_used_s;
+    Number last_pose_ms;
+    Count pose_ms[kBins];
+};
+
+struct Synthesis {  // synthesis only
+    Number rate;  // of the samples it writes into the ring
+    Count hops;
+    Count audio_samples;
+    Number busy_s;
+    Count channel_count;
+    Number channels[kMaxChannels];
+    Count feature_count;
+    Number features[kMaxFeatures];
+};
+
+// Numbers from outside (OSC, MIDI) that play channels. synthesis says which it wants, control fills them in.
+constexpr size_t kMaxSources = 64;
+
+struct Sources {
+    Count wanted;              // synthesis only: how many names there are; it only grows
+    char names[4096];          // synthesis only: one a line
+    Number value[kMaxSources]; // control only, from the moment it is wanted; NaN until something came
+};
+
+struct Playback {  // the callback only
+    Number heartbeat_s;
+    Count callbacks;
+    Count late_callbacks;
+    Count portaudio_underflows;
+    Count ring_starvations;
+    Count ring_starvations_settled;  // those later than one second after the first sound left the ring
+    Count starved_samples;
+    Count limiter_hits;
+    Count nonfinite_samples;
+    Number peak;
+    Number rms;
+    Number playing_since_s;  // DAC time of the first sample that came from the ring
+    Number first_sound_s;    // DAC time of the first sample above -80 dBFS
+    Number output_latency_s;
+    Number margin_s;         // how long the last block's newest sample had been in the ring; 0 after a starvation
+    Count latencies;
+    Number latency_max_ms;
+    Number latency_last_ms;
+    Count latency_ms[kBins];
+};
+
+constexpr uint64_t kMagic = 0x31766f6d65766c07;  // raised with every change of the layout
+
+struct Shared {
+    Count magic;
+    alignas(64) Supervisor supervisor;
+    alignas(64) ProcessState lives[kRoles];
+    alignas(64) Capture capture;
+    alignas(64) Synthesis synthesis;
+    alignas(64) Playback playback;
+    alignas(64) Devices devices;
+    alignas(64) Mailbox<sizeof(PosePayload) / 8> pose;
+    alignas(64) Mailbox<sizeof(ControlsPayload) / 8> controls;
+    alignas(64) Ring ring;
+    alignas(64) Tap tap;
+    alignas(64) Requests requests;  // the monitor's
+    alignas(64) Requests commands;  // control's
+    alignas(64) Sources sources;
+    alignas(64) Mailbox<sizeof(BulletinPayload) / 8> bulletin;
+    alignas(64) Mailbox<sizeof(PicturePayload) / 8> picture;
+    alignas(64) Log<PosePayload, 128> poses;  // capture's
+    alignas(64) Log<Hop, 1024> hops;          // synthesis'
+    alignas(64) Log<Block, 4096> blocks;      // the callback's
+    alignas(64) Mailbox<kSnapshotBytes / 8> snapshot;  // synthesis'
+};
+
+}  // namespace livemove

@@ -1,0 +1,280 @@
+// THE HOT PATH. The PortAudio callback: ring -> fade -> gain -> DC block -> limiter -> device.
+// In: the audio ring (filled by synthesis) and the controls. Out: the device's buffer, the tap, telemetry.
+// Code here allocates nothing, locks nothing, logs nothing and makes no system call but reading the clock. It knows no
+// Python.
+#pragma once
+
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "layout.hpp"
+
+namespace livemove {
+
+constexpr double kPi = 3.14159265358979323846;
+
+// PortAudio's types, as portaudio.h declares them; only these are needed, so its headers are not.
+struct StreamTime {
+    double input_adc_s, current_s, output_dac_s;
+};
+constexpr unsigned long kOutputUnderflow = 0x4;
+constexpr int kContinue = 0;
+
+constexpr float kKnee = 0.891f;     // -1 dBFS: transparent below
+constexpr float kBroken = 8.0f;     // +18 dBFS: no music is that loud; clamped so that one broken sample cannot ring in the DC block
+constexpr float kAudible = 1e-4f;   // -80 dBFS
+constexpr uint32_t kMaxFade = 2048;
+
+inline bool finite(float x) {  // on the bits: holds under any floating-point flags
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+// Userdata of the callback: private to the playback process, filled before the stream starts.
+struct Output {
+    enum class State : uint32_t { silent, playing, tail };
+
+    Shared* shared;
+    double rate;
+    uint32_t channels;
+    double fallback_latency_s;  // for hosts that give no DAC time
+    std::atomic<bool> stopping;  // set by the process to fade out
+    std::atomic<bool> faded;     // set by the callback once stopping has become silence, -80 dBFS
+
+    State state;
+    bool starving;
+    uint32_t fade;               // samples of a fade: 10 ms
+    uint32_t position;           // 0 silence .. fade full level
+    uint32_t tail;               // samples of tail played
+    float ramp[kMaxFade + 1];    // raised cosine
+    float history[kMaxFade];     // last raw samples played, a ring
+    uint32_t history_at;
+    float gain, gain_step;       // one-pole smoothing over 10 ms
+    float gain_target;
+    float dc_pole, dc_in, dc_out;
+    double last_start_s;
+    double last_block_s;
+    double mean_square;
+    bool fresh;                  // no block yet
+
+    void prepare(Shared* memory, double sample_rate, uint32_t channel_count, double latency_s) {  // not hot
+        shared = memory;
+        rate = sample_rate;
+        channels = channel_count;
+        fallback_latency_s = latency_s;
+        stopping.store(false);
+        faded.store(false);
+        state = State::silent;
+        starving = false;
+        fade = static_cast<uint32_t>(std::fmin(std::fmax(rate * 0.010, 16.0), kMaxFade));
+        position = tail = history_at = 0;
+        for (uint32_t i = 0; i <= fade; ++i) ramp[i] = static_cast<float>(0.5 - 0.5 * std::cos(kPi * i / fade));
+        std::memset(history, 0, sizeof history);
+        gain = gain_target = 1.0f;
+        gain_step = static_cast<float>(1.0 - std::exp(-1.0 / (0.010 * rate)));
+        dc_pole = static_cast<float>(std::exp(-2.0 * kPi * 5.0 / rate));  // 5 Hz
+        dc_in = dc_out = 0.0f;
+        last_start_s = last_block_s = mean_square = 0.0;
+        fresh = true;
+        shared->ring.skip_to_newest();
+    }
+
+    // Before a block that is played again: what it met. The ring must still hold what was played before.  (not hot)
+    void restore(const Block& block) {
+        state = static_cast<State>(block.state);
+        starving = block.starving != 0;
+        position = static_cast<uint32_t>(block.position);
+        tail = static_cast<uint32_t>(block.tail);
+        gain = static_cast<float>(block.gain);
+        gain_target = static_cast<float>(block.gain_target);
+        dc_in = static_cast<float>(block.dc_in);
+        dc_out = static_cast<float>(block.dc_out);
+        history_at = 0;
+        for (uint32_t i = 1; i <= kMaxFade; ++i) {  // history_at is the newest
+            const bool there = !block.fresh && block.read + i > kMaxFade;
+            history[i & (kMaxFade - 1)] = there ? shared->ring.samples[(block.read + i - 1 - kMaxFade) & (Ring::kCapacity - 1)] : 0.0f;
+        }
+        shared->ring.read.store(block.read, std::memory_order_release);
+    }
+
+    void begin_tail() {
+        state = State::tail;
+        tail = 0;
+    }
+
+    // The raw sample to play next: from the ring, or, when it ran dry or carried a NaN, the recent past played backwards
+    // under the falling fade: continuous in value, and it needs no sample that is not there.
+    float next_sample(uint64_t& read, uint64_t written, bool stop) {
+        Playback& p = shared->playback;
+        float x = 0.0f;
+        if (state == State::playing) {
+            if (read == written) {
+                starving = true;
+                add(p.ring_starvations, 1);
+                if (last_start_s > p.playing_since_s.load(std::memory_order_relaxed) + 1.0) add(p.ring_starvations_settled, 1);
+                begin_tail();
+            } else {
+                x = shared->ring.samples[read++ & (Ring::kCapacity - 1)];
+                if (finite(x)) {
+                    history_at = (history_at + 1) & (kMaxFade - 1);
+                    history[history_at] = x;
+                    if (stop) {
+                        if (position > 0) --position;
+                        if (position == 0) state = State::silent;
+                    } else if (position < fade) {
+                        ++position;
+                    }
+                } else {
+                    add(p.nonfinite_samples, 1);
+                    begin_tail();
+                }
+            }
+        }
+        if (starving) add(p.starved_samples, 1);
+        if (state == State::tail) {
+            x = history[(history_at - tail) & (kMaxFade - 1)];
+            ++tail;
+            if (position > 0) --position;
+            if (position == 0) state = State::silent;
+        }
+        return state == State::silent ? 0.0f : x * ramp[position];
+    }
+
+    // Gain, DC block, soft limiter. Input is finite, so output is finite and within -1..1.
+    float shape(float x, uint64_t& hits) {
+        gain += gain_step * (gain_target - gain);
+        x *= gain;
+        x = x > kBroken ? kBroken : x < -kBroken ? -kBroken : x;
+        float y = x - dc_in + dc_pole * dc_out;
+        if (std::fabs(y) < 1e-12f) y = 0.0f;  // no denormals in the long silence
+        dc_in = x;
+        dc_out = y;
+        const float level = std::fabs(y);
+        if (level <= kKnee) return y;
+        ++hits;
+        const float over = (level - kKnee) / (1.0f - kKnee);
+        return std::copysign(kKnee + (1.0f - kKnee) * over / (1.0f + over), y);
+    }
+
+    void note_time(double now, uint64_t frames, unsigned long flags) {
+        Playback& p = shared->playback;
+        set(p.heartbeat_s, now);
+        add(p.callbacks, 1);
+        if (flags & kOutputUnderflow) add(p.portaudio_underflows, 1);
+        // Late: the last block and everything the device holds were surely played out before we were asked again. Hosts
+        // that ask in bursts (PulseAudio) are not late while their buffer lasts.
+        const double held_s = last_block_s + std::fmax(p.output_latency_s.load(std::memory_order_relaxed), last_block_s);
+        if (last_start_s > 0.0 && now - last_start_s > held_s) add(p.late_callbacks, 1);
+        last_start_s = now;
+        last_block_s = static_cast<double>(frames) / rate;
+    }
+
+    void note_latencies(uint64_t first, uint64_t end, double dac_s) {
+        Ring& ring = shared->ring;
+        Playback& p = shared->playback;
+        const uint64_t written = ring.marks_written.load(std::memory_order_acquire);
+        uint64_t at = ring.marks_read.load(std::memory_order_relaxed);
+        for (; at < written; ++at) {
+            const Mark& mark = ring.marks[at & (Ring::kMarks - 1)];
+            if (mark.first_sample >= end) break;
+            if (mark.first_sample < first || !(mark.capture_s == mark.capture_s)) continue;
+            const double ms = 1e3 * (dac_s + static_cast<double>(mark.first_sample - first) / rate - mark.capture_s);
+            const double bin = ms / kBinMs;
+            add(p.latency_ms[bin < 0.0 ? 0 : bin >= kBins ? kBins - 1 : static_cast<size_t>(bin)], 1);
+            add(p.latencies, 1);
+            set(p.latency_last_ms, ms);
+            if (ms > p.latency_max_ms.load(std::memory_order_relaxed)) set(p.latency_max_ms, ms);
+        }
+        ring.marks_read.store(at, std::memory_order_release);
+    }
+
+    void note_margin(uint64_t end, double now) {
+        Ring& ring = shared->ring;
+        const uint64_t written = ring.stamps_written.load(std::memory_order_acquire);
+        uint64_t at = ring.stamps_read.load(std::memory_order_relaxed);
+        while (at < written && ring.stamps[at & (Ring::kMarks - 1)].end < end) ++at;  // played before the last sample was
+        if (starving) set(shared->playback.margin_s, 0.0);
+        else if (at < written && state == State::playing)
+            set(shared->playback.margin_s, now - ring.stamps[at & (Ring::kMarks - 1)].written_s);
+        ring.stamps_read.store(at, std::memory_order_release);
+    }
+
+    void render(float* out, uint64_t frames, const StreamTime* time, unsigned long flags) {
+        const double now = now_s();
+        Playback& p = shared->playback;
+        Ring& ring = shared->ring;
+        note_time(now, frames, flags);
+
+        double delay_s = fallback_latency_s;
+        if (time && time->output_dac_s > 0.0) {
+            const double given = time->output_dac_s - time->current_s;
+            if (given > -0.1 && given < 5.0) delay_s = given;
+        }
+        const double dac_s = now + delay_s;
+        set(p.output_latency_s, delay_s);
+
+        ControlsPayload controls;
+        if (shared->controls.read(&controls, 4)) gain_target = controls.mute ? 0.0f : static_cast<float>(controls.gain);
+
+        const bool stop = stopping.load(std::memory_order_relaxed);
+        const uint64_t written = ring.written.load(std::memory_order_acquire);
+        uint64_t read = ring.read.load(std::memory_order_relaxed);
+        const uint64_t target = ring.target.load(std::memory_order_relaxed);
+        const Block block{shared->tap.written.load(std::memory_order_relaxed), frames, read, written, target, fresh,
+                          static_cast<uint64_t>(state), starving, position, tail, stop, gain, dc_in, dc_out, gain_target,
+                          now, dac_s};
+        fresh = false;
+        if (state == State::silent && !stop) {
+            while (read < written && !finite(ring.samples[read & (Ring::kCapacity - 1)])) {
+                ++read;
+                add(p.nonfinite_samples, 1);
+            }
+            if (written - read >= (target > frames ? target : frames)) {
+                state = State::playing;
+                starving = false;
+                if (p.playing_since_s.load(std::memory_order_relaxed) == 0.0) set(p.playing_since_s, dac_s);
+            }
+        }
+
+        const uint64_t first = read, tap_at = shared->tap.written.load(std::memory_order_relaxed);
+        uint64_t hits = 0;
+        float peak = 0.0f;
+        double square = 0.0;
+        for (uint64_t i = 0; i < frames; ++i) {
+            const float y = shape(next_sample(read, written, stop), hits);
+            const float level = std::fabs(y);
+            if (level > kAudible && p.first_sound_s.load(std::memory_order_relaxed) == 0.0)
+                set(p.first_sound_s, dac_s + static_cast<double>(i) / rate);
+            peak = level > peak ? level : peak;
+            square += static_cast<double>(y) * y;
+            shared->tap.samples[(tap_at + i) & (Tap::kCapacity - 1)] = y;
+            for (uint32_t c = 0; c < channels; ++c) *out++ = y;
+        }
+        shared->tap.written.store(tap_at + frames, std::memory_order_release);
+        shared->blocks.add(block);
+        note_latencies(first, read, dac_s);
+        note_margin(read, now);
+        ring.read.store(read, std::memory_order_release);
+        if (hits) add(p.limiter_hits, hits);
+        // Over once the DC block has come to rest, too: at the end of a fade it still holds some -40 dBFS, a click if cut off.
+        if (stop && state == State::silent && std::fabs(dc_out) < kAudible) faded.store(true, std::memory_order_release);
+
+        // Meters: peak falls, and RMS follows, over 0.3 s.
+        const double pull = std::fmin(1.0, static_cast<double>(frames) / (0.3 * rate));
+        set(p.peak, std::fmax(peak, p.peak.load(std::memory_order_relaxed) * (1.0 - pull)));
+        if (frames) mean_square += pull * (square / static_cast<double>(frames) - mean_square);
+        set(p.rms, std::sqrt(mean_square));
+    }
+};
+
+// The PortAudio stream callback; userdata is an Output.
+inline int output_callback(const void*, void* out, unsigned long frames, const StreamTime* time, unsigned long flags,
+                           void* userdata) {
+    static_cast<Output*>(userdata)->render(static_cast<float*>(out), frames, time, flags);
+    return kContinue;
+}
+
+}  // namespace livemove

@@ -1,0 +1,80 @@
+// Audio on its way: Ring from synthesis to the callback (one producer, one consumer), Tap from the callback to readers.
+// In: samples, and which pose they were made from. Out: the same. HOT: allocates, locks and logs nothing.
+#pragma once
+
+#include <cstring>
+
+#include "atomics.hpp"
+
+namespace livemove {
+
+// Which pose a hop was made from: sample first_sample of the ring's life is the hop's first.
+struct Mark {
+    uint64_t first_sample;
+    double capture_s;  // NaN: no pose (rest)
+};
+
+// When samples went into the ring: all before end that no earlier stamp covers.
+struct Stamp {
+    uint64_t end;
+    double written_s;
+};
+
+struct Ring {
+    static constexpr uint64_t kCapacity = 1u << 16;
+    static constexpr uint64_t kMarks = 1u << 12;
+    alignas(64) Count written;        // producer only
+    Count marks_written;              // producer only
+    Count stamps_written;             // producer only
+    Count target;                     // producer only: fill in samples it keeps, and the fill from which playing (re)starts
+    alignas(64) Count read;           // consumer only
+    Count marks_read;                 // consumer only
+    Count stamps_read;                // consumer only
+    alignas(64) float samples[kCapacity];
+    Mark marks[kMarks];
+    Stamp stamps[kMarks];
+
+    uint64_t fill() const {  // anyone; exact for producer and consumer up to what the other just did
+        const uint64_t r = read.load(std::memory_order_acquire), w = written.load(std::memory_order_acquire);
+        return w > r ? w - r : 0;
+    }
+
+    bool mark(uint64_t first_sample, double capture_s) {  // producer, before the samples it describes
+        const uint64_t w = marks_written.load(std::memory_order_relaxed);
+        if (w - marks_read.load(std::memory_order_acquire) >= kMarks) return false;
+        marks[w & (kMarks - 1)] = {first_sample, capture_s};
+        marks_written.store(w + 1, std::memory_order_release);
+        return true;
+    }
+
+    bool write(const float* data, uint64_t n) {  // producer; all or nothing
+        const uint64_t w = written.load(std::memory_order_relaxed);
+        if (w + n - read.load(std::memory_order_acquire) > kCapacity) return false;
+        const uint64_t at = w & (kCapacity - 1), first = n < kCapacity - at ? n : kCapacity - at;
+        std::memcpy(samples + at, data, first * sizeof(float));
+        std::memcpy(samples, data + first, (n - first) * sizeof(float));
+        const uint64_t stamp = stamps_written.load(std::memory_order_relaxed);
+        if (n > 0 && stamp - stamps_read.load(std::memory_order_acquire) < kMarks) {
+            stamps[stamp & (kMarks - 1)] = {w + n, now_s()};
+            stamps_written.store(stamp + 1, std::memory_order_release);
+        }
+        written.store(w + n, std::memory_order_release);
+        return true;
+    }
+
+    void skip_to_newest() {  // consumer: a new playback process does not play what went stale while nobody listened
+        marks_read.store(marks_written.load(std::memory_order_acquire), std::memory_order_release);
+        stamps_read.store(stamps_written.load(std::memory_order_acquire), std::memory_order_release);
+        read.store(written.load(std::memory_order_acquire), std::memory_order_release);
+    }
+};
+
+// What was really played, after the limiter, for recorder and monitor. Never waits for its readers: a reader that falls
+// more than kCapacity samples behind has lost some, and can tell.
+struct Tap {
+    static constexpr uint64_t kCapacity = 1u << 17;
+    alignas(64) Count written;  // callback only
+    alignas(64) float samples[kCapacity];
+};
+
+}  // namespace livemove

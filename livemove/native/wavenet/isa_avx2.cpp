@@ -1,0 +1,114 @@
+// AVX2 kernels (Haswell, Zen and later: AVX2, FMA, F16C). In: the vector operations below. Out: kAvx2.
+// Runs only after the CPU said it can (machine.cpp).
+#include <immintrin.h>
+
+#include "compiler.hpp"
+#include "isa.hpp"
+#include "tiles.hpp"
+
+#define LM_MAX_TILE 8
+#define LM_HALF_IS_STORAGE 1
+#define LM_GEMM_TILE 8
+#define LM_DIGITS 0
+
+namespace livemove {
+namespace {
+
+constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8;
+using V = __m256;
+using VI = __m256i;
+using Half = uint16_t;
+
+LM_INLINE V v_set(float x) { return _mm256_set1_ps(x); }
+LM_INLINE V v_load(const float* p) { return _mm256_load_ps(p); }
+LM_INLINE V v_load_unaligned(const float* p) { return _mm256_loadu_ps(p); }
+LM_INLINE void v_store(float* p, V x) { _mm256_store_ps(p, x); }
+LM_INLINE void v_store_unaligned(float* p, V x) { _mm256_storeu_ps(p, x); }
+LM_INLINE V v_half(const Half* p) { return _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(p))); }
+LM_INLINE V v_add(V a, V b) { return _mm256_add_ps(a, b); }
+LM_INLINE V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
+LM_INLINE V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
+LM_INLINE V v_div(V a, V b) { return _mm256_div_ps(a, b); }
+LM_INLINE V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+LM_INLINE V v_min(V a, V b) { return _mm256_min_ps(a, b); }
+LM_INLINE V v_max(V a, V b) { return _mm256_max_ps(a, b); }
+LM_INLINE V v_round(V x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+LM_INLINE V v_select_le(V a, V b, V yes, V no) { return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LE_OQ)); }
+
+// x * 2^n for whole n in -126..127.
+LM_INLINE V v_scale(V x, V n) {
+    const __m256i power = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(power));
+}
+
+LM_INLINE float v_sum(V x) {
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
+}
+
+LM_INLINE V v_split(V x, V* exponent) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i mantissa =
+        _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x007fffff)), _mm256_set1_epi32(0x3f800000));
+    const V m = _mm256_castsi256_ps(mantissa);
+    const V e = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(127)));
+    const V high = _mm256_cmp_ps(m, _mm256_set1_ps(1.41421356f), _CMP_GT_OQ);
+    *exponent = _mm256_add_ps(e, _mm256_and_ps(high, _mm256_set1_ps(1.0f)));
+    return _mm256_blendv_ps(m, _mm256_mul_ps(m, _mm256_set1_ps(0.5f)), high);
+}
+
+LM_INLINE int v_positive(const float* x, int index, float* value, int32_t* where) {
+    int n = 0;
+    for (int i = 0; i < LANES; ++i) {  // branch-free: writes every entry, keeps the positive ones
+        value[n] = x[i];
+        where[n] = index + i;
+        n += x[i] > 0.0f;
+    }
+    return n;
+}
+
+LM_INLINE void v_store_int16(int16_t* p, V x) {
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole, whole), 0x08);
+    _mm_store_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
+
+LM_INLINE V v_abs(V x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
+LM_INLINE float v_first(V x) { return _mm256_cvtss_f32(x); }
+LM_INLINE V v_estimate(V x) { return v_div(v_set(1.0f), x); }
+
+// The largest lane in every lane.
+LM_INLINE V v_spread_max(V x) {
+    x = _mm256_max_ps(x, _mm256_permute2f128_ps(x, x, 1));
+    x = _mm256_max_ps(x, _mm256_permute_ps(x, 0x4e));
+    return _mm256_max_ps(x, _mm256_permute_ps(x, 0xb1));
+}
+
+// x - floor(x) and the floor, for x clamped to -126 and more.
+LM_INLINE V v_fraction(V x, V* whole) {
+    x = v_max(x, v_set(-126.0f));
+    *whole = _mm256_floor_ps(x);
+    return v_sub(x, *whole);
+}
+
+LM_INLINE VI vi_zero() { return _mm256_setzero_si256(); }
+LM_INLINE VI vi_pair(const int16_t* p) { return _mm256_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
+LM_INLINE V vi_float(VI x) { return _mm256_cvtepi32_ps(x); }
+LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
+    const VI wide = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(w)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, wide));
+}
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, _mm256_load_si256(reinterpret_cast<const __m256i*>(w))));
+}
+
+}  // namespace
+}  // namespace livemove
+
+#include "kernels.hpp"
+
+namespace livemove {
+extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
+}  // namespace livemove

@@ -1,0 +1,130 @@
+"""Other cameras and sound cards while it plays.
+
+In: requests of the performer, and what presets plug in. Out: children sent on with another configuration, and lines for
+the person. Knows no camera and no sound card itself: the children open them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from livemove.capture.config import CaptureConfig, cameras_here
+from livemove.contracts import Action, ControlError, Request
+from livemove.control.steering import choose
+from livemove.ipc.segment import Segment
+from livemove.session.session_config import PresetDevices
+from livemove.session.supervisor import Child
+
+
+class DeviceSwitching:
+    """Which cameras and sound cards there are, which are in use, and the way from one to another."""
+
+    def __init__(
+        self,
+        segment: Segment,
+        capture: Child,
+        playback: Child,
+        cameras: Iterable[str],
+        devices: tuple[str, ...],
+        notices: deque[str],
+    ) -> None:
+        """cameras: to switch to, beside the one in use and the webcams that are there; devices: sound cards to switch
+        to, empty: all there are; notices: where lines for the person go."""
+        self._segment = segment
+        self._capture = capture
+        self._playback = playback
+        self._given = devices
+        self._notices = notices
+        self._card: str | None = None
+        self._last_camera: str = self.camera
+        self.cameras = list(dict.fromkeys((self.camera, *cameras, *cameras_here())))
+
+    def change(self, request: Request) -> None:
+        """To the camera or sound card that is asked for."""
+        try:
+            if request.action is Action.CAMERA:
+                source = CaptureConfig(camera=request.text)
+                anything = request.text and (source.kind != "file" or Path(request.text).exists())
+                camera = request.text if anything else choose(request, self.cameras, self.camera_place())
+                self.switch_to(PresetDevices(camera=camera))
+            elif not self._playback.config.play:
+                self._notices.append("this performance goes into a file alone: there is no sound card to change")
+            else:
+                devices = self.devices()
+                card = choose(request, devices, self.device_place(devices))
+                self.switch_to(PresetDevices(device=card))
+        except ControlError as error:
+            self._notices.append(str(error))
+
+    def arrived(self) -> bool:
+        """Whether another camera than at the last call is in use; it is one to switch to from then on."""
+        camera = self.camera
+        if self._capture.switching or camera == self._last_camera:
+            return False
+        self._last_camera = camera
+        self.cameras = list(dict.fromkeys((*self.cameras, camera)))
+        return True
+
+    @property
+    def camera(self) -> str:
+        """The one in use, or on its way."""
+        return self._capture.config.camera
+
+    def switch_to(self, wanted: PresetDevices) -> None:
+        """Switch to what is not plugged in already."""
+        capture, playback = self._capture, self._playback
+        camera: CaptureConfig = capture.config
+        config = camera
+        if wanted.camera is not None and wanted.camera != camera.camera:
+            # The end of a film is the end of the show, but not of one that is only looked at in between.
+            config = replace(config, camera=wanted.camera, loop=True)
+        if wanted.mirror is not None:
+            config = replace(config, mirror=wanted.mirror)
+        if config != camera:
+            capture.switch(config, f"camera: {config.camera}", f"going on with camera {camera.camera}")
+        if wanted.device is None or not self._playback.config.play:
+            return
+        devices = self.devices()
+        try:
+            card = choose(Request(Action.DEVICE, text=wanted.device), devices, -1)
+        except ControlError as error:
+            self._notices.append(str(error))
+            return
+        now = self.device_place(devices)
+        if card is None or (now >= 0 and card == devices[now]):
+            return
+        number, _, label = card.partition(" ")
+        twins = [each for each in devices if each.partition(" ")[2] == label]
+        device = card if card not in devices else label if len(twins) == 1 else number
+        old = self._segment.lives["playback"].label or playback.config.device or "the default sound card"
+        self._card = card
+        playback.switch(
+            replace(playback.config, device=device, rate=None), f"sound card: {label or card}", f"going on with {old}"
+        )
+
+    def camera_place(self) -> int:
+        """Of the camera that is in use, or on its way."""
+        camera = self._capture.config.camera
+        return self.cameras.index(camera) if camera in self.cameras else -1
+
+    def devices(self) -> tuple[str, ...]:
+        """Sound cards to switch to, "N NAME (HOST)"; one that was given and is not there, as it was given."""
+        there = self._segment.devices
+        given: dict[str, None] = {}
+        for device in self._given:
+            try:
+                name = choose(Request(Action.DEVICE, text=device), there, -1)
+            except ControlError:
+                name = device
+            given[name or device] = None
+        return tuple(given) or there
+
+    def device_place(self, devices: tuple[str, ...]) -> int:
+        """Of the sound card that is in use, or on its way; -1: it is none of these."""
+        label = self._segment.lives["playback"].label
+        names = [each for each in devices if label in (each, each.partition(" ")[2])]
+        card = self._card if self._playback.switching or self._card in names else next(iter(names), None)
+        return devices.index(card) if card in devices else -1

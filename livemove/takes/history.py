@@ -1,0 +1,216 @@
+"""The last minutes in memory: sound, calls of the callback, hops, poses, engine states and the camera's video.
+
+In: the tap and the logs of what happened, gathered many times a second. Out: any part of them that is still there. Its
+memory is taken at once and never grows; it never touches a disk.
+"""
+
+# numpy's stubs need a newer Python than 3.10.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.contracts import HOP
+from livemove.ipc.segment import BLOCK_ROW, HOP_ROW, POSE_ROW, Segment
+from livemove.takes.camera_track import BYTES_PER_S, FilmReceiver
+from livemove.takes.folder import FILM, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
+
+
+class Rolling:
+    """The last rows of a stream, counted from its start; its memory is taken at once and never grows."""
+
+    def __init__(self, count: int, row: np.dtype[Any], shape: tuple[int, ...] = ()) -> None:
+        self.row = row
+        self._rows: npt.NDArray[Any] = np.empty((count, *shape), row)
+        self._rows.reshape(-1).view(np.uint8)[:] = 0  # touched now, not while it plays
+        self.end = 0
+
+    @property
+    def start(self) -> int:
+        """The oldest row that is still there."""
+        return max(0, self.end - len(self._rows))
+
+    def add(self, rows: npt.NDArray[Any]) -> None:
+        size, kept = len(self._rows), rows[-len(self._rows) :]
+        at = (self.end + len(rows) - len(kept)) % size
+        first = min(size - at, len(kept))
+        self._rows[at : at + first] = kept[:first]
+        self._rows[: len(kept) - first] = kept[first:]
+        self.end += len(rows)
+
+    def read(self, start: int, end: int) -> npt.NDArray[Any]:
+        """Copies of rows start.. end - 1, which must be there."""
+        at = start % max(len(self._rows), 1)
+        first = self._rows[at : at + end - start]
+        return np.concatenate([first, self._rows[: end - start - len(first)]])
+
+
+POSES_PER_S = 60
+SLACK_S = 15.0
+"""A take of the last minutes may take so long to write before its beginning is overwritten."""
+
+
+POSE = np.dtype(
+    [
+        *((name, POSE_ROW[name]) for name in ("capture_s", "sequence", "people")),
+        ("person", "<i8"),
+        *((name, POSE_ROW[name].base, POSE_ROW[name].shape[1:]) for name in ("image", "world", "visibility")),
+    ]
+)
+"""One person in one camera frame; with nobody in view, one row of zeros."""
+
+
+@dataclass(frozen=True)
+class TakeSettings:
+    """What takes need to know of the session.
+
+    folder: where takes go. keep_s: how long everything is kept in memory. models: in the order of Controls.model, as
+    far as known before they play; mappings: their files. features: names of the sources that every hop has.
+    film: whether the camera's picture is kept as well.
+    """
+
+    folder: Path
+    models: tuple[TakenModel, ...]
+    mappings: tuple[Path | None, ...]
+    features: tuple[str, ...]
+    model_rate: int
+    block: int
+    seed: int
+    camera: str
+    keep_s: float = 300.0
+    wav_bytes: int = WAV_BYTES
+    film: bool = False
+
+
+class History:
+    """The last minutes: sound, blocks, hops, poses and engine states. One thread gathers, others read under the lock.
+
+    Rows are those of the logs, narrowed: hops have the sources and channels that there are (a source from outside that
+    is first wanted later is not kept), poses are one row per person, and a block's tap_at counts from the start here.
+    rates: (first block, samples per second), one for every time that a device of another rate took over.
+    """
+
+    def __init__(self, segment: Segment, settings: TakeSettings, receiver: FilmReceiver | None = None) -> None:
+        self.lock = threading.Lock()
+        self.lost = 0
+        rate = round(segment.device_rate)
+        self.rates = [(0, rate)]
+        self._segment = segment
+        self._settings = settings
+        keep_s = settings.keep_s + SLACK_S
+        self.sound = Rolling(round(keep_s * rate), np.dtype(np.uint8), (3,))
+        self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
+        self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)
+        # Kept for longer: a take of the last minutes begins with the hops since a snapshot before it.
+        self.outside = segment.sources.wanted
+        row = _hop_row(len(settings.features) + len(self.outside), max(len(m.channels) for m in settings.models))
+        self.hops = Rolling(round((keep_s + SLACK_S) * settings.model_rate / HOP), row)
+        self.snapshots: deque[Snapshot] = deque()
+        self._receiver = receiver
+        self.stream = Rolling(round(keep_s * BYTES_PER_S) if receiver else 0, np.dtype(np.uint8))
+        self.film = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, FILM)
+
+    def gather(self) -> None:
+        """All that happened since the last call."""
+        segment = self._segment
+        snapshot = segment.snapshot.take()
+        blocks, lost_blocks = segment.blocks.take()
+        hops, lost_hops = segment.hops.take()
+        poses, _ = segment.poses.take()
+        pcm = self._listen(blocks)
+        rate = self._new_rate(blocks)
+        stream, pictures = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, FILM))
+        pictures["begin"] += self.stream.end
+        blocks["tap_at"] = self.sound.end + np.cumsum(blocks["frames"]) - blocks["frames"]
+        with self.lock:
+            self.lost += lost_blocks + lost_hops
+            self.rates += rate
+            if snapshot is not None:
+                self.snapshots.append(Snapshot(*snapshot))
+            self.sound.add(pcm)
+            self.blocks.add(blocks)
+            self.poses.add(_people(poses))
+            self.hops.add(_narrow(hops, self.hops.row))
+            if len(pictures):
+                self.stream.add(stream)
+                self.film.add(pictures)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Snapshots (a quarter of a megabyte each) from before the hops that are kept, all but the last of them."""
+        if not self.hops.end:
+            return
+        oldest = self.hops.read(self.hops.start, self.hops.start + 1)[0]
+        since = (float(oldest["life_s"]), float(oldest["hop"]))
+        while len(self.snapshots) > 1 and (self.snapshots[1].head["life_s"], self.snapshots[1].head["hop"]) <= since:
+            self.snapshots.popleft()
+
+    def _new_rate(self, blocks: Rows) -> list[tuple[int, int]]:
+        """What is to be added to `rates` with these blocks, whose tap_at still counts in the tap."""
+        rate, since = round(self._segment.device_rate), self._segment.rate_since
+        new = np.flatnonzero(blocks["tap_at"] >= since)
+        return [(self.blocks.end + int(new[0]), rate)] if rate != self.rates[-1][1] and len(new) else []
+
+    def rate_of(self, block: int) -> int:
+        """Samples per second of that block, which is there."""
+        return next(rate for first, rate in reversed(self.rates) if first <= block)
+
+    def rate_ends(self, block: int) -> float:
+        """Under the lock: the first block after that one which has another rate; infinite where there is none."""
+        return next((first for first, _ in self.rates if first > block), np.inf)
+
+    def picture_at(self, time_s: float) -> int:
+        """Under the lock: the picture from which on a film is decoded that shows that moment."""
+        rows = self.film.read(self.film.start, self.film.end)
+        rows = rows[rows["begin"] >= self.stream.start]
+        keys = np.flatnonzero(rows["key"])
+        before = keys[rows["capture_s"][keys] <= time_s]
+        first = before[-1:] if len(before) else keys[:1]
+        return self.film.end - len(rows) + int(first[0]) if len(first) else self.film.end
+
+    def _listen(self, blocks: Rows) -> npt.NDArray[np.uint8]:
+        """uint8 [samples, 3]: what these blocks played, silence where it is lost."""
+        pieces = [np.zeros((0, 3), np.uint8)]
+        for block in blocks:
+            chunk = np.zeros(int(block["frames"]), np.float32)
+            if not self._segment.tap.read(int(block["tap_at"]), chunk):
+                chunk[:] = 0.0
+                self.lost += 1
+            pieces.append(pcm24(chunk))
+        return np.concatenate(pieces)
+
+
+def _people(poses: Rows) -> Rows:
+    """Rows of POSE_ROW as rows of POSE."""
+    count = np.maximum(poses["people"], 1)
+    frame = np.repeat(np.arange(len(poses)), count)
+    rows = np.zeros(len(frame), POSE)
+    rows["person"] = person = np.arange(len(frame)) - np.repeat(np.cumsum(count) - count, count)
+    for name in ("capture_s", "sequence", "people"):
+        rows[name] = poses[name][frame]
+    for name in ("image", "world", "visibility"):
+        rows[name] = poses[name][frame, person]
+    return rows
+
+
+def _hop_row(sources: int, channels: int) -> np.dtype[Any]:
+    """HOP_ROW with so many of its sources and channels."""
+    widths = {"sources": sources, "channels": channels, "leaving": channels}
+    names = [name for name in HOP_ROW.names or () if name != "source_count"]
+    return np.dtype([(name, "<f4", widths[name]) if name in widths else (name, "<f8") for name in names])
+
+
+def _narrow(hops: Rows, row: np.dtype[Any]) -> Rows:
+    rows = np.zeros(len(hops), row)
+    for name in row.names or ():
+        width = row[name].shape  # () for a number
+        rows[name] = hops[name][:, : width[0]] if width else hops[name]
+    return rows

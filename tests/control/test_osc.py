@@ -1,0 +1,191 @@
+"""OSC: every address does what the table says, nothing anybody sends is an error of ours, and what we send is OSC."""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
+from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.osc_packet import OscPacket
+
+from livemove.body.mapping import SCALES
+from livemove.contracts import Action, ControlError, Request
+from livemove.control.config import address
+from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
+from livemove.control.vocabulary import Heard
+from livemove.ipc.segment import TEXT_BYTES
+from tests.support.osc import packet
+
+NAMES = {"model": ("theremin", "choir"), "preset": ("soft", "loud"), "scale": ("", *SCALES), "root": ("", "C", "C#")}
+
+
+@pytest.fixture
+def ear() -> Iterator[OscIn]:
+    made = OscIn("127.0.0.1", 0, {"model": NAMES["model"], "preset": NAMES["preset"]})
+    yield made
+    made.close()
+
+
+def tell(ear: OscIn, *packets: bytes) -> Heard:
+    """Send, and listen until as much was heard as was sent, loopback being quick but not immediate."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for each in packets:
+            sender.sendto(each, ear.socket.getsockname())
+    time.sleep(0.05)
+    return ear.listen()
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "expected"),
+    [
+        ("gain", (1.0,), Request(Action.GAIN, 0.0, True)),
+        ("gain", (0.0,), Request(Action.GAIN, -120.0, True)),
+        ("gain/by", (10.0,), Request(Action.GAIN, 20.0)),
+        ("gain_db", (-6,), Request(Action.GAIN, -6.0, True)),
+        ("gain_db/by", (-1.5,), Request(Action.GAIN, -1.5)),
+        ("mute", (), Request(Action.MUTE)),
+        ("mute", (1,), Request(Action.MUTE, 1.0, True)),
+        ("mute", (False,), Request(Action.MUTE, 0.0, True)),
+        ("freeze", (0.7,), Request(Action.FREEZE, 1.0, True)),
+        ("panic", (), Request(Action.PANIC)),
+        ("panic", (1.0,), Request(Action.PANIC)),
+        ("reload", (), Request(Action.RELOAD)),
+        ("temperature", (0.5,), Request(Action.TEMPERATURE, 0.5, True)),
+        ("style", (2,), Request(Action.STYLE, 1.0, True)),
+        ("octave", (-1,), Request(Action.OCTAVE, -1.0, True)),
+        ("octave/by", (1,), Request(Action.OCTAVE, 1.0)),
+        ("scale", ("blues",), Request(Action.SCALE, 1.0 + list(SCALES).index("blues"), True)),
+        ("scale", (0,), Request(Action.SCALE, 0.0, True)),
+        ("root", ("Db",), Request(Action.ROOT, 2.0, True)),
+        ("look_ahead", (40,), Request(Action.LOOK_AHEAD, 40.0, True)),
+        ("model", (2,), Request(Action.MODEL, 1.0, True)),
+        ("model", ("choir",), Request(Action.MODEL, 1.0, True)),
+        ("model/by", (1,), Request(Action.MODEL, 1.0)),
+        ("preset", ("soft",), Request(Action.PRESET, 0.0, True)),
+        ("preset/by", (-1,), Request(Action.PRESET, -1.0)),
+        ("learn", ("gain",), Request(Action.LEARN, float(Action.GAIN))),
+        ("learn", (), Request(Action.LEARN)),
+        ("camera", (0,), Request(Action.CAMERA, absolute=True, text="0")),
+        ("camera", ("rtsp://stage/left",), Request(Action.CAMERA, absolute=True, text="rtsp://stage/left")),
+        ("camera/by", (1,), Request(Action.CAMERA, 1.0)),
+        ("device", (3.0,), Request(Action.DEVICE, absolute=True, text="3")),
+        ("device", ("USB",), Request(Action.DEVICE, absolute=True, text="USB")),
+        ("device/by", (-1,), Request(Action.DEVICE, -1.0)),
+    ],
+)
+def test_an_address_asks_for_what_the_table_says(where: str, values: tuple[object, ...], expected: Request) -> None:
+    assert requests_of(f"/livemove/{where}", values, NAMES) == [expected]
+
+
+@pytest.mark.parametrize("where", ["panic", "reload"])
+def test_a_button_that_is_let_go_does_nothing(where: str) -> None:
+    assert requests_of(f"/livemove/{where}", (0.0,), NAMES) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "word"),
+    [
+        ("gain", (), "number"),
+        ("gain", ("loud",), "no gain 'loud'"),
+        ("gain", (math.nan,), "number"),
+        ("mute", ("yes",), "1 or 0"),
+        ("scale", ("jazz",), "there are chromatic"),
+        ("model", ("tuba",), "there are theremin, choir"),
+        ("learn", ("tuba",), "there are gain"),
+        ("octave/up", (1,), "no such address"),
+        ("volume", (1,), "no such address"),
+        ("camera", (), "number or a name"),
+        ("camera", ("x" * (LONGEST_NAME + 1),), "number or a name"),
+        ("device", (1.5,), "number or a name"),
+        ("device/by", ("USB",), "number"),
+    ],
+)
+def test_what_is_wrong_with_a_message_is_said(where: str, values: tuple[object, ...], word: str) -> None:
+    with pytest.raises((ValueError, ControlError), match=word):
+        requests_of(f"/livemove/{where}", values, NAMES)
+
+
+def test_the_longest_name_finds_room_in_a_request() -> None:
+    assert LONGEST_NAME <= TEXT_BYTES
+
+
+def test_other_peoples_addresses_are_sources_and_no_trouble(ear: OscIn) -> None:
+    heard = tell(ear, packet("/fader1", 0.25), packet("/xy", 0.5, 0.75), packet("/name", "x"))
+    assert heard.sources == {"osc:/fader1": 0.25, "osc:/xy": 0.5}
+    assert (heard.requests, heard.messages, heard.troubles) == ([], 3, 0)
+
+
+def test_a_bundle_is_all_of_its_messages(ear: OscIn) -> None:
+    bundle = OscBundleBuilder(IMMEDIATELY)
+    for where, value in (("/livemove/gain", 1.0), ("/fader1", 0.5)):
+        message = OscMessageBuilder(where)
+        message.add_arg(value)
+        bundle.add_content(message.build())
+    heard = tell(ear, bundle.build().dgram)
+    assert heard.requests == [Request(Action.GAIN, 0.0, True)]
+    assert heard.sources["osc:/fader1"] == 0.5
+
+
+def test_of_more_than_can_be_heard_the_last_of_each_address_counts(ear: OscIn) -> None:
+    heard = tell(ear, *(packet("/livemove/octave", n % 3) for n in range(200)), packet("/fader1", 0.125))
+    assert heard.requests == [Request(Action.OCTAVE, float(199 % 3), True)]
+    assert heard.sources["osc:/fader1"] == 0.125
+
+
+@pytest.fixture(scope="module")
+def patient_ear() -> Iterator[OscIn]:
+    made = OscIn("127.0.0.1", 0, NAMES)
+    yield made
+    made.close()
+
+
+@given(rubbish=st.binary(max_size=200), prefix=st.sampled_from([b"", b"/", b"/a\0\0,", b"#bundle\0", b"/a\0\0,[ffi"]))
+def test_rubbish_is_counted_and_harms_nobody(patient_ear: OscIn, rubbish: bytes, prefix: bytes) -> None:
+    heard = Heard()
+    patient_ear._hear(prefix + rubbish, "somebody", heard)
+    assert heard.messages or heard.troubles or prefix.startswith(b"#bundle")
+    assert bool(heard.trouble) == bool(heard.troubles)
+    assert heard.trouble.isprintable()
+    assert all(math.isfinite(value) for value in heard.sources.values())
+
+
+def test_what_is_sent_is_bundles_that_others_read() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(5)
+        out = OscOut(*ear.getsockname())
+        values = {f"/livemove/feature/{n}": float(np.float32(n / 7)) for n in range(40)}
+        out.send(values)
+        packets = [ear.recv(65535)]
+        while sum(len(OscPacket(each).messages) for each in packets) < len(values):
+            packets.append(ear.recv(65535))
+    assert max(map(len, packets)) <= 1400
+    messages = [timed for each in packets for timed in OscPacket(each).messages]
+    assert {timed.message.address: timed.message.params[0] for timed in messages} == values
+
+
+def test_a_port_that_is_taken_is_named(ear: OscIn) -> None:
+    port = ear.socket.getsockname()[1]
+    with pytest.raises(ControlError, match=f"127.0.0.1:{port}"):
+        OscIn("127.0.0.1", port, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("9000", ("127.0.0.1", 9000)), ("0.0.0.0:9000", ("0.0.0.0", 9000)), ("[::1]:57120", ("::1", 57120))],
+)
+def test_an_address_is_this_machine_unless_it_says_otherwise(text: str, expected: tuple[str, int]) -> None:
+    assert address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "host", "host:", "0", "70000", "host:x"])
+def test_what_is_no_address_is_one_clear_line(text: str) -> None:
+    with pytest.raises(ControlError, match="is no address"):
+        address(text)

@@ -1,0 +1,220 @@
+"""Presets: what is kept comes back, every mistake in one is a clear line, and a show is played by them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from livemove import cli
+from livemove.body.mapping import SCALES
+from livemove.cli.models import repertoire
+from livemove.contracts import BundleError, ControlError, Controls
+from livemove.control.config import ControlConfig
+from livemove.control.kept import presets_folder, write_whole
+from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
+from livemove.session import perform as session_perform
+from livemove.session.perform import PresetDevices
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.osc import free_port, packet, send
+from tests.support.real_time import in_real_time
+from tests.support.sessions import perform
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr("livemove.control.kept.config_folder", lambda: tmp_path / "config")
+    presets_folder().mkdir(parents=True)
+    return presets_folder()
+
+
+EVERYTHING = Preset(
+    name="soft",
+    model="theremin",
+    style="1",
+    gain=0.5,
+    temperature=0.75,
+    octave=-1,
+    scale="blues",
+    root="F#",
+    look_ahead_ms=40.0,
+    muted=True,
+    devices=Devices(camera="1", mirror=True, device='U"SB', block=256, samplerate=44100, osc="9000", midi="nano"),
+)
+
+
+def test_what_is_kept_comes_back() -> None:
+    save_preset(EVERYTHING)
+    assert set_list(["soft"]) == [EVERYTHING]
+
+
+def test_what_is_not_said_is_as_it_always_is(folder: Path) -> None:
+    (folder / "plain.toml").write_text("")
+    assert set_list(["plain"]) == [Preset("plain")]
+
+
+def test_controls_become_a_preset_that_gives_the_same_controls() -> None:
+    controls = Controls(gain=0.5, temperature=1.25, style=2, octave=1, scale=3, root=12, look_ahead_s=0.02)
+    preset = from_controls("x", "theremin", None, controls, Devices())
+    assert preset.controls(0, 2) == controls
+    assert preset.scale == list(SCALES)[2]
+
+
+def test_the_one_before_stays_as_a_backup_and_nothing_else_is_left(folder: Path) -> None:
+    save_preset(EVERYTHING)
+    save_preset(dataclasses.replace(EVERYTHING, gain=0.25))
+    assert set_list(["soft"])[0].gain == 0.25
+    assert set_list([str(folder / "soft.toml")])[0].gain == 0.25
+    (folder / "old.toml").write_text((folder / "soft.toml.bak").read_text())
+    assert set_list(["old"])[0].gain == 0.5
+    assert {path.name for path in folder.iterdir()} == {"soft.toml", "soft.toml.bak", "old.toml"}
+
+
+def test_a_save_that_fails_leaves_what_was_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_preset(EVERYTHING)
+    before = (folder / "soft.toml").read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("livemove.control.kept.os.fsync", full)
+    with pytest.raises(ControlError, match=r"soft\.toml: cannot be written: No space left"):
+        save_preset(dataclasses.replace(EVERYTHING, gain=0.25))
+    assert (folder / "soft.toml").read_text() == before
+    assert [path.name for path in folder.iterdir()] == ["soft.toml"]
+
+
+def test_a_new_file_is_written_where_no_folder_was(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a" / "b.toml", "x = 1\n")
+    assert (tmp_path / "a" / "b.toml").read_text() == "x = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("gian = 1", "unknown entry 'gian'; did you mean gain?"),
+        ("[devices]\ncamra = '0'", "unknown entry 'devices.camra'; did you mean camera?"),
+        ("gain = 'loud'", "gain: 'loud' is not a number"),
+        ("gain = 11", "gain: 11.0 is outside 0..10"),
+        ("gain = nan", "gain: nan is outside"),
+        ("octave = 1.5", "octave: 1.5 is not a whole number"),
+        ("octave = true", "octave: True is not a whole number"),
+        ("muted = 1", "muted: 1 is not true or false"),
+        ("scale = 'bluse'", "unknown scale 'bluse'; did you mean blues?"),
+        ("root = 'H'", "root: unknown note 'H'"),
+        ("devices = 1", "devices: expected a table"),
+        ("name = 'x'", "unknown entry 'name'"),
+        ("gain = ", "cannot be read"),
+        ("presets = []", "presets: expected names"),
+        ("presets = ['soft']\ngain = 1", "no other, not 'gain'"),
+        ("presets = ['nobody']", "no preset 'nobody'"),
+        ("presets = ['wrong']", "a set list cannot be in a set list"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_that_names_the_file(text: str, problem: str, folder: Path) -> None:
+    (folder / "wrong.toml").write_text(text)
+    with pytest.raises(ControlError) as error:
+        set_list(["wrong"])
+    assert problem in str(error.value)
+    assert str(folder) in str(error.value)
+    assert "\n" not in str(error.value) or "cannot be read" in problem
+
+
+def test_a_preset_that_is_not_there_is_named_with_those_that_are() -> None:
+    save_preset(EVERYTHING)
+    with pytest.raises(ControlError, match=r"no preset 'sofd'.*there are: soft"):
+        set_list(["sofd"])
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a.b"])
+def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
+    with pytest.raises(ControlError, match="no name for a preset"):
+        save_preset(dataclasses.replace(EVERYTHING, name=name))
+
+
+def test_a_set_list_stands_for_its_presets_and_the_list_says_what_is_wrong(folder: Path) -> None:
+    for name in ("soft", "loud"):
+        save_preset(dataclasses.replace(EVERYTHING, name=name))
+    (folder / "show.toml").write_text('presets = ["loud", "soft", "loud"]')
+    (folder / "wrong.toml").write_text("gian = 1")
+    assert [preset.name for preset in set_list(["show", "soft"])] == ["loud", "soft", "loud", "soft"]
+    listed = {each["name"]: (each["plays"], bool(each["error"])) for each in map(describe, preset_files())}
+    assert listed == {
+        "loud": ("theremin", False), "show": ("loud → soft → loud", False), "soft": ("theremin", False),
+        "wrong": (None, True),
+    }  # fmt: skip
+
+
+def test_a_mapping_is_looked_for_beside_its_preset(folder: Path) -> None:
+    (folder / "mine.toml").write_text('mapping = "maps/my.toml"')
+    assert set_list(["mine"])[0].mapping == str(folder / "maps" / "my.toml")
+
+
+def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
+    one, two = (random_bundle(tmp_path / name, small_spec(name)).path for name in ("one", "two"))
+    presets = [
+        Preset("a", model=str(one)),
+        Preset("b", model=str(two), octave=1),
+        Preset("c", model=str(one), gain=0.5),
+        Preset("d", model=str(one), mapping="my.toml"),
+    ]
+    loaded, controls = repertoire(presets)
+    assert loaded == [(one, None), (two, None), (one, Path("my.toml"))]
+    assert [each.model for each in controls] == [0, 1, 0, 2]
+    with pytest.raises(BundleError, match="tuba"):
+        repertoire([Preset("x", model="tuba")])
+
+
+def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session_perform.SessionConfig:
+    """What `livemove perform` with these arguments would play."""
+    configs: list[session_perform.SessionConfig] = []
+
+    def run_session(config: session_perform.SessionConfig, *_: object) -> session_perform.Report:
+        configs.append(config)
+        raise ControlError("that is all")
+
+    monkeypatch.setattr(session_perform, "run_session", run_session)
+    done = CliRunner().invoke(cli.main, ["perform", "--no-monitor", *arguments])
+    assert configs, done.output
+    return configs[0]
+
+
+def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = str(random_bundle(tmp_path / "small", small_spec()).path)
+    for name, devices in (("one", Devices(camera="demo", device="usb")), ("two", Devices(camera="3", mirror=True))):
+        save_preset(Preset(name, model=model, devices=devices))
+    config = started(monkeypatch, "-p", "one", "-p", "two")
+    assert (config.camera, config.device) == ("demo", "usb")
+    assert config.plugs == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
+    config = started(monkeypatch, "-p", "one", "-p", "two", "-c", "demo", "-c", "4", "-d", "hdmi", "-d", "jack")
+    assert (config.camera, config.cameras) == ("demo", ("4",))
+    assert (config.device, config.devices) == ("hdmi", ("hdmi", "jack"))
+    assert config.plugs == (PresetDevices(), PresetDevices(mirror=True))
+    config = started(monkeypatch, "-m", model, "-c", "demo", "-d", "hdmi")
+    assert (config.device, config.devices, config.plugs) == ("hdmi", (), ())
+
+
+@pytest.mark.usefixtures("doubles")
+@in_real_time
+def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
+    """Two presets, the second asked for by OSC; what it sets is heard by everybody and told once."""
+    models = [random_bundle(tmp_path / name, small_spec(name)).path for name in ("one", "two")]
+    loaded, controls = repertoire(
+        [Preset("soft", model=str(models[0])), Preset("loud", model=str(models[1]), gain=0.5, octave=1)]
+    )
+    (model, _), *others = loaded
+    port = free_port()
+    report, seen = perform(
+        model,
+        {0.5 + n / 5: lambda _: send(port, packet("/livemove/preset", "loud")) for n in range(3)},
+        others=tuple(others), presets=controls, output=tmp_path / "take.wav", play=False, duration_s=2.0, muted=True,
+        control=ControlConfig(osc=("127.0.0.1", port), presets=("soft", "loud")),
+    )  # fmt: skip
+    playing = [status for status in seen if status.phase == "playing"]
+    assert playing[0].controls == Controls(mute=True, preset=1)
+    assert playing[-1].controls == dataclasses.replace(controls[1], mute=True, preset=2)
+    assert [status.notice for status in seen if status.notice] == ["preset: loud"]
+    assert sum(report["restarts"].values()) == 0

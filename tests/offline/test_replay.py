@@ -1,0 +1,252 @@
+"""Takes of real sessions, demo dancer and native engine: killed, hurt and cut, they are made again to the bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from livemove.capture.config import CaptureConfig
+from livemove.capture.process import follow
+from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
+from livemove.offline.replay import ReplayConfig, again, same_voices
+from livemove.offline.take_video import FPS, film_take
+from livemove.takes.folder import Take, load_take, samples24
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.real_time import in_real_time
+from tests.support.sessions import asking, child, made
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return [random_bundle(folder / name, small_spec(name), seed).path for seed, name in enumerate(("one", "two"))]
+
+
+def only(folder: Path) -> Path:
+    """The take in it: the newest, for a test may have been tried before."""
+    return max(folder.iterdir())
+
+
+def same_again(take: Path, output: Path) -> Take:
+    """The take, which was made again to the bit, and was not silent."""
+    report = made(take, output)
+    assert report["why_not"] is None
+    assert report["identical"], report
+    read = load_take(take)
+    sound, rate = soundfile.read(output, dtype="float32")
+    assert rate == read.info.rate
+    assert np.array_equal(sound, samples24(read.sound()))
+    assert np.abs(sound).max() > 1e-3
+    return read
+
+
+@in_real_time
+def test_a_take_from_the_start_is_made_again_to_the_bit(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes, whole = tmp_path / "takes", tmp_path / "whole.wav"
+    report, notices = asking(monkeypatch, models[0], {}, output=whole, record=True, takes=takes, duration_s=2.0)
+    take = same_again(only(takes), tmp_path / "again.wav")
+    assert take.seconds >= report["seconds"] - 0.3
+    assert len(take.poses) >= 0.5 * report["frames_seen"]
+    assert take.info.models[0].channels == ("pitch", "loudness", "brightness")
+    assert any(line.startswith("recorded") for line in notices)
+
+
+@in_real_time
+def test_a_take_from_the_middle_of_all_that_can_happen_is_made_again_to_the_bit(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models hand over, controls move, panic, starvation, and both synthesis and playback die; recorded from within."""
+    takes = tmp_path / "takes"
+    todo = {
+        0.8: Action.RECORD,
+        1.0: Request(Action.MODEL, 1.0),
+        1.3: Request(Action.GAIN, -6.0),
+        1.5: Request(Action.MODEL, 1.0),
+        1.7: Action.PANIC,
+        1.9: Action.MUTE,
+        2.1: lambda: os.kill(child(1), signal.SIGSTOP),
+        2.5: lambda: os.kill(child(1), signal.SIGCONT),
+        2.8: Request(Action.TEMPERATURE, 0.3),
+        3.0: Request(Action.OCTAVE, 1.0),
+        3.2: Action.FREEZE,
+        3.4: lambda: os.kill(child(2), signal.SIGKILL),
+        5.0: lambda: os.kill(child(1), signal.SIGKILL),
+        8.0: Action.RECORD,
+    }
+    report, _ = asking(
+        monkeypatch, models[0], todo, others=((models[1], None),), takes=takes, duration_s=8.5,
+        output=tmp_path / "whole.wav", seed=7,
+    )  # fmt: skip
+    take = same_again(only(takes), tmp_path / "again.wav")
+    assert report["ring_starvations"] > 0
+    assert report["restarts"]["synthesis"] == report["restarts"]["playback"] == 1
+    assert set(take.hops["sounding"]) == {0.0, 1.0}
+    assert len(set(take.hops["life_s"])) == 2
+    assert take.blocks["fresh"].sum() >= 1
+
+
+@in_real_time
+def test_the_last_minutes_are_exactly_what_was_played(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second in place of five minutes. --output writes the tap from start to end by another way."""
+    takes, whole = tmp_path / "takes", tmp_path / "whole.wav"
+    asking(monkeypatch, models[0], {2.5: Action.SAVE_LAST}, output=whole, takes=takes, keep_s=1.0, duration_s=3.0)
+    take = same_again(only(takes), tmp_path / "again.wav")
+    assert 0.95 < take.seconds <= 1.0
+    kept, played = samples24(take.sound()), soundfile.read(whole, dtype="float32")[0]
+    wanted = kept[:64].tobytes()
+    places = [at for at in range(len(played) - len(kept)) if played[at : at + 64].tobytes() == wanted]
+    assert any(np.array_equal(played[at : at + len(kept)], kept) for at in places)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from livemove.session.perform import SessionConfig, run_session
+model, takes, output = map(Path, sys.argv[1:])
+config = SessionConfig(
+    model=model, camera="demo", output=output, play=False, monitor=False, record=True, takes=takes
+)
+if __name__ == "__main__":
+    run_session(config, lambda status: print(status.seconds, flush=True))
+"""
+
+
+@in_real_time
+def test_what_was_recorded_until_a_kill_is_read_and_made_again_to_the_bit(models: list[Path], tmp_path: Path) -> None:
+    takes = tmp_path / "takes"
+    shutil.rmtree(takes, ignore_errors=True)  # of a try in which the machine stood still
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), str(models[0]), str(takes), str(tmp_path / "whole.wav")]
+    supervisor = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert supervisor.stdout is not None
+        seconds = next(float(line) for line in supervisor.stdout if float(line) > 2.0)
+    finally:
+        supervisor.kill()
+        supervisor.wait()
+    take = same_again(only(takes), tmp_path / "again.wav")
+    assert take.seconds > seconds - 1.0
+    assert soundfile.info(tmp_path / "whole.wav").frames > (seconds - 1.0) * take.info.rate
+
+
+@in_real_time
+def test_at_another_rate_a_take_from_the_start_is_the_same_too(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking(
+        monkeypatch, models[0], {}, output=tmp_path / "whole.wav", record=True, takes=tmp_path / "takes",
+        samplerate=44100, duration_s=1.5,
+    )  # fmt: skip
+    take = same_again(only(tmp_path / "takes"), tmp_path / "again.wav")
+    assert take.info.rate == 44100
+
+
+def test_takes_that_cannot_be_made_are_refused_before_the_show(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file.*--takes"):
+        asking(monkeypatch, models[0], {}, output=tmp_path / "w.wav", record=True, takes=tmp_path / "file")
+
+
+@in_real_time
+def test_a_take_that_cannot_be_made_in_the_show_is_told_and_the_sound_goes_on(
+    models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    report, notices = asking(
+        monkeypatch, models[0], {0.5: Action.RECORD}, output=tmp_path / "w.wav", takes=tmp_path / "file", duration_s=1.5
+    )
+    assert any("not recorded" in line and "--takes" in line for line in notices)
+    assert report["seconds"] >= 1.5
+
+
+# --- one take, used in many ways ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def take(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("takes")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        asking(monkeypatch, models[0], {}, output=folder / "w.wav", record=True, takes=folder / "t", duration_s=2.0)
+    return only(folder / "t")
+
+
+def test_another_model_plays_the_movement(models: list[Path], take: Path, tmp_path: Path) -> None:
+    report = made(take, tmp_path / "other.wav", model=str(models[1]))
+    assert report["model"] == "two"
+    assert "not the one that played" in str(report["why_not"])
+    assert not report["identical"]
+    sound, rate = soundfile.read(tmp_path / "other.wav")
+    assert abs(len(sound) / rate - load_take(take).seconds) < 0.01
+    assert np.sqrt(np.mean(sound**2)) > 1e-3
+    made(take, tmp_path / "twice.wav", model=str(models[1]))
+    assert (tmp_path / "twice.wav").read_bytes() == (tmp_path / "other.wav").read_bytes()
+
+
+def test_another_engine_says_so(take: Path, tmp_path: Path) -> None:
+    report = made(take, tmp_path / "other.wav", engine="reference")
+    assert report["why_not"] == "native played, not reference"
+
+
+def test_a_take_without_its_hops_is_no_take_of_a_body(take: Path, tmp_path: Path) -> None:
+    """A hole is told, and where: never sound that was not played under the name of what was."""
+    read = load_take(take)
+    lost = np.delete(read.hops, 50)
+    voices = same_voices(read, ReplayConfig(take, tmp_path / "x.wav"))
+    with pytest.raises(TakeError, match="a hop is missing"):
+        list(again(dataclasses.replace(read, hops=lost), voices))
+
+
+def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:
+    """On a clock of our own: every pose of the take, in order, when it came."""
+    read = load_take(take)
+    clock, seen = [100.0], list[tuple[float, PoseFrame]]()
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    class Tally:
+        def frame_seen(self, count: int = 1) -> None: ...
+        def frame_used(self, pose_ms: float, people: int) -> None: ...
+
+    config = CaptureConfig(camera=str(take))
+    follow(config, lambda f: seen.append((clock[0], f)), lambda: False, Tally(), lambda: clock[0], sleep)
+    frames = [frame for frame in read.frames() if frame.capture_s >= read.info.clock_s - 0.1]
+    assert len(seen) == len(frames) > 30
+    for (time_s, played), frame in zip(seen, frames, strict=True):
+        assert time_s - 100.0 == pytest.approx(max(frame.capture_s - read.info.clock_s, 0.0), abs=1e-6)
+        assert np.array_equal(played.world, frame.world)
+    assert clock[0] - 100.0 == pytest.approx(read.seconds)
+
+
+def test_a_film_shows_the_dancer_as_long_as_the_sound(take: Path, tmp_path: Path) -> None:
+    read = load_take(take)
+    film_take(read, tmp_path / "film.mp4", lambda _: None)
+    with av.open(str(tmp_path / "film.mp4")) as container:
+        video, sound = container.streams.video[0], container.streams.audio[0]
+        assert (video.width, video.height) == (960, 720), "the demo's picture is 4:3"
+        assert sound.rate == read.info.rate
+        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video)]
+    assert abs(len(pictures) - read.seconds * FPS) <= 2
+    lit = (pictures[-2] > 100).mean()
+    assert 0.005 < lit < 0.2
+    moved = np.abs(pictures[-2].astype(int) - pictures[-12].astype(int)) > 60
+    assert moved.mean() > 1e-3

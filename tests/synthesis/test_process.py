@@ -1,0 +1,146 @@
+"""The synthesis process: from its loop's parts to a session with the real engine and the demo dancer."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from livemove.contracts import HOP, Controls
+from livemove.ipc.segment import Segment
+from livemove.native._realtime import Output
+from livemove.synthesis import EngineChoice, process, settings
+from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.process import HopWriter
+from livemove.synthesis.reference import ReferenceEngine
+from tests.support.bundles import random_bundle
+from tests.support.real_time import in_real_time
+from tests.support.servers import Jack
+from tests.support.sessions import perform, use
+
+
+@pytest.mark.parametrize("rate", [44100.0, 48000.0, 96000.0])
+def test_hops_keep_their_pitch_and_place_at_any_device_rate(rate: float, segment: Segment) -> None:
+    """A sine through the writer is the same sine at the device's rate, and every hop's mark is where the hop begins."""
+    output = Output(segment.bytes, rate, 1, 0.0)
+    writer = HopWriter(segment.ring, 48000, rate)
+    x = (0.5 * np.sin(2 * np.pi * 1000 / 48000 * np.arange(200 * HOP))).astype(np.float32)
+    played = []
+    for hop in x.reshape(-1, HOP):
+        writer.write(hop, math.nan)
+        if segment.ring.fill >= 512:
+            played.append(output.render(512)[:, 0])
+    y = np.concatenate(played)
+    assert segment.playback.ring_starvations == 0
+    middle = y[len(y) // 2 :]
+    w = 2 * np.pi * 1000 / rate
+    assert np.abs(middle[2:] - 2 * np.cos(w) * middle[1:-1] + middle[:-2]).max() < 2e-4
+    assert abs(segment.ring.written - 200 * HOP * rate / 48000) < 0.01 * rate
+
+
+def test_the_model_plays_at_its_own_temperature_times_the_performers(
+    segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    class Listener(ReferenceEngine):
+        def generate(self, out, channels, noise, *, style=0, temperature=1.0, trace=None, forced=None) -> None:
+            asked.append(temperature)
+            out[:] = 0
+            if len(asked) > 3:
+                segment.request_stop()
+
+    bundle = random_bundle(tmp_path / "stage", dataclasses.replace(settings.stage("stage"), temperature=0.25))
+    listener = Listener(bundle.spec, bundle.weights)
+    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
+    segment.controls.write(Controls(temperature=1.2))
+    segment.set_device_rate(48000.0)
+    try:
+        process.run(segment, SynthesisConfig(bundle.path))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert asked[1:] == pytest.approx([0.25 * 1.2] * len(asked[1:]))
+
+
+def test_another_sound_card_gets_its_own_rate(
+    segment: Segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Synthesis says from when on, and from there on a take can begin."""
+    calls = 0
+
+    class Player(ReferenceEngine):
+        def generate(self, out, channels, noise, *, style=0, temperature=1.0, trace=None, forced=None) -> None:
+            nonlocal calls
+            calls += 1
+            out[:] = 0
+            if calls == 3:
+                assert segment.synthesis.rate == 48000.0
+                segment.set_device_rate(44100.0)
+            if calls > 5:
+                segment.request_stop()
+
+    bundle = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    player = Player(bundle.spec, bundle.weights)
+    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
+    segment.set_device_rate(48000.0)
+    try:
+        process.run(segment, SynthesisConfig(bundle.path))
+    finally:
+        gc.enable()
+        gc.unfreeze()
+    assert segment.synthesis.rate == 44100.0
+    snapshot = segment.snapshot.take()
+    assert snapshot is not None
+    assert snapshot[0]["rate"] == 44100.0
+    assert snapshot[0]["first_sample"] == 2 * HOP
+
+
+@in_real_time
+def test_a_dancer_without_camera_plays_a_network_without_sound_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes real, the whole size of the stage model; the weights are random, so it is noise."""
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "livemove-nobody")
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")
+    model = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    take = tmp_path / "take.wav"
+    report, seen = perform(model.path, camera="demo", output=take, duration_s=3.0)
+    assert report["engine"] == "native"
+    assert report["pose_fps"] is not None
+    assert report["pose_fps"] > 20
+    assert report["hops"] > 2.5 * 48000 / HOP
+    assert report["motion_to_sound_ms"]["p50"] is not None
+    assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 0}
+    assert set(seen[-1].channels) == {"pitch", "loudness", "brightness"}
+    x, _ = soundfile.read(take)
+    assert np.sqrt(np.mean(x[48000:] ** 2)) > 0.01
+
+
+@pytest.mark.real
+@in_real_time
+def test_a_real_dancer_plays_a_real_server(
+    dancer_clip: Path, pose_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Film, MediaPipe, features, mapping, native engine, callback, JACK: everything but the training of the weights."""
+    model = random_bundle(tmp_path / "stage", settings.stage("stage"))
+    heard_path = tmp_path / "heard.wav"
+
+    with Jack() as jack:
+        use(jack, monkeypatch)
+        at = {0.2: lambda _: jack.record(heard_path, 4)}
+        report, _ = perform(
+            model.path, at, camera=str(dancer_clip), pose_model=pose_model, engine="native", duration_s=5.0
+        )
+        jack.recorded(10)
+    assert report["poses"] >= 20
+    assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 0}
+    assert report["nonfinite_samples"] == 0
+    heard, _ = soundfile.read(heard_path)
+    assert np.abs(heard).max() <= 1.0
+    assert np.sqrt(np.mean(heard**2)) > 0.01

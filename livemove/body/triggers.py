@@ -202,8 +202,9 @@ class Triggers:
         self._torso += follow * (torso - self._torso)
         body = (world - hips) / self._torso
         across = body[11, ::2] - body[12, ::2]
-        last, self._heading = self._heading, across / max(float(np.hypot(across[0], across[1])), 1e-6)
-        if last is not None and float(last @ self._heading) < self.spec.turned:
+        heading: Float64 = across / max(float(np.hypot(across[0], across[1])), 1e-6)
+        last, self._heading = self._heading, heading
+        if last is not None and float(last @ heading) < self.spec.turned:
             self._settled_s = now_s + self.spec.settle_s
         if now_s < self._settled_s:
             self._lose()

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bodies import nobody
-from conftest import random_bundle
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
@@ -19,15 +17,19 @@ from livemove.body.triggers import DECAY_S, HITS, REFRACTORY_S, SILENT, WEAKEST,
 from livemove.contracts import HOP, Channel, Controls, MappingError, ModelSpec, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.offline.render import Player, RenderConfig
-from livemove.synthesis import EngineChoice, process, settings
+from livemove.synthesis import process, settings
 from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.reference import ReferenceEngine
+from tests.support.bodies import nobody
+from tests.support.bundles import random_bundle
+from tests.support.paths import ROOT
 from training.metrics import scripted_hits
 from training.metrics.scripted_hits import GESTURES, Act, Camera, compare, detect, film, script, truth
 
 HOP_S = HOP / 48000
 STEADY = Camera(fps=30.0, noise_m=0.0, jitter_s=0.0, lost=0.0)
-CARDS = Path(__file__).parents[1] / "training" / "cards"
+CARDS = ROOT / "training" / "cards"
 
 
 def drums(base: ModelSpec) -> ModelSpec:
@@ -149,7 +151,7 @@ def test_even_the_weakest_hit_after_the_hardest_makes_the_envelope_rise() -> Non
 
 def test_a_hit_is_a_source_of_any_channel_and_a_wrong_name_is_told() -> None:
     spec = settings.stage("theremin")
-    text = (Path(__file__).parents[1] / "models" / "theremin" / "mapping.toml").read_text()
+    text = (ROOT / "models" / "theremin" / "mapping.toml").read_text()
     with_hit = text.replace('source = "left_hand_height"', 'source = "hit:clap"')
     mapping = load_mapping(with_hit, spec, FEATURES)
     assert mapping.outside == ("hit:clap",)

@@ -28,7 +28,7 @@ from livemove.synthesis import pqmf
 from livemove.synthesis.engines import make_engine
 from training.data import procedural
 from training.data.corpus import Corpus
-from training.metrics import clip_scores, corpus_scores, likelihood, percussion, pitched, report
+from training.metrics import clip_scores, corpus_scores, likelihood, percussion, pitched, report, scripted_hits
 
 REST_S = 0.1
 """Loudness must have been 0 for this long before a hop counts as rest."""
@@ -195,6 +195,8 @@ def everything(args: argparse.Namespace) -> tuple[dict[str, Any], list[Heard], i
             result["hits"] = percussion.scores(bundle, engine, corpus, temperature)
     if watched:
         result["clip"] = clip_scores.scores(bundle, engine, *watched)
+        if percussion.is_of_hits(spec):
+            result["clip"].update(scripted_hits.per_minute([pose for pose, _ in watched[0].poses]))
     return result, heard, spec.sample_rate
 
 

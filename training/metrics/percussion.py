@@ -59,7 +59,8 @@ def scores(
     peak_jitter_ms: standard deviation of the peak's time after the hit, the worst limb's. strength_correlation: of
     strength and level in dB. rest_dbfs: level where nothing has hit for long. repeat_db: log-mel distance of hits of
     one limb, equally hard; repeat_ratio: against the recordings' round robins, the lowest limb's. held_out_db: distance
-    to recordings that were held out. scripted_*: on the scripted dancer, through triggers and mapping.
+    to recordings that were held out. scripted_*: on the scripted dancer, through triggers and mapping;
+    scripted_trigger_*: scripted_hits.scores.
 
     Raises LivemoveError if the corpus does not hold its recordings.
     """
@@ -76,7 +77,7 @@ def scores(
 
     held_out = [strengths_of(corpus.read(clip, HITS).channels) for clip in corpus.select("valid", HITS)[:clips]]
     dancer = scripted_dancer(bundle)
-    result = {f"scripted_trigger_{name}": value for name, value in dancer.triggers.items()}
+    result = {f"scripted_trigger_{name}": value for name, value in scripted_hits.scores().items()}
     for suffix, play in (("", model), ("_recordings", recordings), ("_baseline", nearest)):
         found = {**_of(play, held_out), **repeated(play, kit), **scripted(play, dancer)}
         result |= {f"{name}{suffix}": value for name, value in found.items()}
@@ -85,11 +86,9 @@ def scores(
 
 @dataclass(frozen=True)
 class Dancer:
-    """The scripted dancer: when hits were meant, what the triggers made of them (scripted_hits.compare), and the
-    strengths [hops, hits] that came through the mapping."""
+    """The scripted dancer: when hits were meant, and the strengths [hops, hits] that came through the mapping."""
 
     meant_s: Float64
-    triggers: dict[str, float]
     strengths: Float32
 
 
@@ -100,8 +99,7 @@ def scripted_dancer(bundle: Bundle, seconds: float = 60.0, seed: int = 0) -> Dan
     meant = scripted_hits.truth(acts)
     mapping = mapping_for(bundle.mapping_path, bundle.spec, FEATURES)
     strengths = strengths_of(scripted_hits.channels(frames, seconds, mapping, HOP_S))
-    compared = scripted_hits.compare(scripted_hits.detect(frames), meant)
-    return Dancer(np.array([hit.time_s for hit in meant]), compared, strengths)
+    return Dancer(np.array([hit.time_s for hit in meant]), strengths)
 
 
 def scripted(play: Play, dancer: Dancer) -> dict[str, float]:

@@ -78,7 +78,7 @@ class TriggerSpec:
                  taken for right, and nothing hits until settle_s later
     """
 
-    hand: Stroke = Stroke(slowest=4.0, hardest=12.0)
+    hand: Stroke = Stroke(slowest=4.5, hardest=12.0)
     foot: Stroke = Stroke(slowest=1.8, hardest=6.0)
     clap: Stroke = Stroke(slowest=2.5, hardest=12.0)
     rising: float = 0.3
@@ -170,6 +170,7 @@ class Triggers:
         spec = self.spec
         self._time_s = -math.inf
         self._torso = 0.0
+        self._scale: Float64 | None = None
         self._hands = (_Limb(spec.hand), _Limb(spec.hand))
         self._feet = (_Limb(spec.foot), _Limb(spec.foot))
         self._clap = _Limb(spec.clap)
@@ -201,6 +202,14 @@ class Triggers:
         follow = 1.0 if self._torso == 0.0 else 1.0 - math.exp(-gap / 1.0)
         self._torso += follow * (torso - self._torso)
         body = (world - hips) / self._torso
+        image: Float64 = frame.image[0, :, :2].astype(np.float64)
+        scale = _image_scale(image, world[:, :2])
+        self._scale = scale if self._scale is None else self._scale + follow * (scale - self._scale)
+        if (np.abs(self._scale) < 1e-6).any():
+            return ()
+        # Across and down as in the image, of which the landmarker is surer than of the world: there a hand may jump
+        # half a metre while nothing moves.
+        body[:, :2] = (image - 0.5 * (image[23] + image[24])) / (self._scale * self._torso)
         across = body[11, ::2] - body[12, ::2]
         heading: Float64 = across / max(float(np.hypot(across[0], across[1])), 1e-6)
         last, self._heading = self._heading, heading
@@ -288,6 +297,14 @@ class Triggers:
         self._landed_s = now_s
         place = (highest - spec.jumped) / (spec.highest - spec.jumped)
         return [(5, WEAKEST + (1.0 - WEAKEST) * min(max(place, 0.0), 1.0))]
+
+
+def _image_scale(image: Float64, world: Float64) -> Float64:
+    """Image units per metre along x and y, float64 [2]: the body's own, fitted (weak perspective); negative where the
+    image is mirrored. image, world: float64 [33, 2]."""
+    from_middle = world - world.mean(axis=0)
+    power = np.maximum((from_middle * from_middle).sum(axis=0), 1e-6)
+    return (from_middle * (image - image.mean(axis=0))).sum(axis=0) / power
 
 
 class HitSources:

@@ -95,7 +95,8 @@ def test_left_taken_for_right_hits_nothing() -> None:
     frames = film([], 3.0, STEADY, 0)
     order = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + (1 if i % 2 else -1) for i in range(11, 33))]
     for frame, share in zip(frames[40:45], (0.5, 1.0, 1.0, 1.0, 0.5), strict=True):
-        frame.world[0] = (1.0 - share) * frame.world[0] + share * frame.world[0, order]
+        for marks in (frame.world[0], frame.image[0]):
+            marks[:] = (1.0 - share) * marks + share * marks[order]
     assert detect(frames) == []
     assert detect(frames, Triggers(TriggerSpec(turned=-2.0)))  # it would have been taken for a clap or two blows
 
@@ -104,10 +105,24 @@ def test_landmarks_that_jump_and_frames_that_are_missing_hit_nothing() -> None:
     frames = film([], 3.0, STEADY, 0)
     for frame, down_m in zip(frames[40:], (0.5, *[1.0] * 50), strict=False):
         frame.world[0, 16, 1] += down_m
+        frame.image[0, 16, 1] += 0.42 * down_m
     before, after = one("right_hand")[:44], one("right_hand")[54:]  # the stroke itself is not seen
     assert detect(frames) == []
     assert detect(frames, Triggers(TriggerSpec(implausible=100.0)))
     assert detect([*before, *after]) == []
+
+
+def test_a_mirrored_image_shows_the_same_hits_and_a_hand_that_jumps_in_the_world_only_shows_none() -> None:
+    frames, still = one("clap"), film([], 3.0, STEADY, 0)
+    (hit,) = detect(frames)
+    for frame in frames:
+        frame.image[0, :, 0] = 1.0 - frame.image[0, :, 0]
+    (mirrored,) = detect(frames)
+    assert (mirrored.which, mirrored.time_s) == (hit.which, hit.time_s)
+    assert mirrored.strength == pytest.approx(hit.strength, rel=1e-3)
+    for frame, share in zip(still[40:], (0.5, *[1.0] * 50), strict=False):
+        frame.world[0, 15] += share * (frame.world[0, 16] - frame.world[0, 15])
+    assert detect(still) == []
 
 
 def test_nobody_and_hidden_limbs_hit_nothing() -> None:

@@ -50,17 +50,15 @@ def is_of_hits(spec: ModelSpec) -> bool:
     return all(channel.unit == percussion.UNIT for channel in spec.channels) and spec.channel_names == HITS
 
 
-def scores(
-    bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, clips: int = 6
-) -> dict[str, float]:  # fmt: skip
+def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, clips: int = 6) -> dict[str, float]:
     """All scores as a plain dict; NAME_recordings and NAME_baseline (the nearest sample) stand beside NAME.
 
     onset_*, within TOLERANCE_S: on what the corpus holds out, in its first `clips` clips; double_hits: in a hundred.
-    peak_jitter_ms: standard deviation of the peak's time after the hit, the worst limb's. strength_correlation: of
-    strength and level in dB. rest_dbfs: level where nothing has hit for long. repeat_db: log-mel distance of hits of
-    one limb, equally hard; repeat_ratio: against the recordings' round robins, the lowest limb's. held_out_db: distance
-    to recordings that were held out. scripted_*: on the scripted dancer, through triggers and mapping;
-    scripted_trigger_*: scripted_hits.scores.
+    peak_jitter_ms: standard deviation of the peak's time after equally hard hits, the worst limb's.
+    strength_correlation: of strength and level in dB. rest_dbfs: level where nothing has hit for long. repeat_db:
+    log-mel distance of hits of one limb, equally hard; repeat_ratio: against the recordings' round robins, the lowest
+    limb's. held_out_db: distance to recordings that were held out. scripted_*: on the scripted dancer, through triggers
+    and mapping; scripted_trigger_*: scripted_hits.scores.
 
     Raises LivemoveError if the corpus does not hold its recordings.
     """
@@ -200,23 +198,20 @@ def onset_scores(found: Float64, true: Float64) -> dict[str, float]:
 
 
 def _of(play: Play, sequences: Sequence[Float32]) -> dict[str, float]:
-    """Onset scores, peak jitter, strength and rest of sequences of hits [hops, hits]."""
+    """Onset scores, strength and rest of sequences of hits [hops, hits]."""
     rows: list[dict[str, float]] = []
-    peaks: dict[int, list[float]] = {}
     levels: list[tuple[float, float, int]] = []
     rest: list[Float32] = []
     for seed, strengths in enumerate(sequences):
         audio = play(strengths, seed)
         rows.append(onset_scores(onsets(audio), hit_times(strengths)))
         for hop, which in alone(strengths):
-            at_ms, level = peak(audio[hop * HOP : hop * HOP + round(0.06 * RATE)])
-            peaks.setdefault(which, []).append(at_ms)
+            _, level = peak(audio[hop * HOP : hop * HOP + round(0.06 * RATE)])
             levels.append((float(strengths[hop, which]), level, which))
         rest.append(audio.reshape(-1, HOP)[resting(strengths)].reshape(-1))
     silence = np.concatenate(rest)
     return {
         **{name: float(np.mean([row[name] for row in rows])) for name in rows[0]},
-        "peak_jitter_ms": max((float(np.std(times)) for times in peaks.values() if len(times) > 2), default=np.nan),
         "strength_correlation": _within(levels),
         "rest_dbfs": 20 * np.log10(float(np.sqrt(np.mean(silence**2))) + 1e-6) if len(silence) else np.nan,
     }
@@ -262,9 +257,10 @@ def resting(strengths: Float32) -> np.ndarray:
 
 
 def repeated(play: Play, kit: percussion.Kit) -> dict[str, float]:
-    """How far hits of one limb are apart, all equally hard, against the recordings' round robins; and from recordings
-    that were held out: log-mel distances in dB, as `hit_distance_db`."""
+    """Hits of one limb, all equally hard, each after silence: when they peak; how far they are apart, against the
+    recordings' round robins, and from recordings that were held out: log-mel distances in dB, as `hit_distance_db`."""
     every = round(0.7 / HOP_S)
+    jitter: list[float] = []
     apart: list[float] = []
     ratios: list[float] = []
     foreign: list[float] = []
@@ -273,6 +269,7 @@ def repeated(play: Play, kit: percussion.Kit) -> dict[str, float]:
         strengths[every // 2 :: every, which] = STRENGTH
         audio = play(strengths, 100 + which)
         starts = [hop * HOP for hop in np.flatnonzero(strengths[:, which])]
+        jitter.append(float(np.std([peak(audio[at : at + round(0.06 * RATE)])[0] for at in starts])))
         made = [spectrum_db(audio[at : at + round(0.3 * RATE)]) for at in starts]
         takes = [spectrum_db(take) for take in round_robins(kit, name, held_out=False)]
         own = _apart(made)
@@ -281,6 +278,7 @@ def repeated(play: Play, kit: percussion.Kit) -> dict[str, float]:
         kept = [spectrum_db(take) for take in round_robins(kit, name, held_out=True)]
         foreign.append(float(np.mean([hit_distance_db(a, b) for a in made for b in kept])))
     return {
+        "peak_jitter_ms": max(jitter),
         "repeat_db": float(np.mean(apart)),
         "repeat_ratio": float(min(ratios)),
         "held_out_db": float(np.mean(foreign)),

@@ -1,17 +1,19 @@
 """What the parts of livemove agree on: start reading here.
 
 Model specification and weight shapes, pose frames, controls, health counters, the Engine protocol and the
-error tree. Plain data; imports numpy and the standard library only, and knows of no process, device or file.
+error tree. Plain data; imports numpy, the standard library and controls.py (what can be
+steered) only, and knows of no process, device or file.
 """
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from livemove.controls import Action as Action
 
 HOP = 256
 """Samples per hop. Channels, style and controls are constant inside a hop; generation is always whole hops."""
@@ -399,7 +401,7 @@ class Controls:
     mute          silence at the output; everything else goes on
     freeze        the channels hold, however the body moves
     octave        added to the range of a pitch channel, as far as the model can play it
-    scale         0: as the mapping says; n: the n-th of mapping.SCALES
+    scale         0: as the mapping says; n: the n-th of body.notes.SCALES
     root          0: as the mapping says; 1..12: C..B
     look_ahead_s  see features.FeatureSpec
     model         index in the set of models that are loaded
@@ -423,30 +425,6 @@ class Controls:
     panics: int = 0
     reloads: int = 0
     learn: int = 0
-
-
-class Action(enum.IntEnum):
-    """What may be asked for while playing."""
-
-    GAIN = 1
-    MUTE = 2
-    TEMPERATURE = 3
-    STYLE = 4
-    STOP = 5
-    FREEZE = 6
-    PANIC = 7
-    OCTAVE = 8
-    SCALE = 9
-    ROOT = 10
-    LOOK_AHEAD = 11
-    RELOAD = 12
-    MODEL = 13
-    PRESET = 14
-    LEARN = 15
-    RECORD = 16
-    SAVE_LAST = 17
-    CAMERA = 18
-    DEVICE = 19
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.landmarks import EARS, HIPS, LIMB_JOINTS, SHOULDERS
 from livemove.contracts import Float32, Float64, PoseFrame
 
 
@@ -80,7 +81,10 @@ _MINIMUM = np.array([feature.minimum for feature in TABLE], np.float64)
 _MAXIMUM = np.array([feature.maximum for feature in TABLE], np.float64)
 
 # Joints kept of MediaPipe's 33, as rows of a filtered [14, 3] body; each belongs to a group that is seen or not as one.
-_JOINTS = np.array([7, 8, 11, 12, 23, 24, 13, 15, 14, 16, 25, 27, 26, 28])
+_JOINTS = np.array(
+    [*EARS, *SHOULDERS, *HIPS]
+    + [joint for limb in ("left arm", "right arm", "left leg", "right leg") for joint in LIMB_JOINTS[limb]]
+)
 _GROUPS = ("person", "head", "shoulders", "hips", "left_arm", "right_arm", "left_leg", "right_leg")
 _JOINT_GROUP = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7])
 _GROUP_START = np.array([0, 2, 4, 6, 8, 10, 12])  # first row of each group after "person": rows are in group order

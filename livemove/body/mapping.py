@@ -21,6 +21,7 @@ from typing import NoReturn, cast
 
 import numpy as np
 
+from livemove.body.notes import SCALES, pitch_class
 from livemove.body.triggers import HITS, PREFIX
 from livemove.contracts import Channel, Float32, MappingError, ModelSpec
 
@@ -31,19 +32,6 @@ else:
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""
-
-SCALES: dict[str, tuple[int, ...]] = {
-    "chromatic": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
-    "major": (0, 2, 4, 5, 7, 9, 11),
-    "minor": (0, 2, 3, 5, 7, 8, 10),
-    "harmonic_minor": (0, 2, 3, 5, 7, 8, 11),
-    "dorian": (0, 2, 3, 5, 7, 9, 10),
-    "pentatonic": (0, 2, 4, 7, 9),
-    "minor_pentatonic": (0, 3, 5, 7, 10),
-    "blues": (0, 3, 5, 6, 7, 10),
-    "whole_tone": (0, 2, 4, 6, 8, 10),
-}
-"""Semitones above the root, within an octave."""
 
 PITCH_UNIT = "MIDI note"
 """The unit that says a channel can be moved by octaves and put into a scale."""
@@ -58,7 +46,6 @@ OUTSIDE = re.compile(
 """Names of sources that come beside the features: an OSC address, a MIDI message, Link's beat, a hit of the body (its
 envelope, see livemove.body.triggers). Everything else is a body feature."""
 
-_NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
 
@@ -320,10 +307,10 @@ class _Reader:
     def root(self, name: str, root: object) -> float:
         if not isinstance(root, str):
             return self.number(name, "root", root, 0.0, 127.0)
-        accidentals = {"": 0, "#": 1, "b": -1}
-        if root[:1] not in _NOTES or root[1:] not in accidentals:
+        pitch = pitch_class(root)
+        if pitch is None:
             self.fail(name, f'root: unknown note {root!r}; write it as "A", "F#" or "Bb", or as a MIDI number')
-        return float(_NOTES[root[0]] + accidentals[root[1:]])
+        return float(pitch)
 
     def pair(self, name: str, entry: str, value: object) -> tuple[float, float]:
         values = cast("list[object]", value) if isinstance(value, list) else []

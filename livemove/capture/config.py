@@ -17,7 +17,7 @@ class CaptureConfig:
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
     mirror      picture x is published mirrored, for a monitor that is a mirror; left stays the performer's left
-    film        where the pictures go that takes keep (see filmstream.py); "": nowhere
+    film_address  where the pictures go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
     """
 
     camera: str = "0"
@@ -25,7 +25,7 @@ class CaptureConfig:
     pose: str = "full"
     pose_model: Path | None = None
     mirror: bool = False
-    film: str = ""
+    film_address: str = ""
 
     @property
     def kind(self) -> str:

@@ -52,7 +52,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         life.heartbeat()
         return segment.stop_requested or life.asked_to_leave
 
-    sender = FilmSender(config.film) if config.film else None
+    sender = FilmSender(config.film_address) if config.film_address else None
     told = False
 
     def show_it(picture: Picture, capture_s: float) -> None:

@@ -12,9 +12,8 @@ import click
 
 from livemove.cli import text
 from livemove.cli.shared import (
-    ENGINES,
+    ENGINE_CHOICES,
     PLAIN_STATUS_S,
-    PROVIDERS,
     Mendable,
     check_report,
     have_pose_model,
@@ -25,6 +24,7 @@ from livemove.cli.shared import (
     stderr_console,
     write_report,
 )
+from livemove.synthesis.config import PROVIDERS
 
 if TYPE_CHECKING:
     from livemove.offline.render import Progress
@@ -212,8 +212,8 @@ def _film_take(folder: Path, output: Path, report: Path | None) -> None:
     "--output", "-o", type=click.Path(path_type=Path), metavar="FILE.wav", help="Into a file, as fast as it goes."
 )
 @click.option("--model", "-m", metavar="NAME|DIR", help="Another instrument than the one that played.")
-@click.option("--engine", type=click.Choice(ENGINES), help="Another engine than the one that played.")
-@click.option("--provider", type=click.Choice(PROVIDERS), default="cpu", help="What the onnx engine runs on.")
+@click.option("--engine", type=click.Choice(ENGINE_CHOICES), help="Another engine than the one that played.")
+@click.option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu", help="What the onnx engine runs on.")
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE", help="Another mapping than the take's.")
 @click.option("--device", "-d", metavar="N|NAME", help="Sound card, when played live.")
 @click.option("--loop", is_flag=True, help="Again and again, when played live.")
@@ -254,7 +254,7 @@ def replay(
     from livemove.session.perform import SessionConfig, run_session
 
     folder, mapping, seed = live_choice(take, model, options.pop("mapping"))
-    live = SessionConfig(
+    live = SessionConfig.of(
         model=folder, mapping=mapping, seed=seed, camera=str(take), loop=loop, device=device, monitor=has_display(),
         engine=options["engine"] or "auto", provider=options["provider"],
     )  # fmt: skip
@@ -262,7 +262,7 @@ def replay(
         with status_display(folder.name) as on_status:
             result = run_session(live, on_status)
     except DeviceError as error:
-        raise Mendable(*whatever_is_missing(live.camera, device, None, error)) from error
+        raise Mendable(*whatever_is_missing(live.capture.camera, device, None, error)) from error
     write_report(report, result)
     for line in text.farewell(result, None):
         click.echo(line, err=True)

@@ -17,8 +17,7 @@ from livemove.cli.shared import (
     progress,
     stderr_console,
 )
-
-BENCH_ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
+from livemove.synthesis.config import ENGINES
 
 POSE_PICTURES = 200
 """How many pictures `bench --clip` looks at."""
@@ -38,7 +37,7 @@ POSE_PICTURES = 200
     "-e",
     "engines",
     multiple=True,
-    type=click.Choice(BENCH_ENGINES),
+    type=click.Choice(ENGINES),
     help="Only this engine; may be given several times.",
 )
 @click.option("--repeats", type=click.IntRange(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
@@ -90,7 +89,7 @@ def bench(
     with stderr_console().status("measuring …"):
         measured = [*models, *bench.size_models()] if sizes else models
         # The reference would take minutes for the sizes, and they have no graph for the onnx engine.
-        default = ("native", "native-int8", "cuda") if sizes else BENCH_ENGINES
+        default = ("native", "native-int8", "cuda") if sizes else ENGINES
         result = bench.run(engines or default, measured, repeats, streams=streams)
         if baseline:
             result["baseline"] = bench.torch_baseline(measured)

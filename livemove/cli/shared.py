@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from livemove.cli import text
+from livemove.controls import CONTROLS, GAIN_FACTORS
+from livemove.synthesis.config import ENGINES, PROVIDERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,11 +27,7 @@ if TYPE_CHECKING:
 PLAIN_STATUS_S = 5.0
 """How often a command says where it is when nobody watches a terminal."""
 
-ENGINES = ("auto", "native", "native-int8", "cuda", "onnx", "reference")
-"""What `synthesis.engine_names()` gives, known here without loading any."""
-
-PROVIDERS = ("cpu", "cuda", "coreml", "directml")
-"""What `synthesis.onnx.PROVIDERS` knows, likewise."""
+ENGINE_CHOICES = ("auto", *ENGINES)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,17 +61,18 @@ def pose_options(command: Command) -> Command:
 def instrument_options(command: Command) -> Command:
     """Options about what plays: the same in perform and render, but for the model: perform may load several."""
     options = [
-        click.option("--engine", type=click.Choice(ENGINES), default="auto",
+        click.option("--engine", type=click.Choice(ENGINE_CHOICES), default="auto",
                      show_default=True, help="What computes the sound. auto: the fastest that passes its test."),
-        click.option("--provider", type=click.Choice(PROVIDERS), default="cpu",
+        click.option("--provider", type=click.Choice(tuple(PROVIDERS)), default="cpu",
                      show_default=True, help="What the onnx engine runs on; README says how to install the others."),
         pose_options,
         click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
                      help="Your own mapping.toml: which part of the body plays what."),
         click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
-        click.option("--temperature", type=click.FloatRange(0.0, 4.0), default=1.0, show_default=True,
+        click.option("--temperature", type=click.FloatRange(*CONTROLS["temperature"].limits), default=1.0,
+                     show_default=True,
                      help="Above 1 wilder, below 1 calmer; a factor on the model's own."),
-        click.option("--gain", type=click.FloatRange(0.0, 10.0), default=1.0, show_default=True,
+        click.option("--gain", type=click.FloatRange(*GAIN_FACTORS), default=1.0, show_default=True,
                      help="Loudness, as a factor."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
                      help="Same seed, same random choices of the network."),

@@ -24,6 +24,7 @@ from livemove.cli.shared import (
     stderr_console,
     write_report,
 )
+from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
 
 if TYPE_CHECKING:
     from livemove.session.calibrate import Progress as Calibrating
@@ -53,12 +54,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--block",
-    type=click.IntRange(32, 8192),
+    type=click.IntRange(*BLOCKS),
     default=512,
     show_default=True,
     help="Frames the sound card asks for at once: fewer is quicker, more is safer.",
 )
-@click.option("--samplerate", type=click.IntRange(8000, 192000), help="Rate of the sound card, if not the model's.")
+@click.option("--samplerate", type=click.IntRange(*SAMPLE_RATES), help="Rate of the sound card, if not the model's.")
 @click.option(
     "--output",
     "-o",
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",
-    type=click.FloatRange(0, 80),
+    type=click.FloatRange(*CONTROLS["look_ahead"].limits),
     default=0,
     show_default=True,
     metavar="MS",
@@ -193,7 +194,7 @@ def perform(
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
-    config = SessionConfig(
+    config = SessionConfig.of(
         model=folder,
         mapping=mapping,
         others=tuple(others),
@@ -218,7 +219,9 @@ def perform(
         ),
         learn=learnable(learn) if learn else 0,
         style=controls[0].style if controls and style is None else style_index(style, folder),
-        lookahead_s=look_ahead / 1000,
+        look_ahead_s=look_ahead / 1000,
+        mute=options.pop("muted"),
+        folder=options.pop("takes"),
         duration_s=duration,
         monitor=has_display() if monitor is None else monitor,
         **options,
@@ -230,13 +233,15 @@ def perform(
         on_status(status)
 
     try:
-        have_pose_model(config.camera, config.pose, config.pose_model)
+        have_pose_model(config.capture.camera, config.capture.pose, config.capture.pose_model)
         with status_display(folder.name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
             result = run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
     except (CameraError, DeviceError) as error:
-        raise Mendable(*whatever_is_missing(config.camera, config.device, config.output, error)) from error
+        raise Mendable(
+            *whatever_is_missing(config.capture.camera, config.playback.device, config.output, error)
+        ) from error
     write_report(report, result)
     for line in text.farewell(result, config.output):
         click.echo(line, err=True)
@@ -244,8 +249,8 @@ def perform(
         last, control = seen[0].controls, config.control
         played, its_mapping = voices[last.model]
         devices = Devices(
-            seen[0].camera, config.mirror, seen[0].card, config.block, config.samplerate, osc, osc_out, control.midi,
-            control.midi_out, control.mpe or None, control.link or None,
+            seen[0].camera, config.capture.mirror, seen[0].card, config.playback.block, config.playback.samplerate,
+            osc, osc_out, control.midi, control.midi_out, control.mpe or None, control.link or None,
         )  # fmt: skip
         kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
         click.echo(f"kept: {kept}", err=True)

@@ -20,7 +20,8 @@ from typing import Any, cast
 from livemove.contracts import Action, Channel, ControlError, Request
 from livemove.control.kept import write_whole
 from livemove.control.mpe import Mpe
-from livemove.control.vocabulary import LEARNABLE, SWITCHES, TRIGGERS, Heard
+from livemove.control.vocabulary import LEARNABLE, Heard
+from livemove.controls import CONTROLS, Kind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,12 +37,8 @@ FIRST_CC = 20
 DRAIN_S = 0.1
 """JACK takes what was sent with its next period; what closes before that takes it along."""
 
-BINDINGS = {("cc", 64): "freeze", ("cc", 120): "panic"}
+BINDINGS = {("cc", c.controller): name for name, c in CONTROLS.items() if c.controller is not None}
 """Without being taught: the sustain pedal holds, "all sound off" is silence."""
-
-
-KNOBS = {"gain": (-48.0, 6.0), "temperature": (0.0, 2.0), "octave": (-2.4, 2.4), "look_ahead": (0.0, 80.0)}
-"""From one end of a knob to the other, in the units of Request. octave: five places of the same width."""
 
 
 def port_names() -> tuple[list[str], list[str]]:
@@ -153,7 +150,7 @@ class Hands:
     def _note_on(self, note: int, velocity: int, heard: Heard) -> None:
         name = self.learnt.bindings.get(("note", note))
         if name is not None:  # a pad that does something is no music
-            amount = 0.0 if name in SWITCHES or name in TRIGGERS else 1.0
+            amount = 0.0 if CONTROLS[name].kind in (Kind.SWITCH, Kind.TRIGGER) else 1.0
             heard.requests.append(Request(LEARNABLE[name], amount))
             return
         self._held.pop(note, None)
@@ -169,20 +166,20 @@ class Hands:
         else:
             heard.sources["midi:velocity"] = 0.0
 
-    def _turn(self, control: int, value: int, name: str, heard: Heard) -> None:
-        action = LEARNABLE[name]
+    def _turn(self, number: int, value: int, name: str, heard: Heard) -> None:
+        control = CONTROLS[name]
         pressed = value >= 64
-        press = pressed and control not in self._pressed
-        (self._pressed.add if pressed else self._pressed.discard)(control)
-        if name in SWITCHES:
-            heard.requests.append(Request(action, float(pressed), absolute=True))
-        elif name in TRIGGERS:
-            heard.requests.extend([Request(action)] if press else [])
-        elif name in KNOBS:
-            low, high = KNOBS[name]
-            heard.requests.append(Request(action, low + value / 127 * (high - low), absolute=True))
+        press = pressed and number not in self._pressed
+        (self._pressed.add if pressed else self._pressed.discard)(number)
+        if control.kind is Kind.SWITCH:
+            heard.requests.append(Request(control.action, float(pressed), absolute=True))
+        elif control.kind is Kind.TRIGGER:
+            heard.requests.extend([Request(control.action)] if press else [])
+        elif control.knob is not None:
+            low, high = control.knob
+            heard.requests.append(Request(control.action, low + value / 127 * (high - low), absolute=True))
         else:  # a list: every press goes on
-            heard.requests.extend([Request(action, 1.0)] if press else [])
+            heard.requests.extend([Request(control.action, 1.0)] if press else [])
 
 
 class MidiIn:

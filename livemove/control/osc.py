@@ -1,6 +1,6 @@
 """OSC (Open Sound Control 1.0) over UDP: packets -> requests and sources; features and channels -> packets.
 
-In and out: datagrams. Knows no shared memory and no model. With the names of control/vocabulary.py:
+In and out: datagrams. Knows no shared memory and no model. With the names of controls.py:
 
 /livemove/NAME value        sets what has a value; gain is a factor, look_ahead milliseconds; model, preset and style
                             count from 1 or take a name; scale and root take a name, or a number: 0 is the mapping's;
@@ -27,9 +27,10 @@ from collections.abc import Mapping, Sequence
 
 from pythonosc.osc_packet import OscPacket, ParseError
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.vocabulary import FLATS, NOTES, SETS, SWITCHES, TRIGGERS, Heard, learnable
+from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Heard, learnable, note_number
+from livemove.controls import BY_ACTION, decibels
 
 PREFIX = "/livemove/"
 
@@ -128,20 +129,21 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         return [Request(Action.LEARN, _learnable(value))]
     if name not in SETS or relative not in ("", "by"):
         raise ValueError("there is no such address")
+    control = BY_ACTION[SETS[name]]
+    factor = bool(control.in_decibels) and name == control.name  # linear, where requests are in decibels
     if relative:
         if number is None:
             raise ValueError("it takes a number")
-        amount = _decibels(number) if name == "gain" else number
-        return [Request(SETS[name], amount)]
-    if name in ("camera", "device"):
-        return [Request(SETS[name], absolute=True, text=_called(value))]
+        return [Request(control.action, decibels(number) if factor else number)]
+    if control.by_name:
+        return [Request(control.action, absolute=True, text=_called(value))]
     if isinstance(value, str):
         number = _place(name, value, names)
-    elif number is not None and name in ("style", "model", "preset"):
-        number -= 1.0
+    elif number is not None:
+        number -= control.counts
     if number is None:
         raise ValueError("it takes a number")
-    return [Request(SETS[name], _decibels(number) if name == "gain" else number, absolute=True)]
+    return [Request(control.action, decibels(number) if factor else number, absolute=True)]
 
 
 def _called(value: object) -> str:
@@ -161,7 +163,8 @@ def _learnable(value: object) -> float:
 
 def _place(name: str, value: str, names: Mapping[str, Sequence[str]]) -> float:
     known = names.get(name, ())
-    value = FLATS.get(value, value)
+    if name == "root" and note_number(value):
+        value = NOTES[note_number(value) - 1]
     if value not in known:
         there = f"; there are {', '.join(filter(None, known))}" if known else ""
         raise ValueError(f"there is no {name} {_plain(value)!r}{there}")
@@ -173,10 +176,6 @@ def _number(value: object) -> float | None:
     if isinstance(value, (bool, int, float)) and math.isfinite(value):
         return float(value)
     return None
-
-
-def _decibels(factor: float) -> float:
-    return 20.0 * math.log10(max(factor, 1e-6))
 
 
 def _plain(text: str) -> str:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import ControlError, Controls
 from livemove.control.kept import presets_folder, write_whole
-from livemove.control.steering import LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
-from livemove.control.vocabulary import NOTES, note_number
+from livemove.control.vocabulary import note_number
+from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,12 +27,10 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 RANGES = {
-    "gain": (0.0, 10.0),
-    "temperature": TEMPERATURE,
-    "octave": OCTAVE,
-    "look_ahead_ms": LOOK_AHEAD_MS,
-    "block": (32, 8192),
-    "samplerate": (8000, 192000),
+    **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},
+    "gain": GAIN_FACTORS,
+    "block": BLOCKS,
+    "samplerate": SAMPLE_RATES,
 }
 
 
@@ -63,7 +61,7 @@ class Preset:
     model     a name from `livemove models`, or a folder
     mapping   a mapping.toml, from the preset's own folder on; "" the model's own
     style     name, or number from 0; "" the first
-    scale     one of mapping.SCALES; "" as the mapping says; root likewise, "C" .. "B"
+    scale     one of body.notes.SCALES; "" as the mapping says; root likewise, "C" .. "B"
     muted     whether a show that begins with it begins in silence
     """
 

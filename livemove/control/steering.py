@@ -1,4 +1,4 @@
-"""What a performer asks for while playing -> Controls: the one place that knows how far each may go.
+"""What a performer asks for while playing -> Controls; how far each may go says controls.py.
 
 Requests come from the monitor's keys, from OSC and from MIDI. Knows no process, device, key or window.
 """
@@ -9,13 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import Action, ControlError, Controls, Request
-
-GAIN_DB = (-60.0, 20.0)
-TEMPERATURE = (0.0, 4.0)
-OCTAVE = (-4, 4)
-LOOK_AHEAD_MS = (0.0, 80.0)
+from livemove.controls import BY_ACTION, decibels
 
 
 def steer(
@@ -30,8 +26,10 @@ def steer(
     if not math.isfinite(amount):
         return controls
 
-    def near(now: float, limits: tuple[float, float]) -> float:
-        return min(max(amount if absolute else now + amount, limits[0]), limits[1])
+    def near(now: float) -> float:
+        """Within its limits."""
+        low, high = BY_ACTION[action].limits
+        return min(max(amount if absolute else now + amount, low), high)
 
     def place(now: int, count: int) -> int:
         """In a list: absolutely no further than its ends, step by step round and round."""
@@ -40,12 +38,11 @@ def steer(
 
     action = request.action
     if action is Action.GAIN:
-        decibels = near(20.0 * math.log10(max(controls.gain, 1e-6)), GAIN_DB)
-        return replace(controls, gain=10.0 ** (decibels / 20.0))
+        return replace(controls, gain=10.0 ** (near(decibels(controls.gain)) / 20.0))
     if action is Action.MUTE:
         return replace(controls, mute=amount != 0.0 if absolute else not controls.mute)
     if action is Action.TEMPERATURE:
-        return replace(controls, temperature=near(controls.temperature, TEMPERATURE))
+        return replace(controls, temperature=near(controls.temperature))
     if action is Action.STYLE:
         return replace(controls, style=place(controls.style, max(styles, 1)))
     if action is Action.FREEZE:
@@ -53,13 +50,13 @@ def steer(
     if action is Action.PANIC:
         return replace(controls, mute=True, freeze=False, panics=controls.panics + 1)
     if action is Action.OCTAVE:
-        return replace(controls, octave=round(near(controls.octave, OCTAVE)))
+        return replace(controls, octave=round(near(controls.octave)))
     if action is Action.SCALE:
         return replace(controls, scale=place(controls.scale, len(SCALES) + 1))
     if action is Action.ROOT:
-        return replace(controls, root=place(controls.root, 13))
+        return replace(controls, root=place(controls.root, len(NOTES) + 1))
     if action is Action.LOOK_AHEAD:
-        return replace(controls, look_ahead_s=near(1e3 * controls.look_ahead_s, LOOK_AHEAD_MS) / 1e3)
+        return replace(controls, look_ahead_s=near(1e3 * controls.look_ahead_s) / 1e3)
     if action is Action.RELOAD:
         return replace(controls, reloads=controls.reloads + 1)
     if action is Action.MODEL:

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from livemove.body.notes import pitch_class
 from livemove.contracts import Action, ControlError, Request
+from livemove.controls import CONTROLS, Kind
 
 SETS = {
-    "gain": Action.GAIN,
-    "gain_db": Action.GAIN,
-    "temperature": Action.TEMPERATURE,
-    "style": Action.STYLE,
-    "octave": Action.OCTAVE,
-    "scale": Action.SCALE,
-    "root": Action.ROOT,
-    "look_ahead": Action.LOOK_AHEAD,
-    "model": Action.MODEL,
-    "preset": Action.PRESET,
-    "camera": Action.CAMERA,
-    "device": Action.DEVICE,
+    name: control.action
+    for control in CONTROLS.values()
+    for name in (control.name, control.in_decibels)
+    if name and control.kind in (Kind.VALUE, Kind.STEPS, Kind.LIST)
 }
 """What has a value."""
 
-SWITCHES = {"mute": Action.MUTE, "freeze": Action.FREEZE, "record": Action.RECORD}
+SWITCHES = {name: control.action for name, control in CONTROLS.items() if control.kind is Kind.SWITCH}
 """What is on or off."""
 
-TRIGGERS = {"panic": Action.PANIC, "reload": Action.RELOAD, "save_last": Action.SAVE_LAST}
+TRIGGERS = {name: control.action for name, control in CONTROLS.items() if control.kind is Kind.TRIGGER}
 """What happens once."""
 
-LEARNABLE = {**{name: action for name, action in SETS.items() if name != "gain_db"}, **SWITCHES, **TRIGGERS}
+LEARNABLE = {name: control.action for name, control in CONTROLS.items()}
 """What a knob, pad or pedal may be bound to."""
 
 
-NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#"}
-
-
 def note_number(name: str) -> int:
-    """C..B -> 1..12, as Controls.root has it; 0 for what is no note."""
-    name = FLATS.get(name, name)
-    return NOTES.index(name) + 1 if name in NOTES else 0
+    """A note's name -> 1..12 for C..B, as Controls.root has it; 0 for what is no note."""
+    pitch = pitch_class(name)
+    return 0 if pitch is None else pitch + 1
 
 
 def learnable(name: str) -> Action:

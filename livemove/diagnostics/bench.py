@@ -27,8 +27,8 @@ import numpy as np
 
 from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
 from livemove.synthesis import settings
+from livemove.synthesis.config import ENGINES
 
-ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 SETTINGS = {"classic": settings.classic, "stage": settings.stage}
 SGEMM_SIZE = 1024
 MEMORY_MB = 64

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.landmarks import ANKLES, EARS, LIMB_JOINTS, NOSE, WRISTS
 from livemove.capture.config import CaptureConfig
 from livemove.capture.picture import Light, face_box, light
 from livemove.capture.process import follow
@@ -30,16 +31,7 @@ VISIBLE = 0.5
 END_S = 2.0
 """The camera's thread has so long to end."""
 
-LIMBS: dict[str, tuple[int, ...]] = {
-    "head": (7, 8),
-    "left arm": (13, 15),
-    "right arm": (14, 16),
-    "left leg": (25, 27),
-    "right leg": (26, 28),
-}
-"""Landmarks of which all must be made out for the limb to play; as in features.py."""
-
-EDGES: dict[str, tuple[int, ...]] = {"head": (0, 7, 8), "hands": (15, 16), "feet": (27, 28)}
+EDGES: dict[str, tuple[int, ...]] = {"head": (NOSE, *EARS), "hands": WRISTS, "feet": ANKLES}
 """Landmarks of which none should leave the picture."""
 
 
@@ -55,7 +47,7 @@ class Sight:
     aside      where the hips are across the picture, 0 its left edge, 1 its right (median)
     top, foot  the body's highest and lowest point in the picture, 0 its upper edge, 1 its lower (medians)
     out        share of the pictures in which a part (EDGES) is out of the picture
-    hidden     share of the pictures in which a limb (LIMBS), though in the picture, is not made out
+    hidden     share of the pictures in which a limb (landmarks.LIMB_JOINTS), though in the picture, is not made out
     light      medians
     """
 
@@ -139,7 +131,7 @@ def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], pictures: int)
         top=float(np.median(tops)),
         foot=float(np.median(feet)),
         out={part: float((beyond[:, marks].max(axis=1) > 0.5).mean()) for part, marks in EDGES.items()},
-        hidden={limb: float((clear[:, marks].min(axis=1) < VISIBLE).mean()) for limb, marks in LIMBS.items()},
+        hidden={limb: float((clear[:, marks].min(axis=1) < VISIBLE).mean()) for limb, marks in LIMB_JOINTS.items()},
     )
 
 

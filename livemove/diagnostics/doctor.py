@@ -268,7 +268,7 @@ def _model(path: Path) -> Iterator[Finding]:
 
 def _engine(bundle: Bundle, name: str) -> Finding:
     """Whether it reproduces the model's golden vector, and how fast it did."""
-    from livemove.synthesis import choose_engine
+    from livemove.synthesis.engines import choose_engine
 
     part = f"{bundle.path.name} on {name}"
     try:

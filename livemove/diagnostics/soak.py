@@ -23,7 +23,7 @@ from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import HOP, Engine, EngineError
 from livemove.diagnostics.load import other_cores_busy
 from livemove.ipc.cpu_affinity import take_sound_core
-from livemove.synthesis import choose_engine
+from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.pace import Lead, RealTime
 
 BLOCK = 512

@@ -11,22 +11,19 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import Action, Bulletin, Controls, Request
+from livemove.controls import CONTROLS
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.knobs import HAND, Drag, Hands, Pick, Range
-from livemove.monitor.look import NOTES, Tone, Verdict, clock, decibels, signed, spoken, written_db
+from livemove.monitor.knobs import HAND, Drag, Hands, Pick
+from livemove.monitor.look import Tone, Verdict, clock, decibels, signed, spoken, written_db
 from livemove.monitor.moment import Moment
 from livemove.monitor.parts import RIGHT, Lamp, card, dot
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
 
-LIMITS = {
-    "gain": Range(Action.GAIN, -60.0, 20.0, 0.0, 0.5, 0.2),
-    "temperature": Range(Action.TEMPERATURE, 0.0, 4.0, 1.0, 0.01, 0.01),
-    "look-ahead": Range(Action.LOOK_AHEAD, 0.0, 80.0, 0.0, 1.0, 0.5),
-}
-OCTAVES = range(-4, 5)
+PER_PIXEL = {"gain": 0.2, "temperature": 0.01, "look_ahead": 0.5}
+"""Values that are dragged: what a pixel adds, in the unit of their requests."""
 
 
 class TopBar(QWidget):
@@ -186,11 +183,12 @@ class Console(QWidget):
         super().__init__()
         ask, offer = hands.ask, hands.offer
         self.setFixedHeight(16 * GRID)
-        octaves = [signed(octave, "+d") if octave else "0" for octave in OCTAVES]
+        lowest, highest = map(int, CONTROLS["octave"].limits)
+        octaves = [signed(octave, "+d") if octave else "0" for octave in range(lowest, highest + 1)]
         scales = ["as mapped", *(spoken(name) for name in SCALES)]
-        self.values = {name: Drag(name, limits, ask) for name, limits in LIMITS.items()}
+        self.values = {CONTROLS[name].label: Drag(CONTROLS[name], each, ask) for name, each in PER_PIXEL.items()}
         self.picks = {
-            "octave": Pick("octave", Action.OCTAVE, octaves, ask, offer, OCTAVES[0]),
+            "octave": Pick("octave", Action.OCTAVE, octaves, ask, offer, lowest),
             "scale": Pick("scale", Action.SCALE, scales, ask, offer),
             "root": Pick("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
             "style": Pick("style", Action.STYLE, list(config.spec.styles), ask, offer),

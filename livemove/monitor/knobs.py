@@ -13,6 +13,7 @@ from PySide6.QtGui import QColor, QEnterEvent, QFontMetrics, QMouseEvent, QPaint
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.contracts import Action, Request
+from livemove.controls import Control
 from livemove.monitor import style
 from livemove.monitor.parts import LEFT, RIGHT, card, dot
 from livemove.monitor.style import GRID, PADDING
@@ -101,28 +102,18 @@ class Knob(QWidget):
         return inner
 
 
-@dataclass(frozen=True)
-class Range:
-    """Of a value that is dragged, in the unit of its requests; the limits are those of `control.steering`."""
-
-    action: Action
-    low: float
-    high: float
-    usual: float
-    step: float
-    per_pixel: float
-
-
 class Drag(Knob):
     """A value: drag it to the right or up, turn the wheel, or click twice for the usual."""
 
-    def __init__(self, name: str, limits: Range, ask: Ask) -> None:
-        super().__init__(name, Qt.CursorShape.SizeHorCursor)
-        self._limits = limits
+    def __init__(self, control: Control, per_pixel: float, ask: Ask) -> None:
+        """per_pixel: what a pixel of dragging adds, in the unit of its requests."""
+        super().__init__(control.label, Qt.CursorShape.SizeHorCursor)
+        self._control = control
+        self._per_pixel = per_pixel
         self._ask = ask
-        self._value = limits.usual
+        self._value = control.usual
         self._asked: float | None = None
-        self._from = (QPoint(), limits.usual)
+        self._from = (QPoint(), control.usual)
 
     def show_value(self, value: float, text: str) -> None:
         if (value, text) != (self._value, self.text):
@@ -137,28 +128,28 @@ class Drag(Knob):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if not self._held:
             return
-        limits = self._limits
+        control = self._control
         start, value = self._from
         way = event.globalPosition().toPoint() - start
-        wanted = value + (way.x() - way.y()) * limits.per_pixel
-        wanted = min(max(round(wanted / limits.step) * limits.step, limits.low), limits.high)
+        wanted = value + (way.x() - way.y()) * self._per_pixel
+        wanted = min(max(round(wanted / control.resolution) * control.resolution, control.low), control.high)
         if wanted != (self._value if self._asked is None else self._asked):
             self._asked = wanted
-            self._ask(Request(limits.action, wanted, absolute=True))
+            self._ask(Request(control.action, wanted, absolute=True))
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self._ask(Request(self._limits.action, self._limits.usual, absolute=True))
+        self._ask(Request(self._control.action, self._control.usual, absolute=True))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         steps = event.angleDelta().y() / 120
-        self._ask(Request(self._limits.action, steps * 5 * self._limits.step))
+        self._ask(Request(self._control.action, steps * 5 * self._control.resolution))
         event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         self._paint_named(painter)
-        limits = self._limits
-        part = min(max((self._value - limits.low) / (limits.high - limits.low), 0.0), 1.0)
+        control = self._control
+        part = min(max((self._value - control.low) / (control.high - control.low), 0.0), 1.0)
         track = QRectF(self.INSET, self.height() - 2 * GRID, self.width() - 2 * self.INSET, 3)
         painter.fillRect(track, style.LINE)
         painter.fillRect(QRectF(track.left(), track.top(), part * track.width(), 3), style.ACCENT)

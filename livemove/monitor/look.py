@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.notes import note_name
 from livemove.contracts import Bulletin, Controls, Float32
 from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
 
@@ -29,8 +30,6 @@ LOW_HZ, HIGH_HZ = 55.0, 16000.0
 
 FLOOR_DB, CEILING_DB = -80.0, -6.0
 WINDOW = 4096
-
-NOTES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 
 SILENT_S = 1.0
 """A camera, or a supervisor, that says nothing for so long is missed."""
@@ -305,11 +304,10 @@ class News:
         return [line for _, line, _ in self._lines], max((tone for _, _, tone in self._lines), default=Tone.QUIET)
 
 
-def note_name(midi: float) -> str:
+def written_note(midi: float) -> str:
     """A MIDI number as a musician says it, with cents: 69.1 -> "A4 +10"."""
-    nearest = math.floor(midi + 0.5)
-    cents = round(100 * (midi - nearest))
-    return f"{NOTES[nearest % 12]}{nearest // 12 - 1}" + (f" {signed(cents, '+d')}" if cents else "")
+    name, cents = note_name(midi)
+    return name + (f" {signed(cents, '+d')}" if cents else "")
 
 
 def signed(value: float, form: str) -> str:

@@ -19,11 +19,23 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout
 
 from livemove.body.features import TABLE, Feature
 from livemove.contracts import Action, Bulletin, Request
+from livemove.controls import CONTROLS
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
 from livemove.monitor.console import Console, TopBar
 from livemove.monitor.knobs import Button, Hands
-from livemove.monitor.look import HIGH_HZ, LOW_HZ, Figures, Tone, clock, decibels, note_name, signed, spoken, written_db
+from livemove.monitor.look import (
+    HIGH_HZ,
+    LOW_HZ,
+    Figures,
+    Tone,
+    clock,
+    decibels,
+    signed,
+    spoken,
+    written_db,
+    written_note,
+)
 from livemove.monitor.moment import Moment
 from livemove.monitor.parts import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card
 from livemove.monitor.picture import Picture
@@ -179,11 +191,13 @@ class PlayPage(QWidget):
         self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
         self.console = Console(config, hands)
         self.buttons = {
-            "mute": Button("mute", "M", lambda: hands.ask(Request(Action.MUTE))),
-            "freeze": Button("freeze", "Space", lambda: hands.ask(Request(Action.FREEZE))),
+            "mute": Button("mute", CONTROLS["mute"].key_label, lambda: hands.ask(Request(Action.MUTE))),
+            "freeze": Button("freeze", CONTROLS["freeze"].key_label, lambda: hands.ask(Request(Action.FREEZE))),
             "panic": Button("panic", "⌫", lambda: hands.ask(Request(Action.PANIC))),
-            "record": Button("record", "R", lambda: hands.ask(Request(Action.RECORD)), style.RED),
-            "keep": Button("keep last", "W", lambda: hands.ask(Request(Action.SAVE_LAST))),
+            "record": Button(
+                "record", CONTROLS["record"].key_label, lambda: hands.ask(Request(Action.RECORD)), style.RED
+            ),
+            "keep": Button("keep last", CONTROLS["save_last"].key_label, lambda: hands.ask(Request(Action.SAVE_LAST))),
             "stage": Button("stage", "S", hands.turn_page),
         }
         self.choose(0)
@@ -412,4 +426,4 @@ def thousands(count: int) -> str:
 
 def written(unit: str, value: float) -> str:
     """A channel's value as a musician reads it."""
-    return note_name(value) if unit == "MIDI note" else signed(value, ".2f")
+    return written_note(value) if unit == "MIDI note" else signed(value, ".2f")

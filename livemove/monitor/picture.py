@@ -16,17 +16,10 @@ from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from livemove.body.landmarks import BONES, WRISTS
 from livemove.contracts import Float64, PoseFrame
 from livemove.monitor import style
 
-BONES = (
-    (11, 12), (23, 24), (11, 23), (12, 24),
-    (11, 13), (13, 15), (15, 19), (12, 14), (14, 16), (16, 20),
-    (23, 25), (25, 27), (27, 31), (24, 26), (26, 28), (28, 32),
-)  # fmt: skip
-"""MediaPipe's landmark numbers: trunk, arms, legs. The head is drawn as a circle."""
-
-HANDS = (15, 16)
 SEEN = 0.5
 """A limb less visible than this plays nothing (FeatureSpec.visible)."""
 
@@ -223,7 +216,7 @@ class Picture(QWidget):
             painter.setPen(self._pens[shade])
             painter.drawLines(lines)
         painter.setPen(Qt.PenStyle.NoPen)
-        for hand in HANDS:
+        for hand in WRISTS:
             if seen[hand] >= SEEN:
                 painter.setBrush(style.TEXT)
                 painter.drawEllipse(QPointF(x[hand], y[hand]), 1.3 * width, 1.3 * width)

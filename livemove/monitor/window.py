@@ -5,6 +5,8 @@ In: a Segment, which it only reads but for the queue of requests. Whatever happe
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QStackedLayout, QWidget
@@ -12,6 +14,7 @@ from PySide6.QtWidgets import QStackedLayout, QWidget
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.contracts import Action, MappingError, PoseFrame, Request
+from livemove.controls import Kind, key_press
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
 from livemove.monitor.config import MonitorConfig
@@ -170,6 +173,17 @@ class MonitorWindow(QWidget):
 
     # --- keys
 
+    KEYS: ClassVar = {
+        Qt.Key.Key_Up: "up",
+        Qt.Key.Key_Down: "down",
+        Qt.Key.Key_Space: "space",
+        Qt.Key.Key_Backspace: "backspace",
+        Qt.Key.Key_PageUp: "page_up",
+        Qt.Key.Key_PageDown: "page_down",
+        Qt.Key.Key_F5: "f5",
+    }
+    """Keys that are no letters, by their names in controls.KEY_NAMES."""
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key = event.key()
         if self.menu.isVisible():
@@ -177,14 +191,9 @@ class MonitorWindow(QWidget):
             return
         shifted = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         held = event.isAutoRepeat()
-        requests = {
-            Qt.Key.Key_Up: Request(Action.GAIN, 1.0),
-            Qt.Key.Key_Down: Request(Action.GAIN, -1.0),
-            Qt.Key.Key_T: Request(Action.TEMPERATURE, -0.05 if shifted else 0.05),
-            Qt.Key.Key_L: Request(Action.LOOK_AHEAD, -10.0 if shifted else 10.0),
-        }
-        if key in requests:
-            self._ask(requests[Qt.Key(key)])
+        press = key_press(self.KEYS.get(Qt.Key(key), chr(key).lower() if key < 128 else ""), shifted)
+        if press and press[0].kind is Kind.VALUE:
+            self._ask(Request(press[0].action, press[1]))
             return
         if held:  # the rest are switches: a finger that stays on one must not flip them thirty times a second
             return
@@ -193,26 +202,8 @@ class MonitorWindow(QWidget):
             return
         if self._asked_s is not None:
             self._ask_no_more()
-        step = -1.0 if shifted else 1.0
-        switches = {
-            Qt.Key.Key_M: Request(Action.MUTE),
-            Qt.Key.Key_Space: Request(Action.FREEZE),
-            Qt.Key.Key_Backspace: Request(Action.PANIC),
-            Qt.Key.Key_PageUp: Request(Action.STYLE, -1.0),
-            Qt.Key.Key_PageDown: Request(Action.STYLE, 1.0),
-            Qt.Key.Key_N: Request(Action.MODEL, step),
-            Qt.Key.Key_P: Request(Action.PRESET, step),
-            Qt.Key.Key_O: Request(Action.OCTAVE, step),
-            Qt.Key.Key_K: Request(Action.SCALE, step),
-            Qt.Key.Key_J: Request(Action.ROOT, step),
-            Qt.Key.Key_V: Request(Action.CAMERA, step),
-            Qt.Key.Key_D: Request(Action.DEVICE, step),
-            Qt.Key.Key_F5: Request(Action.RELOAD),
-            Qt.Key.Key_R: Request(Action.RECORD),
-            Qt.Key.Key_W: Request(Action.SAVE_LAST),
-        }
-        if key in switches:
-            self._ask(switches[Qt.Key(key)])
+        if press:
+            self._ask(Request(press[0].action, press[1]))
             return
         actions = {
             Qt.Key.Key_S: self._turn_page,

@@ -35,7 +35,7 @@ from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, Pose
 from livemove.ipc.segment import Segment
 from livemove.media import video_file
 from livemove.native._realtime import Output
-from livemove.synthesis import make_engine
+from livemove.synthesis.engines import make_engine
 
 SUFFIXES = (".wav", ".mp4")
 JUMP = FEATURES.index("jump")

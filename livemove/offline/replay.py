@@ -27,7 +27,7 @@ from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, Controls, Float32, TakeError
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.synthesis import choose_engine
+from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.voices import Ensemble, Voice
 from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24

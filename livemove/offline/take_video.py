@@ -20,6 +20,7 @@ import numpy.typing as npt
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
+from livemove.body.landmarks import BONES
 from livemove.contracts import Float32, Float64, OutputError, TakeError
 from livemove.media import video_file
 from livemove.takes.folder import STREAM, Rows, Sound, Take
@@ -36,11 +37,6 @@ GLOW = 0.85
 
 SHAPES = (16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)
 """Pictures cameras give, width by height."""
-
-BONES = (
-    *((11, 12), (11, 23), (12, 24), (23, 24), (11, 13), (13, 15), (12, 14), (14, 16), (15, 19), (16, 20)),
-    *((23, 25), (25, 27), (24, 26), (26, 28), (27, 31), (28, 32)),
-)
 
 
 def film_take(take: Take, output: Path, on_progress: Callable[[float], None]) -> None:

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlaybackConfig:
-    """device: None for the default one. rate: None for the model's, or the device's own if it refuses that.
+    """Where the sound goes. The session fills in model_rate and fallback.
 
-    play False: no device, the clock alone (a recorder listens). fallback: do so too if there is no device at all.
+    device      index or part of a name; None: the default one
+    block       frames the device asks for at once
+    samplerate  of the device, in Hz; None: the model's own rate, or the device's own if it refuses that
+    play        False: no device, the clock alone (a recorder listens)
+    model_rate  samples per second of the model
+    fallback    without any device go on as with play False
     """
 
-    model_rate: int
     device: str | None = None
     block: int = 512
-    rate: int | None = None
+    samplerate: int | None = None
     play: bool = True
+    model_rate: int = 0
     fallback: bool = False

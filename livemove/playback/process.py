@@ -32,7 +32,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     Raises DeviceError; may end the process itself.
     """
     if not config.play:
-        play_to_clock(segment, config.rate or config.model_rate, config.block)
+        play_to_clock(segment, config.samplerate or config.model_rate, config.block)
         return
     fallback = config.fallback and config.device is None
     try:  # Imported here: it starts PortAudio, which a session without a device must not need.
@@ -45,13 +45,13 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
             ) from error
         devices = None
     if devices is None or (fallback and not devices.list_devices()):
-        play_to_clock(segment, config.rate or config.model_rate, config.block)
+        play_to_clock(segment, config.samplerate or config.model_rate, config.block)
         return
     segment.set_devices([f"{device.index} {device.label}" for device in devices.list_devices()])
     device = devices.find_device(config.device)
     channels = min(device.channels, 2)
-    rate = float(config.rate or config.model_rate)
-    if config.rate is None and not devices.accepts(device, rate, channels):
+    rate = float(config.samplerate or config.model_rate)
+    if config.samplerate is None and not devices.accepts(device, rate, channels):
         rate = device.rate
     _agree_on(rate, segment)
     output = Output(segment.bytes, rate, channels, device.latency_s)

@@ -102,7 +102,9 @@ class DeviceSwitching:
         old = self._segment.lives["playback"].label or playback.config.device or "the default sound card"
         self._card = card
         playback.switch(
-            replace(playback.config, device=device, rate=None), f"sound card: {label or card}", f"going on with {old}"
+            replace(playback.config, device=device, samplerate=None),
+            f"sound card: {label or card}",
+            f"going on with {old}",
         )
 
     def camera_place(self) -> int:

@@ -19,18 +19,15 @@ from typing import Any
 
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
-from livemove.capture.config import CaptureConfig
 from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError, Request
 from livemove.control.steering import steer
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
 from livemove.monitor.config import MonitorConfig
-from livemove.playback.config import PlaybackConfig
 from livemove.session.device_switching import DeviceSwitching
 from livemove.session.report import Report, Status, StatusReader, final_report
-from livemove.session.session_config import PresetDevices, SessionConfig
+from livemove.session.session_config import SET_AT_START, PresetDevices, SessionConfig
 from livemove.session.supervisor import RUNS, Child, Log, Window
-from livemove.synthesis.config import SynthesisConfig
 from livemove.takes.folder import TakenModel, model_sha256
 from livemove.takes.history import TakeSettings
 from livemove.takes.recorder import TakeRecorder, check_takes
@@ -55,10 +52,12 @@ def run_session(
     bundles = _load_set(config)
     if config.output is not None:
         check_writable(config.output)
-    if config.record:
-        check_takes(config.takes)
-    if config.film and CaptureConfig(camera=config.camera).kind in ("demo", "take"):
-        raise OutputError(f"--film: {config.camera} gives poses and no picture; film a webcam, a URL or a video file")
+    if config.takes.record:
+        check_takes(config.takes.folder)
+    if config.takes.film and config.capture.kind in ("demo", "take"):
+        raise OutputError(
+            f"--film: {config.capture.camera} gives poses and no picture; film a webcam, a URL or a video file"
+        )
     segment = Segment.create()
     try:
         segment.controls.write(_first_controls(config))
@@ -71,7 +70,9 @@ def run_session(
 
 def _load_set(config: SessionConfig) -> list[Bundle]:
     """Every model there is to switch to, the first one first."""
-    first, *others = (load_bundle(model) for model in (config.model, *(model for model, _ in config.others)))
+    first, *others = (
+        load_bundle(model) for model in (config.synthesis.model, *(model for model, _ in config.synthesis.others))
+    )
     for bundle in others:
         if bundle.spec.sample_rate != first.spec.sample_rate:
             raise LivemoveError(
@@ -84,10 +85,7 @@ def _load_set(config: SessionConfig) -> list[Bundle]:
 def _first_controls(config: SessionConfig) -> Controls:
     """Those of the first preset, if there is one, and what the configuration says itself."""
     first = replace(config.presets[0], preset=1) if config.presets else Controls()
-    return replace(
-        first, gain=config.gain, temperature=config.temperature, style=config.style, mute=config.muted,
-        look_ahead_s=config.lookahead_s, learn=config.learn,
-    )  # fmt: skip
+    return replace(first, **{name: getattr(config.start, name) for name in SET_AT_START})
 
 
 def _play(session: _Session) -> Report:
@@ -113,22 +111,25 @@ _LOADED_S = now_s()
 
 
 def _take_settings(config: SessionConfig, bundles: list[Bundle]) -> TakeSettings:
-    mappings = (config.mapping, *(mapping for _, mapping in config.others))
     return TakeSettings(
-        folder=config.takes,
+        config=config.takes,
         models=tuple(
             TakenModel(b.spec.name, str(b.path.resolve()), model_sha256(b.path), "", 0.0, b.spec.channel_names, "")
             for b in bundles
         ),
-        mappings=tuple(own or b.mapping_path for own, b in zip(mappings, bundles, strict=True)),
+        mappings=_mappings(config, bundles),
         features=FEATURES,
         model_rate=bundles[0].spec.sample_rate,
-        block=config.block,
-        seed=config.seed,
-        camera=config.camera,
-        keep_s=config.keep_s,
-        film=config.film,
+        block=config.playback.block,
+        seed=config.synthesis.seed,
+        camera=config.capture.camera,
     )
+
+
+def _mappings(config: SessionConfig, bundles: list[Bundle]) -> tuple[Path | None, ...]:
+    """Each model's mapping: the one that was asked for, or its own."""
+    asked = (config.synthesis.mapping, *(mapping for _, mapping in config.synthesis.others))
+    return tuple(own or bundle.mapping_path for own, bundle in zip(asked, bundles, strict=True))
 
 
 class _Session:
@@ -162,31 +163,9 @@ class _Session:
         self.engine = ""
         self.recorder = WavRecorder(segment, config.output) if config.output else None
         self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
-        capture = CaptureConfig(
-            camera=config.camera,
-            loop=config.loop,
-            mirror=config.mirror,
-            pose=config.pose,
-            pose_model=config.pose_model,
-            film=self.take_recorder.film_address,
-        )
-        synthesis = SynthesisConfig(
-            model=config.model,
-            engine=config.engine,
-            provider=config.provider,
-            mapping=config.mapping,
-            others=config.others,
-            seed=config.seed,
-            block=config.block,
-        )
-        playback = PlaybackConfig(
-            model_rate=bundle.spec.sample_rate,
-            device=config.device,
-            block=config.block,
-            rate=config.samplerate,
-            play=config.play,
-            fallback=config.output is not None,
-        )
+        capture = replace(config.capture, film_address=self.take_recorder.film_address)
+        synthesis = replace(config.synthesis, block=config.playback.block)
+        playback = replace(config.playback, model_rate=bundle.spec.sample_rate, fallback=config.output is not None)
         configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
         if config.control.wanted:
             models = tuple(each.path.name for each in bundles)
@@ -206,9 +185,8 @@ class _Session:
         self.told = Bulletin()
         self.window: Window | None = None
         if config.monitor:
-            mappings = (config.mapping, *(mapping for _, mapping in config.others))
-            first, *others = [(b.spec, own or b.mapping_path) for own, b in zip(mappings, bundles, strict=True)]
-            shown = MonitorConfig(*first, config.camera, config.output, tuple(others), config.control.presets)
+            first, *others = zip((b.spec for b in bundles), _mappings(config, bundles), strict=True)
+            shown = MonitorConfig(*first, config.capture.camera, config.output, tuple(others), config.control.presets)
             self.window = Window(segment, shown, log)
 
     def play(self) -> None:
@@ -216,7 +194,7 @@ class _Session:
         for child in self.children.values():
             child.start()
         self.take_recorder.start()
-        if self.config.record:
+        if self.config.takes.record:
             self.take_recorder.record_all()
         status_due_s = now_s()
         while not self.interrupted.is_set():
@@ -348,7 +326,7 @@ class _Session:
             self.segment,
             self.bundle.spec,
             engine=self.engine,
-            block=self.config.block,
+            block=self.config.playback.block,
             seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
             started_s=self.started_s,
             restarts=self._restarts(),

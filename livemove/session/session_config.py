@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
+from livemove.capture.config import CaptureConfig
 from livemove.contracts import Controls
 from livemove.control.config import ControlConfig
+from livemove.playback.config import PlaybackConfig
+from livemove.synthesis.config import SynthesisConfig
+from livemove.takes.config import TakesConfig
 
 
 @dataclass(frozen=True)
@@ -18,62 +23,59 @@ class PresetDevices:
     device: str | None = None
 
 
+SET_AT_START = ("gain", "temperature", "style", "mute", "look_ahead_s", "learn")
+"""Of Controls, what can be set before it plays; the rest is set while it does."""
+
+
 @dataclass(frozen=True)
 class SessionConfig:
-    """What a run of `livemove perform` does; one field per command line option. Picklable.
+    """What a run of `livemove perform` does. Each option stands in the configuration of the process that it is for.
 
-    camera        index as text ("0"), video file, http/rtsp URL, or "demo"
-    cameras       further ones to switch to while playing; those of the presets and the webcams there are come by
-                  themselves
-    device        None: the default output device; otherwise an index or part of a name
-    devices       those to switch to while playing; empty: all there are
-    samplerate    device rate in Hz; None: the model's own rate, or the device's own if it refuses that
-    output        WAV of what is played; with output and device None, the sound goes to the default device too if there
-                  is one, and to the file alone if there is none or play is False
-    control       OSC and MIDI, in and out; models, presets and channels in it are filled in here
-    muted         begins in silence
-    presets       what each of the set list sets; control.presets are their names, plugs what each plugs in
-    learn         Action that the first MIDI knob moved is to play; 0: none
-    others        further models to switch to while playing, each with its mapping (None: its own)
-    record        a take from the first sample on
-    takes         folder in which takes are made, at any time
-    keep_s        how much is kept in memory, to be made a take after the fact
-    film          takes keep the camera's picture as well
-    duration_s    None: until a signal, or until a camera file without loop ends
-    started_s     when the command started, on the clock of `ipc.segment.now_s`; None: this process's own start
+    capture, synthesis,   what these processes are told, but for what they say the session fills in
+    playback, control
+    takes                 what is kept
+    start                 what is set when it begins: SET_AT_START of it
+    monitor               whether there is a window
+    output                WAV of what is played; with it and no device, the sound goes to the default device too if
+                          there is one, and to the file alone if there is none or play is False
+    cameras               further ones to switch to while playing; those of the presets and the webcams there are
+                          come by themselves
+    devices               audio devices to switch to while playing; empty: all there are
+    presets               what each of the set list sets; control.presets are their names, plugs what each plugs in
+    duration_s            None: until a signal, or until a camera file without loop ends
+    started_s             when the command started, on the clock of `ipc.segment.now_s`; None: this process's own start
     """
 
-    model: Path
-    camera: str = "0"
-    cameras: tuple[str, ...] = ()
-    loop: bool = False
-    mirror: bool = False
-    pose: str = "full"
-    pose_model: Path | None = None
-    engine: str = "auto"
-    provider: str = "cpu"
-    mapping: Path | None = None
-    others: tuple[tuple[Path, Path | None], ...] = ()
-    lookahead_s: float = 0.0
-    style: int = 0
-    temperature: float = 1.0
-    gain: float = 1.0
-    seed: int = 0
-    device: str | None = None
-    devices: tuple[str, ...] = ()
-    block: int = 512
-    samplerate: int | None = None
-    output: Path | None = None
-    record: bool = False
-    takes: Path = Path()
-    keep_s: float = 300.0
-    film: bool = False
-    play: bool = True
+    synthesis: SynthesisConfig
+    capture: CaptureConfig = field(default_factory=CaptureConfig)
+    playback: PlaybackConfig = field(default_factory=PlaybackConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
-    learn: int = 0
-    muted: bool = False
+    takes: TakesConfig = field(default_factory=TakesConfig)
+    start: Controls = field(default_factory=Controls)
+    monitor: bool = True
+    output: Path | None = None
+    cameras: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
     presets: tuple[Controls, ...] = ()
     plugs: tuple[PresetDevices, ...] = ()
     duration_s: float | None = None
-    monitor: bool = True
     started_s: float | None = None
+
+    @staticmethod
+    def of(**options: Any) -> SessionConfig:
+        """From options by their names, each put into the configuration that declares it.
+
+        An option that several declare goes to the first of capture, playback, synthesis and takes: the session passes
+        it on. Raises TypeError for one that nobody declares.
+        """
+        sections: dict[str, type[Any]] = {
+            "capture": CaptureConfig, "playback": PlaybackConfig, "synthesis": SynthesisConfig, "takes": TakesConfig,
+        }  # fmt: skip
+        found: dict[str, dict[str, Any]] = {name: {} for name in (*sections, "start")}
+        rest: dict[str, Any] = {}
+        for option, value in options.items():
+            homes = (name for name, kind in sections.items() if option in {each.name for each in fields(kind)})
+            home = "start" if option in SET_AT_START else next(homes, None)
+            (rest if home is None else found[home])[option] = value
+        made = {name: kind(**found[name]) for name, kind in sections.items()}
+        return SessionConfig(**made, start=Controls(**found["start"]), **rest)

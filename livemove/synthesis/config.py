@@ -1,16 +1,33 @@
-"""What a synthesis run is told: plain, picklable, importable without an engine."""
+"""What a synthesis run is told, and the names it may be told: plain, picklable, importable without an engine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
+"""Every engine, in the order in which `auto` tries them: fastest first."""
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
+"""What the onnx engine may run on, and what ONNX Runtime calls it."""
+
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """What synthesis needs to know; block is the device's, in frames.
+    """Which models play, and on what.
 
-    others: further models that are loaded and may be switched to, each with its mapping (None: its own).
+    model     the bundle's folder
+    engine    one of ENGINES, or "auto"
+    provider  one of PROVIDERS: what the onnx engine runs on
+    mapping   None: the model's own
+    others    further models that are loaded and may be switched to, each with its mapping (None: its own)
+    seed      the same one makes the same random choices
+    block     the device's, in frames; the session fills it in
     """
 
     model: Path

@@ -1,7 +1,8 @@
 """The cuda engine: contracts.Engine on an NVIDIA GPU, and the same for several streams at once.
 
-In: a spec, its weights, channels and noise. Out: audio, trace, state. Packs weights and state for the kernels in
-cuda_kernels.py, feeds them and streams back what they play; the only file of the instrument that imports torch.
+In: a spec, its weights, channels and noise. Out: audio, trace, state. Holds weights and state on the GPU, feeds the
+kernels and streams back what they play; the only file of the instrument that imports torch. The network is one of two
+kernels on the same state: cuda_cluster's where the GPU and the model allow it, else Triton's in cuda_kernels.py.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
@@ -16,6 +17,7 @@ import numpy as np
 
 from livemove.contracts import (
     HOP,
+    PITCH_OCTAVES,
     EngineError,
     EngineState,
     Float32,
@@ -23,20 +25,23 @@ from livemove.contracts import (
     Trace,
     Weights,
     initial_state,
-    weight_shapes,
 )
-from livemove.synthesis import conditioning, pqmf, sampling
+from livemove.synthesis import conditioning, cuda_cluster, cuda_layout, harmonic_path, sampling
+from livemove.synthesis.cuda_layout import LAUNCH_HOPS, Sizes
 
 try:
     import torch
     from triton.runtime import JITFunction, OutOfResources
 
     from livemove.synthesis import cuda_kernels
+    from livemove.synthesis.cuda_harmonics import HarmonicMeans
 except ImportError as error:
     _missing = error.name or str(error)
 else:
     _missing = ""
     kernels: Any = cuda_kernels  # Triton's language, which type checkers do not speak
+
+KERNELS = ("auto", "cluster", "triton")
 
 PRECISIONS = ("fp16", "fp32")
 """fp16: matrices rounded to float16 (a bundle holds no more), through tensor cores; what they are multiplied with keeps
@@ -44,9 +49,6 @@ PRECISIONS = ("fp16", "fp32")
 
 LANES = 8
 """Streams per program; a weight fetched once serves all of them."""
-
-LAUNCH_HOPS = 8
-"""Most hops per launch: enough to hide the host's work behind the device's, few enough that audio comes back early."""
 
 SLICE = 64
 """Hidden units of the head at a time."""
@@ -56,8 +58,6 @@ STAGES = (3, 2, 1)
 
 WRAP = 1 << 30
 """Steps are counted modulo this, which the length of every ring divides."""
-
-LARGEST_HALF = 65504.0
 
 
 def why_not() -> str:
@@ -79,13 +79,21 @@ class CudaEngine:
 
     name = "cuda"
 
-    def __init__(self, spec: ModelSpec, weights: Weights, *, precision: str = "fp16", device: str = "cuda") -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        *,
+        precision: str = "fp16",
+        device: str = "cuda",
+        kernel: str = "auto",
+    ) -> None:
         self.spec = spec
-        self._streams = CudaStreams(spec, weights, 1, precision=precision, device=device)
+        self._streams = CudaStreams(spec, weights, 1, precision=precision, device=device, kernel=kernel)
 
     @property
     def detail(self) -> str:
-        """The GPU and the precision in use."""
+        """The GPU, the precision and the kernel in use."""
         return self._streams.detail
 
     def reset(self) -> None:
@@ -121,12 +129,20 @@ class CudaEngine:
 class CudaStreams:
     """Several streams of one model on one GPU, in lockstep, each with its own state, channels, style and noise.
 
-    precision: one of PRECISIONS. device: "cuda", or "cpu" under TRITON_INTERPRET=1, for tests. EngineError if there is
-    no GPU to use, if Triton cannot compile for it, or if the model does not fit it.
+    precision: one of PRECISIONS. kernel: one of KERNELS; "auto" is the cluster kernel where it can be had (fp16 only).
+    device: "cuda", or "cpu" under TRITON_INTERPRET=1, for tests. EngineError if there is no GPU to use, if nothing can
+    be compiled for it, or if the model does not fit it.
     """
 
     def __init__(
-        self, spec: ModelSpec, weights: Weights, streams: int, *, precision: str = "fp16", device: str = "cuda"
+        self,
+        spec: ModelSpec,
+        weights: Weights,
+        streams: int,
+        *,
+        precision: str = "fp16",
+        device: str = "cuda",
+        kernel: str = "auto",
     ) -> None:
         if device == "cpu" and not _missing:
             if isinstance(kernels.network, JITFunction):
@@ -135,31 +151,42 @@ class CudaStreams:
             raise EngineError(why_not())
         if precision not in PRECISIONS:
             raise EngineError(f"engine cuda: precision is one of {', '.join(PRECISIONS)}, not {precision}")
+        if kernel not in KERNELS:
+            raise EngineError(f"engine cuda: kernel is one of {', '.join(KERNELS)}, not {kernel}")
         self.spec = spec
         self.streams = streams
         self._precision = precision
         self._lanes = LANES * -(-streams // LANES)
         self._device = torch.device(device)
-        self._size = _Sizes.of(spec)
-        self._weights = self._packed(_checked(spec, weights), torch.float16 if precision == "fp16" else torch.float32)
+        self._size = Sizes.of(spec)
+        self._weights = self._uploaded(cuda_layout.checked(spec, weights))
         self._host_weights = {n: weights[n] for n in ("conditioner.weight", "conditioner.bias", "style.embedding")}
         self._start = 0
         size, lanes = self._size, self._lanes
         self._queues = self._zeros(size.ring_rows, lanes, size.residual)
+        self._inputs = self._zeros(2, lanes, size.bands)
         self._values = self._zeros(size.values, lanes, size.bands)
+        self._amplitudes = self._zeros(lanes, spec.path_width)
+        self._harmonic_means = HarmonicMeans(spec, weights, self._device) if spec.harmonic_path else None
         self._phases = self._zeros(lanes, dtype=torch.float64)
         self._slots = [self._slot() for _ in range(2)]
+        self._drawn = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, size.bands)
         self._parameters = self._zeros(1)
         self._stages = STAGES[0]
+        self._cluster: cuda_cluster.ClusterKernel | None = None
+        self._clocks: torch.Tensor | None = None
+        self.why_no_cluster = "Triton was asked for"
+        if kernel == "cluster" or (kernel == "auto" and self._device.type == "cuda"):
+            self._take_cluster_kernel(weights, must=kernel == "cluster")
         self.reset()
         if self._device.type == "cuda":
             self._warm_up()
 
     @property
     def detail(self) -> str:
-        """The GPU and the precision in use."""
+        """The GPU, the precision and the kernel in use."""
         gpu = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "interpreted on the CPU"
-        return f"{gpu}, {self._precision}"
+        return f"{gpu}, {self._precision}, {'cluster' if self._cluster else 'triton'}"
 
     def reset(self) -> None:
         """Every stream back to `initial_state`."""
@@ -201,7 +228,8 @@ class CudaStreams:
         queues = self._queues[self._queue_rows(), stream, : spec.residual]
         values = self._values[self._value_rows(self._size.history), stream, : spec.bands].cpu().numpy()
         state.queues[:] = queues.cpu().numpy()
-        state.inputs[:] = values[-2:]
+        state.inputs[:] = self._inputs[:, stream, : spec.bands].cpu().numpy()
+        state.amplitudes[:] = self._amplitudes[stream].cpu().numpy()
         if len(state.overlap):
             state.overlap[:] = values[-len(state.overlap) :]
         state.phase[:] = float(self._phases[stream])
@@ -209,7 +237,7 @@ class CudaStreams:
 
     def set_state(self, stream: int, state: EngineState) -> None:
         spec, expected = self.spec, initial_state(self.spec)
-        for field in ("inputs", "queues", "overlap", "phase"):
+        for field in ("inputs", "queues", "overlap", "phase", "amplitudes"):
             have, want = getattr(state, field), getattr(expected, field)
             if have.shape != want.shape:
                 raise EngineError(f"engine cuda: state.{field} is {list(have.shape)}, expected {list(want.shape)}")
@@ -218,10 +246,42 @@ class CudaStreams:
         history = np.zeros((self._size.history, spec.bands), np.float32)
         if len(state.overlap):
             history[-len(state.overlap) :] = state.overlap
-        history[-2:] = state.inputs
         self._queues[self._queue_rows(), stream, : spec.residual] = self._tensor(state.queues)
         self._values[self._value_rows(self._size.history), stream, : spec.bands] = self._tensor(history)
+        self._inputs[:, stream, : spec.bands] = self._tensor(state.inputs)
+        self._amplitudes[stream] = self._tensor(state.amplitudes)
         self._phases[stream] = float(state.phase[0])
+
+    def launch_times_s(self, hops: int, repeats: int) -> list[float]:
+        """Seconds on the GPU of launches of `hops` (at most LAUNCH_HOPS) resting hops, audio included; resets."""
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        launch = self._resting_launch(hops)
+        times_s: list[float] = []
+        for _ in range(repeats):
+            began.record()
+            self._launch(launch, traced=False)
+            ended.record()
+            ended.synchronize()
+            times_s.append(began.elapsed_time(ended) / 1000)
+        self.reset()
+        return times_s
+
+    def clock_marks(self) -> np.ndarray | None:
+        """int64 [CTA, 2, marks]: the clocks of one step as cuda_wavenet.cu marks them; None of Triton's kernel."""
+        if self._cluster is None:
+            return None
+        self._clocks = self._zeros(self._cluster.ctas, 2, cuda_cluster.MARKS, dtype=torch.int64)
+        self._launch(self._resting_launch(1), traced=False)
+        marks, self._clocks = self._clocks.cpu().numpy(), None
+        self.reset()
+        return marks
+
+    def _resting_launch(self, hops: int) -> _Launch:
+        spec, launch = self.spec, _Launch(self._slots[0], 0, hops)
+        channels = np.tile(np.array([c.rest for c in spec.channels], np.float32), (self.streams, hops, 1))
+        noise = np.full((self.streams, hops * spec.steps_per_hop, spec.noise_width), 0.5, np.float32)
+        self._fill(launch, channels, noise, [0] * self.streams, [1.0] * self.streams)
+        return launch
 
     # --- one launch -----------------------------------------------------------------------------------------
 
@@ -237,38 +297,43 @@ class CudaStreams:
         spec, slot, steps = self.spec, launch.slot, self.spec.steps_per_hop
         hops = slice(launch.first, launch.first + launch.hops)
         rows = slice(launch.first * steps, (launch.first + launch.hops) * steps)
-        for stream, (style, temperature) in enumerate(zip(styles, temperatures, strict=True)):
-            own = np.nan_to_num(channels[stream, hops], nan=-np.inf)  # clipped to the minimum, as the others do
-            slot.embedded_host[: launch.hops, stream] = conditioning.embed(spec, self._host_weights, own, style)
-            slot.temperatures_host[stream] = max(temperature, sampling.TEMPERATURE_FLOOR)
-            if spec.phase:
-                slot.hz_host[: launch.hops, stream] = conditioning.pitch_hz(spec, own)
-            drawn = noise[stream, rows].reshape(launch.hops * steps, -1, spec.bands)
-            slot.noise_host[: launch.hops * steps, stream, : drawn.shape[1], : spec.bands] = drawn
+        streams, used = self.streams, launch.hops * steps
+        own = np.nan_to_num(channels[:, hops].swapaxes(0, 1), nan=-np.inf)  # clipped to the minimum, as others do
+        mixed = np.stack([conditioning.style_weights(spec, style) for style in styles])  # [streams, styles]
+        embedded = slot.embedded_host[: launch.hops, :streams]
+        embedded[..., : spec.conditioning] = conditioning.embed(spec, self._host_weights, own, mixed)
+        slot.gates_host[: launch.hops, :streams] = conditioning.gate(spec, own)
+        if spec.harmonic_path:
+            embedded[..., spec.conditioning :] = harmonic_path.octaves(spec, own)
+            slot.levels_host[: launch.hops, :streams] = harmonic_path.level(spec, own)
+        slot.temperatures_host[:streams] = np.maximum(temperatures, sampling.TEMPERATURE_FLOOR)
+        if spec.phase:
+            slot.hz_host[: launch.hops, :streams] = conditioning.pitch_hz(spec, own)
+        drawn = noise[:, rows].reshape(streams, used, -1, spec.bands).swapaxes(0, 1)
+        slot.noise_host[:used, :streams, : drawn.shape[2], : spec.bands] = drawn
 
     def _launch(self, launch: _Launch, *, traced: bool) -> None:
         """Everything of one launch, in the order the device does it; the host waits for nothing."""
         spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
-        for (host, there), used in zip(slot.uploads, (hops, hops, hops * spec.steps_per_hop, lanes), strict=True):
-            there[:used].copy_(host[:used], non_blocking=True)
-        embedded = slot.embedded[:hops].view(hops * lanes, -1)
+        used = (hops, hops, hops * spec.steps_per_hop, lanes, hops, hops)
+        for (host, there), rows in zip(slot.uploads, used, strict=True):
+            there[:rows].copy_(host[:rows], non_blocking=True)
+        embedded = slot.embedded[:hops].view(hops * lanes, -1)[:, : spec.conditioning]
         conditions = slot.conditions[:hops].view(hops * lanes, -1)
         torch.addmm(self._weights["condition_bias"], embedded, self._weights["condition"], out=conditions)
+        if self._harmonic_means:
+            offsets, amplitudes = self._harmonic_means(
+                slot.embedded[:hops], slot.levels[:hops], slot.hz[:hops], self._phases, self._amplitudes
+            )
+            slot.offsets[: hops * spec.steps_per_hop, :, : spec.bands] = offsets.flatten(0, 1)
+            self._amplitudes.copy_(amplitudes)
         if traced and len(self._parameters) == 1:
             self._parameters = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, spec.parameters)
+        if self._cluster:
+            self._launch_cluster(self._cluster, launch, traced=traced)
+        else:
+            self._launch_triton(launch, traced=traced)
         w = self._weights
-        kernels.network[(lanes // LANES,)](
-            w["input.weight"], w["input.bias"], w["phase"], w["layers"], w["residual"], w["residual_bias"], w["skip"],
-            w["skip.bias"], w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
-            self._queues, self._values, self._phases,
-            conditions, slot.hz, slot.noise, slot.temperatures, self._parameters,
-            self._start, hops, float(spec.step_rate), float(spec.sample_rate),
-            *conditioning.PHASE_FADE, float(sampling.NOISE_MARGIN), sampling.LOG_SCALE_FLOOR,
-            MULAW=spec.head == "mulaw", BANDS=spec.bands, CLASSES=spec.classes, MIXTURES=spec.mixtures,
-            HARMONICS=spec.phase_width // 2, STEPS=spec.steps_per_hop, LAYERS=spec.layers, VALUES=size.values,
-            TRACE=traced, B=size.bands, F=size.phase, R=size.residual, S=size.skip, A=size.hidden, M=size.parameters,
-            N=LANES, SLICE=SLICE if size.hidden > SLICE else size.hidden, STAGES=self._stages, num_warps=4,
-        )  # fmt: skip
         grid, sizes = (self.streams, hops), {"B": size.bands, "STEPS": spec.steps_per_hop, "VALUES": size.values}
         if spec.bands > 1:
             kernels.bands_to_audio[grid](
@@ -277,12 +342,57 @@ class CudaStreams:
             )  # fmt: skip
         else:
             kernels.levels_to_audio[grid](
-                self._values, w["to_audio"], slot.audio, self._start, lanes, MULAW=spec.head == "mulaw", **sizes
+                self._values,
+                w["to_audio"],
+                slot.gates,
+                slot.audio,
+                self._start,
+                lanes,
+                MULAW=spec.head == "mulaw",
+                **sizes,
             )
         samples = self.streams * hops * HOP
         slot.audio_host[:samples].copy_(slot.audio[:samples], non_blocking=True)
         if slot.done:
             slot.done.record()
+
+    def _launch_triton(self, launch: _Launch, *, traced: bool) -> None:
+        spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
+        conditions = slot.conditions[:hops].view(hops * lanes, -1)
+        w = self._weights
+        kernels.network[(lanes // LANES,)](
+            w["input.weight"], w["input.bias"], w["phase"], w["path"], w["layers"],
+            w["residual"], w["residual_bias"], w["skip"], w["skip.bias"],
+            w["head_1"], w["head_bias_1"], w["head_2"], w["head_bias_2"], w["rings"],
+            self._queues, self._inputs, self._values, self._phases,
+            conditions, slot.hz, slot.noise, slot.temperatures, slot.offsets, slot.gates, self._drawn, self._parameters,
+            self._start, hops, float(spec.step_rate), float(spec.sample_rate),
+            *conditioning.PHASE_FADE, float(sampling.NOISE_MARGIN), sampling.LOG_SCALE_FLOOR,
+            MULAW=spec.head == "mulaw", BANDS=spec.bands, CLASSES=spec.classes, MIXTURES=spec.mixtures,
+            HARMONICS=spec.phase_width // 2, PATH=spec.harmonic_path is not None,
+            STEPS=spec.steps_per_hop, LAYERS=spec.layers, VALUES=size.values,
+            TRACE=traced, B=size.bands, F=size.phase, R=size.residual, S=size.skip, A=size.hidden, M=size.parameters,
+            N=LANES, SLICE=SLICE if size.hidden > SLICE else size.hidden, STAGES=self._stages, num_warps=4,
+        )  # fmt: skip
+
+    def _launch_cluster(self, kernel: cuda_cluster.ClusterKernel, launch: _Launch, *, traced: bool) -> None:
+        spec, slot = self.spec, launch.slot
+        pointers = {name: tensor.data_ptr() for name, tensor in self._cluster_weights.items()}
+        job = cuda_cluster.Job(
+            **pointers, rings=self._weights["rings"].data_ptr(), queues=self._queues.data_ptr(),
+            inputs=self._inputs.data_ptr(),
+            values=self._values.data_ptr(), phases=self._phases.data_ptr(), conditions=slot.conditions.data_ptr(),
+            hz=slot.hz.data_ptr(), noise=slot.noise.data_ptr(), temperatures=slot.temperatures.data_ptr(),
+            offsets=slot.offsets.data_ptr(), gates=slot.gates.data_ptr(), drawn=self._drawn.data_ptr(),
+            parameters=self._parameters.data_ptr() if traced else None,
+            clocks=None if self._clocks is None else self._clocks.data_ptr(),
+            step_rate=spec.step_rate, sample_rate=spec.sample_rate,
+            fade_low=conditioning.PHASE_FADE[0], fade_high=conditioning.PHASE_FADE[1],
+            margin=float(sampling.NOISE_MARGIN), log_scale_floor=sampling.LOG_SCALE_FLOOR,
+            start=self._start, hops=launch.hops, lanes=self._lanes, values_mask=self._size.values - 1,
+        )  # fmt: skip
+        stream = torch.cuda.current_stream(self._device).cuda_stream if self._device.type == "cuda" else 0
+        kernel.launch(job, self.streams, stream)
 
     def _collect(self, launch: _Launch, out: Float32) -> None:
         if launch.slot.done:
@@ -294,10 +404,8 @@ class CudaStreams:
     def _trace(self, launch: _Launch, traces: Sequence[Trace]) -> None:
         steps = self.spec.steps_per_hop
         count, first = launch.hops * steps, launch.first * steps
-        rows = (self._start + np.arange(count)) & (self._size.values - 1)
         for stream, trace in enumerate(traces):
-            values = self._values[torch.from_numpy(rows).to(self._device), stream, : self.spec.bands]
-            trace.values[first : first + count] = values.cpu().numpy()
+            trace.values[first : first + count] = self._drawn[:count, stream, : self.spec.bands].cpu().numpy()
             trace.parameters[first : first + count] = self._parameters[:count, stream].cpu().numpy()
 
     def _queue_rows(self) -> torch.Tensor:
@@ -309,6 +417,23 @@ class CudaStreams:
         """Rows of the last `back` values, oldest first."""
         return self._tensor((self._start - back + np.arange(back)) & (self._size.values - 1), torch.int64)
 
+    def _take_cluster_kernel(self, weights: Weights, *, must: bool) -> None:
+        """Compile the cluster kernel; where that cannot be, Triton's stays, unless `must`: then EngineError."""
+        gpu = self._device.type == "cuda"
+        try:
+            if self._precision != "fp16":
+                raise EngineError(f"engine cuda: no cluster kernel: it plays fp16, not {self._precision}")
+            capability = torch.cuda.get_device_capability(self._device) if gpu else cuda_cluster.CAPABILITY
+            cluster = cuda_cluster.ClusterKernel(self.spec, capability)
+        except EngineError as error:
+            if must:
+                raise
+            self.why_no_cluster = str(error)
+            return
+        packed = cuda_cluster.pack(self.spec, weights)
+        self._cluster_weights = {name: self._tensor(array) for name, array in packed.items()}
+        self._cluster, self.why_no_cluster = cluster, ""
+
     def _warm_up(self) -> None:
         """Compile, and find how many layers' weights fit into shared memory at a time."""
         spec = self.spec
@@ -319,7 +444,7 @@ class CudaStreams:
         gpu = torch.cuda.get_device_properties(self._device) if self._device.type == "cuda" else None
         room = gpu.shared_memory_per_block_optin if gpu else np.inf
         layer = sum(self._weights[name][0].nbytes for name in ("layers", "residual", "skip"))
-        for stages in STAGES:
+        for stages in STAGES if self._cluster is None else STAGES[:1]:
             if stages > STAGES[-1] and (stages - 1) * layer > room:
                 continue  # too large for sure: not worth the seconds of compiling it
             self._stages = stages
@@ -362,6 +487,13 @@ class CudaStreams:
     def _tensor(self, array: np.ndarray, dtype: torch.dtype | None = None) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device, dtype)
 
+    def _uploaded(self, weights: Weights) -> dict[str, torch.Tensor]:
+        """Triton's weights, matrices in the precision asked for."""
+        matrices = set(cuda_layout.MATRICES) | ({"input.weight"} if self.spec.head == "logistic" else set())
+        narrow = torch.float16 if self._precision == "fp16" else torch.float32
+        packed = cuda_layout.packed(self.spec, self._size, weights)
+        return {name: self._tensor(a, narrow if name in matrices else None) for name, a in packed.items()}
+
     def _slot(self) -> _Slot:
         spec, lanes, steps = self.spec, self._lanes, LAUNCH_HOPS * self.spec.steps_per_hop
         pinned = self._device.type == "cuda"
@@ -369,125 +501,48 @@ class CudaStreams:
         def host(*shape: int, dtype: torch.dtype = torch.float32, fill: float = 0.0) -> torch.Tensor:
             return torch.full(shape, fill, dtype=dtype, pin_memory=pinned)
 
-        embedded, hz = host(LAUNCH_HOPS, lanes, spec.conditioning), host(LAUNCH_HOPS, lanes, dtype=torch.float64)
+        octaves = 2 * PITCH_OCTAVES if spec.harmonic_path else 0
+        embedded = host(LAUNCH_HOPS, lanes, spec.conditioning + octaves)
+        hz, (gates, levels) = (
+            host(LAUNCH_HOPS, lanes, dtype=torch.float64),
+            (host(LAUNCH_HOPS, lanes) for _ in range(2)),
+        )
         noise = host(steps, lanes, 1 if spec.head == "mulaw" else 2, self._size.bands, fill=0.5)
         temperatures = host(lanes, fill=1.0)
+        uploads = (embedded, hz, noise, temperatures, gates, levels)
         return _Slot(
-            uploads=[(h, torch.empty_like(h, device=self._device)) for h in (embedded, hz, noise, temperatures)],
+            uploads=[(h, torch.empty_like(h, device=self._device)) for h in uploads],
+            offsets=self._zeros(steps if spec.harmonic_path else 1, lanes, self._size.bands),
             conditions=self._zeros(LAUNCH_HOPS, lanes, spec.layers * 2 * self._size.residual),
             audio=self._zeros(self.streams * LAUNCH_HOPS * HOP),
             audio_host=host(self.streams * LAUNCH_HOPS * HOP),
             done=torch.cuda.Event() if pinned else None,
         )
 
-    def _packed(self, weights: Weights, narrow: torch.dtype) -> dict[str, torch.Tensor]:
-        """The kernels' weights: [out, in] as the left sides of products, padded with zeros, matrices in `narrow`."""
-        spec, size = self.spec, self._size
-        n, r, s, a, f = spec.layers, size.residual, size.skip, size.hidden, size.phase
-        mulaw = spec.head == "mulaw"
-
-        def matrix(array: Float32, *shape: int) -> torch.Tensor:
-            return self._tensor(_padded(array, shape), narrow)
-
-        def vector(array: Float32, *shape: int) -> torch.Tensor:
-            return self._tensor(_padded(array, shape))
-
-        halves = np.stack([weights["layers.past"], weights["layers.now"]], 1)  # [n, 2, in, 2R]
-        halves = halves.reshape(n, 2, spec.residual, 2, spec.residual)  # [n, past or now, in, filter or gate, out]
-        condition = weights["layers.condition"].reshape(n, -1, 2, spec.residual).transpose(1, 0, 2, 3)
-        head_2, head_bias_2 = weights["head.weight_2"].T, weights["head.bias_2"]
-        if mulaw:
-            packed_head = matrix(head_2, size.parameters, a), vector(head_bias_2, size.parameters)
-            input_weight = vector(weights["input.weight"], 2, spec.classes, r)
-            to_audio = self._tensor(sampling.mulaw_decode(np.arange(spec.classes), spec.classes))
-        else:
-            shape = (spec.bands, 3, spec.mixtures)
-            rows = head_2.reshape(*shape, -1).swapaxes(0, 1), head_bias_2.reshape(shape).swapaxes(0, 1)
-            padded = (3, size.bands, size.parameters)
-            packed_head = matrix(rows[0], *padded, a), vector(rows[1], *padded)
-            input_weight = matrix(weights["input.weight"].swapaxes(1, 2), 2, r, size.bands)
-            to_audio = self._tensor(weights["bands.scale"])
-            if spec.bands > 1:
-                filters = pqmf.filters(spec.bands, spec.pqmf_taps)[1] * weights["bands.scale"][:, None]
-                ages = filters.reshape(spec.bands, -1, spec.bands).swapaxes(0, 1)  # [age, band, sample]
-                to_audio = vector(ages.astype(np.float32), len(ages), size.bands, size.bands)
-        no_residual = np.zeros((1, spec.residual, spec.residual), np.float32)
-        return {
-            "input.weight": input_weight,
-            "input.bias": vector(weights["input.bias"], r),
-            "phase": matrix(weights["input.phase"].T, r, f) if spec.phase else self._zeros(1, dtype=narrow),
-            "condition": self._tensor(_padded(condition, (spec.conditioning, n, 2, r)).reshape(spec.conditioning, -1)),
-            "condition_bias": vector(weights["layers.bias"].reshape(n, 2, spec.residual), n, 2, r).reshape(-1),
-            "layers": matrix(halves.transpose(0, 1, 3, 4, 2), n, 2, 2, r, r),
-            "residual": matrix(np.concatenate([weights["layers.residual"].swapaxes(1, 2), no_residual]), n, r, r),
-            "residual_bias": vector(np.concatenate([weights["layers.residual_bias"], no_residual[0, :1]]), n, r),
-            "skip": matrix(weights["layers.skip"].swapaxes(1, 2), n, s, r),
-            "skip.bias": vector(weights["skip.bias"], s),
-            "head_1": matrix(weights["head.weight_1"].T, a, s),
-            "head_bias_1": vector(weights["head.bias_1"], a),
-            "head_2": packed_head[0],
-            "head_bias_2": packed_head[1],
-            "to_audio": to_audio,
-            "rings": self._tensor(np.array(size.rings(spec)), torch.int32),
-        }
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Widths padded to powers of two that a matrix product takes, and the lengths of the rings."""
-
-    bands: int
-    phase: int
-    residual: int
-    skip: int
-    hidden: int
-    parameters: int
-    history: int
-    values: int
-    ring_rows: int
-
-    @staticmethod
-    def of(spec: ModelSpec) -> _Sizes:
-        mulaw = spec.head == "mulaw"
-        bands = 1 if mulaw else _power_of_two(spec.bands)
-        history = max(len(initial_state(spec).overlap), 2)
-        return _Sizes(
-            bands=bands,
-            phase=_power_of_two(spec.phase_width),
-            residual=_power_of_two(spec.residual),
-            skip=_power_of_two(spec.skip),
-            hidden=_power_of_two(spec.hidden),
-            parameters=_power_of_two(spec.classes) if mulaw else _power_of_two(spec.mixtures, 1),
-            history=history,
-            values=_power_of_two(history + LAUNCH_HOPS * spec.steps_per_hop),
-            ring_rows=sum(_power_of_two(d + 1, 1) for d in spec.dilations),
-        )
-
-    def rings(self, spec: ModelSpec) -> list[tuple[int, int, int]]:
-        """First row, mask and dilation of every layer's ring: longer than its dilation, so that one step's read and
-        write never meet."""
-        lengths = [_power_of_two(d + 1, 1) for d in spec.dilations]
-        first = np.cumsum([0, *lengths])
-        return [(int(f), n - 1, d) for f, n, d in zip(first, lengths, spec.dilations, strict=False)]
-
 
 @dataclass
 class _Slot:
     """Buffers of one launch, pinned on the host and on the device; two take turns.
 
-    embedded float32 [hops, lanes, E]; hz float64 [hops, lanes]; noise float32 [steps, lanes, 1 or 2, bands];
-    temperatures float32 [lanes]; conditions float32 [hops, lanes, layers * 2R]; audio float32, streams packed.
+    embedded float32 [hops, lanes, E, with a harmonic path the pitch's octaves after it]; hz float64 [hops, lanes];
+    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; gates, levels float32 [hops, lanes];
+    offsets float32 [steps, lanes, bands], the harmonic path's means; conditions float32 [hops, lanes, layers * 2R];
+    audio float32, streams packed.
     """
 
     uploads: list[tuple[torch.Tensor, torch.Tensor]]
+    offsets: torch.Tensor
     conditions: torch.Tensor
     audio: torch.Tensor
     audio_host: torch.Tensor
     done: torch.cuda.Event | None
 
     def __post_init__(self) -> None:
-        self.embedded_host, self.hz_host, self.noise_host, self.temperatures_host = (h.numpy() for h, _ in self.uploads)
-        self.embedded, self.hz, self.noise, self.temperatures = (there for _, there in self.uploads)
+        on_host, there = ([pair[i] for pair in self.uploads] for i in range(2))
+        self.embedded_host, self.hz_host, self.noise_host, self.temperatures_host, self.gates_host, self.levels_host = (
+            tensor.numpy() for tensor in on_host
+        )
+        self.embedded, self.hz, self.noise, self.temperatures, self.gates, self.levels = there
 
 
 @dataclass(frozen=True)
@@ -495,26 +550,3 @@ class _Launch:
     slot: _Slot
     first: int
     hops: int
-
-
-def _power_of_two(width: int, least: int = 16) -> int:
-    return max(least, 1 << (width - 1).bit_length())
-
-
-def _padded(array: Float32, shape: tuple[int, ...]) -> Float32:
-    """array in the corner of zeros of this shape."""
-    padded = np.zeros(shape, np.float32)
-    padded[tuple(slice(n) for n in array.shape)] = array
-    return padded
-
-
-def _checked(spec: ModelSpec, weights: Weights) -> Weights:
-    """weights as they are; EngineError names the tensor that does not fit."""
-    for name, shape in weight_shapes(spec).items():
-        if name not in weights:
-            raise EngineError(f"engine cuda: {spec.name} has no weight {name}")
-        if weights[name].shape != shape:
-            raise EngineError(f"engine cuda: {name} is {list(weights[name].shape)}, expected {list(shape)}")
-        if not np.all(np.abs(weights[name]) <= LARGEST_HALF):
-            raise EngineError(f"engine cuda: {name} holds a value that is not finite or beyond {LARGEST_HALF:.0f}")
-    return weights

@@ -118,12 +118,14 @@ def draw_mixture(
 
 @triton.jit(do_not_specialize=["start", "hops"])
 def network(
-    input_weight, input_bias, phase_weight, layer_weight, residual_weight, residual_bias, skip_weight, skip_bias,
+    input_weight, input_bias, phase_weight, path_weight, layer_weight,
+    residual_weight, residual_bias, skip_weight, skip_bias,
     head_1, head_bias_1, head_2, head_bias_2, rings,
-    queues, values, phases,
-    conditions, hz, noise, temperatures, parameters,
+    queues, inputs, values, phases,
+    conditions, hz, noise, temperatures, offsets, gates, drawn, parameters,
     start, hops, step_rate, sample_rate, FADE_LOW, FADE_HIGH, MARGIN, LOG_SCALE_FLOOR,
     MULAW: tl.constexpr, BANDS: tl.constexpr, CLASSES: tl.constexpr, MIXTURES: tl.constexpr, HARMONICS: tl.constexpr,
+    PATH: tl.constexpr,
     STEPS: tl.constexpr, LAYERS: tl.constexpr, VALUES: tl.constexpr, TRACE: tl.constexpr,
     B: tl.constexpr, F: tl.constexpr, R: tl.constexpr, S: tl.constexpr, A: tl.constexpr, M: tl.constexpr,
     N: tl.constexpr, SLICE: tl.constexpr, STAGES: tl.constexpr,
@@ -144,13 +146,13 @@ def network(
     phase = tl.load(phases + streams)
     if MULAW:
         value = streams * B
-        older = tl.load(values + ((start - 2) & (VALUES - 1)) * all_streams * B + value).to(tl.int32)
-        newest = tl.load(values + ((start - 1) & (VALUES - 1)) * all_streams * B + value).to(tl.int32)
+        older = tl.load(inputs + value).to(tl.int32)
+        newest = tl.load(inputs + all_streams * B + value).to(tl.int32)
         onto_logits = places(A, M, SLICE)
     else:
         value = streams[None, :] * B + b[:, None]
-        older = tl.load(values + ((start - 2) & (VALUES - 1)) * all_streams * B + value)
-        newest = tl.load(values + ((start - 1) & (VALUES - 1)) * all_streams * B + value)
+        older = tl.load(inputs + value)
+        newest = tl.load(inputs + all_streams * B + value)
         onto_input, onto_logits = places(B, R, B), places(A, B * M, SLICE)
         choice_noise = streams[None, :] * (2 * B) + b[:, None]
     if HARMONICS > 0:
@@ -159,6 +161,7 @@ def network(
     for hop in range(hops):
         condition = conditions + hop * all_streams * (LAYERS * 2 * R)
         pitch = tl.load(hz + hop * all_streams + streams)
+        opening = tl.load(gates + hop * all_streams + streams)
         for step in range(STEPS):
             at = hop * STEPS + step
             t = start + at
@@ -173,6 +176,9 @@ def network(
                 cycles = phase + (pitch / step_rate) * (step + 1)
                 features = phase_features(cycles, pitch, sample_rate, HARMONICS, F, FADE_LOW, FADE_HIGH)
                 h = matmul(tl.load(phase_weight + onto_phase), features, h)
+            if PATH:
+                offset = tl.load(offsets + at * all_streams * B + value)
+                h = matmul(tl.load(path_weight + onto_input), offset, h)
 
             skip = bias_of(skip_bias, S, N)
             for layer in tl.range(0, LAYERS, num_stages=STAGES):
@@ -202,6 +208,7 @@ def network(
                     logits = matmul(tl.load(head_2 + first + onto_logits), hidden, logits)
                 newest = draw_class(logits, tl.load(noise + at * all_streams + streams), temperature, CLASSES, M)
                 tl.store(values + (t & (VALUES - 1)) * all_streams * B + value, newest.to(tl.float32))
+                tl.store(drawn + at * all_streams * B + value, newest.to(tl.float32))
                 if TRACE:
                     traced = parameters + (at * all_streams + streams)[None, :] * CLASSES + m[:, None]
                     tl.store(traced, logits, mask=(m < CLASSES)[:, None])
@@ -217,12 +224,17 @@ def network(
                     log_scales = matmul(tl.load(rows + 2 * B * M * A), hidden, log_scales)
                 logits, means = tl.reshape(logits, [B, M, N]), tl.reshape(means, [B, M, N])
                 log_scales = tl.reshape(log_scales, [B, M, N])
+                if PATH:
+                    means += offset[:, None, :]
                 uniform = noise + at * all_streams * (2 * B) + choice_noise
                 newest = draw_mixture(
                     logits, means, log_scales, tl.load(uniform), tl.load(uniform + B), temperature,
                     MIXTURES, MARGIN, LOG_SCALE_FLOOR,
                 )  # fmt: skip
-                tl.store(values + (t & (VALUES - 1)) * all_streams * B + value, newest)
+                tl.store(values + (t & (VALUES - 1)) * all_streams * B + value, newest * opening[None, :])
+                tl.store(drawn + at * all_streams * B + value, newest)
+                if PATH:
+                    newest -= offset
                 if TRACE:
                     traced = parameters + (at * all_streams + streams)[None, None, :] * (BANDS * 3 * MIXTURES)
                     traced += b[:, None, None] * (3 * MIXTURES) + m[None, :, None]
@@ -236,6 +248,8 @@ def network(
             phase += STEPS * (pitch / step_rate)
             phase -= tl.floor(phase)
     tl.store(phases + streams, phase)
+    tl.store(inputs + value, older.to(tl.float32))
+    tl.store(inputs + all_streams * B + value, newest.to(tl.float32))
 
 
 @triton.jit(do_not_specialize=["start"])
@@ -260,13 +274,19 @@ def bands_to_audio(
 
 @triton.jit(do_not_specialize=["start"])
 def levels_to_audio(
-    values, levels, audio, start, all_streams,
+    values, levels, gates, audio, start, all_streams,
     MULAW: tl.constexpr, B: tl.constexpr, STEPS: tl.constexpr, VALUES: tl.constexpr,
 ):  # fmt: skip
-    """One hop of one one-band stream per program. mulaw: levels is the decoding table; logistic: the band's scale."""
+    """One hop of one one-band stream per program. mulaw: levels is the decoding table; logistic: the band's scale.
+
+    gates [hops, all_streams] are for mu-law: what values [...] holds of a logistic band is gated already.
+    """
     stream, hop = tl.program_id(0), tl.program_id(1)
     step = tl.arange(0, STEPS)
     row = (start + hop * STEPS + step) & (VALUES - 1)
     value = tl.load(values + (row * all_streams + stream) * B)
-    sample = tl.load(levels + value.to(tl.int32)) if MULAW else value * tl.load(levels)
+    if MULAW:
+        sample = tl.load(levels + value.to(tl.int32)) * tl.load(gates + hop * all_streams + stream)
+    else:
+        sample = value * tl.load(levels)
     tl.store(audio + (stream * tl.num_programs(1) + hop) * STEPS + step, sample)

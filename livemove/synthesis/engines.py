@@ -16,6 +16,7 @@ import numpy as np
 
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Engine, EngineError
+from livemove.synthesis.config import ENGINES
 
 GOLDEN_SNR_DB = 40.0
 """Least ratio of the golden audio to an engine's deviation from it. Correct float32 engines differ by rounding only and
@@ -42,14 +43,14 @@ class EngineChoice:
 
 def engine_names() -> tuple[str, ...]:
     """What `make_engine` takes."""
-    return ("auto", *_ENGINES)
+    return ("auto", *ENGINES)
 
 
 def make_engine(name: str, bundle: Bundle, provider: str = "cpu") -> Engine:
     """The engine called name; for "auto", where nobody waits, the first that is true to the model, however fast.
 
     So the same machine makes the same file again, whatever else it does meanwhile. provider: what the onnx engine runs
-    on (livemove.synthesis.onnx.PROVIDERS); no other engine asks. Raises EngineError if it is missing or untrue.
+    on (livemove.synthesis.config.PROVIDERS); no other engine asks. Raises EngineError if it is missing or untrue.
     """
     return (_fastest(bundle, provider, 0.0) if name == "auto" else choose_engine(name, bundle, provider)).engine
 
@@ -69,7 +70,8 @@ def _fastest(bundle: Bundle, provider: str, enough: float) -> EngineChoice:
     """The first that is true to the model and makes `enough` audio seconds a second, else the fastest of all."""
     refused: list[str] = []
     best: EngineChoice | None = None
-    for name, make in _ENGINES.items():
+    for name in ENGINES:
+        make = _ENGINES[name]
         if name == "cuda" and _no_gpu():
             continue  # most machines have none: no reason to speak of
         try:
@@ -164,4 +166,3 @@ _ENGINES: dict[str, Callable[[Bundle, str], Engine]] = {
     "onnx": _onnx,
     "reference": _reference,
 }
-"""In the order `auto` tries them: fastest first."""

@@ -17,13 +17,7 @@ import onnxruntime as ort
 
 from livemove.contracts import FORMAT_VERSION, HOP, EngineError, EngineState, Float32, ModelSpec, Trace, initial_state
 from livemove.synthesis import conditioning
-
-PROVIDERS = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-    "directml": "DmlExecutionProvider",
-}
+from livemove.synthesis.config import PROVIDERS
 
 SHARES_PACKED_WEIGHTS = (1, 22)
 """From this version on the unrolled nodes share one packed copy of their weights. Before it every node packs its own:

@@ -30,8 +30,8 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
-from livemove.synthesis import choose_engine
 from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.pace import Lead, RealTime
 from livemove.synthesis.voices import Ensemble, Voice
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from livemove.contracts import HOP
 from livemove.ipc.segment import BLOCK_ROW, HOP_ROW, POSE_ROW, Segment
 from livemove.takes.camera_track import BYTES_PER_S, FilmReceiver
+from livemove.takes.config import TakesConfig
 from livemove.takes.folder import FILM, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
 
 
@@ -72,12 +73,11 @@ POSE = np.dtype(
 class TakeSettings:
     """What takes need to know of the session.
 
-    folder: where takes go. keep_s: how long everything is kept in memory. models: in the order of Controls.model, as
-    far as known before they play; mappings: their files. features: names of the sources that every hop has.
-    film: whether the camera's picture is kept as well.
+    models: in the order of Controls.model, as far as known before they play; mappings: their files. features: names of
+    the sources that every hop has.
     """
 
-    folder: Path
+    config: TakesConfig
     models: tuple[TakenModel, ...]
     mappings: tuple[Path | None, ...]
     features: tuple[str, ...]
@@ -85,9 +85,7 @@ class TakeSettings:
     block: int
     seed: int
     camera: str
-    keep_s: float = 300.0
     wav_bytes: int = WAV_BYTES
-    film: bool = False
 
 
 class History:
@@ -105,7 +103,7 @@ class History:
         self.rates = [(0, rate)]
         self._segment = segment
         self._settings = settings
-        keep_s = settings.keep_s + SLACK_S
+        keep_s = settings.config.keep_s + SLACK_S
         self.sound = Rolling(round(keep_s * rate), np.dtype(np.uint8), (3,))
         self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
         self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)

@@ -53,7 +53,7 @@ class TakeRecorder:
         self._over = threading.Event()
         self._gathered = threading.Event()
         self.history: History | None = None
-        self._film = FilmReceiver() if settings.film else None
+        self._film = FilmReceiver() if settings.config.film else None
         self._recording: TakeInProgress | None = None
         self._saving: list[TakeInProgress] = []
         self._threads = [
@@ -146,7 +146,7 @@ class TakeRecorder:
         if order == "save":
             rates = [history.rate_of(block) for block in range(start, end)]
             left_s = np.cumsum((blocks["frames"] / rates)[::-1])[::-1]
-            older = (left_s > self._settings.keep_s + 1e-6) | (blocks["tap_at"] < oldest)
+            older = (left_s > self._settings.config.keep_s + 1e-6) | (blocks["tap_at"] < oldest)
             first = start + int(np.count_nonzero(older))
             self._saving.append(TakeInProgress(history, self._settings, first, end))
         elif self._recording is None and order != "off":

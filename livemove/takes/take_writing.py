@@ -62,7 +62,7 @@ class TakeInProgress:
         self._lives = {0.0 if snapshot is None else float(snapshot.head["life_s"])}
         started = datetime.now().astimezone() - timedelta(seconds=now_s() - float(block["start_s"]))
         info, texts = self._describe(started.replace(microsecond=0), float(block["start_s"]), snapshot)
-        self.folder = make_folder(settings.folder, started)
+        self.folder = make_folder(settings.config.folder, started)
         self._writer = TakeWriter(self.folder, info, texts, settings.wav_bytes)
         if snapshot is not None:
             self._writer.state(snapshot)

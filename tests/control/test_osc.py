@@ -15,7 +15,7 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import SCALES
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.config import address
 from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from livemove import cli
-from livemove.body.mapping import SCALES
+from livemove.body.notes import SCALES
 from livemove.cli.models import repertoire
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.config import ControlConfig
@@ -187,14 +187,14 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
     for name, devices in (("one", Devices(camera="demo", device="usb")), ("two", Devices(camera="3", mirror=True))):
         save_preset(Preset(name, model=model, devices=devices))
     config = started(monkeypatch, "-p", "one", "-p", "two")
-    assert (config.camera, config.device) == ("demo", "usb")
+    assert (config.capture.camera, config.playback.device) == ("demo", "usb")
     assert config.plugs == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
     config = started(monkeypatch, "-p", "one", "-p", "two", "-c", "demo", "-c", "4", "-d", "hdmi", "-d", "jack")
-    assert (config.camera, config.cameras) == ("demo", ("4",))
-    assert (config.device, config.devices) == ("hdmi", ("hdmi", "jack"))
+    assert (config.capture.camera, config.cameras) == ("demo", ("4",))
+    assert (config.playback.device, config.devices) == ("hdmi", ("hdmi", "jack"))
     assert config.plugs == (PresetDevices(), PresetDevices(mirror=True))
     config = started(monkeypatch, "-m", model, "-c", "demo", "-d", "hdmi")
-    assert (config.device, config.devices, config.plugs) == ("hdmi", (), ())
+    assert (config.playback.device, config.devices, config.plugs) == ("hdmi", (), ())
 
 
 @pytest.mark.usefixtures("doubles")
@@ -210,7 +210,7 @@ def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
     report, seen = perform(
         model,
         {0.5 + n / 5: lambda _: send(port, packet("/livemove/preset", "loud")) for n in range(3)},
-        others=tuple(others), presets=controls, output=tmp_path / "take.wav", play=False, duration_s=2.0, muted=True,
+        others=tuple(others), presets=controls, output=tmp_path / "take.wav", play=False, duration_s=2.0, mute=True,
         control=ControlConfig(osc=("127.0.0.1", port), presets=("soft", "loud")),
     )  # fmt: skip
     playing = [status for status in seen if status.phase == "playing"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from livemove.body.mapping import SCALES
+from livemove.body.notes import SCALES
 from livemove.contracts import Action, ControlError, Controls, Request
 from livemove.control.steering import choose, steer
 

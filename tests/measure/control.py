@@ -191,7 +191,7 @@ def main() -> None:
             if status.notice:
                 found.setdefault("notice", status.notice)
 
-        config = SessionConfig(
+        config = SessionConfig.of(
             model=find_bundle("theremin"), mapping=mapping, camera="demo", block=options.block, monitor=False,
             control=ways,
         )  # fmt: skip

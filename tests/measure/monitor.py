@@ -114,7 +114,7 @@ def measure(asked: argparse.Namespace, monitor: bool) -> dict[str, Any]:
     try:
         with Jack() as jack:
             os.environ.update(jack.environment)
-            config = SessionConfig(
+            config = SessionConfig.of(
                 model=find_bundle("theremin"), camera=asked.camera, loop=True, pose_model=asked.pose_model,
                 duration_s=asked.seconds, monitor=monitor,
             )  # fmt: skip

@@ -88,7 +88,7 @@ def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[st
                 calls[0].stop()
 
         os.environ.update(jack.environment)
-        config = SessionConfig(
+        config = SessionConfig.of(
             model=find_bundle(model), engine=engine, camera=str(asked.camera), loop=True, pose_model=asked.pose_model,
             duration_s=asked.seconds, monitor=False, started_s=now_s(),
         )  # fmt: skip

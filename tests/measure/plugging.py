@@ -91,9 +91,9 @@ def main() -> None:
         thread.start()
         with (folder / "pulse.f32").open("wb") as sink:
             parec = subprocess.Popen(listening, stdout=sink, stderr=subprocess.DEVNULL)
-            config = SessionConfig(
+            config = SessionConfig.of(
                 model=find_bundle("theremin"), camera="demo", monitor=False, output=folder / "played.wav",
-                takes=folder / "takes", record=True, control=ControlConfig(osc=("127.0.0.1", port)), device="pulse",
+                folder=folder / "takes", record=True, control=ControlConfig(osc=("127.0.0.1", port)), device="pulse",
             )  # fmt: skip
             report = run_session(config, on_status)
             parec.terminate()

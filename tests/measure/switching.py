@@ -73,7 +73,7 @@ def main() -> None:
                 thread.start()
 
         theremin, take = find_bundle("theremin"), Path(folder) / "take.wav"
-        config = SessionConfig(
+        config = SessionConfig.of(
             model=theremin, others=((theremin, None),), camera="demo", monitor=False, output=take,
             control=ControlConfig(osc=("127.0.0.1", port)),
         )  # fmt: skip

@@ -66,7 +66,7 @@ class Watched:
             if status.phase == "playing" and self.segment is not None:
                 each(self.segment, status)
 
-        config = SessionConfig(
+        config = SessionConfig.of(
             model=self.model, output=self.take, play=False, duration_s=duration_s, started_s=None, monitor=True
         )
         return run_session(config, on_status)

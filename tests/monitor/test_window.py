@@ -17,11 +17,10 @@ from PySide6.QtWidgets import QApplication, QWidget
 from livemove.body.features import FEATURES, REST
 from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Bulletin, Channel, Controls, ModelSpec, Request
-from livemove.control.steering import GAIN_DB, LOOK_AHEAD_MS, OCTAVE, TEMPERATURE
+from livemove.controls import CONTROLS, KEY_NAMES, Control
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
 from livemove.monitor.config import MonitorConfig
-from livemove.monitor.console import LIMITS, OCTAVES
 from livemove.monitor.knobs import Drag, Pick
 from livemove.monitor.look import ROWS
 from livemove.monitor.picture import DIM
@@ -212,6 +211,28 @@ def test_a_supervisor_that_does_not_answer_is_mentioned(shown: MonitorWindow) ->
     assert "does not answer" in shown.news.words
 
 
+@pytest.mark.parametrize("control", CONTROLS.values(), ids=list(CONTROLS))
+def test_every_control_has_a_key_and_the_help_names_it(
+    shown: MonitorWindow, segment: Segment, control: Control
+) -> None:
+    codes = {name: code for code, name in window.MonitorWindow.KEYS.items()}
+    for key in filter(None, (control.key, control.back_key)):
+        QTest.keyClick(shown, codes.get(key) or Key(ord(key.upper())))
+        assert [request.action for request in asked(segment)] == [control.action]
+        written = {"page_up": "Page ↑", "page_down": "↓"}.get(key) or KEY_NAMES.get(key, key.upper())
+        assert any(written in keys for keys, _ in window.HELP), key
+
+
+def test_every_control_has_a_place_for_the_mouse(shown: MonitorWindow) -> None:
+    """The camera's is its image, which another test clicks."""
+    for _ in range(10):
+        shown.tick()
+    page = shown.play
+    names = {*page.console.values, *page.console.picks, *page.buttons, *page.bar.spots}
+    names = {{"keep": "save-last"}.get(name, name) for name in names}
+    assert {control.label for control in CONTROLS.values()} - names == {"camera", "reload"}
+
+
 # --- the mouse ---------------------------------------------------------------------------------------------------
 
 LEFT = Qt.MouseButton.LeftButton
@@ -302,12 +323,6 @@ def test_the_wheel_turns_values_and_goes_through_lists(shown: MonitorWindow, seg
     first, second = asked(segment)
     assert (first.action, first.amount, first.absolute) == (Action.GAIN, pytest.approx(5.0), False)
     assert second == Request(Action.OCTAVE, -1.0)
-
-
-def test_values_end_where_steering_ends() -> None:
-    ends = {name: (limits.low, limits.high) for name, limits in LIMITS.items()}
-    assert ends == {"gain": GAIN_DB, "temperature": TEMPERATURE, "look-ahead": LOOK_AHEAD_MS}
-    assert (OCTAVES[0], OCTAVES[-1]) == OCTAVE
 
 
 @pytest.mark.parametrize(
@@ -800,7 +815,7 @@ class Performance:
 
         options = {"camera": "demo", "output": self.take, "play": False, "monitor": False}
         try:
-            return run_session(SessionConfig(model=self.model.path, duration_s=duration_s, **options), on_status)
+            return run_session(SessionConfig.of(model=self.model.path, duration_s=duration_s, **options), on_status)
         finally:
             if self.shown is not None:
                 self.shown.close()

@@ -57,7 +57,7 @@ def test_a_take_from_the_start_is_made_again_to_the_bit(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     takes, whole = tmp_path / "takes", tmp_path / "whole.wav"
-    report, notices = asking(monkeypatch, models[0], {}, output=whole, record=True, takes=takes, duration_s=2.0)
+    report, notices = asking(monkeypatch, models[0], {}, output=whole, record=True, folder=takes, duration_s=2.0)
     take = same_again(only(takes), tmp_path / "again.wav")
     assert take.seconds >= report["seconds"] - 0.3
     assert len(take.poses) >= 0.5 * report["frames_seen"]
@@ -88,7 +88,7 @@ def test_a_take_from_the_middle_of_all_that_can_happen_is_made_again_to_the_bit(
         8.0: Action.RECORD,
     }
     report, _ = asking(
-        monkeypatch, models[0], todo, others=((models[1], None),), takes=takes, duration_s=8.5,
+        monkeypatch, models[0], todo, others=((models[1], None),), folder=takes, duration_s=8.5,
         output=tmp_path / "whole.wav", seed=7,
     )  # fmt: skip
     take = same_again(only(takes), tmp_path / "again.wav")
@@ -105,7 +105,7 @@ def test_the_last_minutes_are_exactly_what_was_played(
 ) -> None:
     """A second in place of five minutes. --output writes the tap from start to end by another way."""
     takes, whole = tmp_path / "takes", tmp_path / "whole.wav"
-    asking(monkeypatch, models[0], {2.5: Action.SAVE_LAST}, output=whole, takes=takes, keep_s=1.0, duration_s=3.0)
+    asking(monkeypatch, models[0], {2.5: Action.SAVE_LAST}, output=whole, folder=takes, keep_s=1.0, duration_s=3.0)
     take = same_again(only(takes), tmp_path / "again.wav")
     assert 0.95 < take.seconds <= 1.0
     kept, played = samples24(take.sound()), soundfile.read(whole, dtype="float32")[0]
@@ -119,8 +119,8 @@ import os, sys
 from pathlib import Path
 from livemove.session.perform import SessionConfig, run_session
 model, takes, output = map(Path, sys.argv[1:])
-config = SessionConfig(
-    model=model, camera="demo", output=output, play=False, monitor=False, record=True, takes=takes
+config = SessionConfig.of(
+    model=model, camera="demo", output=output, play=False, monitor=False, record=True, folder=takes
 )
 if __name__ == "__main__":
     run_session(config, lambda status: print(status.seconds, flush=True))
@@ -151,7 +151,7 @@ def test_at_another_rate_a_take_from_the_start_is_the_same_too(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking(
-        monkeypatch, models[0], {}, output=tmp_path / "whole.wav", record=True, takes=tmp_path / "takes",
+        monkeypatch, models[0], {}, output=tmp_path / "whole.wav", record=True, folder=tmp_path / "takes",
         samplerate=44100, duration_s=1.5,
     )  # fmt: skip
     take = same_again(only(tmp_path / "takes"), tmp_path / "again.wav")
@@ -163,7 +163,7 @@ def test_takes_that_cannot_be_made_are_refused_before_the_show(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"file.*--takes"):
-        asking(monkeypatch, models[0], {}, output=tmp_path / "w.wav", record=True, takes=tmp_path / "file")
+        asking(monkeypatch, models[0], {}, output=tmp_path / "w.wav", record=True, folder=tmp_path / "file")
 
 
 @in_real_time
@@ -172,7 +172,12 @@ def test_a_take_that_cannot_be_made_in_the_show_is_told_and_the_sound_goes_on(
 ) -> None:
     (tmp_path / "file").write_text("")
     report, notices = asking(
-        monkeypatch, models[0], {0.5: Action.RECORD}, output=tmp_path / "w.wav", takes=tmp_path / "file", duration_s=1.5
+        monkeypatch,
+        models[0],
+        {0.5: Action.RECORD},
+        output=tmp_path / "w.wav",
+        folder=tmp_path / "file",
+        duration_s=1.5,
     )
     assert any("not recorded" in line and "--takes" in line for line in notices)
     assert report["seconds"] >= 1.5
@@ -185,7 +190,7 @@ def test_a_take_that_cannot_be_made_in_the_show_is_told_and_the_sound_goes_on(
 def take(models: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("takes")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        asking(monkeypatch, models[0], {}, output=folder / "w.wav", record=True, takes=folder / "t", duration_s=2.0)
+        asking(monkeypatch, models[0], {}, output=folder / "w.wav", record=True, folder=folder / "t", duration_s=2.0)
     return only(folder / "t")
 
 

@@ -211,7 +211,7 @@ class Stage:
             stage.wishes.append((arrived, config))
 
         monkeypatch.setattr(supervisor.Child, "switch", switch)
-        config = SessionConfig(model=folder, monitor=False, **options)
+        config = SessionConfig.of(model=folder, monitor=False, **options)
         bundles = [load_bundle(folder)]
         self.session = perform._Session(
             config, bundles, segment, cast(Any, None), now_s(), threading.Event(), lambda _: None
@@ -333,7 +333,7 @@ def test_a_show_goes_on_over_other_cards_and_cameras(
         use(jack, monkeypatch)
         use(pulse, monkeypatch)
         report = run_session(
-            SessionConfig(
+            SessionConfig.of(
                 model=model, monitor=False, device="pulse", output=tmp_path / "take.wav", duration_s=60.0,
                 control=ControlConfig(osc=("127.0.0.1", port)),
             ),

@@ -232,7 +232,7 @@ supervisor.MODULES.update(capture="tests.support.double_capture", synthesis="tes
 def tell(status):
     if status.phase == "playing":
         print("playing", flush=True)
-config = perform.SessionConfig(model=Path(sys.argv[1]), output=Path(sys.argv[2]), play=False, monitor=False)
+config = perform.SessionConfig.of(model=Path(sys.argv[1]), output=Path(sys.argv[2]), play=False, monitor=False)
 print(json.dumps(perform.run_session(config, tell)))
 """
 

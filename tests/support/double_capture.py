@@ -26,7 +26,7 @@ def run(segment: Segment, config: CaptureConfig) -> None:
     ends_s = now_s() + 1.0
     life.running("double")
     frame = PoseFrame(people=1)
-    sender = FilmSender(config.film) if config.film else None
+    sender = FilmSender(config.film_address) if config.film_address else None
     while not (segment.stop_requested or life.asked_to_leave) and not (config.camera == "film" and now_s() > ends_s):
         frame.sequence += 1
         frame.capture_s = now_s() - 0.020

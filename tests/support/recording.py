@@ -14,13 +14,14 @@ import numpy as np
 from livemove.contracts import Controls, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
+from livemove.takes.config import TakesConfig
 from livemove.takes.folder import TakenModel
 from livemove.takes.history import TakeSettings
 
 
 def settings(folder: Path, keep_s: float = 300.0) -> TakeSettings:
     return TakeSettings(
-        folder=folder,
+        config=TakesConfig(folder=folder, keep_s=keep_s),
         models=(TakenModel("m", "/m", "00", "", 0.0, ("pitch",), ""),),
         mappings=(None,),
         features=("presence", "energy"),
@@ -28,7 +29,6 @@ def settings(folder: Path, keep_s: float = 300.0) -> TakeSettings:
         block=512,
         seed=0,
         camera="demo",
-        keep_s=keep_s,
     )
 
 

@@ -49,7 +49,7 @@ def asking(
             else:
                 wish()
 
-    config = SessionConfig(
+    config = SessionConfig.of(
         model=model, camera=options.pop("camera", "demo"), output=options.pop("output"), play=False, monitor=False,
         **options,
     )  # fmt: skip
@@ -81,7 +81,7 @@ def perform(
         while todo and status.phase == "playing" and status.seconds >= todo[0][0]:
             todo.pop(0)[1](status)
 
-    return run_session(SessionConfig(model=model, monitor=False, **options), on_status), seen
+    return run_session(SessionConfig.of(model=model, monitor=False, **options), on_status), seen
 
 
 def made(take: Path, output: Path, **options: str | None) -> ReplayReport:

@@ -33,7 +33,7 @@ def tone(
 
 
 def bowed(note: float, seconds: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(sound, cycles) like a bowed string's: pitch that jitters, harmonics that come and go by themselves, bow noise."""
+    """(sound, cycles) like a bowed string's: pitch that jitters, harmonics that come and go, bow noise."""
     rng = np.random.default_rng(seed)
     n = round(seconds * RATE)
 

@@ -16,27 +16,32 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.interpreted import DEVICE  # before anything that imports Triton
+
+# isort: split
+import triton.language as tl
+from triton.runtime import OutOfResources, interpreter
+
+from livemove import contracts
+from livemove.contracts import (
+    Engine,
+    EngineError,
+    Float32,
+    Gate,
+    HarmonicPath,
+    ModelSpec,
+    Phase,
+    Trace,
+    initial_state,
+)  # fmt: skip
+from livemove.diagnostics import bench
+from livemove.synthesis import cuda, reference, settings
+from livemove.synthesis.cuda import CudaEngine, CudaStreams
+from livemove.synthesis.native import NativeEngine
+from livemove.synthesis.onnx import OnnxEngine
+from livemove.synthesis.reference import ReferenceEngine
 from tests.support.paths import ROOT
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
-    assert "triton" not in sys.modules, "a test module before this one imports triton: it decides then if it interprets"
-DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
-
-import triton.language as tl  # noqa: E402
-from triton.runtime import OutOfResources, interpreter  # noqa: E402
-
-from livemove import contracts  # noqa: E402
-from livemove.contracts import Engine, EngineError, Float32, ModelSpec, Phase, Trace, initial_state  # noqa: E402
-from livemove.diagnostics import bench  # noqa: E402
-from livemove.synthesis import cuda, reference, settings  # noqa: E402
-from livemove.synthesis.cuda import CudaEngine, CudaStreams  # noqa: E402
-from livemove.synthesis.native import NativeEngine  # noqa: E402
-from livemove.synthesis.onnx import OnnxEngine  # noqa: E402
-from livemove.synthesis.reference import ReferenceEngine  # noqa: E402
-from training.model import onnx_graph  # noqa: E402
-
-os.environ.pop("TRITON_INTERPRET", None)  # the tests of this file are to interpret, no others and no child of theirs
+from training.model import onnx_graph
 
 FP16_SNR_DB = 60.0
 FP32_BOUND = 1e-4
@@ -68,7 +73,12 @@ SPECS = {
         STAGE, bands=8, pqmf_taps=80, mixtures=1, dilations=(7,), styles=("a", "b"), phase=None
     ),
     "one band of logistics": dataclasses.replace(STAGE, bands=1, pqmf_taps=0, dilations=(5,)),
-    "mu-law with phase": dataclasses.replace(CLASSIC, dilations=(1,), phase=Phase("pitch", 3)),
+    "mu-law with phase and gate": dataclasses.replace(
+        CLASSIC, dilations=(1,), phase=Phase("pitch", 3), gate=Gate("loudness", 0.1, 0.8)
+    ),
+    "harmonic path, gate": dataclasses.replace(
+        STAGE, dilations=(3,), harmonic_path=HarmonicPath(7, 6, "loudness"), gate=Gate("loudness", 0.1, 0.8)
+    ),
 }
 
 

@@ -14,8 +14,9 @@ import soundfile
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
-from livemove.synthesis import EngineChoice, process, settings
+from livemove.synthesis import process, settings
 from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.process import HopWriter
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.bundles import random_bundle

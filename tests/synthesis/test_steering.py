@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from livemove.body.features import FEATURES, REST
-from livemove.body.mapping import SCALES, load_mapping
+from livemove.body.mapping import load_mapping
+from livemove.body.notes import SCALES
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import Segment

@@ -104,7 +104,9 @@ def test_a_camera_too_quick_loses_pictures_and_is_not_held_up(receiver: FilmRece
 
 def kept(folder: Path, segment: Segment, shown: int, begin: int) -> Path:
     """A take of a film of so many pictures, of which `begin` had been seen when it began."""
-    keeper = TakeRecorder(segment, dataclasses.replace(settings(folder), film=True))
+    plain = settings(folder)
+    filmed = dataclasses.replace(plain, config=dataclasses.replace(plain.config, film=True))
+    keeper = TakeRecorder(segment, filmed)
     stage, sender = Stage(segment), FilmSender(keeper.film_address)
     keeper.start()
     stage.play(4)
@@ -185,7 +187,7 @@ def test_without_a_film_there_is_none_to_write(segment: Segment, tmp_path: Path)
 def test_who_gives_no_picture_cannot_be_filmed(tmp_path: Path) -> None:
     model = random_bundle(tmp_path / "m", small_spec()).path
     with pytest.raises(OutputError, match="--film: demo"):
-        run_session(SessionConfig(model=model, camera="demo", film=True, monitor=False), lambda _: None)
+        run_session(SessionConfig.of(model=model, camera="demo", film=True, monitor=False), lambda _: None)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
@@ -196,7 +198,7 @@ def test_a_real_session_films_on_when_its_camera_process_died(tmp_path: Path, mo
     model = random_bundle(tmp_path / "m", small_spec()).path
     report, _ = asking(
         monkeypatch, model, {1.0: lambda: os.kill(child(0), signal.SIGKILL), 3.5: Action.SAVE_LAST}, camera="0",
-        film=True, takes=tmp_path / "takes", output=tmp_path / "w.wav", duration_s=4.0,
+        film=True, folder=tmp_path / "takes", output=tmp_path / "w.wav", duration_s=4.0,
     )  # fmt: skip
     take = load_take(next((tmp_path / "takes").iterdir()))
     rows = take.film()

@@ -13,7 +13,7 @@ from livemove.bundle import Bundle, load_bundle
 from livemove.capture.demo import pose_at
 from livemove.contracts import HOP, Float32, LivemoveError
 from livemove.offline.render import RenderConfig
-from livemove.synthesis import make_engine
+from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.paths import THEREMIN
 from training import evaluate

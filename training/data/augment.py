@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from livemove.body.landmarks import LIMB_LANDMARKS, PAIRS
 from livemove.contracts import LANDMARKS, Float32, Float64
 
 NOISE_HZ = 6.0
@@ -21,15 +22,9 @@ WANDER_HZ = 2.0
 AWAY_S = (0.2, 2.0)
 """How long a limb goes out of sight, shortest and longest: with it the feature stream holds, eases and comes back."""
 
-PAIRS = ((1, 4), (2, 5), (3, 6), (7, 8), (9, 10), *((left, left + 1) for left in range(11, 33, 2)))
-"""MediaPipe's landmarks of the left and of the right side; 0, the nose, has no other."""
-
-LIMBS: dict[str, tuple[int, ...]] = {
-    "left arm": (13, 15, 17, 19, 21),
-    "right arm": (14, 16, 18, 20, 22),
-    "left leg": (25, 27, 29, 31),
-    "right leg": (26, 28, 30, 32),
-    "legs": (25, 26, 27, 28, 29, 30, 31, 32),
+HIDDEN_TOGETHER: dict[str, tuple[int, ...]] = {
+    **LIMB_LANDMARKS,
+    "legs": (*LIMB_LANDMARKS["left leg"], *LIMB_LANDMARKS["right leg"]),
     "person": tuple(range(LANDMARKS)),
 }
 """What goes out of sight together: behind the body, below the picture's edge, or out of the picture."""
@@ -43,7 +38,7 @@ class Shake:
     dropped    share of frames that never come
     latency_s  a pose comes up to so much late
     mirror     share of dances in which left and right are exchanged
-    missing    share of the time in which one of LIMBS is out of sight
+    missing    share of the time in which one of HIDDEN_TOGETHER is out of sight
     """
 
     noise: float = 0.0
@@ -99,16 +94,16 @@ def mirrored(sight: Sight) -> Sight:
 
 
 def hidden(rng: np.random.Generator, sight: Sight, share: float) -> Sight:
-    """One of LIMBS at a time out of sight, for about that share of the time."""
+    """One of HIDDEN_TOGETHER at a time out of sight, for about that share of the time."""
     people, visibility = sight.people.copy(), sight.visibility.copy()
     mean_s = sum(AWAY_S) / 2
     until_s = float(sight.frame_s[-1])
     time_s = float(sight.frame_s[0]) - mean_s  # it may be away when the dance begins
     while share < 1 and (time_s := time_s + rng.exponential(mean_s * (1 - share) / share)) <= until_s:
-        limb = list(LIMBS)[rng.integers(len(LIMBS))]
+        limb = list(HIDDEN_TOGETHER)[rng.integers(len(HIDDEN_TOGETHER))]
         begin_s, time_s = time_s, time_s + rng.uniform(*AWAY_S)
         away = np.flatnonzero((sight.frame_s >= begin_s) & (sight.frame_s < time_s))
-        visibility[np.ix_(away, LIMBS[limb])] = 0
+        visibility[np.ix_(away, HIDDEN_TOGETHER[limb])] = 0
         if limb == "person":
             people[away] = 0
     if share >= 1:

@@ -13,15 +13,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import signal
 
+from livemove.body.landmarks import BONES, FACE_LINES
 from livemove.contracts import HOP, OutputError, PoseFrame
 from livemove.media import video_file
 from training.data.corpus import Clip, Corpus
 
-BONES = (
-    (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (11, 23), (12, 24), (23, 24), (23, 25), (25, 27), (24, 26),
-    (26, 28), (27, 31), (28, 32), (7, 0), (0, 8), (15, 19), (16, 20),
-)  # fmt: skip
-"""Pairs of MediaPipe's landmarks that a line joins."""
 PICTURES = 6
 
 
@@ -66,7 +62,7 @@ def _skeleton(pose: PoseFrame, ax: Axes, width: int, height: int) -> None:
     if not pose.people:
         return
     x, y = pose.image[0, :, 0] * width, pose.image[0, :, 1] * height
-    for a, b in BONES:
+    for a, b in (*BONES, *FACE_LINES):
         seen = min(pose.visibility[0, a], pose.visibility[0, b]) >= 0.5
         ax.plot(x[[a, b]], y[[a, b]], color="lime" if seen else "gray", linewidth=1.5)
 

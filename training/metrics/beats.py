@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from livemove.body.landmarks import MOVING
 from livemove.contracts import Float32, Float64
 
 RATE = 60.0
@@ -20,8 +21,6 @@ ALIGNMENT_S = 3.0 / 60.0
 """Standard deviation of the beat alignment score (Li et al. 2021, arXiv 2101.08779: 3 frames at 60 a second)."""
 TOLERANCE_S = 0.1
 """Two beats so near each other are one beat met."""
-LIMBS = (0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-"""Landmarks whose movement counts: head, shoulders, elbows, wrists, hips, knees, ankles."""
 
 
 def kinematic_beats(world: Float64, times_s: Float64) -> Float64:
@@ -33,8 +32,8 @@ def kinematic_beats(world: Float64, times_s: Float64) -> Float64:
     if len(times_s) < 3:
         return np.zeros(0)
     grid = np.arange(times_s[0], times_s[-1], 1 / RATE)
-    marks = world[:, LIMBS].reshape(len(world), -1)
-    even = np.stack([np.interp(grid, times_s, column) for column in marks.T], -1).reshape(len(grid), len(LIMBS), 3)
+    marks = world[:, MOVING].reshape(len(world), -1)
+    even = np.stack([np.interp(grid, times_s, column) for column in marks.T], -1).reshape(len(grid), len(MOVING), 3)
     speed = np.linalg.norm(np.diff(even, axis=0), axis=-1).mean(-1) * RATE
     speed = gaussian_filter1d(speed, SMOOTHING_S * RATE)
     lows, _ = find_peaks(-speed, prominence=max(0.1 * speed.mean(), 1e-6))

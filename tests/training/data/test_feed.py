@@ -171,7 +171,7 @@ def test_limbs_are_out_of_sight_for_as_long_as_asked() -> None:
     gone = (away.visibility == 0).any(-1)
     assert gone.mean() == pytest.approx(0.3, abs=0.06)
     hidden = {frozenset(np.flatnonzero(row == 0)) for row in away.visibility[gone]}
-    assert hidden == {frozenset(marks) for marks in augment.LIMBS.values()}
+    assert hidden == {frozenset(marks) for marks in augment.HIDDEN_TOGETHER.values()}
     np.testing.assert_array_equal(away.people == 0, (away.visibility == 0).all(-1))
 
 

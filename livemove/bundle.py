@@ -47,9 +47,11 @@ ONNX = "generator.onnx"
 GOLDEN = "golden.npz"
 MAPPING = "mapping.toml"
 DESCRIPTION = "MODEL.md"
+FIGURES = "figures.json"
+SPECTROGRAM = "spectrogram.png"
 
 REQUIRED = (WEIGHTS, GOLDEN, DESCRIPTION)
-OPTIONAL = (ONNX, MAPPING)
+OPTIONAL = (ONNX, MAPPING, FIGURES, SPECTROGRAM)
 LIMIT_BYTES = {
     INDEX: 1 << 20,
     WEIGHTS: 1 << 29,
@@ -57,6 +59,8 @@ LIMIT_BYTES = {
     GOLDEN: 1 << 26,
     MAPPING: 1 << 20,
     DESCRIPTION: 1 << 20,
+    FIGURES: 1 << 20,
+    SPECTROGRAM: 1 << 20,
 }
 """Largest size of each file that is read at all; the stage model's weights are 1.5 MB."""
 
@@ -64,6 +68,9 @@ HEADER_LIMIT_BYTES = 1 << 20
 """Largest part of weights.safetensors that may be something else than the tensors."""
 
 GOLDEN_HOPS = 4096
+
+MATCHED = ("nll_bits", "nll_bits_shuffled")
+"""Of figures.json: negative log likelihood of held-out sound in bits, by its own channels and by another window's."""
 
 Plain = dict[str, object]
 T = TypeVar("T")
@@ -89,7 +96,7 @@ class Bundle:
     """A model folder that has been checked; weights are float32, exactly as stored in float16.
 
     onnx_path is None for a bundle exported without generator.onnx, mapping_path for an end-to-end model: its channels
-    are the body's features.
+    are the body's features. figures: what was measured at its export (training/export.py), empty for an older bundle.
     """
 
     path: Path
@@ -99,6 +106,14 @@ class Bundle:
     mapping_path: Path | None
     onnx_path: Path | None
     description_path: Path
+    figures: Plain = dataclasses.field(default_factory=dict[str, object])
+
+    @property
+    def ignores_channels(self) -> bool:
+        """Whether it expected held-out sound no better by its own channels than by another window's; False where that
+        was not measured."""
+        matched, shuffled = (self.figures.get(name) for name in MATCHED)
+        return isinstance(matched, float) and isinstance(shuffled, float) and shuffled <= matched
 
 
 def as_stored(weights: Mapping[str, Float32]) -> Weights:
@@ -162,6 +177,7 @@ def load_bundle(path_or_name: str | Path) -> Bundle:
         mapping_path=folder / MAPPING if MAPPING in manifest else None,
         onnx_path=folder / ONNX if ONNX in manifest else None,
         description_path=folder / DESCRIPTION,
+        figures=_parse_figures(folder / FIGURES, content[FIGURES]) if FIGURES in manifest else {},
     )
 
 
@@ -227,6 +243,17 @@ def _manifest_entry(file: Path, name: str, entry: object) -> tuple[int, str]:
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
         _wrong(file, f"files.{name}.sha256", "64 hexadecimal digits", repr(sha256[:80]))
     return size, sha256
+
+
+def _parse_figures(file: Path, content: bytes) -> Plain:
+    try:
+        figures = _table(file, "content", json.loads(content.decode("utf-8")))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BundleError(f"{file}: content: expected JSON, found something else ({error})") from error
+    for name in MATCHED:
+        if name in figures:
+            figures[name] = _take(file, figures, name, float)
+    return figures
 
 
 def _parse_weights(file: Path, content: bytes, spec: ModelSpec) -> Weights:
@@ -444,9 +471,12 @@ def save_bundle(
     onnx_bytes: bytes | None,
     mapping_text: str | None,
     model_md: str,
+    figures: Mapping[str, object] | None = None,
+    spectrogram: bytes | None = None,
 ) -> Bundle:
     """Write a bundle and load it back. The folder appears whole or not at all; an older one of that name is replaced.
 
+    figures: what was measured, as JSON can hold it; spectrogram: a PNG that MODEL.md shows.
     weights are stored as float16: make golden with `as_stored(weights)`. Raises BundleError when the bundle would not
     load again, OutputError when the folder cannot be written.
     """
@@ -471,6 +501,10 @@ def save_bundle(
         content[MAPPING] = mapping_text.encode()
     if onnx_bytes is not None:
         content[ONNX] = onnx_bytes
+    if figures is not None:
+        content[FIGURES] = (json.dumps(figures, indent=1) + "\n").encode()
+    if spectrogram is not None:
+        content[SPECTROGRAM] = spectrogram
     index = {
         "format_version": FORMAT_VERSION,
         "spec": dataclasses.asdict(spec),

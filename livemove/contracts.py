@@ -43,7 +43,7 @@ class BundleError(LivemoveError):
 
 
 class CameraError(LivemoveError):
-    """A camera, video file or URL that gives no picture; the message names the source."""
+    """A camera, video file or URL that gives no image; the message names it."""
 
 
 class PoseModelError(LivemoveError):
@@ -60,6 +60,10 @@ class EngineError(LivemoveError):
 
 class DeviceError(LivemoveError):
     """An audio device that is unknown, or refuses the rate or block; the message names it."""
+
+
+class MissingDeviceError(DeviceError):
+    """No audio device at all on this machine, or no PortAudio to reach one by."""
 
 
 class TakeError(LivemoveError):
@@ -375,7 +379,7 @@ class PoseFrame:
     capture_s   when the frame reached us, on the clock of `exchange.now_s`
     sequence    counts frames used, from 0
     people      how many were found, 0..MAX_PEOPLE; the first is the one who plays
-    image       float32 [MAX_PEOPLE, 33, 3]: x, y in 0..1 of the picture (y down), z in the same scale
+    image       float32 [MAX_PEOPLE, 33, 3]: x, y in 0..1 of the image (y down), z in the same scale
     world       float32 [MAX_PEOPLE, 33, 3]: metres, hip-centred (y down)
     visibility  float32 [MAX_PEOPLE, 33]: 0..1
     """
@@ -432,12 +436,12 @@ class Request:
     """Something the performer asks of the supervisor, the one writer of `Controls`.
 
     amount: decibels for GAIN, the factor for TEMPERATURE, milliseconds for LOOK_AHEAD, octaves for OCTAVE, places in
-    their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `Bulletin` for CAMERA and DEVICE. It is
-    added to what is set, so that an asker need not know that; with absolute it is what to set. text: in place of that
-    the camera or sound card by name, as the command line takes it or a list has it. MUTE, FREEZE and RECORD are
-    switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off; RELOAD reads the
-    mappings again; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it
-    all.
+    their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `SupervisorStatus` for CAMERA and DEVICE.
+    It is added to what is set, so that whoever asks need not know that; with absolute it is what to set. text: in place
+    of that the camera or audio device by name, as the command line takes it or a list has it. MUTE, FREEZE and RECORD
+    are switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off; RELOAD reads
+    the mappings again; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends
+    it all.
     """
 
     action: Action
@@ -447,7 +451,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Bulletin:
+class SupervisorStatus:
     """What only the supervisor knows, a few times a second.
 
     written_s and playing_since_s on the clock of `exchange.now_s` (0: it does not play yet); restarts by role; notice:

@@ -21,7 +21,7 @@ from safetensors.numpy import save as write_safetensors
 from livemove import bundle as bundles
 from livemove.bundle import Bundle, as_stored, find_bundle, list_bundles, load_bundle, save_bundle
 from livemove.contracts import FORMAT_VERSION, BundleError, OutputError
-from livemove.synthesis.settings import classic, random_weights, stage
+from livemove.synthesis.architectures import classic, random_weights, stage
 from tests.support.bundles import random_bundle, small_spec
 
 
@@ -291,3 +291,17 @@ def test_any_damage_to_any_file_is_refused_with_one_line(small_bundle: Bundle, d
         assert file.name in refusal(folder)
     finally:
         file.write_bytes(intact)
+
+
+def test_what_was_measured_travels_with_a_bundle_and_is_checked(small_bundle: Bundle) -> None:
+    b = small_bundle
+    assert b.figures == {}
+    assert not b.ignores_channels
+    for shuffled, ignores in ((1.5, False), (1.0, True), (0.5, True)):
+        measured = {"nll_bits": 1.0, "nll_bits_shuffled": shuffled, "ranges": {"": {"pitch": [40, 60]}}}
+        saved = save_bundle(b.path, b.spec, b.weights, b.golden, None, None, "# m\n", measured, b"\x89PNG")
+        assert saved.figures == measured
+        assert saved.ignores_channels == ignores
+    with pytest.raises(BundleError, match=r"figures\.json: nll_bits"):
+        save_bundle(b.path, b.spec, b.weights, b.golden, None, None, "# m\n", {"nll_bits": "low"})
+    assert load_bundle(b.path).figures["nll_bits_shuffled"] == 0.5  # the older one is still there

@@ -18,7 +18,7 @@ from livemove.control.osc import requests_of
 from livemove.control.presets import Preset, set_list
 from livemove.control.steering import steer
 from livemove.controls import BY_ACTION, CONTROLS, Control, Kind, key_press
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support.paths import ROOT
 
 every = pytest.mark.parametrize("control", CONTROLS.values(), ids=list(CONTROLS))
@@ -47,12 +47,12 @@ def test_every_control_has_an_osc_address(control: Control) -> None:
 @every
 def test_every_control_can_be_learned_by_a_knob_and_a_pad(control: Control) -> None:
     assert vocabulary.learnable(control.name) is control.action
-    hands = midi.Hands(midi.Learnt(None), presets=False)
+    hands = midi.MidiInterpreter(midi.MidiBindings(None), presets=False)
     hands.learnt.learn("cc", 21, control.name)
     hands.learnt.learn("note", 40, control.name)
-    heard = vocabulary.Heard()
-    hands.hear(Message("control_change", control=21, value=127), heard)
-    hands.hear(Message("note_on", note=40, velocity=64), heard)
+    heard = vocabulary.Received()
+    hands.handle(Message("control_change", control=21, value=127), heard)
+    hands.handle(Message("note_on", note=40, velocity=64), heard)
     turned, struck = heard.requests
     assert {turned.action, struck.action} == {control.action}
     if control.kind is Kind.SWITCH:
@@ -144,7 +144,7 @@ def test_flats_and_sharps_are_the_same_notes_wherever_they_are_written(tmp_path:
         roots.append(set_list([str(path)])[0].controls(0, 0).root)
         mapping = (ROOT / "models" / "theremin" / "mapping.toml").read_text()
         text = mapping.replace('root = "A"', f'root = "{note}"')
-        roots.append(round(load_mapping(text, settings.stage("test"), FEATURES).routes[0].root) + 1)
+        roots.append(round(load_mapping(text, architectures.stage("test"), FEATURES).routes[0].root) + 1)
     assert len(set(roots)) == 1
 
 

@@ -1,7 +1,8 @@
 """Checkpoint -> bundle: `python training/export.py runs/theremin/last.ckpt --name theremin`.
 
 Rounds the averaged weights to float16, builds generator.onnx, makes the golden vectors with the reference engine,
-and writes MODEL.md with figures: from a card in training/cards or from what the run did. Any setting, any channels.
+and writes MODEL.md with figures: from a card in training/cards or from what the run did. Any architecture, any
+channels.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if __package__ in (None, ""):
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
-from livemove.bundle import Bundle, Golden, as_stored, save_bundle
+from livemove.bundle import MATCHED, SPECTROGRAM, Bundle, Golden, as_stored, save_bundle
 from livemove.contracts import (
     HOP,
     Channel,
@@ -37,11 +38,12 @@ from livemove.contracts import (
 )
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
+from training import evaluate
 from training.data import procedural
 from training.data.corpus import Corpus
-from training.evaluate import evaluate, held_out_tracks
 from training.loop.recipe import command_line
-from training.metrics import corpus_scores, percussion, report
+from training.metrics import likelihood, listen, report
+from training.metrics.theremin import held_out_tracks, is_theremin
 from training.model import onnx_graph
 from training.model.wavenet import key
 
@@ -95,14 +97,9 @@ def load_checkpoint(path: Path) -> Trained:
     return Trained(spec, as_stored(weights), arguments, checkpoint.get("facts", {}))
 
 
-def procedural_channels(spec: ModelSpec) -> bool:
-    """Whether the model is played by the channels of data/procedural.py, at its rate: then its own measures apply."""
-    return (spec.channels, spec.sample_rate) == (procedural.theremin_spec().channels, procedural.SAMPLE_RATE)
-
-
 def golden_channels(spec: ModelSpec) -> Float32:
     """[GOLDEN_HOPS, C] in natural units: a loud held-out track, or for channels of any other kind a slow wandering."""
-    if procedural_channels(spec):
+    if is_theremin(spec):
         tracks = [t[:GOLDEN_HOPS] for t in held_out_tracks(64, 1.0)]
         return np.ascontiguousarray(max(tracks, key=lambda t: t[:, 1].min()))
     rng = np.random.default_rng(0)
@@ -142,29 +139,36 @@ def make_golden(spec: ModelSpec, weights: Weights) -> Golden:
     return Golden(channels=channels, noise=best[1], audio=best[2], style=0, temperature=spec.temperature)
 
 
-def figures_table(figures: dict[str, Any]) -> str:
-    """Markdown table of an evaluation, with what stands beside each figure, and what speaks against the model."""
-    rows = [f"| figure | model | {'ceiling' if figures['ceiling'] else 'beside it'} |", "|---|---|---|"]
-    for name, value, beside in report.rows(figures):
-        if name not in ("temperature", "seconds"):
-            rows.append(f"| {name} | {value} | {beside} |")
-    return "\n\n".join(["\n".join(rows), *report.warnings(figures)])
+def measured(
+    args: argparse.Namespace, bundle: Bundle, facts: dict[str, Any]
+) -> tuple[str, dict[str, Any], bytes | None]:
+    """(table for MODEL.md, content of figures.json, spectrogram as PNG): by the measures that apply, or else the run's
+    last validation. Raises LivemoveError."""
+    spec, corpus = bundle.spec, Corpus(args.data) if args.data else None
+    kept = likelihoods(facts)
+    if not (evaluate.kind_of(spec) == "pitched" or corpus):
+        return validation_table(facts), kept, None
+    amount = evaluate.QUICK if args.quick else evaluate.Amount()
+    amount = dataclasses.replace(amount, **{n: v for n in ("tracks", "seeds") if (v := getattr(args, n)) is not None})
+    result = evaluate.scored(bundle, make_engine("auto", bundle), spec.temperature, corpus, amount)
+    figures, picture = result.figures, None
+    kept |= {name: figures["data"][name] for name in MATCHED if name in figures.get("data", {})}
+    if corpus and result.ranges:
+        kept["ranges"] = {style: ranges.as_plain() for style, ranges in result.ranges.items()}
+    if result.players:
+        found = listen.examples(result.players, spec, result.ranges, result.notes[:1], kinds=("phrases",))
+        picture = listen.card_picture(found, spec.sample_rate)
+    return report.markdown(figures), kept, picture
 
 
-def measured(args: argparse.Namespace, bundle: Bundle, facts: dict[str, Any]) -> str:
-    """The table for MODEL.md: the measures that apply, or else the run's last validation. Raises LivemoveError."""
-    spec = bundle.spec
-    if not (procedural_channels(spec) or args.data):
-        return validation_table(facts)
-    engine = make_engine("auto", bundle)
-    figures: dict[str, Any] = {"ceiling": {}}
-    if procedural_channels(spec):
-        figures = evaluate(engine, bundle.weights, spec.temperature, count=args.tracks, seconds=6.0)
-    if args.data:
-        figures["data"] = corpus_scores.scores(bundle, engine, Corpus(args.data), spec.temperature)
-        if percussion.is_of_hits(spec):
-            figures["hits"] = percussion.scores(bundle, engine, Corpus(args.data), spec.temperature)
-    return figures_table(figures)
+def likelihoods(facts: dict[str, Any]) -> dict[str, Any]:
+    """Of figures.json, from the run's last validation: of held-out clips, by their own channels and another clip's."""
+    if not {"val_loss", "val_loss_shuffled"} <= facts.keys():
+        return {}
+    return {
+        name: facts[fact] * likelihood.BITS
+        for name, fact in zip(MATCHED, ("val_loss", "val_loss_shuffled"), strict=True)
+    }
 
 
 def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> str | None:
@@ -223,7 +227,7 @@ def validation_table(facts: dict[str, Any]) -> str:
     """The run's last validation as Markdown."""
     words = {
         "val_loss": "negative log likelihood of the held-out clips, nats per value",
-        "val_loss_shuffled": "the same with other clips' poses (no worse means that the model ignores the dancer)",
+        "val_loss_shuffled": "the same with other clips' channels (no worse means that the model ignores them)",
         "val_accuracy": "share of samples whose class was the likeliest",
     }
     figures = [f"| {words[name]} | {facts[name]:.4f} |" for name in words if name in facts]
@@ -262,7 +266,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--data", type=Path, default=None, help="a prepared corpus: measure the model on what it holds out"
     )
-    parser.add_argument("--tracks", type=int, default=16, help="held-out tracks a theremin is measured on")
+    parser.add_argument("--tracks", type=int, default=None, help="held-out tracks a theremin is measured on (16)")
+    parser.add_argument("--seeds", type=int, default=None, help="of the control tracks of a pitched model (3)")
+    parser.add_argument("--quick", action="store_true", help="measure with one seed and a tenth of the material")
     parser.add_argument("--licence", default=NO_LICENCE, help="of the data, and so of the weights: goes into MODEL.md")
     args = parser.parse_args(argv)
     try:
@@ -281,13 +287,19 @@ def main(argv: list[str] | None = None) -> int:
                 Path(folder) / name, spec, trained.weights, golden, graph, mapping, "# not measured yet\n"
             )
             mapping_for(draft.mapping_path, spec, FEATURES)  # it must fit, or nobody can play the model
-            table = measured(args, draft, trained.facts)
-        save_bundle(out, spec, trained.weights, golden, graph, mapping, text.replace("{figures}", table))
+            table, kept, picture = measured(args, draft, trained.facts)
+        if picture:
+            table += f"\n\n![spectrogram]({SPECTROGRAM})"
+        made = save_bundle(
+            out, spec, trained.weights, golden, graph, mapping, text.replace("{figures}", table), kept or None, picture
+        )
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2
     print(table)
     print(f"exported to {out}")
+    if made.ignores_channels:
+        print(f"{name} ignores its channels: {report.IGNORES}", file=sys.stderr)
     return 0
 
 

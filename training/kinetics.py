@@ -23,7 +23,7 @@ if __package__ in (None, ""):
 
 from livemove.contracts import LivemoveError, OutputError
 from training.data import annotations, command_line
-from training.data.sources import Source, find_sources
+from training.data.items import Item, find_items
 
 
 class ListError(LivemoveError):
@@ -162,15 +162,15 @@ def download(
     sys.exit(1 if counts["failed"] else 0)
 
 
-def find_clips(root: Path) -> list[Source]:
+def find_clips(root: Path) -> list[Item]:
     """The clips of a folder, none if there are none yet."""
     try:
-        return find_sources(str(root), {})
+        return find_items(str(root), {})
     except LivemoveError:
         return []
 
 
-def _say_balance(clips: Iterable[Source]) -> None:
+def _say_balance(clips: Iterable[Item]) -> None:
     """How many clips of each class there are, by split."""
     counts = collections.Counter((clip.style, clip.split) for clip in clips)
     for style in sorted({style for style, _ in counts}):
@@ -223,7 +223,7 @@ def fetch(url: str, folder: Path, sha256: str | None, max_gb: float, timeout: fl
 @click.argument("src", type=click.Path(path_type=Path))
 @click.argument("dest", type=click.Path(path_type=Path))
 def curate(chosen: Path, src: Path, dest: Path) -> None:
-    """Make DEST from those clips of SRC that are in LIST: good picture, good sound, dancer and music together.
+    """Make DEST from those clips of SRC that are in LIST: good image, good sound, dancer and music together.
 
     LIST is YAML: a class, and below it the clips' names; a clip may change its split.
 
@@ -338,7 +338,7 @@ def check(
 
     Changes nothing. Exit code 0: all clips are good; 1: some are not; 2: a line says what is wrong.
     """
-    clips = find_sources(str(root), {})
+    clips = find_items(str(root), {})
     from training.data import checks
 
     expected = checks.Expected(seconds, tolerance, person, pose_model=pose_model)
@@ -361,7 +361,7 @@ def check(
     sys.exit(1 if bad else 0)
 
 
-def as_list(clips: Sequence[Source]) -> str:
+def as_list(clips: Sequence[Item]) -> str:
     """What `curate` reads: the clips by class, each in its split."""
     import yaml
 

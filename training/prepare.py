@@ -1,6 +1,7 @@
-"""From films and sounds to a corpus to train on: `python training/prepare.py SRC -o DATA`. See training/data/corpus.py.
+"""From videos and sounds to a corpus to train on: `python training/prepare.py SRC -o DATA`. See
+training/data/corpus.py.
 
-In: a folder in the Kinetics layout, any folder of films or sounds, or procedural:theremin. Out: DATA, and what was
+In: a folder in the Kinetics layout, any folder of videos or sounds, or procedural:theremin. Out: DATA, and what was
 skipped and why. Clips done are recorded one by one: however a run ends, the next goes on from there.
 """
 
@@ -24,7 +25,7 @@ from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
 from training.data import command_line, workers
 from training.data.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
 from training.data.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
-from training.data.sources import Source, find_sources, songs
+from training.data.items import Item, find_items, songs
 
 Progress = Callable[[int, int, "Clip | None"], None]
 """Called before the first clip and after each with (clips done, clips in all, the newest)."""
@@ -64,7 +65,7 @@ def prepare(
     """
     began_s = time.perf_counter()
     splits = {clip.source: clip.split for clip in recorded(root)}
-    sources = find_sources(src, splits, clips, seconds)
+    sources = find_items(src, splits, clips, seconds)
     kinds = {source.kind for source in sources}
     if "film" in kinds:
         find_pose_model(settings.pose, settings.pose_model)  # once, before many ask for it
@@ -89,7 +90,7 @@ def prepare(
     return Summary(tuple(made), kept, tuple(skipped), time.perf_counter() - began_s)
 
 
-def _is_done(source: Source, writer: Writer, retry: bool) -> bool:
+def _is_done(source: Item, writer: Writer, retry: bool) -> bool:
     """Prepared from this very file, or looked at and skipped."""
     clip = writer.rows.get(source.key)
     if clip is None or (clip.skipped and retry):
@@ -169,7 +170,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="Skip films with somebody in view in less than this share of frames.",
+    help="Skip videos with somebody in view in less than this share of frames.",
 )
 @click.option("--retry", is_flag=True, help="Look again at what was skipped before.")
 @click.option(
@@ -191,10 +192,10 @@ def main(
 ) -> None:  # fmt: skip
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
-    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of films, takes or sounds (the first
-    folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound that lies among
-    films is what was danced to, and is left out. What cannot be used is skipped and listed. Stop it as you like: the
-    same command goes on where it was. DATA may be filled from several SRCs.
+    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of videos, takes or sounds (the
+    first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound that lies
+    among videos is what was danced to, and is left out. What cannot be used is skipped and listed. Stop it as you like:
+    the same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
     """
@@ -207,7 +208,7 @@ def main(
             on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
         )  # fmt: skip
     for song in songs(src):
-        click.echo(f"left out {song}: it lies among films, so it is what was danced to", err=True)
+        click.echo(f"left out {song}: it lies among videos, so it is what was danced to", err=True)
     for clip in done.skipped:
         click.echo(f"skipped {clip.source}: {clip.skipped}", err=True)
     good = len(done.made) - sum(bool(clip.skipped) for clip in done.made)
@@ -228,7 +229,7 @@ def _kind_of(model: Path) -> str:
 
 
 def _plot(root: Path, name: str) -> None:
-    from training.data.clip_picture import draw_clip  # matplotlib takes a second to load
+    from training.data.clip_plot import draw_clip  # matplotlib takes a second to load
 
     corpus = Corpus(root)
     named = [clip for clip in corpus.clips if name in (clip.key, clip.name)]

@@ -45,11 +45,12 @@ from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
 from training.data.augment import Shake
 from training.data.command_line import progress
 from training.data.corpus import Corpus
-from training.data.feed import Clip, Clips, Feed, Recorded, Sine, Source, Theremin, band_scale
+from training.data.feed import Clip, Clips, Feed, Recorded, Sine, SoundDataset, Theremin, band_scale
 from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
+from training.metrics.likelihood import ignoring
 from training.model.wavenet import WaveNet, nats
 
 KEPT = 3
@@ -121,11 +122,19 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
+        if self.args.train == "path":
+            left = path_loss(
+                batch["bands"] / self.model.weight("bands.scale"),
+                self.model.path(batch["channels"], batch["hz"], batch["cycles"], batch["style"]),
+            )
+            self.log("path_loss", left, prog_bar=True, batch_size=len(batch["bands"]))
+            return left
         each, _, left = self.loss(batch, self.args.input_noise * (1 - progress))
         loss = each.mean()
         if self.model.spec.harmonic_path:
             self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
-            loss = loss + self.args.path_loss * left
+            if self.args.train == "all":
+                loss = loss + self.args.path_loss * left
         if self.global_step % self.args.log_every == 0 and not torch.isfinite(loss):
             raise RecipeError(
                 f"the loss is no longer a number at step {self.global_step}: try a lower --learning_rate or "
@@ -142,9 +151,9 @@ class Training(pl.LightningModule):
             figures["val_path_loss"] = left
         if spec.head == "mulaw":
             figures["val_accuracy"] = (parameters.argmax(-1) == batch["bands"][..., 0]).float().mean()
-        if len(each) > 1 and self.args.use_video and set(FEATURES).intersection(spec.channel_names):
-            # The control: another clip's poses. If they do as well, the model does not listen to the dancer.
-            other = {**batch, "channels": batch["channels"].roll(1, 0)}
+        if len(each) > 1 and self.args.use_video:
+            # The control: another clip's channels. If they do as well, the model does not listen to who plays it.
+            other = {**batch, **{name: batch[name].roll(1, 0) for name in ("channels", "hz", "cycles")}}
             figures["val_loss_shuffled"] = self.loss(other, 0.0)[0].mean()
         self.log_dict(figures, prog_bar=True, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
 
@@ -160,11 +169,18 @@ class Training(pl.LightningModule):
         checkpoint["facts"] = {**self.facts, "step": self.global_step, **figures}
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.args, list(self.model.parameters()))
+        trained = [parameter for name, parameter in self.model.named_parameters() if is_trained(name, self.args.train)]
+        optimizer = make_optimizer(self.args, trained)
         schedule = make_schedule(self.args, optimizer, self.trainer.max_steps)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def is_trained(parameter: str, part: str) -> bool:
+    """Whether a parameter is optimised where `part` is what --train says. What the path is computed from is its own."""
+    of_path = parameter.startswith(("harmonics__", "conditioner__", "style__"))
+    return part == "all" or of_path == (part == "path")
 
 
 def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
@@ -313,7 +329,7 @@ def open_checkpoint(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
 
 
-def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
+def open_dataset(args: argparse.Namespace) -> tuple[SoundDataset, dict[str, Any]]:
     """Where the clips come from, and what a model's card says of it. Raises LivemoveError."""
     if args.instrument:
         source = {"theremin": Theremin, "sine": Sine}[args.instrument]()
@@ -337,7 +353,7 @@ def open_source(args: argparse.Namespace) -> tuple[Source, dict[str, Any]]:
     }
 
 
-def on_stage(args: argparse.Namespace, source: Source) -> Source:
+def on_stage(args: argparse.Namespace, source: SoundDataset) -> SoundDataset:
     """The source with its dancers disturbed as the flags say; itself if they do not. Raises LivemoveError."""
     shake = Shake(args.landmark_noise, args.dropped_frames, args.latency_jitter / 1000, args.mirror, args.missing_limbs)
     if not shake.any:
@@ -365,7 +381,7 @@ def prepared(args: argparse.Namespace) -> Path:
     from training.data.clip import Settings
     from training.prepare import prepare
 
-    rate = args.sample_rate or (16000 if args.setting == "classic" else 48000)
+    rate = args.sample_rate or (16000 if args.architecture == "classic" else 48000)
     target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
     with progress(f"preparing into {target}", 0) as say:
         summary = prepare(
@@ -401,6 +417,7 @@ def resume_point(args: argparse.Namespace) -> Path | None:
     if not last.exists():
         raise RecipeError(f"nothing to resume: {last} does not exist; start without --resume")
     before = open_checkpoint(last)["arguments"]
+    before = {"architecture" if name == "setting" else name: value for name, value in before.items()}  # its former name
     for flag in sorted(before.keys() & vars(args).keys() - FREE_TO_CHANGE):
         if before[flag] != getattr(args, flag):
             raise RecipeError(f"--resume: the run in {args.out} was started with --{flag} {before[flag]}; repeat that")
@@ -453,7 +470,7 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     torch.set_float32_matmul_precision("high")  # TF32 on GPUs that have it
     if args.threads:
         torch.set_num_threads(args.threads)
-    source, facts = open_source(args)
+    source, facts = open_dataset(args)
     spec = model_spec(args, source.sample_rate, source.channels, source.styles)
     hops = max(round(args.seconds * spec.sample_rate / HOP), 1)
     longest = min(source.longest_hops(held_out) for held_out in (False, True))
@@ -518,6 +535,8 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         if "val_loss" in trainer.callback_metrics:  # not where a finished run was resumed
             said = f", {waiting.share:.1%} of the time computing; val_loss {trainer.callback_metrics['val_loss']:.4f}"
         print(f"trained {trainer.global_step} steps{said}; checkpoint: {args.out / 'last.ckpt'}")
+        if (line := ignoring(trainer.callback_metrics)) is not None:
+            print(line, file=sys.stderr)
 
 
 def make_resident(args: argparse.Namespace, training: Clips, spec: ModelSpec, hops: int) -> Resident | None:

@@ -4,9 +4,6 @@ Pose frames go in as they arrive, float32 [len(FEATURES)] come out, at a frame's
 same code runs live, in `render` and in training: causal, time only from the arguments, no clock, no model.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
@@ -65,7 +62,7 @@ _TABLE: tuple[tuple[Feature, tuple[str, ...]], ...] = (
     (Feature("facing", "1 towards the camera, 0 in profile, -1 away", -1, 1, 1), ("shoulders",)),
     (Feature("twist", "shoulders against hips, -1 to the own right, 1 left", -1, 1, 0), ("shoulders", "hips")),
     (Feature("head_tilt", "-1 to the own right shoulder, 0 upright, 1 left", -1, 1, 0), ("head",)),
-    (Feature("travel", "across the picture, -1 and 1 a fast run (1 towards the picture's right, unmirrored)", -1, 1, 0),
+    (Feature("travel", "across the image, -1 and 1 a fast run (1 towards the image's right, unmirrored)", -1, 1, 0),
      ("hips",)),
 )  # fmt: skip
 
@@ -145,11 +142,11 @@ def _follow(cutoff_hz: Float64 | float, dt_s: Float64 | float) -> Float64 | floa
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How features are smoothed and what happens when a limb or the whole person goes out of sight.
+    """How features are smoothed and what happens when a limb or the whole person goes out of view.
 
     visible       a landmark counts as seen at this visibility
-    hold_s        a limb out of sight keeps its last features for this long ...
-    ease_s        ... then eases to rest over this long; back in sight it returns over return_s
+    hold_s        a limb out of view keeps its last features for this long ...
+    ease_s        ... then eases to rest over this long; back in view it returns over return_s
     look_ahead_s  0..0.08: how far beyond the newest pose a hop may extrapolate towards its own time; 0 is off
     body          One-Euro filter of joint positions in torso lengths. MediaPipe's VIDEO mode has smoothed already, so
                   this one is light: on the clips measured it adds 4-10 ms of delay to a moving hand
@@ -257,8 +254,8 @@ class FeatureStream:
         restart = fresh & (lost[_JOINT_GROUP] | np.isinf(self._joint_s))
         body = (world - hips) / self._torso
         self._filter_body(body, fresh, restart, now_s)
-        picture = frame.image[0, _JOINTS, :2].astype(np.float64)
-        across, above_ground = self._ground.track(picture, world[:, :2], self._torso, dt_s, self.spec.body)
+        image = frame.image[0, _JOINTS, :2].astype(np.float64)
+        across, above_ground = self._ground.track(image, world[:, :2], self._torso, dt_s, self.spec.body)
         value = self._geometry(dt_s, across, above_ground)
 
         change = value - self._raw
@@ -278,7 +275,7 @@ class FeatureStream:
     def _filter_body(
         self, body: Float64, fresh: npt.NDArray[np.bool_], restart: npt.NDArray[np.bool_], now_s: float
     ) -> None:
-        """One-Euro on the joints in sight; the others keep their last place, without speed."""
+        """One-Euro on the joints in view; the others keep their last place, without speed."""
         state = self._body
         state.value[restart] = body[restart]
         state.speed[restart] = 0.0
@@ -296,7 +293,7 @@ class FeatureStream:
         left_elbow, left_hand, right_elbow, right_hand, left_knee, left_foot, right_knee, right_foot = limbs
         speed: list[float] = np.sqrt((self._body.speed * self._body.speed).sum(axis=1)).tolist()
 
-        # Axes of the shoulders in the horizontal plane (x right in the picture, y down, z away from the camera).
+        # Axes of the shoulders in the horizontal plane (x right in the image, y down, z away from the camera).
         x, z = _heading(left_shoulder, right_shoulder)  # towards the performer's own left
         hip_x, hip_z = _heading(left_hip, right_hip)
         left = (x, 0.0, z)
@@ -389,33 +386,33 @@ def _within_range(value: Float64) -> Float64:
 
 
 class _Ground:
-    """Where the body stands in the picture, in torso lengths: speed across it, height of the feet over the ground.
+    """Where the body stands in the image, in torso lengths: speed across it, height of the feet over the ground.
 
-    The picture's scale is fitted from the body itself (weak perspective: picture = scale * world + place), with its
-    sign, so that a mirrored picture reads the same; places are summed from steps, so where one stands drops out.
+    The image's scale is fitted from the body itself (weak perspective: image = scale * world + place), with its
+    sign, so that a mirrored image reads the same; places are summed from steps, so where one stands drops out.
     """
 
     def __init__(self) -> None:
-        self.last: Float64 | None = None  # hip x, lowest foot y in the picture
-        self.scale = np.zeros(2)  # picture units per metre along x, y, slow
+        self.last: Float64 | None = None  # hip x, lowest foot y in the image
+        self.scale = np.zeros(2)  # image units per metre along x, y, slow
         self.place = np.zeros(2)  # torso lengths since the person came in
         self.filtered = OneEuroState(np.zeros(2), np.zeros(2))
         self.ground = 0.0
 
     def track(
-        self, picture: Float64, world: Float64, torso: float, dt_s: float, spec: OneEuroSpec
+        self, image: Float64, world: Float64, torso: float, dt_s: float, spec: OneEuroSpec
     ) -> tuple[float, float]:
         """(speed across in torso lengths per second, feet above the ground in torso lengths).
 
-        picture, world float64 [14, 2]: the joints in picture units and in metres. torso in metres.
+        image, world float64 [14, 2]: the joints in image units and in metres. torso in metres.
         """
         from_middle = world - world.mean(axis=0)
         power = (from_middle * from_middle).sum(axis=0)
         if (power < 1e-6).any():
             return 0.0, 0.0
-        scale = (from_middle * (picture - picture.mean(axis=0))).sum(axis=0) / power
+        scale = (from_middle * (image - image.mean(axis=0))).sum(axis=0) / power
         last = self.last
-        self.last = np.array([0.5 * (picture[4, 0] + picture[5, 0]), max(picture[11, 1], picture[13, 1])])
+        self.last = np.array([0.5 * (image[4, 0] + image[5, 0]), max(image[11, 1], image[13, 1])])
         if last is None:
             self.scale = scale
             return 0.0, 0.0

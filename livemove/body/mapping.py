@@ -1,19 +1,16 @@
-"""mapping.toml: which source plays which channel of a model, over which range, along which curve, in which scale.
+"""mapping.toml: which input plays which channel of a model, over which range, along which curve, in which scale.
 
-Source values (body features, and by name hits of the body, MIDI, OSC and Link) come in once a hop, channels in the
-model's natural units go out. It knows names and numbers only: not where a source comes from, nor what a model does with
-a channel.
+Inputs (body features, and by name external inputs: hits of the body, MIDI, OSC and Link) come in once a hop, channels
+in the model's natural units go out. It knows names and numbers only: not where an input comes from, nor what a model
+does with a channel.
 """
-
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
 import difflib
 import math
 import re
-import sys
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +22,6 @@ from livemove.body.notes import SCALES, pitch_class
 from livemove.body.triggers import HITS, PREFIX
 from livemove.contracts import Channel, Float32, MappingError, ModelSpec
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
-
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""
 
@@ -39,12 +31,12 @@ PITCH_UNIT = "MIDI note"
 PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
 
-OUTSIDE = re.compile(
+EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
     rf"{PREFIX}({'|'.join(HITS)})"
 )
-"""Names of sources that come beside the features: an OSC address, a MIDI message, Link's beat, a hit of the body (its
-envelope, see livemove.body.triggers). Everything else is a body feature."""
+"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit of the body (its envelope, see
+livemove.body.triggers). Everything else is a body feature."""
 
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
@@ -53,19 +45,20 @@ _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "sn
 class Route:
     """How one channel is played.
 
-    source       index of the source; those from outside are counted on from the features
-    take, give   the source's range, low to high (high < low turns it round) -> the channel's; clipped at both ends
+    input        index of the input; external inputs are counted on from the features
+    from_range   of the input, low to high (high < low turns it round); what is beyond is clipped
+    to_range     of the channel, which from_range is mapped to
     curve        exponent on the way: 2 opens slowly, 0.5 opens fast
     smoothing_s  time constant of a one-pole low-pass
     notes        for pitch: the scale's notes as MIDI numbers, ascending; empty: no scale
     snap         0 free, like a theremin; towards 1 the pitch rests on the scale's notes and hurries between them
-    eased        fades to the channel's rest value as the performer leaves (body features; not what comes from outside)
+    eased        fades to the channel's rest value as the performer leaves (body features; not external inputs)
     steps, root  what notes was made of: semitones above the root, and the root as a MIDI number
     """
 
-    source: int
-    take: tuple[float, float]
-    give: tuple[float, float]
+    input: int
+    from_range: tuple[float, float]
+    to_range: tuple[float, float]
     curve: float = 1.0
     smoothing_s: float = 0.0
     notes: tuple[float, ...] = ()
@@ -76,9 +69,9 @@ class Route:
 
 
 class Mapping:
-    """Sources to channels, one step a hop. `routes` are in the order of the model's channels.
+    """Inputs to channels, one step a hop. `routes` are in the order of the model's channels.
 
-    outside: names of the sources that are no body features (hits are among them), in the order in which their values
+    external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
     follow the features'.
     """
 
@@ -87,23 +80,23 @@ class Mapping:
         channels: tuple[Channel, ...],
         routes: tuple[Route, ...],
         presence: int | None,
-        outside: tuple[str, ...] = (),
+        external: tuple[str, ...] = (),
     ) -> None:
-        """presence: index of the source that is 1 with somebody in view and 0 with nobody, if there is one."""
+        """presence: index of the input that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
         self.routes = routes
-        self.outside = outside
+        self.external = external
         self._presence = presence
         self._rest = np.array([channel.rest for channel in channels])
         self._follow(routes)
         self.reset()
 
     def _follow(self, routes: tuple[Route, ...]) -> None:
-        self._source = np.array([route.source for route in routes], np.intp)
-        self._take = np.array([route.take[0] for route in routes])
-        self._take_span = np.array([route.take[1] - route.take[0] for route in routes])
-        self._give = np.array([route.give[0] for route in routes])
-        self._give_span = np.array([route.give[1] - route.give[0] for route in routes])
+        self._input = np.array([route.input for route in routes], np.intp)
+        self._from = np.array([route.from_range[0] for route in routes])
+        self._from_span = np.array([route.from_range[1] - route.from_range[0] for route in routes])
+        self._to = np.array([route.to_range[0] for route in routes])
+        self._to_span = np.array([route.to_range[1] - route.to_range[0] for route in routes])
         self._curve = np.array([route.curve for route in routes])
         self._smoothing_s = np.maximum([route.smoothing_s for route in routes], 1e-9)
         self._eased = np.array([route.eased and self._presence is not None for route in routes])
@@ -126,20 +119,20 @@ class Mapping:
         pairs = zip(self.channels, self.routes, strict=True)
         self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in pairs))
 
-    def step(self, sources: Float32, dt_s: float) -> Float32:
-        """float32 [C], natural units, after dt_s seconds with these sources, float32 [F + len(outside)].
+    def step(self, inputs: Float32, dt_s: float) -> Float32:
+        """float32 [C], natural units, after dt_s seconds with these inputs, float32 [F + len(external)].
 
-        A source that is not a finite number leaves its channel where it is.
+        An input that is not a finite number leaves its channel where it is.
         """
-        place = (sources[self._source] - self._take) / self._take_span
+        place = (inputs[self._input] - self._from) / self._from_span
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
-        goal = self._give + place * self._give_span
+        goal = self._to + place * self._to_span
         for i, notes, snap in self._in_scale:
             if not math.isfinite(goal[i]):
                 continue
             goal[i] = _into_scale(float(goal[i]), notes, snap)
         if self._presence is not None:
-            goal = np.where(self._eased, self._rest + float(sources[self._presence]) * (goal - self._rest), goal)
+            goal = np.where(self._eased, self._rest + float(inputs[self._presence]) * (goal - self._rest), goal)
         goal = np.where(np.isfinite(goal), goal, self._value)
         self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
         return self._value.astype(np.float32)
@@ -149,29 +142,31 @@ def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -
     """A route as `Mapping.steer` has it."""
     if channel.unit != PITCH_UNIT or not (octave or scale or root):
         return route
-    low, high = min(route.give), max(route.give)
+    low, high = min(route.to_range), max(route.to_range)
     while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
         octave -= 1 if octave > 0 else -1
-    first, last = (min(max(end + 12 * octave, channel.minimum), channel.maximum) for end in route.give)
+    first, last = (min(max(end + 12 * octave, channel.minimum), channel.maximum) for end in route.to_range)
     steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
     tonic = float(root - 1) if root else route.root
     notes = _scale_notes(steps, tonic, (first, last))
     snap = route.snap or PLAIN_SNAP if scale else route.snap
-    return replace(route, give=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps)
+    return replace(
+        route, to_range=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps
+    )
 
 
-def _scale_notes(steps: Iterable[float], root: float, give: tuple[float, float]) -> tuple[float, ...]:
+def _scale_notes(steps: Iterable[float], root: float, to_range: tuple[float, float]) -> tuple[float, ...]:
     """The notes of the scale within a range, ascending."""
-    low, high = min(give), max(give)
+    low, high = min(to_range), max(to_range)
     octaves = range(math.floor((low - root) / 12) - 1, math.ceil((high - root) / 12) + 1)
     every = {root + 12 * octave + step for octave in octaves for step in steps}
     return tuple(sorted(note for note in every if low <= note <= high))
 
 
-def load_mapping(path_or_text: Path | str, spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
+def load_mapping(path_or_text: Path | str, spec: ModelSpec, inputs: tuple[str, ...]) -> Mapping:
     """Read a mapping for that model, from a file or (a string of several lines) from its text.
 
-    sources: names, in the order of the vectors given to `step`. Raises MappingError: one line naming the file, the
+    inputs: names, in the order of the vectors given to `step`. Raises MappingError: one line naming the file, the
     channel and the entry.
     """
     if isinstance(path_or_text, str) and "\n" in path_or_text:
@@ -186,35 +181,35 @@ def load_mapping(path_or_text: Path | str, spec: ModelSpec, sources: tuple[str, 
         document = cast("dict[str, object]", tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise MappingError(f"{where}: not valid TOML: {error}") from error
-    return _Reader(where, spec, sources).mapping(document)
+    return _Reader(where, spec, inputs).mapping(document)
 
 
-def mapping_for(path: Path | None, spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
-    """The mapping in that file; for None, a model that comes without one, its channels are the sources themselves."""
-    return identity_mapping(spec, sources) if path is None else load_mapping(path, spec, sources)
+def mapping_for(path: Path | None, spec: ModelSpec, inputs: tuple[str, ...]) -> Mapping:
+    """The mapping in that file; for None, a model that comes without one, its channels are the inputs themselves."""
+    return identity_mapping(spec, inputs) if path is None else load_mapping(path, spec, inputs)
 
 
-def identity_mapping(spec: ModelSpec, sources: tuple[str, ...]) -> Mapping:
-    """For end-to-end models: every channel is the source of the same name. Raises MappingError if one is not."""
+def identity_mapping(spec: ModelSpec, inputs: tuple[str, ...]) -> Mapping:
+    """For end-to-end models: every channel is the input of the same name. Raises MappingError if one is not."""
     routes: list[Route] = []
     for channel in spec.channels:
-        if channel.name not in sources:
+        if channel.name not in inputs:
             raise MappingError(
                 f"model {spec.name}: channel {channel.name!r} is no body feature, so the model needs a mapping.toml"
             )
         span = (channel.minimum, channel.maximum)
-        routes.append(Route(sources.index(channel.name), span, span))
+        routes.append(Route(inputs.index(channel.name), span, span))
     return Mapping(spec.channels, tuple(routes), presence=None)
 
 
 class _Reader:
     """Checks a parsed mapping.toml entry by entry; every complaint names file, channel and entry."""
 
-    def __init__(self, where: str, spec: ModelSpec, sources: tuple[str, ...]) -> None:
+    def __init__(self, where: str, spec: ModelSpec, inputs: tuple[str, ...]) -> None:
         self.where = where
         self.spec = spec
-        self.sources = sources
-        self.outside: list[str] = []
+        self.inputs = inputs
+        self.external: list[str] = []
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
@@ -233,8 +228,8 @@ class _Reader:
             if table is None:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
-        presence = self.sources.index("presence") if "presence" in self.sources else None
-        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.outside))
+        presence = self.inputs.index("presence") if "presence" in self.inputs else None
+        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.external))
 
     def route(self, channel: Channel, table: dict[str, object]) -> Route:
         name = channel.name
@@ -244,43 +239,44 @@ class _Reader:
         source = table.get("source")
         if not isinstance(source, str):
             self.fail(name, 'source: expected a name, as in source = "right_hand_height"')
-        outside = OUTSIDE.fullmatch(source) is not None
-        if outside and source not in self.outside:
-            self.outside.append(source)
-        if not outside and source not in self.sources:
+        external = EXTERNAL.fullmatch(source) is not None
+        if external and source not in self.external:
+            self.external.append(source)
+        if not external and source not in self.inputs:
             if source.startswith(PREFIX):
                 self.fail(name, f"source: unknown hit {source!r}{_near(source, [PREFIX + hit for hit in HITS])}")
             if source.startswith(("osc", "midi", "link")):
                 known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
-                self.fail(name, f"source: unknown source {source!r}; write {known}")
-            self.fail(name, f"source: unknown source {source!r}{_near(source, self.sources)}")
-        give = self.pair(name, "to", table.get("to", [channel.minimum, channel.maximum]))
-        if min(give) < channel.minimum or max(give) > channel.maximum:
+                self.fail(name, f"source: unknown input {source!r}; write {known}")
+            self.fail(name, f"source: unknown input {source!r}{_near(source, self.inputs)}")
+        to_range = self.pair(name, "to", table.get("to", [channel.minimum, channel.maximum]))
+        if min(to_range) < channel.minimum or max(to_range) > channel.maximum:
             self.fail(
                 name,
-                f"to: {list(give)} leaves the model's range {channel.minimum:g}..{channel.maximum:g} {channel.unit}",
+                f"to: {list(to_range)} leaves the model's range "
+                f"{channel.minimum:g}..{channel.maximum:g} {channel.unit}",
             )
-        take = self.pair(name, "from", table.get("from"))
-        if take[0] == take[1]:
-            self.fail(name, f"from: {list(take)} is an empty range")
+        from_range = self.pair(name, "from", table.get("from"))
+        if from_range[0] == from_range[1]:
+            self.fail(name, f"from: {list(from_range)} is an empty range")
         curve = table.get("curve", "linear")
         if isinstance(curve, str):
             if curve not in CURVES:
                 self.fail(name, f"curve: unknown curve {curve!r}{_near(curve, CURVES)}")
             curve = CURVES[curve]
         steps, root = self.scale(name, table)
-        notes = _scale_notes(steps, root, give)
+        notes = _scale_notes(steps, root, to_range)
         if steps and len(notes) < 2:
-            self.fail(name, f"scale: fewer than two of its notes lie in {min(give):g}..{max(give):g}")
+            self.fail(name, f"scale: fewer than two of its notes lie in {min(to_range):g}..{max(to_range):g}")
         return Route(
-            source=len(self.sources) + self.outside.index(source) if outside else self.sources.index(source),
-            take=take,
-            give=give,
+            input=len(self.inputs) + self.external.index(source) if external else self.inputs.index(source),
+            from_range=from_range,
+            to_range=to_range,
             curve=self.number(name, "curve", curve, 0.05, 20.0),
             smoothing_s=self.number(name, "smoothing_s", table.get("smoothing_s", 0.0), 0.0, 10.0),
             notes=notes,
             snap=self.number(name, "snap", table.get("snap", 0.0), 0.0, 1.0),
-            eased=not outside and source != "presence",
+            eased=not external and source != "presence",
             steps=steps,
             root=root,
         )

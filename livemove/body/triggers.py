@@ -1,6 +1,6 @@
 """Pose frames -> hits: a hand that stops dead, a foot that stomps, hands that clap, feet that land after a jump.
 
-Pose frames go in as they arrive, hits with a strength come out, and once a hop their envelopes, which are sources of a
+Pose frames go in as they arrive, hits with a strength come out, and once a hop their envelopes, which are inputs of a
 mapping ("hit:left_hand"). Causal; time only from the arguments. Knows no model, no clock and no process.
 """
 
@@ -20,7 +20,7 @@ HITS = ("left_hand", "right_hand", "left_foot", "right_foot", "clap", "landing")
 """What can hit, in the order of the envelopes; left and right are the performer's own."""
 
 PREFIX = "hit:"
-"""A mapping's source is this and one of HITS."""
+"""A mapping's source is this and one of HITS, as in "hit:clap"."""
 
 WEAKEST = 0.2
 """Strength of the softest hit; the hardest is 1."""
@@ -159,7 +159,7 @@ class _Limb:
 
 
 class Triggers:
-    """Hits of the first person in a stream of pose frames. Nobody in view, or a limb out of sight, hits nothing."""
+    """Hits of the first person in a stream of pose frames. Nobody in view, or a limb out of view, hits nothing."""
 
     def __init__(self, spec: TriggerSpec = TriggerSpec()) -> None:
         self.spec = spec
@@ -307,7 +307,7 @@ def _image_scale(image: Float64, world: Float64) -> Float64:
     return (from_middle * (image - image.mean(axis=0))).sum(axis=0) / power
 
 
-class HitSources:
+class HitInputs:
     """What a mapping gets of hits: each one's strength in the next hop and in no other, and how it dies away.
 
     The envelope falls by the hop, not by the clock: hops that are made in a rush sound like any others.
@@ -332,7 +332,7 @@ class HitSources:
         return self.value
 
     def put(self, values: np.ndarray, names: tuple[str, ...]) -> None:
-        """Fill in the values of those sources that are hits; names: of all of them, in order."""
+        """Fill in the values of those external inputs that are hits; names: of all of them, in order."""
         for place, name in enumerate(names):
             if name.startswith(PREFIX):
                 values[place] = self.value[HITS.index(name[len(PREFIX) :])]

@@ -1,10 +1,7 @@
 """The demo dancer: landmarks written by us, so that anyone without a camera hears the instrument.
 
-Time in, PoseFrame out: a dance at 96 beats a minute in phrases of eight bars. No picture, no randomness, no state.
+Time in, PoseFrame out: a dance at 96 beats a minute in phrases of eight bars. No image, no randomness, no state.
 """
-
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ _SWELL = (
 _RIGHT = np.array(_MELODY).reshape(-1)
 _LEFT = np.array(_SWELL).reshape(-1)
 
-# A grown-up in metres. Axes as MediaPipe's world landmarks: x right in the picture, y down, z away from the camera.
+# A grown-up in metres. Axes as MediaPipe's world landmarks: x right in the image, y down, z away from the camera.
 _TRUNK, _HIP, _SHOULDER = 0.50, 0.11, 0.18
 _UPPER_ARM, _FOREARM, _THIGH, _SHANK = 0.27, 0.25, 0.42, 0.42
 _REACH = _UPPER_ARM + _FOREARM
@@ -89,7 +86,7 @@ def pose_at(time_s: float, sequence: int = 0, mirror: bool = False) -> PoseFrame
     world = marks @ yaw.T
 
     frame = PoseFrame(capture_s=time_s, sequence=sequence, people=1)
-    scale = 0.42  # picture heights per metre, in a 4:3 picture
+    scale = 0.42  # image heights per metre, in a 4:3 image
     ground = 0.92 - scale * hop
     frame.image[0, :, 0] = 0.5 + 0.05 * math.sin(math.pi * beat / 4) + 0.75 * scale * world[:, 0]
     frame.image[0, :, 1] = ground + scale * (world[:, 1] - _LEG * (1.0 - crouch))

@@ -1,11 +1,7 @@
-"""MediaPipe's PoseLandmarker as livemove uses it: one picture and its time in, one PoseFrame out.
+"""MediaPipe's PoseLandmarker as livemove uses it: one frame and its time in, one PoseFrame out.
 
 Loads mediapipe when the first landmarker is made, without what it drags along. Knows no camera, clock or process.
 """
-
-# mediapipe is untyped; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
@@ -23,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.capture.posemodel import find_pose_model
-from livemove.capture.silhouette import without_silhouette
+from livemove.capture.segmentation_mask import without_segmentation_mask
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 _TURNED_AWAY = threading.Lock()
 """Held while standard error leads nowhere: the descriptor is the process's, so its guard is too."""
@@ -36,12 +32,12 @@ class Landmarker:
     """PoseLandmarker in VIDEO mode, one person, on the CPU. A context manager; use it from one thread.
 
     kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
-    what comes out; which hand is left is not, and neither is world. silhouette: let MediaPipe compute it, too, which
-    nobody sees, to compare with. Raises PoseModelError.
+    what comes out; which hand is left is not, and neither is world. segmentation_mask: let MediaPipe compute it, too,
+    which nobody sees, to compare with. Raises PoseModelError.
     """
 
     def __init__(
-        self, kind: str = "full", path: Path | None = None, mirror: bool = False, silhouette: bool = False
+        self, kind: str = "full", path: Path | None = None, mirror: bool = False, segmentation_mask: bool = False
     ) -> None:
         model = find_pose_model(kind, path)
         mediapipe = load_mediapipe()
@@ -54,7 +50,9 @@ class Landmarker:
         bundle = model.read_bytes()
         options = tasks.vision.PoseLandmarkerOptions(
             # As bytes: what was verified is what is loaded, and no path has to survive the way into C.
-            base_options=tasks.BaseOptions(model_asset_buffer=bundle if silhouette else without_silhouette(bundle)),
+            base_options=tasks.BaseOptions(
+                model_asset_buffer=bundle if segmentation_mask else without_segmentation_mask(bundle)
+            ),
             running_mode=tasks.vision.RunningMode.VIDEO,
             num_poses=1,
         )
@@ -76,18 +74,18 @@ class Landmarker:
         with _quiet():
             self._landmarker.close()
 
-    def find(self, picture: Picture, capture_s: float) -> PoseFrame:
-        """The pose in picture, uint8 RGB [height, width, 3], seen at capture_s (any clock, in seconds).
+    def find(self, image: Image, capture_s: float) -> PoseFrame:
+        """The pose in image, uint8 RGB [height, width, 3], seen at capture_s (any clock, in seconds).
 
-        Pictures come in order: MediaPipe tracks from one to the next and wants rising timestamps, which two pictures
-        within a millisecond, or a film that starts again, would not give by themselves.
+        Frames come in order: MediaPipe tracks from one to the next and wants rising timestamps, which two frames
+        within a millisecond, or a video that starts again, would not give by themselves.
         """
         self._last_ms = max(self._last_ms + 1, round(capture_s * 1e3))
         # mediapipe reads rows without gaps, whatever the strides say; decoders pad them.
-        image = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(picture))
+        given = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
         # It goes on to say what it thinks until it has seen its first person.
         with contextlib.nullcontext() if self._found else _quiet():
-            result = self._landmarker.detect_for_video(image, self._last_ms)
+            result = self._landmarker.detect_for_video(given, self._last_ms)
         frame = PoseFrame(capture_s=capture_s, sequence=self._sequence)
         self._sequence += 1
         frame.people = min(len(result.pose_landmarks), MAX_PEOPLE)

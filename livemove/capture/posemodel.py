@@ -3,9 +3,8 @@
 In: "full" or "lite", perhaps a path. Out: the path of a file whose sha256 is known. Must not know mediapipe or cameras.
 """
 
-# requests has no types here, pooch's are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportMissingModuleSource=false
+# pooch's types are partial.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from livemove import __version__
-from livemove.cli.films import record, render, replay
-from livemove.cli.looking import devices, doctor, models, presets
-from livemove.cli.measuring import bench
-from livemove.cli.shared import Mendable
-from livemove.cli.stage import calibrate, perform
+from livemove.cli.benchmark import bench
+from livemove.cli.inspecting import devices, doctor, models, presets
+from livemove.cli.performing import calibrate, perform
+from livemove.cli.shared import UserError
+from livemove.cli.takes import record, render, replay
 
 
 class _Group(click.Group):
@@ -28,7 +28,7 @@ class _Group(click.Group):
             from livemove.contracts import LivemoveError
 
             if isinstance(error, LivemoveError):
-                raise Mendable(str(error)) from error
+                raise UserError(str(error)) from error
             raise
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
@@ -44,8 +44,8 @@ def main() -> None:
     livemove perform                              stand in front of the webcam and play
     livemove perform --camera demo                hear it without a camera
     livemove calibrate                            20 seconds of moving, and it fits your body
-    livemove render clip.mp4 -o clip-played.mp4   let a film play the instrument
-    livemove record --sound song.wav takes/       film yourself moving to a song, to train on
+    livemove render clip.mp4 -o clip-played.mp4   let a video play the instrument
+    livemove record --sound song.wav takes/       record a video of yourself dancing to a song, to train on
     livemove doctor                               what works on this machine, what does not
     """
 

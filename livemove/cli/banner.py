@@ -28,7 +28,7 @@ _ROWS = {  # five rows of a letter, top to bottom; # is ink
 }
 
 
-def big(word: str) -> list[str]:
+def big_letters(word: str) -> list[str]:
     """Five lines, all of one length; two columns make a dot, as terminals are set twice as high as wide."""
     letters = [_ROWS[letter].split() for letter in word]
     rows = (".".join(letter[row] for letter in letters) for row in range(5))

@@ -61,6 +61,18 @@ def check(path: Path) -> list[dict[str, object]]:
     return rows
 
 
+def ignoring(models: Sequence[Path]) -> list[str]:
+    """A line for each model whose bundle says that it ignores its channels, so that nobody looks for the fault in the
+    camera. Raises BundleError."""
+    bundles = [load_bundle(path) for path in dict.fromkeys(models)]
+    return [
+        f"{b.path.name} ignores its channels: by its own measurement it does not follow whoever plays it; train it "
+        "longer, or on more"
+        for b in bundles
+        if b.ignores_channels
+    ]
+
+
 def style_index(style: str | None, model: Path) -> int:
     """A style by name or number, None for the first. Raises LivemoveError that lists the model's styles."""
     if style is None:
@@ -78,34 +90,34 @@ def model_name(folder: Path) -> str:
     return folder.name if folder in list_bundles() else str(folder.resolve())
 
 
-def repertoire(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path | None]], tuple[Controls, ...]]:
+def slots_of_presets(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path | None]], tuple[Controls, ...]]:
     """Every model the presets need, each once with its mapping, and what each preset sets. Raises LivemoveError."""
     loaded: list[tuple[Path, Path | None]] = []
     controls: list[Controls] = []
     for preset in presets:
         folder = find_bundle(preset.model)
-        voice = (folder, Path(preset.mapping) if preset.mapping else None)
-        if voice not in loaded:
-            loaded.append(voice)
+        slot = (folder, Path(preset.mapping) if preset.mapping else None)
+        if slot not in loaded:
+            loaded.append(slot)
         try:
             style = style_index(preset.style or None, folder)
         except LivemoveError as error:
             raise LivemoveError(f"preset {preset.name}: {error}") from error
-        controls.append(preset.controls(loaded.index(voice), style))
+        controls.append(preset.controls(loaded.index(slot), style))
     return loaded, tuple(controls)
 
 
 def models_to_measure(names: Sequence[str]) -> list[bench.Model]:
-    """The models of these names; without any, the family's settings with random weights.
+    """The models of these names; without any, the two architectures with random weights.
 
-    The settings borrow the graph of an installed model of their size: for speed, any weights will do.
+    The architectures borrow the graph of an installed model of their size: for speed, any weights will do.
     """
     if names:
         bundles = [load_bundle(name) for name in names]
         return [bench.Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
     graphs: dict[str, Path] = {}
     for bundle in map(load_bundle, list_bundles()):
-        for setting, make in bench.SETTINGS.items():
+        for architecture, make in bench.ARCHITECTURES.items():
             if bundle.onnx_path and weight_shapes(bundle.spec) == weight_shapes(make()):
-                graphs[setting] = bundle.onnx_path
+                graphs[architecture] = bundle.onnx_path
     return bench.random_models(graphs)

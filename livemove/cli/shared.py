@@ -17,7 +17,7 @@ import click
 
 from livemove.cli import text
 from livemove.controls import CONTROLS, GAIN_FACTORS
-from livemove.synthesis.config import ENGINES, PROVIDERS
+from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,8 +32,8 @@ ENGINE_CHOICES = ("auto", *ENGINES)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Mendable(click.ClickException):
-    """What somebody can mend, as click reports it: one line each, exit code 2."""
+class UserError(click.ClickException):
+    """Something the user can put right (a typing error, a missing camera): one line each, exit code 2."""
 
     exit_code = 2
 
@@ -71,11 +71,11 @@ def instrument_options(command: Command) -> Command:
         click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
         click.option("--temperature", type=click.FloatRange(*CONTROLS["temperature"].limits), default=1.0,
                      show_default=True,
-                     help="Above 1 wilder, below 1 calmer; a factor on the model's own."),
+                     help="How freely the network chooses: above 1 wilder, below 1 calmer."),
         click.option("--gain", type=click.FloatRange(*GAIN_FACTORS), default=1.0, show_default=True,
-                     help="Loudness, as a factor."),
+                     help="Loudness as a factor: 0.5 is half, 2 double."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                     help="Same seed, same random choices of the network."),
+                     help="The same number, the same random choices of the network."),
         click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
                      help="Write what happened as JSON ('-': to standard output)."),
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def model_option(several: bool) -> Callable[[Command], Command]:
 
 def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
     """Fetch the pose model where one can see it come, if it is needed and not there yet."""
-    from livemove.capture.config import CaptureConfig
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
 
     poses_are_there = CaptureConfig(camera=camera).kind in ("demo", "take")
@@ -104,9 +104,9 @@ def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
-    from livemove.capture.sources import check_source
+    from livemove.capture.cameras import check_camera
 
-    check_source(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
+    check_camera(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task(f"pose model ({kind}), once", total=None)
@@ -157,12 +157,12 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(content, indent=1))
 
 
-def print_table(content: text.Rows) -> None:
+def print_table(content: text.Table) -> None:
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
-    table = Table(box=box.SIMPLE, pad_edge=False)
+    table = RichTable(box=box.SIMPLE, pad_edge=False)
     for column in content.columns:
         table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in content.rows:
@@ -199,7 +199,7 @@ def status_display(model: str) -> Generator[Callable[[Status], None]]:
         from rich.text import Text
 
         with Live(Text("starting …"), console=console, refresh_per_second=8, transient=True) as live:
-            yield teller(
+            yield notice_handler(
                 lambda notice: live.console.print(notice, markup=False),
                 lambda status: live.update(Text.from_markup(text.status_line(status, model))),
             )
@@ -212,10 +212,10 @@ def status_display(model: str) -> Generator[Callable[[Status], None]]:
             last_s = status.seconds
             console.print(text.status_line(status, model), soft_wrap=True)
 
-    yield teller(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
+    yield notice_handler(lambda notice: console.print(notice, markup=False, soft_wrap=True), show)
 
 
-def teller(say: Callable[[str], None], show: Callable[[Status], None]) -> Callable[[Status], None]:
+def notice_handler(say: Callable[[str], None], show: Callable[[Status], None]) -> Callable[[Status], None]:
     """Gives each notice to say, each status to show. Until it plays, notices wait: a start that fails has one line."""
     waiting: list[str] = []
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from livemove.cli.banner import big
+from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.pose_bench import PoseTime
-    from livemove.diagnostics.soak import Steadiness
+    from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
     from livemove.offline.replay import ReplayReport
     from livemove.playback.device import Device
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Table:
     """A table. A column whose name ends in > is set to the right."""
 
     columns: tuple[str, ...]
@@ -59,7 +59,7 @@ def status_line(status: Status, model: str) -> str:
             f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
             f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
             f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
-            _alarm("starved", status.ring_starvations),
+            _alarm("underruns", status.underruns),
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
             *(["[red]● recording[/]"] if status.recording else []),
@@ -79,14 +79,14 @@ def meter(rms: float, peak: float) -> str:
     return f"[red]{bar}[/]" if peak > 0.9 else f"[green]{bar}[/]"
 
 
-def farewell(report: Report, output: Path | None) -> list[str]:
+def summary(report: Report, output: Path | None) -> list[str]:
     """What happened, in a line or two."""
     latency, pose = report["motion_to_sound_ms"], report["pose_ms"]
     lines = [
         f"played {report['seconds']:.1f} s with {report['engine']}, "
         f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
         f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
-        f"starvations {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
+        f"underruns {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
     ]
     if output is not None:
         lines.append(f"written: {output}")
@@ -111,11 +111,11 @@ def recorded(report: TakeReport) -> str:
     troubles = [
         f"{report['gaps']} gaps in the sound: close other programs" if report["gaps"] else "",
         f"camera lost {report['lost']} times" if report["lost"] else "",
-        f"{report['missed']} pictures came too fast" if report["missed"] else "",
+        f"{report['missed']} frames came too fast" if report["missed"] else "",
     ]
     return "; ".join(
         [
-            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} pictures "
+            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} frames "
             f"({fps:.1f} fps)",
             *filter(None, troubles),
         ]
@@ -147,7 +147,7 @@ def replayed(report: ReplayReport) -> str:
 def calibration(now: Calibrating, width: int) -> str:
     """A calibration under way, to be read from across the room where so many letters fit; several lines."""
     if now.phase == "moving" and now.step is not None:
-        lines = [line for word in now.step.words.split() for line in (*big(word), "")]
+        lines = [line for word in now.step.words.split() for line in (*big_letters(word), "")]
         if max(map(len, lines)) > width:
             lines = [now.step.words]
         after = f"then: {now.next_step.words.lower()}" if now.next_step else "then it is over"
@@ -161,7 +161,7 @@ def calibration(now: Calibrating, width: int) -> str:
             )
         )
     if now.phase == "waiting":
-        return "Somebody is there: do not go away" if now.seen else "Step into the picture, head to feet"
+        return "Somebody is there: do not go away" if now.seen else "Step into the frame, head to feet"
     return calibration_line(now)
 
 
@@ -170,20 +170,20 @@ def calibration_line(now: Calibrating) -> str:
     if now.phase == "moving" and now.step is not None:
         return f"[bold]{now.step.words}[/]: {now.step.how}"
     if now.phase == "waiting":
-        return "step into the picture, head to feet …"
+        return "step into the frame, head to feet …"
     if now.phase == "starting":
         return "[bold]calibrate[/] starting …"
     total = "" if now.total_s is None else f" of {now.total_s:.0f}"
     return f"watching: {now.done_s:.0f}{total} s" + ("" if now.seen else "  [yellow]nobody in view[/]")
 
 
-def calibrated(channels: Sequence[Fitted]) -> Rows:
+def calibrated(channels: Sequence[Fitted]) -> Table:
     """Ranges before and after."""
     rows = [
-        (c.channel, c.source, _range(c.before), f"[dim]kept: {c.kept}[/]" if c.kept else _range(c.after))
+        (c.channel, c.input, _range(c.before), f"[dim]kept: {c.kept}[/]" if c.kept else _range(c.after))
         for c in channels
     ]
-    return Rows(("channel", "played by", "from, before", "from, now"), rows)
+    return Table(("channel", "played by", "from, before", "from, now"), rows)
 
 
 def _range(ends: tuple[float, float]) -> str:
@@ -193,10 +193,10 @@ def _range(ends: tuple[float, float]) -> str:
 # --- tables -------------------------------------------------------------------------------------------------
 
 
-def devices(found: Sequence[Device]) -> Rows:
-    """Sound cards; * marks the one that plays when none is asked for."""
-    return Rows(
-        ("", "N>", "sound card", "host", "channels>", "rate>", "latency>"),
+def devices(found: Sequence[Device]) -> Table:
+    """Audio devices; * marks the one that plays when none is asked for."""
+    return Table(
+        ("", "N>", "audio device", "host", "channels>", "rate>", "latency>"),
         [
             (
                 "*" if d.default else "",
@@ -212,19 +212,19 @@ def devices(found: Sequence[Device]) -> Rows:
     )
 
 
-def midi_ports(inputs: Sequence[str], outputs: Sequence[str]) -> Rows:
+def midi_ports(inputs: Sequence[str], outputs: Sequence[str]) -> Table:
     """MIDI ports: for --midi, and for --midi-out."""
     rows = [*((_plain(name), "--midi") for name in inputs), *((_plain(name), "--midi-out") for name in outputs)]
-    return Rows(("MIDI port", "for"), rows or [("none", "")])
+    return Table(("MIDI port", "for"), rows or [("none", "")])
 
 
-def presets(found: Sequence[dict[str, Any]]) -> Rows:
+def presets(found: Sequence[dict[str, Any]]) -> Table:
     """Presets and set lists, with what is wrong with those that cannot be played."""
     rows = [(p["name"], p["plays"] or f"[red]{_plain(p['error'])}[/]", _plain(p["file"])) for p in found]
-    return Rows(("preset", "plays", "file"), rows)
+    return Table(("preset", "plays", "file"), rows)
 
 
-def models(found: Sequence[dict[str, Any]]) -> Rows:
+def models(found: Sequence[dict[str, Any]]) -> Table:
     """Models, with what is wrong with those that cannot be loaded."""
     rows: list[tuple[str, ...]] = []
     for m in found:
@@ -234,23 +234,30 @@ def models(found: Sequence[dict[str, Any]]) -> Rows:
         size = f"{m['parameters']:,}"
         names = ", ".join(m["channels"]), ", ".join(m["styles"])
         rows.append((m["name"], str(m["sample_rate"]), str(m["bands"]), size, *names, m["folder"]))
-    return Rows(("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder"), rows)
+    return Table(("model", "rate>", "bands>", "parameters>", "channels", "styles", "folder"), rows)
 
 
-def checks(found: Sequence[dict[str, Any]]) -> Rows:
+def checks(found: Sequence[dict[str, Any]]) -> Table:
     """Models on every engine, and whether they are true to their golden vectors."""
     colours = {"true": "green", "broken": "red", "absent": "dim"}
-    return Rows(
+    return Table(
         ("model", "engine", "", "detail"),
         [(r["model"], r["engine"], f"[{colours[r['state']]}]{r['state']}[/]", _plain(r["detail"])) for r in found],
     )
 
 
-def bench(result: Mapping[str, Any]) -> Rows:
+def checked(found: Sequence[dict[str, Any]]) -> str:
+    """The same in one line."""
+    counts = {state: sum(row["state"] == state for row in found) for state in ("true", "broken", "absent")}
+    models = len({row["model"] for row in found})
+    return f"{models} models: " + ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def bench(result: Mapping[str, Any]) -> Table:
     """Engines and their speeds; beside a baseline also how many times its speed."""
     slow = {b["setting"]: b["steps_per_s"] for b in result.get("baseline", [])}
-    columns = ("engine", "setting", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
-    return Rows(
+    columns = ("engine", "architecture", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
+    return Table(
         (*columns, *(["× torch>"] if slow else []), ""),
         [
             (
@@ -288,17 +295,17 @@ def bench_remarks(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def steady(runs: Sequence[Steadiness]) -> Rows:
+def soak(runs: Sequence[SoakResult]) -> Table:
     """How engines held at real-time pace."""
-    columns = ("engine", "hops>", "late>", "blocks starved>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
-    return Rows(
+    columns = ("engine", "hops>", "late>", "underruns>", "median ms>", "99.9 % ms>", "longest ms>", "hop ms>")
+    return Table(
         (*columns, "lead ms>", "closest ms>", "latest start ms>"),
         [
             (
                 r.engine,
                 f"{r.hops:,}",
                 str(r.late),
-                str(r.starved),
+                str(r.underruns),
                 *(f"{ms:.2f}" for ms in (r.median_ms, r.p99_9_ms, r.max_ms, r.hop_ms)),
                 f"{r.lead_ms:.1f}",
                 f"{r.least_margin_ms:.1f}",
@@ -309,15 +316,15 @@ def steady(runs: Sequence[Steadiness]) -> Rows:
     )
 
 
-def pose_times(times: Sequence[PoseTime]) -> Rows:
+def pose_times(times: Sequence[PoseTime]) -> Table:
     """How long a pose took, with MediaPipe's model as published and as livemove runs it."""
     first = times[0]
-    return Rows(
-        ("pose model", "pictures>", "with somebody>", "median ms>", "95 % ms>", "times faster>"),
+    return Table(
+        ("pose model", "frames>", "with a person>", "median ms>", "95 % ms>", "times faster>"),
         [
             (
-                "as published" if t.silhouette else "without the silhouette",
-                str(t.pictures),
+                "as published" if t.segmentation_mask else "without the segmentation mask",
+                str(t.frames),
                 str(t.poses),
                 f"{t.p50_ms:.1f}",
                 f"{t.p95_ms:.1f}",
@@ -334,6 +341,6 @@ _STATES = {
 }  # fmt: skip
 
 
-def findings(found: Sequence[Finding]) -> Rows:
+def findings(found: Sequence[Finding]) -> Table:
     """What the doctor found."""
-    return Rows(("part", "", "found"), [(f.part, _STATES[f.state], _plain(f.detail)) for f in found])
+    return Table(("part", "", "found"), [(f.part, _STATES[f.state], _plain(f.detail)) for f in found])

@@ -1,4 +1,4 @@
-"""Ableton Link: the beat that other programs on the network play to, as sources.
+"""Ableton Link: the beat that other programs on the network play to, as external inputs.
 
 In: the network; aalink speaks to it, without which everything else plays on. Out: numbers under the names that a
 mapping.toml may give a channel as its source. Knows no shared memory and no model.
@@ -42,7 +42,7 @@ class Link:
         others = int(self._beats.num_peers)
         return f"Link at {self._beats.tempo:.1f} bpm with {others} other{'' if others == 1 else 's'}"
 
-    def sources(self, ahead_s: float) -> dict[str, float]:
+    def inputs(self, ahead_s: float) -> dict[str, float]:
         """Tempo in beats a minute, and where in the beat and in the bar (both 0..1) it is in so many seconds: what is
         made now is heard then."""
         tempo = float(self._beats.tempo)

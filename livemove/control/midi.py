@@ -1,32 +1,27 @@
-"""MIDI: messages of one port -> requests, sources, what knobs were taught; channels -> notes or controls at another.
+"""MIDI: messages of one port -> requests, inputs and learnt bindings; channels -> notes or controls at another.
 
 In and out: MIDI; mido knows its messages, rtmidi the system's ports. Without them everything else plays on. Knows no
 shared memory and no model.
 """
 
 # mido and rtmidi have no type information.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportMissingImports=false, reportAttributeAccessIssue=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from livemove.contracts import Action, Channel, ControlError, Request
-from livemove.control.kept import write_whole
 from livemove.control.mpe import Mpe
-from livemove.control.vocabulary import LEARNABLE, Heard
+from livemove.control.user_files import write_whole
+from livemove.control.vocabulary import LEARNABLE, Received
 from livemove.controls import CONTROLS, Kind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 KINDS = ("cc", "note")
 """What may be bound: control changes (knobs, faders, pedals) and notes (pads, keys)."""
@@ -35,10 +30,10 @@ FIRST_CC = 20
 """The first channel goes out as this control change: 20 to 31 have no meaning of their own in MIDI."""
 
 DRAIN_S = 0.1
-"""JACK takes what was sent with its next period; what closes before that takes it along."""
+"""JACK sends with its next period; a port that closes before that loses what was sent."""
 
 BINDINGS = {("cc", c.controller): name for name, c in CONTROLS.items() if c.controller is not None}
-"""Without being taught: the sustain pedal holds, "all sound off" is silence."""
+"""Bound from the start: the sustain pedal freezes, "all sound off" is panic."""
 
 
 def port_names() -> tuple[list[str], list[str]]:
@@ -64,8 +59,9 @@ def find_port(wanted: str, names: Sequence[str]) -> str:
     raise ControlError(f"no MIDI port {wanted!r}; {there} (`livemove devices` lists them)")
 
 
-class Learnt:
-    """Which knob, pad or pedal does what: kept in a file, written whole or not at all."""
+class MidiBindings:
+    """Which knob, pad or pedal does what: (kind, number) -> name, kept in a file that is written whole or not at
+    all."""
 
     def __init__(self, path: Path | None) -> None:
         """Raises ControlError for a file that is not what `learn` writes."""
@@ -108,78 +104,78 @@ class Learnt:
         write_whole(path, "\n".join(lines))
 
 
-class Hands:
-    """What a keyboard, a box of knobs and a pedal say, message by message.
+class MidiInterpreter:
+    """MIDI messages of a keyboard, knobs and pedals -> requests and inputs, one message at a time.
 
     presets: whether a program change is a preset; otherwise it is a model.
     """
 
-    def __init__(self, learnt: Learnt, presets: bool) -> None:
+    def __init__(self, learnt: MidiBindings, presets: bool) -> None:
         self.learnt = learnt
         self._program = Action.PRESET if presets else Action.MODEL
         self._held: dict[int, int] = {}  # note -> velocity, in the order of pressing
         self._pressed: set[int] = set()  # control changes that are beyond the middle
 
-    def hear(self, message: Any, heard: Heard, learning: str = "") -> str:
-        """Add to heard what a mido message means. learning: what the next thing moved is to do; told when it did."""
-        heard.messages += 1
+    def handle(self, message: Any, received: Received, learning: str = "") -> str:
+        """Add to received what a mido message means. learning: what the next thing moved is to do; told when it did."""
+        received.messages += 1
         kind = message.type
         if kind == "note_on" and message.velocity > 0:
             if learning:
                 return self.learnt.learn("note", message.note, learning)
-            self._note_on(message.note, message.velocity, heard)
+            self._note_on(message.note, message.velocity, received)
         elif kind in ("note_on", "note_off"):
             self._held.pop(message.note, None)
-            self._tell_notes(heard)
+            self._tell_notes(received)
         elif kind == "control_change":
             if learning:
                 self._pressed.add(message.control)  # letting go of the pedal that taught is not a second press
                 return self.learnt.learn("cc", message.control, learning)
-            heard.sources[f"midi:cc{message.control}"] = float(message.value)
+            received.inputs[f"midi:cc{message.control}"] = float(message.value)
             name = self.learnt.bindings.get(("cc", message.control))
             if name is not None:
-                self._turn(message.control, message.value, name, heard)
+                self._turn(message.control, message.value, name, received)
         elif kind == "program_change":
-            heard.requests.append(Request(self._program, float(message.program), absolute=True))
+            received.requests.append(Request(self._program, float(message.program), absolute=True))
         elif kind == "pitchwheel":
-            heard.sources["midi:bend"] = message.pitch / 8192.0
+            received.inputs["midi:bend"] = message.pitch / 8192.0
         elif kind == "aftertouch":
-            heard.sources["midi:pressure"] = float(message.value)
+            received.inputs["midi:pressure"] = float(message.value)
         return ""
 
-    def _note_on(self, note: int, velocity: int, heard: Heard) -> None:
+    def _note_on(self, note: int, velocity: int, received: Received) -> None:
         name = self.learnt.bindings.get(("note", note))
         if name is not None:  # a pad that does something is no music
             amount = 0.0 if CONTROLS[name].kind in (Kind.SWITCH, Kind.TRIGGER) else 1.0
-            heard.requests.append(Request(LEARNABLE[name], amount))
+            received.requests.append(Request(LEARNABLE[name], amount))
             return
         self._held.pop(note, None)
         self._held[note] = velocity
-        self._tell_notes(heard)
+        self._tell_notes(received)
 
-    def _tell_notes(self, heard: Heard) -> None:
+    def _tell_notes(self, received: Received) -> None:
         """The last key still down sounds; without any, velocity is 0 and the note stays where it was."""
         if self._held:
             note, velocity = next(reversed(self._held.items()))
-            heard.sources["midi:note"] = float(note)
-            heard.sources["midi:velocity"] = float(velocity)
+            received.inputs["midi:note"] = float(note)
+            received.inputs["midi:velocity"] = float(velocity)
         else:
-            heard.sources["midi:velocity"] = 0.0
+            received.inputs["midi:velocity"] = 0.0
 
-    def _turn(self, number: int, value: int, name: str, heard: Heard) -> None:
+    def _turn(self, number: int, value: int, name: str, received: Received) -> None:
         control = CONTROLS[name]
         pressed = value >= 64
         press = pressed and number not in self._pressed
         (self._pressed.add if pressed else self._pressed.discard)(number)
         if control.kind is Kind.SWITCH:
-            heard.requests.append(Request(control.action, float(pressed), absolute=True))
+            received.requests.append(Request(control.action, float(pressed), absolute=True))
         elif control.kind is Kind.TRIGGER:
-            heard.requests.extend([Request(control.action)] if press else [])
+            received.requests.extend([Request(control.action)] if press else [])
         elif control.knob is not None:
             low, high = control.knob
-            heard.requests.append(Request(control.action, low + value / 127 * (high - low), absolute=True))
+            received.requests.append(Request(control.action, low + value / 127 * (high - low), absolute=True))
         else:  # a list: every press goes on
-            heard.requests.extend([Request(control.action, 1.0)] if press else [])
+            received.requests.extend([Request(control.action, 1.0)] if press else [])
 
 
 class MidiIn:
@@ -190,7 +186,7 @@ class MidiIn:
         self._client = _client("MidiIn")  # one for good: under JACK, to make one holds the whole graph up
         self.name = find_port(wanted, self._client.get_ports())
         self._open = False
-        self._plug_in()
+        self._reopen()
 
     def messages(self) -> list[Any]:
         """Every mido message that came since the last time."""
@@ -209,7 +205,7 @@ class MidiIn:
             return ""
         if there:
             try:
-                self._plug_in()
+                self._reopen()
             except ControlError:  # another program was quicker: it is tried again
                 return ""
             return f"MIDI: {self.name} is back"
@@ -217,8 +213,8 @@ class MidiIn:
         self._client.close_port()
         return f"MIDI: {self.name} is gone; what it played holds, and it is heard again when it comes back"
 
-    def _plug_in(self) -> None:
-        _plug(self._client, self.name)
+    def _reopen(self) -> None:
+        _open_port(self._client, self.name)
         self._open = True
 
 
@@ -228,7 +224,7 @@ class ControlChanges:
     def __init__(self) -> None:
         self._last: dict[int, int] = {}
 
-    def hello(self) -> list[list[int]]:
+    def setup_messages(self) -> list[list[int]]:
         return []
 
     def messages(self, channels: Sequence[Channel], values: Sequence[float]) -> list[list[int]]:
@@ -253,22 +249,22 @@ class MidiOut:
         """Raises ControlError when there is no such port."""
         self._client = _client("MidiOut")
         self.name = find_port(wanted, self._client.get_ports())
-        _plug(self._client, self.name)
-        self._voice = Mpe() if mpe else ControlChanges()
-        self._give(self._voice.hello())
+        _open_port(self._client, self.name)
+        self._encoder = Mpe() if mpe else ControlChanges()
+        self._transmit(self._encoder.setup_messages())
 
     def send(self, channels: Sequence[Channel], values: Sequence[float]) -> None:
         """values in natural units."""
-        self._give(self._voice.messages(channels, values))
+        self._transmit(self._encoder.messages(channels, values))
 
     def close(self) -> None:
         """No note hangs."""
-        if last := self._voice.end():
-            self._give(last)
+        if last := self._encoder.end():
+            self._transmit(last)
             time.sleep(DRAIN_S)
         self._client.close_port()
 
-    def _give(self, messages: list[list[int]]) -> None:
+    def _transmit(self, messages: list[list[int]]) -> None:
         for message in messages:
             self._client.send_message(message)
 
@@ -289,7 +285,7 @@ def _client(kind: str) -> Any:
         ) from error
 
 
-def _plug(client: Any, name: str) -> None:
+def _open_port(client: Any, name: str) -> None:
     import rtmidi
 
     try:

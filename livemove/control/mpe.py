@@ -28,14 +28,15 @@ MIDDLE = 8192
 
 
 class Mpe:
-    """One voice. Bend from the channel of pitches, pressure from `loudness`, CC 74 (timbre) from `brightness`."""
+    """One note at a time. Bend from the channel of pitches, pressure from `loudness`, CC 74 (timbre) from
+    `brightness`."""
 
     def __init__(self) -> None:
         self._member = 0
         self._note: int | None = None
         self._last: dict[int, tuple[int, ...]] = {}  # of the note: status -> what it was given last
 
-    def hello(self) -> list[list[int]]:
+    def setup_messages(self) -> list[list[int]]:
         """Before the first note: the zone and its members (RPN 6), and how far each one's notes bend (RPN 0)."""
         zone = _parameter(0, 6, MEMBERS)
         return [*zone, *(message for member in range(1, MEMBERS + 1) for message in _parameter(member, 0, BEND))]

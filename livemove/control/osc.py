@@ -1,4 +1,4 @@
-"""OSC (Open Sound Control 1.0) over UDP: packets -> requests and sources; features and channels -> packets.
+"""OSC (Open Sound Control 1.0) over UDP: packets -> requests and inputs; features and channels -> packets.
 
 In and out: datagrams. Knows no shared memory and no model. With the names of controls.py:
 
@@ -14,9 +14,6 @@ In and out: datagrams. Knows no shared memory and no model. With the names of co
 any other address           a source, if a mapping.toml names it ("osc:/fader1"): its first number
 """
 
-# python-osc's own annotations are incomplete.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-
 from __future__ import annotations
 
 import contextlib
@@ -29,7 +26,7 @@ from pythonosc.osc_packet import OscPacket, ParseError
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Heard, learnable, note_number
+from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received, learnable, note_number
 from livemove.controls import BY_ACTION, decibels
 
 PREFIX = "/livemove/"
@@ -64,10 +61,10 @@ class OscIn:
         with contextlib.suppress(OSError):  # as much as the system allows
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
-    def listen(self) -> Heard:
+    def listen(self) -> Received:
         """Everything that came since the last time."""
         packets: list[tuple[bytes, str]] = []
-        heard = Heard()
+        received = Received()
         for _ in range(MOST):
             try:
                 packet, sender = self.socket.recvfrom(LONGEST)
@@ -78,36 +75,36 @@ class OscIn:
             if packet.startswith((b"/", b"#bundle\0")):
                 packets.append((packet, str(sender[0])))
             else:  # most of any rubbish, without python-osc's cost
-                heard.complain(f"{sender[0]} sends packets that are not OSC")
+                received.complain(f"{sender[0]} sends packets that are not OSC")
         if len(packets) > BATCH:
             # By length too: something broken on its way must not stand in for what is whole.
             last = {(packet.partition(b"\0")[0], len(packet)): (packet, sender) for packet, sender in packets}
-            heard.skipped = len(packets) - len(last)
+            received.skipped = len(packets) - len(last)
             packets = list(last.values())
         for packet, sender in packets:
-            self._hear(packet, sender, heard)
-        return heard
+            self._handle(packet, sender, received)
+        return received
 
     def close(self) -> None:
         self.socket.close()
 
-    def _hear(self, packet: bytes, sender: str, heard: Heard) -> None:
+    def _handle(self, packet: bytes, sender: str, received: Received) -> None:
         try:
             messages = [
                 (str(timed.message.address), list(timed.message.params)) for timed in OscPacket(packet).messages
             ]
         except MALFORMED:
-            heard.complain(f"{sender} sends packets that are not OSC")
+            received.complain(f"{sender} sends packets that are not OSC")
             return
         for where, values in messages:
-            heard.messages += 1
+            received.messages += 1
             number = _number(values[0]) if values else None
             if number is not None:
-                heard.sources["osc:" + where] = number
+                received.inputs["osc:" + where] = number
             try:
-                heard.requests.extend(requests_of(where, values, self._names))
+                received.requests.extend(requests_of(where, values, self._names))
             except (ValueError, ControlError) as error:
-                heard.complain(f"{sender} sends {_plain(where)}: {error}")
+                received.complain(f"{sender} sends {_plain(where)}: {error}")
 
 
 def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequence[str]]) -> list[Request]:
@@ -147,7 +144,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
 
 
 def _called(value: object) -> str:
-    """A camera or sound card, as typed."""
+    """A camera or audio device, as typed."""
     number = _number(value)
     text = value if isinstance(value, str) else str(int(number)) if number is not None and number.is_integer() else ""
     if not 0 < len(text.encode()) <= LONGEST_NAME:
@@ -210,12 +207,12 @@ class OscOut:
                 self._heads[where] = _padded(where) + _padded(",f")
             message = self._heads[where] + struct.pack(">f", value)
             if len(bundle) + 4 + len(message) > FRAME:
-                self._give(bundle)
+                self._transmit(bundle)
                 bundle = HEAD
             bundle += struct.pack(">i", len(message)) + message
-        self._give(bundle)
+        self._transmit(bundle)
 
-    def _give(self, packet: bytes) -> None:
+    def _transmit(self, packet: bytes) -> None:
         with contextlib.suppress(OSError):  # nobody listens there now; somebody may later
             self._socket.sendto(packet, self._place)
 

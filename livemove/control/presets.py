@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,14 +17,9 @@ from typing import Any, NoReturn, cast
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import ControlError, Controls
-from livemove.control.kept import presets_folder, write_whole
+from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 RANGES = {
     **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},
@@ -36,7 +31,7 @@ RANGES = {
 
 @dataclass(frozen=True)
 class Devices:
-    """What is plugged in where; None: as the command line has it.
+    """The devices of a preset; None: as the command line has it.
 
     All of it counts for the first preset of a show; of a later one camera, mirror and device, when it is switched to.
     """

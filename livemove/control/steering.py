@@ -71,11 +71,12 @@ def steer(
 
 
 def choose(request: Request, names: Sequence[str], now: int) -> str | None:
-    """Which camera or sound card a request means: its name in the list, or as it was given; None: none at all.
+    """Which camera or audio device a request means: its name in the list, or as it was given; None: none at all.
 
-    names: cameras, or sound cards as "N NAME (HOST)". now: place of the one in use; -1: it is not in the list, so that
-    the next is the first and the one before the last. A text is a whole name, a number, or a part of one name; what is
-    in no list is taken as it is, for it may have been plugged in just now. Raises ControlError where several fit.
+    names: cameras, or audio devices as "N NAME (HOST)". now: place of the one in use; -1: it is not in the list, so
+    that the next is the first and the one before the last. A text is a whole name, a number, or a part of one name;
+    what is in no list is taken as it is, for it may have been plugged in just now. Raises ControlError where several
+    fit.
     """
     text = request.text
     if not text:

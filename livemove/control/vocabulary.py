@@ -40,14 +40,14 @@ def learnable(name: str) -> Action:
 
 
 @dataclass
-class Heard:
-    """What came since the last time.
+class Received:
+    """Requests and values received since the last call, from OSC or MIDI.
 
-    sources: name -> newest value; skipped: messages of a flood that later ones stood in for; trouble: the first one.
+    inputs: name -> newest value; skipped: messages of a flood that later ones stood in for; trouble: the first one.
     """
 
     requests: list[Request] = field(default_factory=list[Request])
-    sources: dict[str, float] = field(default_factory=dict[str, float])
+    inputs: dict[str, float] = field(default_factory=dict[str, float])
     messages: int = 0
     skipped: int = 0
     troubles: int = 0

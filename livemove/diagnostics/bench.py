@@ -1,8 +1,8 @@
 """The benchmark behind `livemove bench`: engines against the same core's sgemm, in one run.
 
-In: which engines and settings, or bundles. Out: a plain dict for the table or --json. Prints nothing. Everything runs
-in one child process whose BLAS was told to use one thread before it started; measurements of all engines, of sgemm and
-of memory take turns, so that a noisy machine is noisy to all of them.
+In: which engines and architectures, or bundles. Out: a plain dict for the table or --json. Prints nothing. Everything
+runs in one child process whose BLAS was told to use one thread before it started; measurements of all engines, of sgemm
+and of memory take turns, so that a noisy machine is noisy to all of them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 
 from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
-from livemove.synthesis import settings
-from livemove.synthesis.config import ENGINES
+from livemove.synthesis import architectures
+from livemove.synthesis.synthesis_config import ENGINES
 
-SETTINGS = {"classic": settings.classic, "stage": settings.stage}
+ARCHITECTURES = {"classic": architectures.classic, "stage": architectures.stage}
 SGEMM_SIZE = 1024
 MEMORY_MB = 64
 """Read for the memory bandwidth: more than any cache but the largest servers' holds."""
@@ -51,10 +51,10 @@ Row = dict[str, str | float]
 
 @dataclass
 class Contender:
-    """One engine on one setting, and what its rounds measured."""
+    """One engine on one architecture, and what its rounds measured."""
 
     engine_name: str
-    setting: str
+    architecture: str
     detail: str
     spec: ModelSpec
     engine: Engine
@@ -67,9 +67,9 @@ class Contender:
 
 @dataclass(frozen=True)
 class Model:
-    """What to measure: a setting with its weights and, for the onnx engine, its graph."""
+    """What to measure: an architecture with its weights and, for the onnx engine, its graph."""
 
-    setting: str
+    architecture: str
     spec: ModelSpec
     weights: Weights
     onnx_path: Path | None
@@ -94,7 +94,7 @@ def run(
     seconds_per_round: float = 0.15,
     streams: Sequence[int] = (),
 ) -> dict[str, object]:
-    """Measure engines (of ENGINES) on models (default: every setting with random weights) on one thread.
+    """Measure engines (of ENGINES) on models (default: every architecture with random weights) on one thread.
 
     {"sgemm_gflops": median of one core, "memory_gbps", "cache_gbps": of reads, likewise, "flop": the formula,
     "cpu": name, "repeats": rounds,
@@ -115,17 +115,18 @@ def run(
 
 
 def random_models(graphs: dict[str, Path] | None = None) -> list[Model]:
-    """Every setting with random weights; graphs: setting -> generator.onnx of that size, whatever its weights."""
+    """Every architecture with random weights; graphs: architecture -> generator.onnx of that size, whatever its
+    weights."""
     models: list[Model] = []
-    for name, make in SETTINGS.items():
+    for name, make in ARCHITECTURES.items():
         spec = make()
-        models.append(Model(name, spec, settings.random_weights(spec), (graphs or {}).get(name)))
+        models.append(Model(name, spec, architectures.random_weights(spec), (graphs or {}).get(name)))
     return models
 
 
 def size_models() -> list[Model]:
-    """The stage setting in other sizes, one dimension at a time: width, layers, bands, receptive field."""
-    stage = settings.stage()
+    """The stage architecture in other sizes, one dimension at a time: width, layers, bands, receptive field."""
+    stage = architectures.stage()
     ten = stage.dilations
     specs: dict[str, ModelSpec] = {}
     for r in (32, 64, 128, 256):
@@ -139,7 +140,7 @@ def size_models() -> list[Model]:
     specs["dilations 1"] = replace(stage, dilations=(1,) * 10)
     specs["dilations 16..8192"] = replace(stage, dilations=tuple(16 * d for d in ten))
     specs["R128 S256, 20 layers"] = replace(stage, residual=128, skip=256, hidden=256, dilations=ten * 2)
-    return [Model(name, spec, settings.random_weights(spec), None) for name, spec in specs.items()]
+    return [Model(name, spec, architectures.random_weights(spec), None) for name, spec in specs.items()]
 
 
 def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
@@ -164,7 +165,7 @@ def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
         samples = steps * model.spec.bands
         rows.append(
             {
-                "setting": model.setting,
+                "setting": model.architecture,
                 "steps_per_s": steps,
                 "samples_per_s": samples,
                 "realtime": samples / model.spec.sample_rate,
@@ -234,7 +235,7 @@ def _measure(
         + [
             _in_lockstep(model, count, repeats)
             for model in models
-            if any(c.engine_name == "cuda" and c.setting == model.setting for c in contenders)
+            if any(c.engine_name == "cuda" and c.architecture == model.architecture for c in contenders)
             for count in LOCKSTEP
         ],
         "absent": absent,
@@ -246,7 +247,7 @@ def _contender(name: str, model: Model, seconds: float) -> Contender | Row:
     try:
         engine, detail = _make(name, model)
     except EngineError as error:
-        return {"engine": name, "setting": model.setting, "why": str(error)}
+        return {"engine": name, "setting": model.architecture, "why": str(error)}
     spec = model.spec
     rng = np.random.default_rng(1)
 
@@ -255,7 +256,9 @@ def _contender(name: str, model: Model, seconds: float) -> Contender | Row:
         high = np.array([c.maximum for c in spec.channels], np.float32)
         channels = np.asarray(low + (high - low) * rng.random((hops, len(spec.channels))), np.float32)
         noise = rng.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
-        return Contender(name, model.setting, detail, spec, engine, channels, noise, np.zeros(hops * HOP, np.float32))
+        return Contender(
+            name, model.architecture, detail, spec, engine, channels, noise, np.zeros(hops * HOP, np.float32)
+        )
 
     trial = take(1)
     _steps_per_s(trial)
@@ -272,7 +275,9 @@ def _make(name: str, model: Model) -> tuple[Engine, str]:
         return native, f"{native.instruction_set}, {native.precision} weights"
     if name == "onnx":
         if model.onnx_path is None:
-            raise EngineError(f"no generator.onnx of the {model.setting} setting at hand; give a bundle that has one")
+            raise EngineError(
+                f"no generator.onnx of the {model.architecture} architecture at hand; give a bundle that has one"
+            )
         from livemove.synthesis.onnx import OnnxEngine
 
         return OnnxEngine(model.spec, model.onnx_path), "CPU, 1 thread"
@@ -318,7 +323,7 @@ def _together(model: Model, name: str, count: int, repeats: int) -> Row:
         for thread in threads:
             thread.join()
         speeds.append(sum(len(c.out) for c in contenders) / (time.perf_counter() - started))
-    return {"engine": name, "setting": model.setting, "streams": count, "samples_per_s": statistics.median(speeds)}
+    return {"engine": name, "setting": model.architecture, "streams": count, "samples_per_s": statistics.median(speeds)}
 
 
 def _no_gpu() -> str:
@@ -341,14 +346,19 @@ def _in_lockstep(model: Model, count: int, repeats: int, hops: int = LOCKSTEP_HO
         started = time.perf_counter()
         engine.generate(out, channels, noise, styles=[0] * count, temperatures=[1.0] * count)
         speeds.append(out.size / (time.perf_counter() - started))
-    return {"engine": "cuda", "setting": model.setting, "streams": count, "samples_per_s": statistics.median(speeds)}
+    return {
+        "engine": "cuda",
+        "setting": model.architecture,
+        "streams": count,
+        "samples_per_s": statistics.median(speeds),
+    }
 
 
 def _row(c: Contender) -> Row:
     steps = statistics.median(c.steps_per_s)
     return {
         "engine": c.engine_name,
-        "setting": c.setting,
+        "setting": c.architecture,
         "detail": c.detail,
         "residual": c.spec.residual,
         "layers": c.spec.layers,

@@ -1,10 +1,10 @@
-"""The benchmark's result as a picture: speed of every engine on every setting, and the roofline of the machine.
+"""The benchmark's result as a plot: speed of every engine on every architecture, and the roofline of the machine.
 
 In: what `bench.run` returned and a file name. Out: the file. matplotlib is needed here only, and only when asked for.
 """
 
 # matplotlib's stubs are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

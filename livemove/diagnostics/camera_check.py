@@ -1,11 +1,8 @@
-"""How well a camera sees a dancer: light, distance, pace of the pictures, and which limbs are hard to make out.
+"""How well a camera sees a dancer: lighting, distance, frame rate, and which limbs are hard to make out.
 
-In: a CaptureConfig, or, for `measure` alone, poses and lights. Out: a Sight, in figures; what they mean to a dancer is
-for others to say. Must not know cv2 or the terminal.
+In: a CaptureConfig, or, for `measure` alone, poses and lights. Out: a CameraCheck, in figures; what they mean to a
+dancer is for others to say. Must not know cv2 or the terminal.
 """
-
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.body.landmarks import ANKLES, EARS, LIMB_JOINTS, NOSE, WRISTS
-from livemove.capture.config import CaptureConfig
-from livemove.capture.picture import Light, face_box, light
-from livemove.capture.process import follow
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
+from livemove.capture.lighting import Light, face_box, light
 from livemove.contracts import Float64, PoseFrame
 from livemove.ipc.segment import now_s
 
@@ -32,22 +29,22 @@ END_S = 2.0
 """The camera's thread has so long to end."""
 
 EDGES: dict[str, tuple[int, ...]] = {"head": (NOSE, *EARS), "hands": WRISTS, "feet": ANKLES}
-"""Landmarks of which none should leave the picture."""
+"""Landmarks of which none should leave the frame."""
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What was seen in a few seconds. Shares are 0..1; NaN or None: not known, for want of a picture or a body.
+class CameraCheck:
+    """Statistics of a few seconds. Shares are 0..1; NaN or None: not known, for want of an image or a body.
 
-    fps        poses a second; seen_fps: pictures a second that the camera gave
+    fps        poses a second; seen_fps: frames a second that the camera gave
     longest_s  the longest time without a new pose
-    people     share of the pictures with somebody in them
-    height     of the picture's height, what the body fills (median), and room_m: metres that fit into it where the
+    people     share of the frames with somebody in them
+    height     of the image's height, what the body fills (median), and room_m: metres that fit into it where the
                dancer stands, by the body's own size
-    aside      where the hips are across the picture, 0 its left edge, 1 its right (median)
-    top, foot  the body's highest and lowest point in the picture, 0 its upper edge, 1 its lower (medians)
-    out        share of the pictures in which a part (EDGES) is out of the picture
-    hidden     share of the pictures in which a limb (landmarks.LIMB_JOINTS), though in the picture, is not made out
+    aside      where the hips are across the image, 0 its left edge, 1 its right (median)
+    top, foot  the body's highest and lowest point in the image, 0 its upper edge, 1 its lower (medians)
+    out        share of the frames in which a part (EDGES) is out of the frame
+    hidden     share of the frames in which a limb (landmarks.LIMB_JOINTS), though inside it, is not made out
     light      medians
     """
 
@@ -70,13 +67,13 @@ def look(
     seconds: float = SECONDS,
     now: Callable[[], float] = now_s,
     sleep: Callable[[float], object] = time.sleep,
-) -> Sight:
+) -> CameraCheck:
     """Look through a camera for so long; blocks. Raises CameraError, PoseModelError, TakeError."""
     watching = _Watching(seconds, now)
     feed = follow(config, watching.see, watching.over, watching, now, sleep, watching.show)
     if feed is not None:
         feed.close(END_S)
-    return measure(watching.frames, watching.lights, watching.pictures)
+    return measure(watching.frames, watching.lights, watching.frames_given)
 
 
 class _Watching:
@@ -85,46 +82,46 @@ class _Watching:
     def __init__(self, seconds: float, now: Callable[[], float]) -> None:
         self.frames: list[PoseFrame] = []
         self.lights: list[Light] = []
-        self.pictures = 0
+        self.frames_given = 0
         self._seconds = seconds
         self._now = now
 
     def see(self, frame: PoseFrame) -> None:
         self.frames.append(frame)
 
-    def show(self, picture: npt.NDArray[np.uint8], capture_s: float) -> None:
-        self.lights.append(light(picture, face_box(self.frames[-1])))
+    def show(self, image: npt.NDArray[np.uint8], capture_s: float) -> None:
+        self.lights.append(light(image, face_box(self.frames[-1])))
 
     def over(self) -> bool:
         return bool(self.frames) and self._now() - self.frames[0].capture_s >= self._seconds
 
     def frame_seen(self, count: int = 1) -> None:
-        self.pictures += count if self.frames else 0  # while the landmarker loads, they only queue
+        self.frames_given += count if self.frames else 0  # while the landmarker loads, they only queue
 
     def frame_used(self, pose_ms: float, people: int) -> None:
         pass
 
 
-def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], pictures: int) -> Sight:
-    """What those poses, the light around them and so many pictures in the same time amount to."""
+def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], frames_given: int) -> CameraCheck:
+    """The check from poses and lights; frames_given: how many frames the camera gave in the same time."""
     times = np.array([frame.capture_s for frame in frames])
     lasted_s = float(times[-1] - times[0]) if len(times) > 1 else 0.0
     bodies = [frame for frame in frames if frame.people > 0]
-    sight = Sight(
+    check = CameraCheck(
         fps=(len(times) - 1) / lasted_s if lasted_s else 0.0,
-        seen_fps=max(pictures, len(times) - 1) / lasted_s if lasted_s else 0.0,
+        seen_fps=max(frames_given, len(times) - 1) / lasted_s if lasted_s else 0.0,
         longest_s=float(np.diff(times).max()) if len(times) > 1 else math.inf,
         people=len(bodies) / max(len(frames), 1),
         light=_median_light(lights),
     )
     if not bodies:
-        return sight
+        return check
     places = np.stack([body.image[0, :, :2] for body in bodies]).astype(np.float64)  # [T, 33, x and y]
-    beyond: Float64 = np.abs(places - 0.5).max(axis=2)  # the picture's edge is at 0.5
+    beyond: Float64 = np.abs(places - 0.5).max(axis=2)  # the image's edge is at 0.5
     clear = np.where(beyond > 0.5, 1.0, np.stack([body.visibility[0] for body in bodies]))
     tops, feet = places[:, :, 1].min(axis=1), places[:, :, 1].max(axis=1)
     return replace(
-        sight,
+        check,
         height=float(np.median(np.clip(feet, 0.0, 1.0) - np.clip(tops, 0.0, 1.0))),
         room_m=float(np.nanmedian([_room_m(body, place) for body, place in zip(bodies, places, strict=True)])),
         aside=float(np.median(places[:, (23, 24), 0])),
@@ -136,7 +133,7 @@ def measure(frames: Sequence[PoseFrame], lights: Sequence[Light], pictures: int)
 
 
 def _room_m(body: PoseFrame, place: Float64) -> float:
-    """Metres from the picture's upper edge to its lower where that body is: its own metres fitted to the picture."""
+    """Metres from the image's upper edge to its lower where that body is: its own metres fitted to the image."""
     world = body.world[0, :, 1].astype(np.float64)
     from_middle = world - world.mean()
     slope = float((from_middle * (place[:, 1] - place[:, 1].mean())).sum())

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from livemove import __version__
 from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
 
 if TYPE_CHECKING:
-    from livemove.capture.picture import Light
-    from livemove.diagnostics.camera_check import Sight
-    from livemove.diagnostics.soak import Steadiness
+    from livemove.capture.lighting import Light
+    from livemove.diagnostics.camera_check import CameraCheck
+    from livemove.diagnostics.soak import SoakResult
     from livemove.playback.device import Device
 
 LIVE_ENGINES = ("native", "native-int8", "onnx")
@@ -33,11 +33,11 @@ SPARE = 0.5
 """Least part of a hop's time that the median must leave free for an engine to be called able to play live."""
 
 OFTEN = 0.15
-"""What happens in such a share of the pictures is worth a word."""
+"""What happens in such a share of the frames is worth a word."""
 WHOLE_M = 2.3
-"""Metres a picture must hold for a grown-up with raised arms, feet on the ground."""
+"""Metres the image must be high for a grown-up with raised arms, feet on the ground."""
 TALL = 0.83
-"""Metres a picture is high for each metre to the camera: webcams see about 45 degrees from top to bottom."""
+"""Metres an image is high for each metre to the camera: webcams see about 45 degrees from top to bottom."""
 ENOUGH_FPS = 18.0
 """Poses a second from which on a quick movement is followed; a webcam gives 25 or 30."""
 
@@ -61,8 +61,8 @@ def examine(camera: CaptureConfig, live: str | None = None) -> Iterator[Finding]
     yield found
     yield _pose_model()
     if found.state == "ok":
-        yield from _sight(camera)
-    yield from _sound_cards()
+        yield from _camera_check(camera)
+    yield from _audio_devices()
     found = list_bundles()
     if not found:
         yield Finding("models", "broken", f"none in {', '.join(map(str, bundle_folders()))}: install livemove again")
@@ -86,32 +86,32 @@ def _native() -> Finding:
 
 
 def _camera(config: CaptureConfig) -> Finding:
-    from livemove.capture.sources import check_source, open_feed
+    from livemove.capture.cameras import check_camera, open_feed
     from livemove.ipc.segment import now_s
 
     if config.kind in ("demo", "take"):
-        return Finding("camera", "ok", f"{config.camera}: a dancer without a picture")
+        return Finding("camera", "ok", f"{config.camera}: landmarks without an image")
     name = f"camera {config.camera}" if config.kind == "index" else config.camera
-    shot = None
+    camera_frame = None
     try:
-        check_source(config)
+        check_camera(config)
         began_s = now_s()
         feed = open_feed(config, now_s)
         try:
-            while shot is None and not feed.over:
-                shot = feed.take(0.2)
+            while camera_frame is None and not feed.over:
+                camera_frame = feed.take(0.2)
                 feed.check_silence()
         finally:
             feed.close(2.0)
     except LivemoveError as error:
         return Finding("camera", "missing", str(error))
-    if shot is None:
-        return Finding("camera", "missing", f"{name} ended without a picture")
-    height, width, _ = shot.picture.shape
-    return Finding("camera", "ok", f"{name} gives {width} x {height}, first picture after {now_s() - began_s:.1f} s")
+    if camera_frame is None:
+        return Finding("camera", "missing", f"{name} ended without a frame")
+    height, width, _ = camera_frame.image.shape
+    return Finding("camera", "ok", f"{name} gives {width} x {height}, first frame after {now_s() - began_s:.1f} s")
 
 
-def _sight(config: CaptureConfig) -> list[Finding]:
+def _camera_check(config: CaptureConfig) -> list[Finding]:
     """A look through the camera for a few seconds, if what finds poses is at hand: it is not fetched for this."""
     from livemove.capture.posemodel import MODELS, cache_folder
     from livemove.diagnostics.camera_check import look
@@ -120,33 +120,33 @@ def _sight(config: CaptureConfig) -> list[Finding]:
     if config.kind not in ("demo", "take") and not at_hand:
         return [Finding("you", "missing", "how well the camera sees you can be said once the pose model is there")]
     try:
-        return sight_findings(look(config))
+        return camera_findings(look(config))
     except LivemoveError as error:
         return [Finding("you", "missing", str(error))]
 
 
-def sight_findings(sight: Sight) -> list[Finding]:
+def camera_findings(check: CameraCheck) -> list[Finding]:
     """What a look through the camera means to who stands before it: light, distance, pace, limbs, one line each."""
-    made_out = sight.people > 1.0 - OFTEN and max(sight.hidden.values(), default=1.0) < OFTEN
-    findings = [_light(sight.light, made_out)] if sight.light is not None else []
-    findings.append(_pace(sight))
-    if sight.people < OFTEN:
+    made_out = check.people > 1.0 - OFTEN and max(check.hidden.values(), default=1.0) < OFTEN
+    findings = [_light(check.light, made_out)] if check.light is not None else []
+    findings.append(_pace(check))
+    if check.people < OFTEN:
         nobody = "Nobody is to be seen: stand in front of the camera, then run the doctor again."
         return [*findings, Finding("distance", "poor", nobody)]
-    return [*findings, _distance(sight), _limbs(sight)]
+    return [*findings, _distance(check), _limbs(check)]
 
 
 def _light(light: Light, made_out: bool) -> Finding:
-    """Brightness and contrast, as `capture.picture.Light` has them; made_out: body and limbs are, all the same."""
+    """Brightness and contrast, as `capture.lighting.Light` has them; made_out: body and limbs are, all the same."""
     advice = ""
     if light.brightness < 0.15:
         advice = "Too dark: put a lamp beside the camera that shines on you, or turn on the lights."
     elif light.brightness > 0.86 or light.burnt > 0.25:
-        advice = "Too bright: parts of the picture are plain white; turn the lamp away from the camera, or dim it."
+        advice = "Too bright: parts of the image are plain white; turn the lamp away from the camera, or dim it."
     elif light.face < 0.15 and light.brightness > 2.5 * light.face:  # a dark face in good light is above 0.2
         advice = "You are a shadow: the light is behind you. Turn the camera away from the window, or light yourself."
     elif light.contrast < 0.15:
-        advice = "The picture is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
+        advice = "The image is flat and grey: wipe the lens, or wear what stands out from the wall behind you."
     figures = f"(brightness {100 * light.brightness:.0f} %, contrast {100 * light.contrast:.0f} %)"
     if made_out and light.brightness > 0.08:
         hint = f" It could be better: {advice}" if advice else ""
@@ -154,43 +154,43 @@ def _light(light: Light, made_out: bool) -> Finding:
     return Finding("light", "poor" if advice else "ok", f"{advice or 'Good light.'} {figures}")
 
 
-def _pace(sight: Sight) -> Finding:
+def _pace(check: CameraCheck) -> Finding:
     """How often you are seen, and how evenly."""
     poor = ""
-    if sight.seen_fps < ENOUGH_FPS:
+    if check.seen_fps < ENOUGH_FPS:
         poor = "The camera is slow, and blurs quick movements: more light helps most, then another cable or camera."
-    elif sight.fps < ENOUGH_FPS:
+    elif check.fps < ENOUGH_FPS:
         poor = "The computer is slower than the camera: close other programs, or play with --pose lite."
-    elif sight.longest_s > max(4.0 / sight.fps, 0.2):
-        poor = "The pictures come unevenly, so sounds will stumble: close other programs, or use another cable."
+    elif check.longest_s > max(4.0 / check.fps, 0.2):
+        poor = "The frames come unevenly, so sounds will stumble: close other programs, or use another cable."
     figures = (
-        f"{sight.fps:.0f} poses of {sight.seen_fps:.0f} pictures a second, longest gap {1e3 * sight.longest_s:.0f} ms"
+        f"{check.fps:.0f} poses of {check.seen_fps:.0f} frames a second, longest gap {1e3 * check.longest_s:.0f} ms"
     )
     return Finding("frame rate", "poor" if poor else "ok", f"{poor or 'Quick and even.'} ({figures})")
 
 
-def _distance(sight: Sight) -> Finding:
-    """Where to stand. Steps are by the body's own size in the picture, see `sight.Sight.room_m`."""
-    back = f"Step back about {_metres((WHOLE_M - sight.room_m) / TALL)}"
-    roomy = sight.room_m > 0.8 * WHOLE_M  # all of the body would be in, were the camera turned
+def _distance(check: CameraCheck) -> Finding:
+    """Where to stand. Steps are by the body's own size in the image, see `camera_check.CameraCheck.room_m`."""
+    back = f"Step back about {_metres((WHOLE_M - check.room_m) / TALL)}"
+    roomy = check.room_m > 0.8 * WHOLE_M  # all of the body would be in, were the camera turned
     poor = ""
-    if sight.out["feet"] > OFTEN:
-        poor = f"{back}: your feet are out of the picture."
-        if sight.top > 0.3 and roomy:
-            poor = "Tilt the camera down: your feet are out of the picture, and there is room above you."
+    if check.out["feet"] > OFTEN:
+        poor = f"{back}: your feet are out of the frame."
+        if check.top > 0.3 and roomy:
+            poor = "Tilt the camera down: your feet are out of the frame, and there is room above you."
         poor += " (To play with the hands alone, head to hips is enough.)"
-    elif sight.out["head"] > OFTEN:
-        poor = f"{back}: your head is out of the picture."
-        if sight.foot < 0.7 and roomy:
-            poor = "Tilt the camera up: your head is out of the picture, and there is room below you."
-    elif not 0.25 <= sight.aside <= 0.75:
-        # Who faces the camera has the right hand on the picture's left.
-        poor = f"Step to your {'left' if sight.aside < 0.5 else 'right'}: you stand at the edge of the picture."
-    elif sight.out["hands"] > OFTEN:
-        poor = f"{back}: your hands leave the picture."
-    elif sight.height < 0.4:
-        poor = f"Come about {_metres((sight.room_m - WHOLE_M) / TALL)} closer: you are small in the picture."
-    figures = f"you fill {100 * sight.height:.0f} % of its height"
+    elif check.out["head"] > OFTEN:
+        poor = f"{back}: your head is out of the frame."
+        if check.foot < 0.7 and roomy:
+            poor = "Tilt the camera up: your head is out of the frame, and there is room below you."
+    elif not 0.25 <= check.aside <= 0.75:
+        # Who faces the camera has the right hand on the image's left.
+        poor = f"Step to your {'left' if check.aside < 0.5 else 'right'}: you stand at the edge of the frame."
+    elif check.out["hands"] > OFTEN:
+        poor = f"{back}: your hands leave the frame."
+    elif check.height < 0.4:
+        poor = f"Come about {_metres((check.room_m - WHOLE_M) / TALL)} closer: you are small in the frame."
+    figures = f"you fill {100 * check.height:.0f} % of its height"
     return Finding("distance", "poor" if poor else "ok", f"{poor or 'A good place to stand.'} ({figures})")
 
 
@@ -200,8 +200,8 @@ def _metres(distance_m: float) -> str:
     return {1: "half a metre", 2: "a metre"}.get(halves, f"{halves / 2:g} metres")
 
 
-def _limbs(sight: Sight) -> Finding:
-    hidden = {limb: share for limb, share in sight.hidden.items() if share > OFTEN}
+def _limbs(check: CameraCheck) -> Finding:
+    hidden = {limb: share for limb, share in check.hidden.items() if share > OFTEN}
     if not hidden:
         return Finding("limbs", "ok", "Head, arms and legs are made out well.")
     names = " and ".join(f"your {limb} ({100 * share:.0f} % of the time)" for limb, share in hidden.items())
@@ -224,7 +224,7 @@ def _pose_model() -> Finding:
         return Finding("pose model", "broken", str(error))
 
 
-def sound_cards(kind: str = "output") -> list[Device]:
+def audio_devices(kind: str = "output") -> list[Device]:
     """As `playback.device.list_devices`; also of a missing PortAudio library a DeviceError is made."""
     try:
         from livemove.playback.device import list_devices
@@ -235,20 +235,20 @@ def sound_cards(kind: str = "output") -> list[Device]:
     return list_devices(kind)
 
 
-def _sound_cards() -> Iterator[Finding]:
+def _audio_devices() -> Iterator[Finding]:
     try:
-        devices = sound_cards()
+        devices = audio_devices()
     except LivemoveError as error:
-        yield Finding("sound card", "missing", str(error))
+        yield Finding("audio device", "missing", str(error))
         return
     if not devices:
         from livemove.playback.device import NO_DEVICE
 
-        yield Finding("sound card", "missing", NO_DEVICE)
+        yield Finding("audio device", "missing", NO_DEVICE)
     for device in devices:
         if device.default:
             detail = f"{device.name} ({device.host}), {device.rate:.0f} Hz, one of {len(devices)}"
-            yield Finding("sound card", "ok", detail)
+            yield Finding("audio device", "ok", detail)
 
 
 def _model(path: Path) -> Iterator[Finding]:
@@ -280,10 +280,11 @@ def _engine(bundle: Bundle, name: str) -> Finding:
 
 
 def _live(model: str | None) -> Iterator[Finding]:
-    """Whether the model can be held while poses are found, by which engine; else whether the stage setting could."""
+    """Whether the model can be held while poses are found, by which engine; else whether the stage architecture
+    could."""
     from livemove.diagnostics import soak
     from livemove.diagnostics.load import other_cores_busy
-    from livemove.synthesis import settings
+    from livemove.synthesis import architectures
     from livemove.synthesis.native import NativeEngine
 
     if model is None:
@@ -300,22 +301,22 @@ def _live(model: str | None) -> Iterator[Finding]:
     found = live_findings(model, report.results, report.load)
     yield from found
     if found[-1].state != "ok":
-        stage = settings.stage()
-        engine = NativeEngine(stage, settings.random_weights(stage), precision="int8")
+        stage = architectures.stage()
+        engine = NativeEngine(stage, architectures.random_weights(stage), precision="int8")
         with other_cores_busy():
             tried = soak.hold(engine, round(MEASURED_S * stage.sample_rate / HOP))
         can = "would hold" if holds(tried) else "would not hold either"
         size = f"R{stage.residual} S{stage.skip}, {stage.layers} layers"
         detail = f"{can} on native-int8: {_hops(tried)} ({size})"
-        yield Finding("stage setting live", "ok" if holds(tried) else "slow", detail)
+        yield Finding("stage architecture live", "ok" if holds(tried) else "slow", detail)
 
 
-def holds(run: Steadiness) -> bool:
+def holds(run: SoakResult) -> bool:
     """Nothing late, and room for the median to grow."""
     return run.late == 0 and run.median_ms <= (1.0 - SPARE) * run.hop_ms
 
 
-def live_findings(model: str, runs: Sequence[Steadiness], load: str) -> list[Finding]:
+def live_findings(model: str, runs: Sequence[SoakResult], load: str) -> list[Finding]:
     """A finding per engine, in the order tried, then the verdict. load: what ran beside them, in words."""
     findings = [
         Finding(f"{model} live on {run.engine}", "ok" if holds(run) else "slow", f"{_hops(run)} beside {load}")
@@ -328,7 +329,7 @@ def live_findings(model: str, runs: Sequence[Steadiness], load: str) -> list[Fin
     return [*findings, Finding(f"{model} live", "ok", f"--engine {able[0]} holds it{also}")]
 
 
-def _hops(run: Steadiness) -> str:
+def _hops(run: SoakResult) -> str:
     spare = 100 * max(1.0 - run.median_ms / run.hop_ms, 0.0)
     return (
         f"{run.median_ms:.2f} of {run.hop_ms:.2f} ms a hop, longest {run.max_ms:.2f}, {run.late} of {run.hops} late, "
@@ -337,14 +338,14 @@ def _hops(run: Steadiness) -> str:
 
 
 def whatever_is_missing(camera: str, device: str | None, output: Path | None, first: LivemoveError) -> list[str]:
-    """The trouble a session met first, and with it the other one that a machine without camera or sound card has."""
-    from livemove.capture.sources import check_source
+    """The trouble a session met first, and with it the other one that a machine without camera or audio device has."""
+    from livemove.capture.cameras import check_camera
     from livemove.playback.device import find_device
 
     troubles = [str(first)]
     try:
         if camera.isdecimal():
-            check_source(CaptureConfig(camera=camera))
+            check_camera(CaptureConfig(camera=camera))
     except LivemoveError as error:
         troubles.append(str(error))
     try:

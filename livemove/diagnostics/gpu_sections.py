@@ -14,7 +14,7 @@ import numpy as np
 
 from livemove.bundle import Golden, list_bundles, load_bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec, Trace, Weights
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.reference import ReferenceEngine
 
@@ -39,9 +39,9 @@ class Model:
 
 def models(bundles: bool = True) -> Iterator[Model]:
     """Both settings, then every bundle that loads."""
-    for name, make in (("stage", settings.stage), ("classic", settings.classic)):
+    for name, make in (("stage", architectures.stage), ("classic", architectures.classic)):
         spec = make()
-        yield Model(name, spec, settings.random_weights(spec), None)
+        yield Model(name, spec, architectures.random_weights(spec), None)
     for path in list_bundles() if bundles else ():
         bundle = load_bundle(path)
         yield Model(path.name, bundle.spec, bundle.weights, bundle.golden)

@@ -16,7 +16,7 @@ import numpy as np
 
 from livemove.ipc.cpu_affinity import leave_sound_core
 
-PICTURE = (480, 640, 3)
+IMAGE_SHAPE = (480, 640, 3)
 START_S = 20.0
 """How long a landmarker may take to load; after that the measurement begins all the same."""
 
@@ -71,11 +71,11 @@ def _work(kind: str | None, busy: Event, stop: Event) -> None:
         return
     from livemove.capture.landmarker import Landmarker
 
-    # Nobody is in such a picture, so the detector looks again in every one.
-    pictures = rng.integers(0, 256, (4, *PICTURE), np.uint8)
+    # Nobody is in such an image, so the detector looks again in every one.
+    images = rng.integers(0, 256, (4, *IMAGE_SHAPE), np.uint8)
     with Landmarker(kind) as landmarker:
         sequence = 0
         while wanted():
-            landmarker.find(pictures[sequence % len(pictures)], sequence / 30)
+            landmarker.find(images[sequence % len(images)], sequence / 30)
             sequence += 1
             busy.set()

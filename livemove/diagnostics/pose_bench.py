@@ -1,4 +1,4 @@
-"""How long does it take to find a pose? With and without the silhouette, picture by picture in turn.
+"""Benchmark of the pose landmarker with and without its segmentation mask, the two in turn on every frame of a clip.
 
 In: a clip, a pose model. Out: medians and 95th percentiles in milliseconds. Prints nothing.
 """
@@ -18,44 +18,53 @@ from livemove.contracts import CameraError
 from livemove.media import video_file
 
 WARM_UP = 10
-"""Pictures that do not count: nobody has been found in the first ones, and the caches are cold."""
+"""Frames that do not count: nobody has been found in the first ones, and the caches are cold."""
 
 
 @dataclass(frozen=True)
 class PoseTime:
-    """Milliseconds a picture. poses: pictures with somebody in them, of `pictures`."""
+    """Milliseconds per frame. segmentation_mask: whether it was computed; poses: frames with a person, of `frames`."""
 
-    silhouette: bool
-    pictures: int
+    segmentation_mask: bool
+    frames: int
     poses: int
     p50_ms: float
     p95_ms: float
 
 
-def run(
-    clip: Path, kind: str, path: Path | None, pictures: int, show: Callable[[float, float], None]
-) -> list[PoseTime]:
-    """Both ways, the published model first. show is called with (pictures done, pictures in all).
+def as_json(result: PoseTime) -> dict[str, object]:
+    """As `bench --clip FILE --json` has always written it: its field names are not those of the class."""
+    return {
+        "silhouette": result.segmentation_mask,
+        "pictures": result.frames,
+        "poses": result.poses,
+        "p50_ms": result.p50_ms,
+        "p95_ms": result.p95_ms,
+    }
+
+
+def run(clip: Path, kind: str, path: Path | None, frames: int, show: Callable[[float, float], None]) -> list[PoseTime]:
+    """Both variants, the published model first. show is called with (frames done, frames in all).
 
     Raises CameraError: no video, or shorter than the warm-up; PoseModelError.
     """
-    ways = (True, False)
+    variants = (True, False)
     spent: tuple[list[float], list[float]] = ([], [])
     poses = [0, 0]
-    with Landmarker(kind, path, silhouette=True) as published, Landmarker(kind, path) as trimmed:
-        for n, (time_s, picture) in enumerate(islice(video_file.frames(clip), WARM_UP + pictures)):
-            for way, landmarker in enumerate((published, trimmed)):
+    with Landmarker(kind, path, segmentation_mask=True) as published, Landmarker(kind, path) as trimmed:
+        for n, (time_s, image) in enumerate(islice(video_file.frames(clip), WARM_UP + frames)):
+            for variant, landmarker in enumerate((published, trimmed)):
                 began_s = time.perf_counter()
-                found = landmarker.find(picture, time_s)
+                found = landmarker.find(image, time_s)
                 took_s = time.perf_counter() - began_s
                 if n >= WARM_UP:
-                    spent[way].append(took_s)
-                    poses[way] += found.people > 0
-            show(n + 1, WARM_UP + pictures)
+                    spent[variant].append(took_s)
+                    poses[variant] += found.people > 0
+            show(n + 1, WARM_UP + frames)
     if not spent[0]:
-        raise CameraError(f"{clip}: too short to measure: more than {WARM_UP} pictures are needed")
+        raise CameraError(f"{clip}: too short to measure: more than {WARM_UP} frames are needed")
     quantiles = [1e3 * np.quantile(each, (0.5, 0.95)) for each in spent]
     return [
-        PoseTime(silhouette, len(each), count, float(p50), float(p95))
-        for silhouette, each, count, (p50, p95) in zip(ways, spent, poses, quantiles, strict=True)
+        PoseTime(with_mask, len(each), count, float(p50), float(p95))
+        for with_mask, each, count, (p50, p95) in zip(variants, spent, poses, quantiles, strict=True)
     ]

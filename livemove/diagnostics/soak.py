@@ -1,4 +1,4 @@
-"""Does an engine hold for minutes? Generation at real-time pace, as the synthesis process does it, beside busy cores.
+"""Soak test of engines: generation in real time for minutes, as the synthesis process does it, beside busy cores.
 
 In: a bundle, engines, minutes. Out: for each engine how late hops were and how long they took. The device is a clock
 that takes a block at a time; the lead before it is the instrument's own. Prints nothing.
@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import wait
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,8 @@ GIVEN_UP_S = 2.0
 
 
 @dataclass(frozen=True)
-class Steadiness:
-    """One engine's run. late: hops not whole when the device took the block they belong to; starved: such blocks.
+class SoakResult:
+    """One engine's run. late: hops not whole when the device took the block they belong to; underruns: such blocks.
 
     Times in milliseconds: how long hops took, the longest lead before the device, how close the closest hop came, and
     how long after its time the latest hop was begun (more than a hop: the machine did not wake us, or we fell behind).
@@ -44,7 +45,7 @@ class Steadiness:
     engine: str
     hops: int
     late: int
-    starved: int
+    underruns: int
     median_ms: float
     p99_9_ms: float
     max_ms: float
@@ -62,15 +63,24 @@ class Report:
     model: str
     block: int
     load: str
-    results: list[Steadiness]
+    results: list[SoakResult]
     absent: list[dict[str, str]]
+
+    def as_json(self) -> dict[str, Any]:
+        """As `bench --soak --json` has always written it: there underruns are called "starved"."""
+        written = asdict(self)
+        written["results"] = [
+            {"starved" if name == "underruns" else name: value for name, value in row.items()}
+            for row in written["results"]
+        ]
+        return written
 
 
 def run(
     bundle: Bundle, engines: Sequence[str] = ("native", "onnx"), minutes: float = 1.0, block: int = BLOCK
 ) -> Report:
     """Each engine on its own for `minutes`, in a process of its own, all other cores busy."""
-    results: list[Steadiness] = []
+    results: list[SoakResult] = []
     absent: list[dict[str, str]] = []
     with other_cores_busy() as load:
         for name in engines:
@@ -82,7 +92,7 @@ def run(
     return Report(minutes, bundle.spec.name, block, load, results, absent)
 
 
-def _hold(folder: str, name: str, minutes: float, block: int) -> Steadiness:
+def _hold(folder: str, name: str, minutes: float, block: int) -> SoakResult:
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     bundle = load_bundle(folder)
     choice = choose_engine(name, bundle)
@@ -111,11 +121,11 @@ def hold(
     now: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
     after_hop: Callable[[float], None] = lambda _: None,
-) -> Steadiness:
+) -> SoakResult:
     """Generate `hops` hops, each begun its lead before the device takes the block its last sample belongs to.
 
     Block k is taken k * block / rate after the start; what is not there then is late, and the device goes on, as a
-    sound card does. Ends early GIVEN_UP_S behind. realtime: as `Lead` takes it; now and sleep: seconds;
+    audio device does. Ends early GIVEN_UP_S behind. realtime: as `Lead` takes it; now and sleep: seconds;
     after_hop is told the time.
     """
     spec = engine.spec
@@ -126,13 +136,13 @@ def hold(
     out = np.zeros(HOP, np.float32)
     lead = Lead(hop_s, realtime)
     took_s = np.zeros(hops)
-    late = starved = callbacks = 0
+    late = underruns = callbacks = 0
     longest_lead_s, least_margin_s, latest_start_s, margin_s = 0.0, np.inf, 0.0, 0.0
     for _ in range(8):  # caches, lazy allocations
         engine.generate(out, rest, noise[0])
     started_s = due_s = now() + lead.seconds
     for hop in range(hops):
-        lead.adapt(callbacks, starved, margin_s, due_s, now())
+        lead.adapt(callbacks, underruns, margin_s, due_s, now())
         longest_lead_s = max(longest_lead_s, lead.seconds)
         taken_by = hop * HOP // block  # the block that holds this hop's first sample
         due_s = started_s + taken_by * block_s
@@ -149,15 +159,15 @@ def hold(
         late += ended_s > due_s
         if (hop + 1) * HOP // block > taken_by:  # the last hop of its block
             callbacks += 1
-            starved += margin_s == 0.0
+            underruns += margin_s == 0.0
         if ended_s - due_s > GIVEN_UP_S:
             took_s = took_s[: hop + 1]
             break
-    return Steadiness(
+    return SoakResult(
         engine=engine.name,
         hops=len(took_s),
         late=late,
-        starved=starved,
+        underruns=underruns,
         median_ms=1e3 * float(np.median(took_s)),
         p99_9_ms=1e3 * float(np.quantile(took_s, 0.999)),
         max_ms=1e3 * float(took_s.max()),

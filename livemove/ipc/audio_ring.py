@@ -19,7 +19,7 @@ from livemove.native import _realtime
 class AudioRing:
     """Samples on their way out, float32 mono at the device's rate. Producer: synthesis. Consumer: the callback.
 
-    When it runs dry the callback fades out, counts a starvation, and starts again once the fill reaches `target`.
+    When it runs dry the callback fades out, counts an underrun, and starts again once the fill reaches `target`.
     """
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:

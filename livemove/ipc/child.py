@@ -30,17 +30,17 @@ def begin(role: str, module: str, segment_name: str, config: Any, log_path: str)
     os.dup2(log, 2)
     os.close(log)
     segment = Segment.attach(segment_name)
-    life = segment.lives[role]
-    life.starting(os.getpid())
+    process_state = segment.processes[role]
+    process_state.starting(os.getpid())
     threading.Thread(target=_end_with_parent, args=(segment, log_path), name="parent watch", daemon=True).start()
-    threading.Thread(target=_beat_while_it_starts, args=(life,), name="start watch", daemon=True).start()
+    threading.Thread(target=_beat_while_it_starts, args=(process_state,), name="start watch", daemon=True).start()
     try:
         importlib.import_module(module).run(segment, config)
-        if life.state is not State.FAILED:
-            life.finished()
+        if process_state.state is not State.FAILED:
+            process_state.finished()
         code = 0
     except LivemoveError as error:
-        life.failed(error)
+        process_state.failed(error)
         code = 1
     except BaseException:
         traceback.print_exc()
@@ -55,16 +55,16 @@ WORK_S = 0.01
 """Time on a core that is a sign of progress. What only waits, for a server that hangs say, has none of it."""
 
 
-def _beat_while_it_starts(life: ProcessState) -> None:
+def _beat_while_it_starts(process_state: ProcessState) -> None:
     """A heartbeat whenever some more work was done: on a machine that is busy, loading takes as long as it takes."""
     beaten_s = 0.0
-    while life.state is State.STARTING:
+    while process_state.state is State.STARTING:
         time.sleep(0.25)
         mine, spent = time.thread_time(), os.times()
         worked_s = time.process_time() - mine + spent.children_user + spent.children_system
         if worked_s - beaten_s >= WORK_S:
             beaten_s = worked_s
-            life.heartbeat()
+            process_state.heartbeat()
 
 
 def _end_with_parent(segment: Segment, log_path: str) -> None:

@@ -1,4 +1,4 @@
-"""Numbers from outside, OSC and MIDI, that play channels.
+"""External inputs: numbers from OSC, MIDI and Link that play channels.
 
 In: names that synthesis wants, values that control gives. Out: the same. Knows neither protocol.
 """
@@ -16,7 +16,7 @@ from livemove.ipc.records import Record
 
 
 class ExternalInputs:
-    """Numbers from outside, OSC and MIDI, that play channels: synthesis says which it wants, control fills them in.
+    """Numbers from OSC, MIDI and Link by name: synthesis says which it wants, control fills them in.
 
     Places are given once and stay: a name keeps its place, and its last value, whoever is started again.
     """
@@ -26,13 +26,13 @@ class ExternalInputs:
         self._names: tuple[str, ...] = ()
 
     def want(self, name: str) -> int:
-        """Synthesis only: the place of that source. Raises LivemoveError when there is no room for another one."""
+        """Synthesis only: the place of that input. Raises LivemoveError when there is no room for another one."""
         names = self.wanted
         if name in names:
             return names.index(name)
         text = "\n".join([*names, name]).encode()
         if len(names) == len(self._record["value"]) or len(text) >= self._record["names"].dtype.itemsize:
-            raise LivemoveError(f"source {name!r}: there is no room for more than {len(names)} sources from outside")
+            raise LivemoveError(f"input {name!r}: there is no room for more than {len(names)} external inputs")
         self._record["value"][len(names)] = np.nan
         self._record["names"][0] = text
         self._record["wanted"][0] = len(names) + 1
@@ -46,7 +46,7 @@ class ExternalInputs:
             self._names = tuple(bytes(self._record["names"][0]).decode().split("\n")[:count])
         return self._names
 
-    def give(self, place: int, value: float) -> None:
+    def set(self, place: int, value: float) -> None:
         """Control only."""
         self._record["value"][place] = value
 

@@ -38,7 +38,7 @@ BLOCK_ROW = np.dtype([(name, f"<{kind}") for name, kind, _, _ in _realtime.BLOCK
 _STEERED = tuple(field.name for field in dataclasses.fields(Controls))
 
 _HOP = (
-    # The engine's life (when it began, on the clock), the hop's number in it, when it was begun.
+    # When the engine began (on the clock), the hop's number since then, when the hop was begun.
     *("life_s", "hop", "began_s"),
     # The pose it was made from: its sequence number, and when it was captured (NaN: none).
     *("pose", "capture_s"),

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import Bulletin, Controls, PoseFrame
+from livemove.contracts import Controls, PoseFrame, SupervisorStatus
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
 from livemove.ipc.records import lines, names
 from livemove.native import _realtime
-from livemove.native._realtime import PICTURE_EDGE
+from livemove.native._realtime import PICTURE_EDGE as IMAGE_EDGE
 
 
 class PoseMailbox:
@@ -89,8 +89,8 @@ class ControlsMailbox:
         return self._last
 
 
-class BulletinMailbox:
-    """The supervisor's news for the monitor. One writer: the supervisor."""
+class SupervisorStatusMailbox:
+    """The supervisor's status for the monitor. One writer: the supervisor."""
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.BulletinMailbox(memory)
@@ -105,21 +105,21 @@ class BulletinMailbox:
         self._text = self._bytes[88:cameras].view(f"S{cameras - 88}")
         self._cameras = self._bytes[cameras:devices].view(f"S{_realtime.CAMERA_NAMES}")
         self._devices = self._bytes[devices:].view(f"S{_realtime.DEVICE_NAMES}")
-        self._last = Bulletin()
+        self._last = SupervisorStatus()
 
-    def write(self, bulletin: Bulletin) -> None:
+    def write(self, supervisor_status: SupervisorStatus) -> None:
         """Supervisor only. Of the notice at most 503 bytes are kept, and of the lists as many as find room."""
-        self._times[:] = bulletin.written_s, bulletin.playing_since_s
-        self._restarts[:] = [bulletin.restarts.get(role, 0) for role in ROLES]
-        self._notices[0] = bulletin.notices
-        self._recording_since_s[0] = bulletin.recording_since_s
-        self._places[:] = bulletin.camera, bulletin.device
-        self._text[0] = bulletin.notice.encode()[: self._text.itemsize - 1]
-        self._cameras[0] = lines(bulletin.cameras, self._cameras.itemsize)
-        self._devices[0] = lines(bulletin.devices, self._devices.itemsize)
+        self._times[:] = supervisor_status.written_s, supervisor_status.playing_since_s
+        self._restarts[:] = [supervisor_status.restarts.get(role, 0) for role in ROLES]
+        self._notices[0] = supervisor_status.notices
+        self._recording_since_s[0] = supervisor_status.recording_since_s
+        self._places[:] = supervisor_status.camera, supervisor_status.device
+        self._text[0] = supervisor_status.notice.encode()[: self._text.itemsize - 1]
+        self._cameras[0] = lines(supervisor_status.cameras, self._cameras.itemsize)
+        self._devices[0] = lines(supervisor_status.devices, self._devices.itemsize)
         self._native.write(self._bytes)
 
-    def read(self) -> Bulletin:
+    def read(self) -> SupervisorStatus:
         """Any process: the newest one; the previous one while a write is under way."""
         if self._native.read(self._bytes):
             restarts: dict[str, int] = dict(zip(ROLES, self._restarts.tolist(), strict=True))
@@ -129,13 +129,13 @@ class BulletinMailbox:
             notices = int(self._notices[0])
             cameras, devices = names(self._cameras), names(self._devices)
             camera, device = self._places.tolist()
-            news = Bulletin(written_s, playing_since_s, restarts, notices, notice, recording_since_s)
-            self._last = dataclasses.replace(news, cameras=cameras, camera=camera, devices=devices, device=device)
+            status = SupervisorStatus(written_s, playing_since_s, restarts, notices, notice, recording_since_s)
+            self._last = dataclasses.replace(status, cameras=cameras, camera=camera, devices=devices, device=device)
         return self._last
 
 
-class PictureMailbox:
-    """The newest camera picture, small, for the monitor. One writer: capture."""
+class ImageMailbox:
+    """The newest camera image, small, for the monitor. One writer: capture."""
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.PictureMailbox(memory)
@@ -143,26 +143,26 @@ class PictureMailbox:
         self._seen = 0
 
     def _buffer(self) -> npt.NDArray[np.uint8]:
-        """Made at the first use: most processes never look at a picture."""
+        """Made at the first use: most processes never look at an image."""
         if self._bytes is None:
             self._bytes = np.zeros(_realtime.PICTURE_BYTES, np.uint8)
         return self._bytes
 
-    def write(self, picture: npt.NDArray[np.uint8], capture_s: float) -> None:
-        """Capture only: uint8 RGB [height, width, 3], neither edge longer than PICTURE_EDGE."""
-        height, width, _ = picture.shape
-        if max(height, width) > PICTURE_EDGE:
-            raise ValueError(f"a picture of {width} x {height} does not fit: {PICTURE_EDGE} at most")
+    def write(self, image: npt.NDArray[np.uint8], capture_s: float) -> None:
+        """Capture only: uint8 RGB [height, width, 3], neither edge longer than IMAGE_EDGE."""
+        height, width, _ = image.shape
+        if max(height, width) > IMAGE_EDGE:
+            raise ValueError(f"an image of {width} x {height} does not fit: {IMAGE_EDGE} at most")
         payload = self._buffer()
         payload[:8].view(np.float64)[0] = capture_s
         payload[8:24].view(np.int64)[:] = width, height
-        payload[24 : 24 + picture.size].reshape(picture.shape)[...] = picture
+        payload[24 : 24 + image.size].reshape(image.shape)[...] = image
         self._native.write(payload)
 
     def read(self) -> tuple[npt.NDArray[np.uint8], float] | None:
-        """Any other process: picture and capture time if there is a newer one than at the last call, else None.
+        """Any other process: image and capture time if there is a newer one than at the last call, else None.
 
-        The picture, uint8 RGB [height, width, 3], is good until the next call.
+        The image, uint8 RGB [height, width, 3], is good until the next call.
         """
         if self._native.sequence == self._seen:
             return None

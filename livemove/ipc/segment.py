@@ -4,9 +4,6 @@ In and out: the views of the other files here, which say which process may call 
 named here, too. Knows nothing of cameras, models, devices or windows; numpy and the native extension only.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib
@@ -22,19 +19,19 @@ import numpy.typing as npt
 from livemove.ipc.audio_ring import AudioRing, Tap
 from livemove.ipc.external_inputs import ExternalInputs
 from livemove.ipc.logs import BLOCK_ROW, HOP_ROW, POSE_ROW, HopLog, Log, SnapshotBox
-from livemove.ipc.mailboxes import BulletinMailbox, ControlsMailbox, PictureMailbox, PoseMailbox
+from livemove.ipc.mailboxes import IMAGE_EDGE, ControlsMailbox, ImageMailbox, PoseMailbox, SupervisorStatusMailbox
 from livemove.ipc.process_state import ROLES, ProcessState, State
 from livemove.ipc.queues import RequestQueue
 from livemove.ipc.records import lines, names, record
 from livemove.ipc.telemetry import CaptureTelemetry, PlaybackTelemetry, SynthesisTelemetry, percentile_ms
 from livemove.native import _realtime
-from livemove.native._realtime import BIN_MS, PICTURE_EDGE, RING_CAPACITY, SNAPSHOT_BYTES, TEXT_BYTES, now_s
+from livemove.native._realtime import BIN_MS, RING_CAPACITY, SNAPSHOT_BYTES, TEXT_BYTES, now_s
 
 __all__ = [
     "BIN_MS",
     "BLOCK_ROW",
     "HOP_ROW",
-    "PICTURE_EDGE",
+    "IMAGE_EDGE",
     "POSE_ROW",
     "RING_CAPACITY",
     "ROLES",
@@ -77,7 +74,7 @@ class Segment:
         """uint8 [SIZE]: for the native extension only."""
         layout = _realtime.layout()
         states = [ProcessState(record(fields, memory.view)) for fields in layout["lives"]]
-        self.lives: dict[str, ProcessState] = dict(zip(ROLES, states, strict=True))
+        self.processes: dict[str, ProcessState] = dict(zip(ROLES, states, strict=True))
         self._supervisor = record(layout["supervisor"], memory.view)
         self._devices = record(layout["devices"], memory.view)["names"]
         self.pose = PoseMailbox(self.bytes)
@@ -86,9 +83,9 @@ class Segment:
         """The monitor's."""
         self.commands = RequestQueue(_realtime.Commands(self.bytes))
         """Control's."""
-        self.sources = ExternalInputs(record(layout["sources"], memory.view))
-        self.bulletin = BulletinMailbox(self.bytes)
-        self.picture = PictureMailbox(self.bytes)
+        self.external_inputs = ExternalInputs(record(layout["sources"], memory.view))
+        self.supervisor_status = SupervisorStatusMailbox(self.bytes)
+        self.image = ImageMailbox(self.bytes)
         self.poses = Log(_realtime.PoseLog(self.bytes), POSE_ROW)
         self.made = HopLog(self.bytes)
         self.hops = Log(_realtime.HopLog(self.bytes), HOP_ROW)
@@ -166,10 +163,10 @@ class Segment:
         return int(self._supervisor["rate_since"][0])
 
     def set_devices(self, devices: Sequence[str]) -> None:
-        """Playback only, before the state becomes RUNNING: the sound cards there are."""
+        """Playback only, before the state becomes RUNNING: the audio devices there are."""
         self._devices[0] = lines(devices, self._devices.itemsize)
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The sound cards there were when playback last opened one; those that can be played at, "N NAME (HOST)"."""
+        """The audio devices there were when playback last opened one; those that can be played at, "N NAME (HOST)"."""
         return names(self._devices)

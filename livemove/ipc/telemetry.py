@@ -105,11 +105,11 @@ class SynthesisTelemetry:
         r["channel_count"][0] = count
         r["channels"][:count] = channels[:count]
 
-    def keeps(self, rate: float) -> None:
+    def set_rate(self, rate: float) -> None:
         """What is written into the ring from now on has this rate."""
         self._record["rate"][0] = rate
 
-    def felt(self, features: Float32) -> None:
+    def set_features(self, features: Float32) -> None:
         """features float32 [F <= 64], as the mapping of the last hop got them."""
         r = self._record
         count = min(len(features), len(r["features"]))
@@ -173,17 +173,17 @@ class PlaybackTelemetry:
         return self._count("portaudio_underflows")
 
     @property
-    def ring_starvations(self) -> int:
+    def underruns(self) -> int:
         """Episodes: the ring ran dry while playing."""
         return self._count("ring_starvations")
 
     @property
-    def ring_starvations_settled(self) -> int:
+    def underruns_settled(self) -> int:
         """Those later than one second after playing began."""
         return self._count("ring_starvations_settled")
 
     @property
-    def starved_samples(self) -> int:
+    def underrun_samples(self) -> int:
         """Device samples without material, fades included."""
         return self._count("starved_samples")
 
@@ -215,7 +215,7 @@ class PlaybackTelemetry:
 
     @property
     def margin_s(self) -> float:
-        """How long the newest sample of the last block had been in the ring; 0 after a starvation."""
+        """How long the newest sample of the last block had been in the ring; 0 after an underrun."""
         return self._number("margin_s")
 
     @property

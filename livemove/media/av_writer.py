@@ -1,11 +1,12 @@
-"""A take as a file: the sound whole, every picture at its time in it; readable whenever and however the writing ends.
+"""A take as a file: the sound whole, every video frame at its time in it; readable whenever and however the writing
+ends.
 
-In: pictures and stretches of sound, each with its time on one clock. Out: an mp4 (H.264 and FLAC). Knows no camera, no
-sound card and no process.
+In: video frames and stretches of sound, each with its time on one clock. Out: an mp4 (H.264 and FLAC). Knows no camera,
+no audio device and no process.
 """
 
-# PyAV's stubs are partial; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -25,15 +26,16 @@ from av.video.stream import VideoStream
 from livemove.contracts import Float32, OutputError
 
 TICKS = 60_000
-"""Of picture times in a second: whole numbers of them at 24, 25, 30, 50 and 60 fps; MPEG-4 allows 65,535 at most."""
+"""Ticks of frame times in a second: whole numbers of them at 24, 25, 30, 50 and 60 fps; MPEG-4 allows 65,535 at
+most."""
 
 AHEAD_S = 1.0
-"""A picture is written once the marks of so long after it have come."""
+"""A frame is written once the marks of so long after it have come."""
 BEHIND_S = 10.0
 """Marks of so long before it count as well."""
 
 APART = TICKS // 1000
-"""Pictures of a moment for which there is no sound (the card dropped some) follow each other by a millisecond."""
+"""Frames of a moment for which there is no sound (the device dropped some) follow each other by a millisecond."""
 
 FRAGMENT_S = 0.5
 """What is written so far can be read: a fragment of the mp4 is complete after so long."""
@@ -44,9 +46,10 @@ class Timeline:
 
     Marks say when a sample was in the air, as the sound server believes. On a busy machine it believes too late, by
     10 ms now and then, and by up to 60 ms for seconds after the machine stood still, while the sound itself goes on
-    undisturbed; it seldom believes too early. So the earliest tenth of the marks around a moment counts. A sound card's
-    crystal strays from the clock (100 ppm are 18 ms in three minutes): the marks are of the last seconds only, which
-    costs a millisecond. A card that ran dry shifts what follows: marks from before such a gap do not count after it.
+    undisturbed; it seldom believes too early. So the earliest tenth of the marks around a moment counts. An audio
+    device's crystal strays from the clock (100 ppm are 18 ms in three minutes): the marks are of the last seconds only,
+    which costs a millisecond. A device that ran dry shifts what follows: marks from before such a gap do not count
+    after it.
     """
 
     def __init__(self, rate: float) -> None:
@@ -55,7 +58,7 @@ class Timeline:
         self._marks: deque[tuple[float, float, int]] = deque()  # (time, time - place, gaps so far)
 
     def mark(self, sample: int, time_s: float, gap: bool = False) -> None:
-        """gap: the card ran dry just before."""
+        """gap: the device ran dry just before."""
         self._gaps += gap
         self._marks.append((time_s, time_s - sample / self.rate, self._gaps))
 
@@ -81,7 +84,7 @@ class Timeline:
 class TakeFile:
     """One take being written to a file that is open for writing and empty. It takes what comes, in any order.
 
-    rate, channels: of the sound. size: (height, width) of the pictures; others are scaled to it. about: what the file
+    rate, channels: of the sound. size: (height, width) of the frames; others are scaled to it. about: what the file
     says about itself. What has come is on the disk about two seconds later. Methods raise OutputError when the disk
     takes no more; what was written before stays.
     """
@@ -91,7 +94,7 @@ class TakeFile:
     ) -> None:
         self._disk = _Disk(file)
         # Fragments, each whole, in the order of writing: nothing is ever rewritten. delay_moov: without it the header
-        # is written before the first picture's time is known, and that time is lost.
+        # is written before the first frame's time is known, and that time is lost.
         options = {
             "movflags": "delay_moov+default_base_moof",
             "frag_duration": str(round(FRAGMENT_S * 1e6)),
@@ -99,7 +102,7 @@ class TakeFile:
         }
         self._container = av.open(cast(Any, self._disk), "w", format="mp4", options=options)
         self._container.metadata.update(about or {})
-        self._picture = _picture_stream(self._container, size)
+        self._video = _video_stream(self._container, size)
         self._sound = self._container.add_stream("flac", rate=rate)
         self._sound.codec_context.format = "s16"
         self._sound.codec_context.layout = "mono" if channels == 1 else "stereo"
@@ -108,7 +111,7 @@ class TakeFile:
         self.samples = 0
         self._timeline = Timeline(rate)
         self._begin: int | None = None  # number of the first sample
-        self._zero_s: float | None = None  # time of the first picture
+        self._zero_s: float | None = None  # time of the first frame
         self._encoded_ticks = self._placed_ticks = -APART
         self._packets: deque[Packet[VideoStream]] = deque()
         self._closed = False
@@ -132,14 +135,14 @@ class TakeFile:
         self._write(settled_s)
         self._timeline.forget(settled_s)
 
-    def add_picture(self, picture: npt.NDArray[np.uint8], time_s: float) -> None:
+    def add_frame(self, image: npt.NDArray[np.uint8], time_s: float) -> None:
         """uint8 RGB [height, width, 3] and when it was seen; not before the take begins, later than the one before."""
         self._zero_s = time_s if self._zero_s is None else self._zero_s
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame = frame.reformat(self._picture.width, self._picture.height, "yuv420p")
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = frame.reformat(self._video.width, self._video.height, "yuv420p")
         self._encoded_ticks = max(round((time_s - self._zero_s) * TICKS), self._encoded_ticks + 1)
         frame.pts, frame.time_base = self._encoded_ticks, Fraction(1, TICKS)
-        self._packets.extend(self._picture.encode(frame))
+        self._packets.extend(self._video.encode(frame))
 
     def finish(self, until_s: float | None = None) -> None:
         """Write the rest, as far as until_s, and end the file; nothing may be added afterwards. Again: does nothing.
@@ -150,7 +153,7 @@ class TakeFile:
             return
         self._closed = True
         if self._begin is not None and self._zero_s is not None:
-            self._packets.extend(self._picture.encode(None))
+            self._packets.extend(self._video.encode(None))
             self._write(np.inf if until_s is None else until_s)
             self._mux(self._sound.encode(None))
         self._container.close()
@@ -158,7 +161,7 @@ class TakeFile:
         self._disk.check()
 
     def _write(self, until_s: float) -> None:
-        """Everything until then, picture and sound level with each other, so that the muxer need not hold either."""
+        """Everything until then, video and sound level with each other, so that the muxer need not hold either."""
         if self._begin is None or self._zero_s is None:
             return
         while self._packets and (time_s := self._zero_s + cast(int, self._packets[0].pts) / TICKS) <= until_s:
@@ -188,8 +191,8 @@ class TakeFile:
         self._disk.check()
 
 
-def _picture_stream(container: OutputContainer, size: tuple[int, int]) -> VideoStream:
-    """H.264 where PyAV was built with it, else MPEG-4. A packet comes for each picture, at once and in their order."""
+def _video_stream(container: OutputContainer, size: tuple[int, int]) -> VideoStream:
+    """H.264 where PyAV was built with it, else MPEG-4. A packet comes for each frame, at once and in their order."""
     if "libx264" in av.codecs_available:
         stream = container.add_stream("libx264", rate=30)
         stream.options = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "60"}

@@ -1,11 +1,10 @@
-"""Clips as files: their frames in order, and a copy of a clip with another sound under the picture (PyAV).
+"""Clips as files: their frames in order, and a copy of a clip with another soundtrack (PyAV).
 
 In: a video file; for the copy also a sound file. Out: RGB frames and times; an mp4. Knows no pose, model or device.
 """
 
-# PyAV's stubs are partial, soundfile has none.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -28,7 +27,7 @@ from av.video.stream import VideoStream
 
 from livemove.contracts import CameraError
 
-Picture = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
 
 COPIED_CODECS = ("h264", "hevc", "av1", "vp9")
 COPIED_CONTAINERS = ("mp4", "matroska")
@@ -39,7 +38,7 @@ DEFAULT_FPS = 25.0
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoInfo:
     """What a clip says about itself. frames and seconds are the container's own, 0 where it gives none."""
 
     path: Path
@@ -56,31 +55,31 @@ def _open(path: Path) -> InputContainer:
         raise CameraError(f"{path}: cannot be read as a video: {reason}") from error
     if not container.streams.video:
         container.close()
-        raise CameraError(f"{path}: cannot be read as a video: it has no picture")
+        raise CameraError(f"{path}: cannot be read as a video: it has no video")
     return container
 
 
-def probe(path: Path) -> Film:
+def probe(path: Path) -> VideoInfo:
     """Look at a clip without decoding it. Raises CameraError if it is no video."""
     with _open(path) as container:
         stream = container.streams.video[0]
         fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
         seconds = float(container.duration or 0) / av.time_base
-        return Film(path, fps, stream.frames or round(seconds * fps), seconds)
+        return VideoInfo(path, fps, stream.frames or round(seconds * fps), seconds)
 
 
-def frames(path: Path) -> Iterator[tuple[float, Picture]]:
+def frames(path: Path) -> Iterator[tuple[float, Image]]:
     """(seconds since the first frame, uint8 RGB [height, width, 3]) of every frame, upright, in order.
 
     Raises CameraError when the clip gives no frame, or breaks off before its end.
     """
-    for time_s, picture in some_frames(path, lambda time_s: True):
-        assert picture is not None
-        yield time_s, picture
+    for time_s, image in some_frames(path, lambda time_s: True):
+        assert image is not None
+        yield time_s, image
 
 
-def some_frames(path: Path, wanted: Callable[[float], bool]) -> Iterator[tuple[float, Picture | None]]:
-    """As `frames`, without the pictures of the frames whose time is not wanted, which costs a fraction.
+def some_frames(path: Path, wanted: Callable[[float], bool]) -> Iterator[tuple[float, Image | None]]:
+    """As `frames`, with None instead of the image where the time is not wanted, which costs a fraction.
 
     Raises CameraError when the clip gives no frame, or breaks off before its end.
     """
@@ -103,29 +102,29 @@ def some_frames(path: Path, wanted: Callable[[float], bool]) -> Iterator[tuple[f
         raise CameraError(f"{path}: cannot be read as a video: it holds no frame")
 
 
-def _upright(frame: VideoFrame) -> Picture:
-    """Telephones store portrait film lying down, with a note of how to turn it."""
-    picture = cast(Picture, frame.to_ndarray(format="rgb24"))
+def _upright(frame: VideoFrame) -> Image:
+    """Telephones store portrait video lying down, with a note of how to turn it."""
+    image = cast(Image, frame.to_ndarray(format="rgb24"))
     turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns) if turns else picture)
+    return np.ascontiguousarray(np.rot90(image, turns) if turns else image)
 
 
 def put_sound_under(clip: Path, sound: Path, output: Path, on_progress: Callable[[float], None]) -> None:
-    """Write output, an mp4 with clip's picture and sound (mono) from the picture's first frame on, as AAC.
+    """Write output, an mp4 with clip's video and sound (mono, AAC) from the video's first frame on.
 
     It ends with the sound. on_progress is called with the seconds done.
 
-    The picture is copied untouched where that plays everywhere, and encoded as H.264 otherwise.
+    The video stream is copied untouched where that plays everywhere, and encoded as H.264 otherwise.
     """
     with _open(clip) as source, sf.SoundFile(sound) as wave, av.open(str(output), "w", format="mp4") as target:
         video = source.streams.video[0]
-        picture = _Copied(video, target) if _can_copy(source, video) else _Encoded(video, target)
+        writer = _Copied(video, target) if _can_copy(source, video) else _Encoded(video, target)
         voice = cast(AudioStream, target.add_stream("aac", rate=wave.samplerate, layout="mono"))
         voice.bit_rate = 192_000
         written = 0
 
         def add_sound(until_s: float) -> None:
-            """Keep the sound level with the picture, so that the muxer need not hold either back."""
+            """Keep the sound level with the video, so that the muxer need not hold either back."""
             nonlocal written
             while written < wave.frames and written < until_s * wave.samplerate:
                 block = cast("npt.NDArray[np.float32]", wave.read(AAC_FRAME, dtype="float32"))
@@ -136,12 +135,12 @@ def put_sound_under(clip: Path, sound: Path, output: Path, on_progress: Callable
 
         end_s = wave.frames / wave.samplerate
         for packet in source.demux(video):
-            done_s = picture.add(packet)
+            done_s = writer.add(packet)
             add_sound(done_s)
             on_progress(done_s)
             if done_s >= end_s:
                 break
-        picture.finish()
+        writer.finish()
         add_sound(float("inf"))
         target.mux(voice.encode(None))
 
@@ -151,7 +150,7 @@ def _can_copy(source: InputContainer, video: VideoStream) -> bool:
 
 
 class _Copied:
-    """The picture, packet by packet, moved so that its first frame is at 0."""
+    """The video stream, packet by packet, moved so that its first frame is at 0."""
 
     def __init__(self, video: VideoStream, target: OutputContainer) -> None:
         self.target = target
@@ -160,7 +159,7 @@ class _Copied:
         self.waiting: list[Packet[VideoStream]] = []
 
     def add(self, packet: Packet[VideoStream]) -> float:
-        """Where in the film this packet is, in seconds."""
+        """Where in the video this packet is, in seconds."""
         if not packet.size:  # the flush at the end
             return 0.0
         self.waiting.append(packet)
@@ -186,7 +185,7 @@ class _Copied:
 
 
 class _Encoded:
-    """The picture decoded and encoded again, moved so that its first frame is at 0."""
+    """The video stream decoded and encoded again, moved so that its first frame is at 0."""
 
     def __init__(self, video: VideoStream, target: OutputContainer) -> None:
         self.video, self.target = video, target
@@ -199,7 +198,7 @@ class _Encoded:
         self.start: int | None = None
 
     def add(self, packet: Packet[VideoStream]) -> float:
-        """Where in the film this packet is, in seconds."""
+        """Where in the video this packet is, in seconds."""
         seconds = 0.0
         for frame in self.video.decode(packet):
             if frame.pts is None or frame.time_base is None:
@@ -207,7 +206,7 @@ class _Encoded:
             self.start = frame.pts if self.start is None else self.start
             frame.pts -= self.start
             seconds = float(frame.pts * frame.time_base)
-            frame.pict_type = 0  # the encoder chooses; else it copies the old film's choice
+            frame.pict_type = 0  # the encoder chooses; else it copies the old video's choice
             self.target.mux(self.stream.encode(frame.reformat(self.stream.width, self.stream.height, "yuv420p")))
         return seconds
 

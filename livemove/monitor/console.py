@@ -1,4 +1,4 @@
-"""The two strips one plays with: the bar above, which names instrument and sound card, and the console below.
+"""The two strips one plays with: the bar above, which names instrument and audio device, and the console below.
 
 In: what is set, and how it goes. Out: widgets whose clicks ask. Knows no shared memory and no keys.
 """
@@ -12,51 +12,51 @@ from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEven
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from livemove.body.notes import NOTES, SCALES
-from livemove.contracts import Action, Bulletin, Controls, Request
+from livemove.contracts import Action, Controls, Request, SupervisorStatus
 from livemove.controls import CONTROLS
 from livemove.monitor import style
-from livemove.monitor.config import MonitorConfig
-from livemove.monitor.knobs import HAND, Drag, Hands, Pick
-from livemove.monitor.look import Tone, Verdict, clock, decibels, signed, spoken, written_db
-from livemove.monitor.moment import Moment
-from livemove.monitor.parts import RIGHT, Lamp, card, dot
+from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
+from livemove.monitor.input_widgets import HAND, Handlers, ListTile, ValueTile
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
+from livemove.monitor.telemetry import Tone, Verdict, clock, decibels, signed, spoken, written_db
+from livemove.monitor.view_state import ViewState
 
 PER_PIXEL = {"gain": 0.2, "temperature": 0.01, "look_ahead": 0.5}
 """Values that are dragged: what a pixel adds, in the unit of their requests."""
 
 
 class TopBar(QWidget):
-    """Which instrument, on what, and how it goes. Instrument, sound card and the question mark can be clicked."""
+    """Which instrument, on what, and how it goes. Instrument, audio device and the question mark can be clicked."""
 
-    def __init__(self, config: MonitorConfig, models: tuple[str, ...], hands: Hands) -> None:
+    def __init__(self, config: MonitorConfig, models: tuple[str, ...], handlers: Handlers) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMouseTracking(True)
         self.setFixedHeight(10 * GRID)
         self._config = config
         self._models = models
-        self._hands = hands
+        self._handlers = handlers
         self._before = ""
         self._chip = self._clock = QRect()
         self._shown: tuple[Any, ...] = ()
         self._controls = Controls()
-        self._bulletin = Bulletin()
+        self._supervisor_status = SupervisorStatus()
         self._under = ""
         self.spots: dict[str, QRect] = {}
         self.lamp = Lamp(style.LARGE)
         self.lamp.setParent(self)
 
-    def show_moment(self, moment: Moment) -> None:
-        figures = moment.figures
-        self._controls, self._bulletin = moment.controls, moment.bulletin
-        learning = "move the knob to learn" if moment.controls.learn else ""
-        shown = (moment.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
+    def show_state(self, state: ViewState) -> None:
+        figures = state.figures
+        self._controls, self._supervisor_status = state.controls, state.supervisor_status
+        learning = "move the knob to learn" if state.controls.learn else ""
+        shown = (state.verdict, clock(figures.seconds), learning, figures.engine, figures.device)
         if shown != self._shown:
             self._shown = shown
             self._arrange()
             self.update()
-        self.lamp.say(moment.recording_s)
+        self.lamp.say(state.recording_s)
 
     def _arrange(self) -> None:
         """Where everything stands, from what is said."""
@@ -108,18 +108,18 @@ class TopBar(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         spot = self._spot(event.position().toPoint())
         if spot == "model":
-            self._hands.offer(
+            self._handlers.offer(
                 self, self.spots[spot], list(self._models), self._controls.model,
-                lambda row: self._hands.ask(Request(Action.MODEL, float(row), absolute=True)),
+                lambda row: self._handlers.ask(Request(Action.MODEL, float(row), absolute=True)),
             )  # fmt: skip
-        elif spot == "device" and self._bulletin.devices:
-            devices = list(self._bulletin.devices)
-            self._hands.offer(
-                self, self.spots[spot], devices, self._bulletin.device,
-                lambda row: self._hands.ask(Request(Action.DEVICE, text=devices[row])),
+        elif spot == "device" and self._supervisor_status.devices:
+            devices = list(self._supervisor_status.devices)
+            self._handlers.offer(
+                self, self.spots[spot], devices, self._supervisor_status.device,
+                lambda row: self._handlers.ask(Request(Action.DEVICE, text=devices[row])),
             )  # fmt: skip
         elif spot == "keys":
-            self._hands.show_keys()
+            self._handlers.show_keys()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -144,7 +144,7 @@ class TopBar(QWidget):
         painter.setPen(style.TEXT if self._under == "device" else style.SOFT)
         fitted = painter.fontMetrics().elidedText(device, Qt.TextElideMode.ElideRight, spot.width() - 5 * GRID)
         painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, fitted)
-        if self._bulletin.devices:
+        if self._supervisor_status.devices:
             self._paint_mark(painter, spot, "device")
 
         painter.setFont(style.font(style.HEADING))
@@ -179,26 +179,26 @@ class TopBar(QWidget):
 class Console(QWidget):
     """What can be set, in one row along the lower edge."""
 
-    def __init__(self, config: MonitorConfig, hands: Hands) -> None:
+    def __init__(self, config: MonitorConfig, handlers: Handlers) -> None:
         super().__init__()
-        ask, offer = hands.ask, hands.offer
+        ask, offer = handlers.ask, handlers.offer
         self.setFixedHeight(16 * GRID)
         lowest, highest = map(int, CONTROLS["octave"].limits)
         octaves = [signed(octave, "+d") if octave else "0" for octave in range(lowest, highest + 1)]
         scales = ["as mapped", *(spoken(name) for name in SCALES)]
-        self.values = {CONTROLS[name].label: Drag(CONTROLS[name], each, ask) for name, each in PER_PIXEL.items()}
+        self.values = {CONTROLS[name].label: ValueTile(CONTROLS[name], each, ask) for name, each in PER_PIXEL.items()}
         self.picks = {
-            "octave": Pick("octave", Action.OCTAVE, octaves, ask, offer, lowest),
-            "scale": Pick("scale", Action.SCALE, scales, ask, offer),
-            "root": Pick("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
-            "style": Pick("style", Action.STYLE, list(config.spec.styles), ask, offer),
-            "preset": Pick("preset", Action.PRESET, list(config.presets), ask, offer),
+            "octave": ListTile("octave", Action.OCTAVE, octaves, ask, offer, lowest),
+            "scale": ListTile("scale", Action.SCALE, scales, ask, offer),
+            "root": ListTile("root", Action.ROOT, ["as mapped", *NOTES], ask, offer),
+            "style": ListTile("style", Action.STYLE, list(config.spec.styles), ask, offer),
+            "preset": ListTile("preset", Action.PRESET, list(config.presets), ask, offer),
         }
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP)
-        for knob in (*self.values.values(), *self.picks.values()):
-            row.addWidget(knob, 1)
+        for tile in (*self.values.values(), *self.picks.values()):
+            row.addWidget(tile, 1)
 
     def show_controls(self, controls: Controls) -> None:
         gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s

@@ -3,9 +3,6 @@
 In: what was looked up this frame. Out: widgets, each told only what concerns it. Knows no shared memory and no keys.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
@@ -18,13 +15,17 @@ from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from livemove.body.features import TABLE, Feature
-from livemove.contracts import Action, Bulletin, Request
+from livemove.contracts import Action, Request, SupervisorStatus
 from livemove.controls import CONTROLS
 from livemove.monitor import style
-from livemove.monitor.config import MonitorConfig
+from livemove.monitor.camera_view import CameraView
 from livemove.monitor.console import Console, TopBar
-from livemove.monitor.knobs import Button, Hands
-from livemove.monitor.look import (
+from livemove.monitor.display_widgets import RIGHT, Bars, Lamp, Meter, Reading, TextLine, Tile, card
+from livemove.monitor.input_widgets import Button, Handlers
+from livemove.monitor.monitor_config import MonitorConfig
+from livemove.monitor.scrolling_plots import Spectrogram, Traces, Waveform
+from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
+from livemove.monitor.telemetry import (
     HIGH_HZ,
     LOW_HZ,
     Figures,
@@ -36,18 +37,14 @@ from livemove.monitor.look import (
     written_db,
     written_note,
 )
-from livemove.monitor.moment import Moment
-from livemove.monitor.parts import RIGHT, Bars, Lamp, Meter, Reading, Tile, Words, card
-from livemove.monitor.picture import Picture
-from livemove.monitor.rolls import Spectrogram, Traces, Waveform
-from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
+from livemove.monitor.view_state import ViewState
 
 LIMITER_SHOWN_S = 0.4
 SLOW = 5
 """Written values change at every fifth redraw: nobody reads faster."""
 
-PICTURE_EVERY = 2
-"""Picture and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
+IMAGE_EVERY = 2
+"""Image and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
 
 FEATURE_LANES = 4
 CHANNEL_LANES, CHANNEL_BARS = 6, 4
@@ -64,8 +61,8 @@ class Lanes(QWidget):
         super().__init__()
         self._heading = ""
         self._traces = traces
-        self._names = [Words(style.BODY, colour=style.TEXT) for _ in range(lanes)]
-        self._values = [Words(style.BODY, align=RIGHT, colour=style.SOFT) for _ in range(lanes)]
+        self._names = [TextLine(style.BODY, colour=style.TEXT) for _ in range(lanes)]
+        self._values = [TextLine(style.BODY, align=RIGHT, colour=style.SOFT) for _ in range(lanes)]
         for child in (traces, *self._names, *self._values):
             child.setParent(self)
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
@@ -79,7 +76,7 @@ class Lanes(QWidget):
             words.say(name)
         for words in self._values[len(names) :]:
             words.say("")
-        self._traces.forget()
+        self._traces.clear()
         self.update()
 
     def push(self, parts: npt.NDArray[Any]) -> None:
@@ -111,7 +108,7 @@ class Lanes(QWidget):
         )
 
 
-class SoundCard(QWidget):
+class AudioPanel(QWidget):
     """Waveform above spectrogram on one time axis, and the meter beside them."""
 
     HEADING = 8 * GRID
@@ -122,16 +119,16 @@ class SoundCard(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.waveform, self.spectrogram, self.meter = Waveform(), Spectrogram(), Meter()
-        self._peak = Words(style.SMALL, align=RIGHT, colour=style.SOFT)
+        self._peak = TextLine(style.SMALL, align=RIGHT, colour=style.SOFT)
         for child in (self.waveform, self.spectrogram, self.meter, self._peak):
             child.setParent(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def show_moment(self, moment: Moment, slow: bool) -> None:
-        sound = moment.sound
+    def show_state(self, state: ViewState, slow: bool) -> None:
+        sound = state.sound
         self.waveform.push(np.stack([sound.low, sound.high], axis=1))
         self.spectrogram.push(sound.spectrum)
-        self.meter.show_level(sound.peak, moment.figures.limiter_age_s < LIMITER_SHOWN_S, moment.now, moment.dt_s)
+        self.meter.show_level(sound.peak, state.figures.limiter_age_s < LIMITER_SHOWN_S, state.now, state.dt_s)
         if slow:
             self._peak.say(f"peak {written_db(self.meter.peak_db)} dBFS")
 
@@ -150,7 +147,7 @@ class SoundCard(QWidget):
         card(painter, self.rect())
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
-        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "WHAT IS PLAYED")
+        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "OUTPUT")
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         shown = self.spectrogram.geometry()
@@ -167,12 +164,12 @@ class PlayPage(QWidget):
         config: MonitorConfig,
         models: tuple[str, ...],
         choices: list[tuple[str, list[int]]],
-        hands: Hands,
+        handlers: Handlers,
     ) -> None:
         """models: names of those to switch to; choices: groups of features to look at, by name."""
         super().__init__()
         self._config = config
-        self._hands = hands
+        self._handlers = handlers
         self._choices = choices
         self._choice = 0
         self._frame = 0
@@ -180,25 +177,27 @@ class PlayPage(QWidget):
         lanes = min(len(spec.channels), CHANNEL_LANES)
         self._low = np.array([c.minimum for c in spec.channels[:lanes]])
         self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
-        self.bar = TopBar(config, models, hands)
-        self.picture = Picture(camera_name(config.camera), press=self._offer_cameras)
-        self._bulletin = Bulletin()
+        self.bar = TopBar(config, models, handlers)
+        self.camera_view = CameraView(camera_name(config.camera), press=self._offer_cameras)
+        self._supervisor_status = SupervisorStatus()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
-        self.channels.name("WHAT THE NETWORK HEARS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
+        self.channels.name("MODEL INPUTS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
-        self.sound = SoundCard()
-        self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "gaps", "restarts", "limiter")}
-        self.console = Console(config, hands)
+        self.sound = AudioPanel()
+        self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "underruns", "restarts", "limiter")}
+        self.console = Console(config, handlers)
         self.buttons = {
-            "mute": Button("mute", CONTROLS["mute"].key_label, lambda: hands.ask(Request(Action.MUTE))),
-            "freeze": Button("freeze", CONTROLS["freeze"].key_label, lambda: hands.ask(Request(Action.FREEZE))),
-            "panic": Button("panic", "⌫", lambda: hands.ask(Request(Action.PANIC))),
+            "mute": Button("mute", CONTROLS["mute"].key_label, lambda: handlers.ask(Request(Action.MUTE))),
+            "freeze": Button("freeze", CONTROLS["freeze"].key_label, lambda: handlers.ask(Request(Action.FREEZE))),
+            "panic": Button("panic", "⌫", lambda: handlers.ask(Request(Action.PANIC))),
             "record": Button(
-                "record", CONTROLS["record"].key_label, lambda: hands.ask(Request(Action.RECORD)), style.RED
+                "record", CONTROLS["record"].key_label, lambda: handlers.ask(Request(Action.RECORD)), style.RED
             ),
-            "keep": Button("keep last", CONTROLS["save_last"].key_label, lambda: hands.ask(Request(Action.SAVE_LAST))),
-            "stage": Button("stage", "S", hands.turn_page),
+            "keep": Button(
+                "keep last", CONTROLS["save_last"].key_label, lambda: handlers.ask(Request(Action.SAVE_LAST))
+            ),
+            "stage": Button("stage", "S", handlers.turn_page),
         }
         self.choose(0)
 
@@ -215,7 +214,7 @@ class PlayPage(QWidget):
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
             column.setSpacing(GAP)
-        left.addWidget(self.picture, 11)
+        left.addWidget(self.camera_view, 11)
         left.addLayout(figures)
         left.addLayout(buttons)
         right.addWidget(self.channels, 3 * lanes)
@@ -233,11 +232,11 @@ class PlayPage(QWidget):
         whole.addWidget(self.console)
 
     def _offer_cameras(self, place: QRect) -> None:
-        cameras = list(self._bulletin.cameras)
+        cameras = list(self._supervisor_status.cameras)
         if cameras:
-            self._hands.offer(
-                self.picture, place, [camera_name(camera) for camera in cameras], self._bulletin.camera,
-                lambda row: self._hands.ask(Request(Action.CAMERA, text=cameras[row])),
+            self._handlers.offer(
+                self.camera_view, place, [camera_name(camera) for camera in cameras], self._supervisor_status.camera,
+                lambda row: self._handlers.ask(Request(Action.CAMERA, text=cameras[row])),
             )  # fmt: skip
 
     def choose(self, step: int) -> str:
@@ -251,36 +250,37 @@ class PlayPage(QWidget):
         self.features.name(f"BODY · {heading.upper()}", [spoken(f.name) for f in self._chosen])
         return heading
 
-    def show_moment(self, moment: Moment) -> None:
+    def show_state(self, state: ViewState) -> None:
         self._frame += 1
         slow = self._frame % SLOW == 0
-        due = self._frame % PICTURE_EVERY == 0
-        if moment.picture is not None and (due or not self.picture.shown):
-            self.picture.show_picture(moment.picture)
-        if due or (moment.pose is None) == self.picture.posed:  # who comes or goes is seen at once
-            self.picture.show_pose(moment.pose)
-        self.go_on(moment, slow)
+        due = self._frame % IMAGE_EVERY == 0
+        if state.image is not None and (due or not self.camera_view.shown):
+            self.camera_view.show_image(state.image)
+        if due or (state.pose is None) == self.camera_view.posed:  # who comes or goes is seen at once
+            self.camera_view.show_pose(state.pose)
+        self.update_history(state, slow)
         if slow:
-            self.picture.say_missing(moment.verdict.words if moment.verdict.camera else "")
-            self.bar.show_moment(moment)
-            for name, reading in readings(moment.figures, self._config).items():
+            self.camera_view.say_missing(state.verdict.words if state.verdict.camera else "")
+            self.bar.show_state(state)
+            for name, reading in readings(state.figures, self._config).items():
                 self.tiles[name].say(reading)
-            self._show_steering(moment)
+            self._show_steering(state)
 
-    def _show_steering(self, moment: Moment) -> None:
-        controls, bulletin, recorded_s = moment.controls, moment.bulletin, moment.recording_s
-        self._bulletin = bulletin
-        if 0 <= bulletin.camera < len(bulletin.cameras):
-            self.picture.name(camera_name(bulletin.cameras[bulletin.camera]), len(bulletin.cameras) > 1)
+    def _show_steering(self, state: ViewState) -> None:
+        controls, supervisor_status, recorded_s = state.controls, state.supervisor_status, state.recording_s
+        self._supervisor_status = supervisor_status
+        if 0 <= supervisor_status.camera < len(supervisor_status.cameras):
+            cameras = supervisor_status.cameras
+            self.camera_view.name(camera_name(cameras[supervisor_status.camera]), len(cameras) > 1)
         self.console.show_controls(controls)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
         self.buttons["record"].show_lit(recorded_s is not None, "" if recorded_s is None else clock(recorded_s))
 
-    def go_on(self, moment: Moment, slow: bool = False) -> None:
+    def update_history(self, state: ViewState, slow: bool = False) -> None:
         """What has a history goes on while the page is hidden."""
-        self._show_traces(moment.values, slow)
-        self.sound.show_moment(moment, slow)
+        self._show_traces(state.values, slow)
+        self.sound.show_state(state, slow)
 
     def _show_traces(self, values: npt.NDArray[np.float64], slow: bool) -> None:
         lanes, features = len(self._low), len(self._config.spec.channels)
@@ -302,20 +302,20 @@ class PlayPage(QWidget):
 class StagePage(QWidget):
     """What counts, readable from three metres in the dark: how it goes, the body, the channels, the level."""
 
-    def __init__(self, config: MonitorConfig, hands: Hands) -> None:
+    def __init__(self, config: MonitorConfig, handlers: Handlers) -> None:
         super().__init__()
         self._config = config
-        self._hands = hands
+        self._handlers = handlers
         self._frame = 0
         self._wrong = False
         self.lamp = Lamp(40, ground=style.BASE)
-        self.words = Words(64, bold=True, ground=style.BASE, least=30)
-        self.clock = Words(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
-        self.picture = Picture("", bare=True)
+        self.words = TextLine(64, bold=True, ground=style.BASE, least=30)
+        self.clock = TextLine(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
+        self.camera_view = CameraView("", bare=True)
         self.bars = Bars(tuple(spoken(c.name) for c in config.spec.channels[:CHANNEL_BARS]))
         self.meter = Meter(lying=True)
         self.meter.setFixedHeight(16 * GRID)
-        self.foot = Words(32, colour=style.SOFT, ground=style.BASE)
+        self.foot = TextLine(32, colour=style.SOFT, ground=style.BASE)
         top, middle, whole = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
         for words in (self.words, self.clock, self.foot, self.lamp):
             words.setFixedHeight(24 * GRID)
@@ -326,7 +326,7 @@ class StagePage(QWidget):
         top.addWidget(self.clock)
         self.clock.setFixedWidth(62 * GRID)
         middle.setSpacing(3 * MARGIN)
-        middle.addWidget(self.picture, 2)
+        middle.addWidget(self.camera_view, 2)
         middle.addWidget(self.bars, 3)
         whole.setContentsMargins(2 * MARGIN, MARGIN, 2 * MARGIN, 2 * MARGIN)
         whole.setSpacing(MARGIN)
@@ -335,39 +335,39 @@ class StagePage(QWidget):
         whole.addWidget(self.meter)
         whole.addWidget(self.foot)
 
-    def show_moment(self, moment: Moment) -> None:
+    def show_state(self, state: ViewState) -> None:
         self._frame += 1
-        figures, controls = moment.figures, moment.controls
-        if moment.picture is not None:
-            self.picture.show_picture(moment.picture)
-        if moment.new_pose or moment.pose is None:
-            self.picture.show_pose(moment.pose)
+        figures, controls = state.figures, state.controls
+        if state.image is not None:
+            self.camera_view.show_image(state.image)
+        if state.new_pose or state.pose is None:
+            self.camera_view.show_pose(state.pose)
         limiting = figures.limiter_age_s < LIMITER_SHOWN_S
-        self.meter.show_level(moment.sound.peak, limiting, moment.now, moment.dt_s)
+        self.meter.show_level(state.sound.peak, limiting, state.now, state.dt_s)
         channels = self._config.spec.channels[:CHANNEL_BARS]
-        if len(moment.values) and self._frame % SLOW == 0:
-            newest = moment.values[-1].tolist()
+        if len(state.values) and self._frame % SLOW == 0:
+            newest = state.values[-1].tolist()
             parts = [
                 min(max((value - c.minimum) / max(c.maximum - c.minimum, 1e-9), 0.0), 1.0)
                 for c, value in zip(channels, newest, strict=False)
             ]
             self.bars.show_values(parts, [written(c.unit, v) for c, v in zip(channels, newest, strict=False)])
         if self._frame % SLOW == 0:
-            wrong = moment.verdict.tone == Tone.WRONG  # a red band is seen from the corner of the eye
+            wrong = state.verdict.tone == Tone.WRONG  # a red band is seen from the corner of the eye
             ground = style.RED if wrong else style.BASE
             if wrong != self._wrong:
                 self._wrong = wrong
                 self.update()
-            self.words.say(moment.verdict.words, style.BASE if wrong else TONES[moment.verdict.tone], ground)
+            self.words.say(state.verdict.words, style.BASE if wrong else TONES[state.verdict.tone], ground)
             self.clock.say(clock(figures.seconds), style.BASE if wrong else style.SOFT, ground)
-            self.lamp.say(moment.recording_s, style.BASE if wrong else style.RED, ground)
+            self.lamp.say(state.recording_s, style.BASE if wrong else style.RED, ground)
             self.foot.say(
                 f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
-                f"latency {number(figures.latency_p95_ms)} ms     gaps {figures.starvations}"
+                f"latency {number(figures.latency_p95_ms)} ms     underruns {figures.underruns}"
             )
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self._hands.turn_page()
+        self._handlers.turn_page()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -389,7 +389,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
         pose = Tone.FINE if fps >= 20 else Tone.WATCH if fps >= 12 else Tone.WRONG
     if figures.people == 0:
         pose = max(pose, Tone.WATCH)
-    gaps = Tone.FINE if not figures.starvations else Tone.WRONG if figures.trouble_age_s < 10 else Tone.WATCH
+    underruns = Tone.FINE if not figures.underruns else Tone.WRONG if figures.trouble_age_s < 10 else Tone.WATCH
     again = {role: count for role, count in figures.restarts.items() if count}
     restarts = Tone.FINE if not again else Tone.WRONG if figures.restart_age_s < 10 else Tone.WATCH
     late = figures.late_callbacks + figures.underflows
@@ -398,7 +398,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
         "latency": Reading(number(figures.latency_p50_ms), "ms", f"95 %: {number(p95_ms)} ms", latency),
         "pose": Reading(number(fps), "fps", f"{number(figures.pose_ms)} ms each" if figures.people else "nobody", pose),
         "ring": Reading(number(figures.ring_fill_ms), "ms", f"starts at {number(figures.ring_target_ms)} ms"),
-        "gaps": Reading(f"{figures.starvations}", "", broken or f"{late} late callbacks", gaps),
+        "underruns": Reading(f"{figures.underruns}", "", broken or f"{late} late callbacks", underruns),
         "restarts": Reading(f"{sum(again.values())}", "", ", ".join(again) or "all parts run", restarts),
         "limiter": Reading(
             thousands(figures.limiter_hits),
@@ -410,7 +410,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
 
 
 def camera_name(camera: str) -> str:
-    """Short enough for a corner of the picture."""
+    """Short enough for a corner of the image."""
     if camera == "demo":
         return "demo dancer"
     return f"camera {camera}" if camera.isdecimal() else camera.rstrip("/").replace("\\", "/").rpartition("/")[2]

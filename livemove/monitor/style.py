@@ -9,7 +9,7 @@ import functools
 
 from PySide6.QtGui import QColor, QFont
 
-from livemove.monitor.look import Tone
+from livemove.monitor.telemetry import Tone
 
 # One grid: every distance is a multiple of it.
 GRID = 4

@@ -17,15 +17,15 @@ from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.controls import Kind, key_press
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
-from livemove.monitor.config import MonitorConfig
-from livemove.monitor.knobs import Hands, Menu
-from livemove.monitor.look import SILENT_S, Listener, News, Tone, Tracer, Watcher, judge
-from livemove.monitor.moment import Moment
+from livemove.monitor.display_widgets import Overlay
+from livemove.monitor.input_widgets import Handlers, Menu
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.pages import FEATURE_LANES, PlayPage, StagePage
-from livemove.monitor.parts import Note
+from livemove.monitor.telemetry import SILENT_S, Notices, OutputAnalyzer, TelemetryReader, Tone, TraceReader, judge
+from livemove.monitor.view_state import ViewState
 
 PERIOD_MS = 38
-"""Between two redraws: 26 a second, one more than the camera has pictures."""
+"""Between two redraws: 26 a second, one more than the camera has frames."""
 FIGURES_S = 0.2
 ASK_S = 4.0
 """How long Q waits for the second Q."""
@@ -42,7 +42,7 @@ HELP = [
     ("O   Shift O", "octave up, down"),
     ("K   J", "next scale, next root note"),
     ("L   Shift L", "look further ahead, less far"),
-    ("V   D", "next camera (view), next sound card (device)"),
+    ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
     ("W", "make a take of what was just played"),
@@ -71,8 +71,8 @@ def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
         routes = mapping_for(config.mapping, config.spec, FEATURES).routes
     except MappingError:  # synthesis says so, and cannot play with it; the window only shows other lanes first
         return groups
-    inside = [route.source for route in routes if route.source < len(FEATURES)]
-    playing = [*inside, FEATURES.index("energy"), FEATURES.index("presence")]
+    features = [route.input for route in routes if route.input < len(FEATURES)]
+    playing = [*features, FEATURES.index("energy"), FEATURES.index("presence")]
     playing = list(dict.fromkeys(playing))[:FEATURE_LANES]
     return [("what plays", playing), *groups]
 
@@ -86,9 +86,13 @@ class MonitorWindow(QWidget):
         self.setMinimumSize(1000, 600)
         self.resize(1280, 720)
         self._segment = segment
-        self._watcher, self._listener, self._tracer = Watcher(segment), Listener(segment), Tracer(segment)
-        self._news = News()
-        self._figures, self._figures_s = self._watcher.look(), now_s()
+        self._telemetry, self._analyzer, self._traces = (
+            TelemetryReader(segment),
+            OutputAnalyzer(segment),
+            TraceReader(segment),
+        )
+        self._notices = Notices()
+        self._figures, self._figures_s = self._telemetry.read(), now_s()
         self._pose = PoseFrame()
         self._last_s = now_s()
         self._asked_s: float | None = None
@@ -96,10 +100,10 @@ class MonitorWindow(QWidget):
         self._pages = QStackedLayout(self)
         self._model = 0
         self.menu = Menu(self)
-        self._hands = Hands(self._ask, self.menu.offer, self._help, self._turn_page)
+        self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page)
         self.play, self.stage = self._pages_of(config)
-        self.help, self.news, self.question = Note(self), Note(self), Note(self, style.LARGE)
-        self._news.say("?  shows the keys", Tone.QUIET)
+        self.help, self.notices, self.question = Overlay(self), Overlay(self), Overlay(self, style.LARGE)
+        self._notices.say("?  shows the keys", Tone.QUIET)
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
@@ -109,8 +113,8 @@ class MonitorWindow(QWidget):
 
     def _pages_of(self, config: MonitorConfig) -> tuple[PlayPage, StagePage]:
         play, stage = (
-            PlayPage(config, self._config.models, feature_choices(config), self._hands),
-            StagePage(config, self._hands),
+            PlayPage(config, self._config.models, feature_choices(config), self._handlers),
+            StagePage(config, self._handlers),
         )
         for page in (play, stage):
             self._pages.addWidget(page)
@@ -133,43 +137,43 @@ class MonitorWindow(QWidget):
     def tick(self) -> None:
         """Look, and show."""
         segment, now = self._segment, now_s()
-        segment.lives["monitor"].heartbeat()
+        segment.processes["monitor"].heartbeat()
         if segment.stop_requested:
             self.close()
             return
-        self._watcher.glance()
+        self._telemetry.sample_ring_fill()
         if now - self._figures_s >= FIGURES_S:
-            self._figures, self._figures_s = self._watcher.look(), now
-        picture = segment.picture.read()
+            self._figures, self._figures_s = self._telemetry.read(), now
+        image = segment.image.read()
         new_pose = segment.pose.read(self._pose)
         fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
         controls = segment.controls.read()
         if controls.model != self._model:
             self._change_model(controls.model)
-        bulletin = segment.bulletin.read()
-        moment = Moment(
+        supervisor_status = segment.supervisor_status.read()
+        state = ViewState(
             now=now,
             dt_s=now - self._last_s,
             figures=self._figures,
             verdict=judge(self._figures, controls),
             controls=controls,
-            picture=picture[0] if picture else None,
+            image=image[0] if image else None,
             pose=self._pose if fresh else None,
             new_pose=new_pose,
-            sound=self._listener.listen(),
-            values=self._tracer.trace(),
-            bulletin=bulletin,
+            sound=self._analyzer.read(),
+            values=self._traces.read(),
+            supervisor_status=supervisor_status,
         )
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play
-        page.show_moment(moment)
+        page.show_state(state)
         if page is self.stage:
-            self.play.go_on(moment)
+            self.play.update_history(state)
         if self._asked_s is not None and now - self._asked_s > ASK_S:
             self._ask_no_more()
         if not self.question.isVisible():
-            lines, tone = self._news.read(bulletin)
-            self.news.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
+            lines, tone = self._notices.read(supervisor_status)
+            self.notices.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
 
     # --- keys
 
@@ -222,7 +226,7 @@ class MonitorWindow(QWidget):
 
     def _ask(self, request: Request) -> None:
         if not self._segment.requests.ask(request):
-            self._news.say("livemove does not answer: it may be busy, or gone")
+            self._notices.say("livemove does not answer: it may be busy, or gone")
 
     def _leave(self, letter: bool) -> None:
         """Esc and Q ask; the second Q is the answer. Esc also takes away what lies on top."""
@@ -230,7 +234,7 @@ class MonitorWindow(QWidget):
             self.help.hide()
         elif self._asked_s is None:
             self._asked_s = now_s()
-            self.news.hide()
+            self.notices.hide()
             self.question.say("", [("Q", "again ends the performance"), ("Esc", "goes on playing")], style.AMBER)
         elif letter:
             self._ask_no_more()
@@ -258,7 +262,7 @@ class MonitorWindow(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.menu.hide()
-        for note in (self.help, self.news, self.question):
+        for note in (self.help, self.notices, self.question):
             if note.isVisible():
                 note.place()
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 def instruction_sets() -> list[str]:
     """Instruction sets this machine can run, fastest first."""
 
-def evaluate(isa: str, which: int, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> None:
+def evaluate(isa: str, which: int, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32], /) -> None:
     """y = 0: exp(x), 1: log(x), 2: tanh(first half of x) * sigmoid(second half), 3: the same in the fixed-point plan.
 
     Sizes are multiples of 16."""

@@ -112,18 +112,27 @@ DEVICE void mailbox_expect(u64* barrier, u32 bytes) {
                  : "memory");
 }
 
-DEVICE void mailbox_wait(u64* barrier, u32 parity) {
+DEVICE bool mailbox_completed(u64* barrier, u32 parity) {
+    u32 done;
     asm volatile(
         "{\n"
         ".reg .pred done;\n"
-        "again:\n"
-        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-        "@done bra out;\n"
-        "bra again;\n"
-        "out:\n"
-        "}\n" ::"r"(shared_address(barrier)),
-        "r"(parity)
+        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, done;\n"
+        "}\n"
+        : "=r"(done)
+        : "r"(shared_address(barrier)), "r"(parity)
         : "memory");
+    return done;
+}
+
+/// Waits for the phase of this parity. What does not come for seconds never will: an error instead of a hanging GPU.
+DEVICE void mailbox_wait(u64* barrier, u32 parity) {
+    constexpr u64 PATIENCE = 10000000000;  // clocks
+    if (mailbox_completed(barrier, parity)) return;
+    const u64 began = clock_now();
+    while (!mailbox_completed(barrier, parity))
+        if (clock_now() - began > PATIENCE) __trap();
 }
 
 DEVICE u32 remote(const void* pointer, int rank) {

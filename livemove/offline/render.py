@@ -1,12 +1,8 @@
 """The instrument offline: the landmarks of every frame of a clip, in order, through the same chain into a file.
 
-In: a RenderConfig. Out: WAV, or mp4 with the sound under the picture, and a RenderReport. Pose runs in threads
+In: a RenderConfig. Out: WAV, or mp4 with the sound under the video, and a RenderReport. Pose runs in threads
 beside synthesis. Must not know devices, sessions or the terminal.
 """
-
-# soundfile has no types; numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
@@ -27,7 +23,7 @@ import soundfile as sf
 
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.body.triggers import HitSources
+from livemove.body.triggers import HitInputs
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
@@ -72,7 +68,7 @@ class RenderConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is. stage is "sound" or "picture"; of the whole clip, done_s seconds of total_s are finished."""
+    """How far it is. stage is "sound" or "video"; of the whole clip, done_s seconds of total_s are finished."""
 
     stage: str
     done_s: float
@@ -153,11 +149,9 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
             limiter_hits, nonfinite = finish.counts()
         result = sound
         if config.output.suffix.lower() == ".mp4":
-            on_progress(Progress("picture", 0.0, total_s))
-            result = Path(folder) / "film.mp4"
-            video_file.put_sound_under(
-                config.clip, sound, result, lambda s: on_progress(Progress("picture", s, total_s))
-            )
+            on_progress(Progress("video", 0.0, total_s))
+            result = Path(folder) / "video.mp4"
+            video_file.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("video", s, total_s)))
         os.replace(result, config.output)
     wall_s = time.perf_counter() - began_s
     return RenderReport(
@@ -186,8 +180,8 @@ class Player:
 
     def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
         self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
-        self.stream, self.hits = FeatureStream(), HitSources()
-        self.sources = np.full(len(FEATURES) + len(mapping.outside), np.nan, np.float32)
+        self.stream, self.hits = FeatureStream(), HitInputs()
+        self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.random = np.random.Generator(np.random.SFC64(config.seed))
         self.style = config.style
         self.temperature = bundle.spec.temperature * config.temperature
@@ -201,19 +195,19 @@ class Player:
         while self.hops < due:
             hops = min(BATCH_HOPS, due - self.hops)
             times = (self.hops + np.arange(hops)) * hop_s
-            channels = np.stack([self.mapping.step(self._sources(float(t), hop_s), hop_s) for t in times])
+            channels = np.stack([self.mapping.step(self._inputs(float(t), hop_s), hop_s) for t in times])
             noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
             out = np.zeros(hops * HOP, np.float32)
             self.engine.generate(out, channels, noise, style=self.style, temperature=self.temperature)
             self.hops += hops
             yield out
 
-    def _sources(self, now_s: float, hop_s: float) -> Float32:
-        """Features and hits of the hop at now_s; what comes from outside has not come."""
-        self.sources[: len(FEATURES)] = self.stream.at(now_s)
+    def _inputs(self, now_s: float, hop_s: float) -> Float32:
+        """Features and hits of the hop at now_s; other external inputs have not come."""
+        self.inputs[: len(FEATURES)] = self.stream.at(now_s)
         self.hits.step(hop_s)
-        self.hits.put(self.sources[len(FEATURES) :], self.mapping.outside)
-        return self.sources
+        self.hits.put(self.inputs[len(FEATURES) :], self.mapping.external)
+        return self.inputs
 
 
 class _Finish:
@@ -328,11 +322,11 @@ def _look(
 
     try:
         with Landmarker(config.pose, config.pose_model) as landmarker:
-            for time_s, picture in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
+            for time_s, image in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break
                 began_s = time.perf_counter()
-                pose = None if picture is None else landmarker.find(picture, time_s)
+                pose = None if image is None else landmarker.find(image, time_s)
                 put(_Look(pose if turn(time_s) == me else None, time.perf_counter() - began_s))
         put(None)
     except BaseException as error:  # whatever it is, it is raised again where the file is written

@@ -4,9 +4,6 @@ In: a take and, if asked, another model. Out: a WAV and a ReplayReport. The same
 hand-over and callback; only what it met there comes from the take. Must not know devices, sessions or the terminal.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib
@@ -28,8 +25,8 @@ from livemove.contracts import HOP, Controls, Float32, TakeError
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
 from livemove.synthesis.engines import choose_engine
-from livemove.synthesis.process import HopWriter
-from livemove.synthesis.voices import Ensemble, Voice
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.synthesis_process import HopWriter
 from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
 from livemove.takes.wav_recorder import check_writable
 
@@ -71,11 +68,11 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     check_writable(config.output)
     take = load_take(config.take)
     try:
-        voices = same_voices(take, config)
-        blocks, rate, why_not = again(take, voices), take.info.rate, None
+        slots = same_slots(take, config)
+        blocks, rate, why_not = again(take, slots), take.info.rate, None
     except TakeError as error:
-        voices = [other_voice(take, config)]
-        blocks, rate, why_not = movement(take, voices[0]), voices[0].spec.sample_rate, str(error)
+        slots = [other_slot(take, config)]
+        blocks, rate, why_not = movement(take, slots[0]), slots[0].spec.sample_rate, str(error)
     played = take.sound()
     done, differs = 0, None if rate == take.info.rate else 0
     with contextlib.closing(Sound(config.output, rate)) as file, contextlib.closing(blocks):
@@ -90,8 +87,8 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     return ReplayReport(
         take=str(config.take),
         output=str(config.output),
-        model=voices[0].spec.name,
-        engine=voices[0].engine.name,
+        model=slots[0].spec.name,
+        engine=slots[0].engine.name,
         seconds=done / rate,
         sample_rate=rate,
         exact=why_not is None,
@@ -117,7 +114,7 @@ class _Recorded(Mapping):
     """Stands where a mapping was, and gives the channels that it gave."""
 
     def __init__(self, channels: int) -> None:
-        self.outside = ()
+        self.external = ()
         self.now = np.zeros(channels, np.float32)
 
     def reset(self) -> None:
@@ -126,11 +123,11 @@ class _Recorded(Mapping):
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """They were steered."""
 
-    def step(self, sources: Float32, dt_s: float) -> Float32:
+    def step(self, inputs: Float32, dt_s: float) -> Float32:
         return self.now
 
 
-def same_voices(take: Take, config: ReplayConfig) -> list[Voice]:
+def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
     """The models and engines that played. Raises TakeError saying why that cannot be."""
     if config.mapping is not None:
         raise TakeError("another mapping was asked for")
@@ -138,17 +135,17 @@ def same_voices(take: Take, config: ReplayConfig) -> list[Voice]:
         raise TakeError(f"{take.path} began before the engine told its state")
     if take.info.rate != take.info.model_rate and take.snapshots[0].head["hop"] > 0:
         raise TakeError(f"{take.path} began while its sound was resampled, which cannot be taken up in the middle")
-    voices: list[Voice] = []
+    slots: list[ModelSlot] = []
     for model in take.info.models:
         folder = find_bundle(config.model or _found(model.path, model.name))
         if model_sha256(folder) != model.sha256:
             raise TakeError(f"{folder} is not the {model.name} that played")
         if config.engine not in (None, "auto", model.engine):
             raise TakeError(f"{model.engine} played, not {config.engine}")
-        voice = _voice(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping))
-        voice.mapping = _Recorded(len(voice.spec.channels))
-        voices.append(voice)
-    return voices
+        slot = _slot(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping))
+        slot.mapping = _Recorded(len(slot.spec.channels))
+        slots.append(slot)
+    return slots
 
 
 def _found(path: str, name: str) -> str:
@@ -159,30 +156,30 @@ def _mapping(take: Take, name: str) -> Path | None:
     return take.path / name if name else None
 
 
-def _voice(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None) -> Voice:
+def _slot(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None) -> ModelSlot:
     def place(name: str) -> int:
-        """Of a source from outside that the take does not have: an empty one."""
-        outside = take.info.sources[len(FEATURES) :]
-        return outside.index(name) if name in outside else len(outside)
+        """Of an external input that the take does not have: an unused one."""
+        external = take.info.sources[len(FEATURES) :]
+        return external.index(name) if name in external else len(external)
 
-    return Voice(bundle, choose_engine(engine, bundle, provider), mapping, take.info.seed, place)
+    return ModelSlot(bundle, choose_engine(engine, bundle, provider), mapping, take.info.seed, place)
 
 
-def again(take: Take, voices: Sequence[Voice]) -> Generator[Float32]:
+def again(take: Take, slots: Sequence[ModelSlot]) -> Generator[Float32]:
     """Float32 [frames] of every block of the take, from the same channels, controls and noise. Raises TakeError.
 
-    voices as `same_voices` makes them.
+    slots as `same_slots` makes them.
     """
     segment = Segment.create()
     try:
-        yield from _blocks(take, voices, segment)
+        yield from _blocks(take, slots, segment)
     finally:
         segment.close()
         segment.unlink()
 
 
-def _blocks(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[Float32]:
-    hops = _hops(take, voices, segment)
+def _blocks(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator[Float32]:
+    hops = _hops(take, slots, segment)
     first, output = take.blocks[0], None
     segment.ring.seek(int(take.hops["first_sample"][0]))
     for i, block in enumerate(take.blocks):
@@ -201,30 +198,30 @@ def _blocks(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[
         yield output.render(int(block["frames"]))[:, 0]
 
 
-def _hops(take: Take, voices: Sequence[Voice], segment: Segment) -> Generator[bool]:
+def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator[bool]:
     """Each hop of the take goes into the ring."""
     starts = {(each.head["life_s"], each.head["hop"]): each for each in take.snapshots}
     sources = np.zeros(len(take.info.sources) + 1, np.float32)  # not looked at: the mappings are `_Recorded`
-    ensemble: Ensemble | None = None
+    crossfader: ModelCrossfader | None = None
     writer: HopWriter | None = None
     expected: tuple[float, float] | None = None
     for row in take.hops:
         here = (float(row["life_s"]), float(row["hop"]))
         controls = controls_of(row)
         if here in starts:
-            ensemble = Ensemble(voices, controls)
-            ensemble.set_state(starts[here].head, starts[here].arrays)
+            crossfader = ModelCrossfader(slots, controls)
+            crossfader.set_state(starts[here].head, starts[here].arrays)
             writer = HopWriter(segment.ring, take.info.model_rate, take.info.rate)
-        elif here != expected or ensemble is None or writer is None:
+        elif here != expected or crossfader is None or writer is None:
             at_s = row["began_s"] - take.info.clock_s
             raise TakeError(f"{take.path}: a hop is missing at {at_s:.2f} s; {MOVEMENT}")
         expected = (here[0], here[1] + 1)
         sounding = int(row["sounding"])
-        for i, voice in enumerate(voices):
-            assert isinstance(voice.mapping, _Recorded)
+        for i, slot in enumerate(slots):
+            assert isinstance(slot.mapping, _Recorded)
             vector = row["channels"] if i == sounding else row["leaving"]
-            voice.mapping.now[:] = vector[: len(voice.mapping.now)]
-        out = ensemble.play(sources, controls)
+            slot.mapping.now[:] = vector[: len(slot.mapping.now)]
+        out = crossfader.play(sources, controls)
         if row["samples"] or take.info.rate != take.info.model_rate:
             writer.write(out, math.nan)
         yield True
@@ -242,41 +239,41 @@ def controls_of(row: np.void) -> Controls:
 # --- the movement -------------------------------------------------------------------------------------------
 
 
-def other_voice(take: Take, config: ReplayConfig) -> Voice:
+def other_slot(take: Take, config: ReplayConfig) -> ModelSlot:
     model = take.info.models[0]
     bundle = load_bundle(find_bundle(config.model or _found(model.path, model.name)))
     mapping = config.mapping or (_mapping(take, model.mapping) if config.model is None else None)
-    return _voice(take, bundle, config.engine or "auto", config.provider, mapping)
+    return _slot(take, bundle, config.engine or "auto", config.provider, mapping)
 
 
-def movement(take: Take, voice: Voice) -> Generator[Float32]:
+def movement(take: Take, slot: ModelSlot) -> Generator[Float32]:
     """Float32 [HOP] at a time, as long as the take: what the body and the hands at the controls did, to this model."""
     segment = Segment.create()
     try:
-        yield from _moved(take, voice, segment)
+        yield from _moved(take, slot, segment)
     finally:
         segment.close()
         segment.unlink()
 
 
-def _moved(take: Take, voice: Voice, segment: Segment) -> Generator[Float32]:
+def _moved(take: Take, slot: ModelSlot, segment: Segment) -> Generator[Float32]:
     if not len(take.hops):
         raise TakeError(f"{take.path}: this take holds no movement")
-    rate = voice.spec.sample_rate
+    rate = slot.spec.sample_rate
     times: npt.NDArray[np.float64] = take.hops["began_s"] - take.info.clock_s
     hops = math.ceil(take.seconds * rate / HOP)
     fade = math.ceil(0.011 * rate / HOP)
     output = Output(segment.bytes, rate, 1, 0.0)
-    ensemble: Ensemble | None = None
+    crossfader: ModelCrossfader | None = None
     for hop in range(hops):
         row: np.void = take.hops[max(int(np.searchsorted(times, hop * HOP / rate, side="right")) - 1, 0)]
         controls = dataclasses.replace(controls_of(row), model=0)
         sources = np.append(row["sources"], np.float32(np.nan)).astype(np.float32)
-        if ensemble is None:
-            ensemble = Ensemble([voice], controls)
-            voice.enter(sources, controls)
+        if crossfader is None:
+            crossfader = ModelCrossfader([slot], controls)
+            slot.enter(sources, controls)
         segment.controls.write(controls)
-        segment.ring.write(ensemble.play(sources, controls))
+        segment.ring.write(crossfader.play(sources, controls))
         if hop >= hops - fade:
             output.stop()
         yield output.render(HOP)[:, 0]

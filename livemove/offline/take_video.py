@@ -1,11 +1,11 @@
-"""A take as a film: what the camera saw, or the dancer drawn in light as it saw the body, under the sound that it made.
+"""The video of a take: what the camera saw, or the dancer drawn from the poses, with the sound that was played.
 
-In: a take. Out: an mp4, each picture the newest one, or of the newest pose, at the moment its sound was heard. Knows no
+In: a take. Out: an mp4, each frame the newest one, or of the newest pose, at the moment its sound was heard. Knows no
 camera and no engine.
 """
 
-# numpy's stubs need a newer Python than 3.10; PyAV's are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# PyAV's stubs are partial.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -33,39 +33,39 @@ GONE_S = 0.5
 BACK = np.array((14, 15, 19), np.float32)
 LIGHT = np.array((255, 176, 64), np.float32)
 GLOW = 0.85
-"""What is left of the light one picture later."""
+"""What is left of the light one frame later."""
 
 SHAPES = (16 / 9, 4 / 3, 1.0, 3 / 4, 9 / 16)
-"""Pictures cameras give, width by height."""
+"""Aspect ratios cameras give, width by height."""
 
 
-def film_take(take: Take, output: Path, on_progress: Callable[[float], None]) -> None:
+def write_take_video(take: Take, output: Path, on_progress: Callable[[float], None]) -> None:
     """Write output, which appears whole or not at all; on_progress gets the seconds done. Raises LivemoveError."""
-    pictures = filmed(take) if len(take.film()) else drawn(take)
+    frames = camera_frames(take) if len(take.video()) else drawn_frames(take)
     try:
         with tempfile.TemporaryDirectory(prefix=".livemove-", dir=output.absolute().parent) as folder:
-            sound, silent, whole = (Path(folder) / name for name in ("sound.wav", "silent.mp4", "film.mp4"))
+            sound, silent, whole = (Path(folder) / name for name in ("sound.wav", "silent.mp4", "video.mp4"))
             wave = Sound(sound, take.info.rate)
             wave.write(take.sound())
             wave.close()
-            _encode(pictures, silent, on_progress)
+            _encode(frames, silent, on_progress)
             video_file.put_sound_under(silent, sound, whole, lambda _: None)
             os.replace(whole, output)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
 
 
-def _encode(pictures: Iterator[VideoFrame], path: Path, on_progress: Callable[[float], None]) -> None:
+def _encode(frames: Iterator[VideoFrame], path: Path, on_progress: Callable[[float], None]) -> None:
     """All in the size of the first."""
     with av.open(str(path), "w", format="mp4") as target:
         stream = target.add_stream("libx264", rate=FPS)
         stream.pix_fmt = "yuv420p"
         # As in video_file.py: what else x264 may do makes its files differ from run to run.
         stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
-        for number, picture in enumerate(pictures):
+        for number, frame in enumerate(frames):
             if number == 0:
-                stream.width, stream.height = picture.width, picture.height
-            shown = picture.reformat(stream.width, stream.height, "yuv420p")
+                stream.width, stream.height = frame.width, frame.height
+            shown = frame.reformat(stream.width, stream.height, "yuv420p")
             shown.pts = None  # one after the other
             shown.pict_type = 0  # the encoder chooses; else it copies the stream's choice
             target.mux(stream.encode(shown))
@@ -74,7 +74,7 @@ def _encode(pictures: Iterator[VideoFrame], path: Path, on_progress: Callable[[f
 
 
 def moments(take: Take) -> Iterator[float]:
-    """When the sound under each picture of the film was heard, on the clock of the take."""
+    """When the sound under each frame of the video was heard, on the clock of the take."""
     heard_s: Float64 = take.blocks["dac_s"].astype(np.float64)
     sample: Float64 = (np.cumsum(take.blocks["frames"]) - take.blocks["frames"]).astype(np.float64)
     for number in range(int(take.seconds * FPS)):
@@ -84,21 +84,21 @@ def moments(take: Take) -> Iterator[float]:
 # --- what the camera saw ------------------------------------------------------------------------------------
 
 
-def filmed(take: Take) -> Iterator[VideoFrame]:
-    """The camera's picture at every moment; its first one until that was there. Raises TakeError."""
-    pictures = _decoded(take)
-    shown = waiting = next(pictures, None)
+def camera_frames(take: Take) -> Iterator[VideoFrame]:
+    """The camera's newest frame at every moment; its first one until that was there. Raises TakeError."""
+    frames = _decoded(take)
+    shown = waiting = next(frames, None)
     if shown is None:
-        raise TakeError(f"{take.path / STREAM}: there is no picture in it")
+        raise TakeError(f"{take.path / STREAM}: there is no frame in it")
     for now_s in moments(take):
         while waiting is not None and waiting[0] <= now_s:
-            shown, waiting = waiting, next(pictures, None)
+            shown, waiting = waiting, next(frames, None)
         yield shown[1]
 
 
 def _decoded(take: Take) -> Iterator[tuple[float, VideoFrame]]:
-    """(when it was captured, picture) of all that are whole, in order."""
-    rows, path = take.film(), take.path / STREAM
+    """(when it was captured, frame) of all that are whole, in order."""
+    rows, path = take.video(), take.path / STREAM
     context = av.CodecContext.create("h264", "r")
     try:
         with path.open("rb") as file:
@@ -122,7 +122,7 @@ def _width(shape: float) -> int:
 
 
 def shape_of(poses: Rows) -> float:
-    """Width by height of the camera's picture: a metre has as many pixels across as down."""
+    """Width by height of the camera's image: a metre has as many pixels across as down."""
     seen = poses[poses["people"] > 0]
     if not len(seen):
         return SHAPES[0]
@@ -132,7 +132,7 @@ def shape_of(poses: Rows) -> float:
     return min(SHAPES, key=lambda shape: abs(np.log(max(down, 1e-9) / max(across, 1e-9) / shape)))
 
 
-def drawn(take: Take) -> Iterator[VideoFrame]:
+def drawn_frames(take: Take) -> Iterator[VideoFrame]:
     """The dancer at every moment, in light that fades. Raises TakeError."""
     if not len(take.poses):
         raise TakeError(f"{take.path}: this take holds no poses to draw")
@@ -147,8 +147,8 @@ def drawn(take: Take) -> Iterator[VideoFrame]:
             for person in take.poses[np.searchsorted(captured_s, captured_s[upto - 1]) : upto]:
                 if person["people"]:
                     _draw(light, person["image"][:, :2] * size, person["visibility"])
-        picture = (BACK + light[..., None] * (LIGHT - BACK)).astype(np.uint8)
-        yield VideoFrame.from_ndarray(picture, format="rgb24")
+        image = (BACK + light[..., None] * (LIGHT - BACK)).astype(np.uint8)
+        yield VideoFrame.from_ndarray(image, format="rgb24")
 
 
 def _draw(light: Float32, joints: npt.NDArray[np.floating], visible: Float32) -> None:

@@ -5,10 +5,6 @@ In: a SoundConfig, "go" and "stop". Out, through a pipe: Ready, Stretches, Over,
 Knows no camera and no file but the song. A sound server that dies can hang whoever uses it for minutes: that is killed.
 """
 
-# sounddevice has no type information; numpy's stubs need a newer Python than 3.10, PyAV's are partial.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false
-
 from __future__ import annotations
 
 import math
@@ -32,7 +28,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1024
 LATENCY_S = 0.2
-"""When a sample is in the air is known, so it may take its time: a machine busy with pictures then leaves no gaps."""
+"""When a sample is in the air is known, so it may take its time: a machine busy with video then leaves no gaps."""
 LEAD_S = 1.2
 """Silence before the song."""
 SETTLE_S = 0.5
@@ -118,7 +114,7 @@ def _run(pipe: Connection, config: SoundConfig) -> None:
     player = None
     can_play = bool(devices.list_devices())
     if config.sound is not None and not can_play:
-        raise DeviceError("no sound card found: connect one or start a sound server, or record the microphone: --mic")
+        raise DeviceError("no audio device found: connect one or start a sound server, or record the microphone: --mic")
     if config.sound is not None or (config.count_in_s and can_play):
         player = _Player(devices.find_device(config.device), config)
     microphone = _Microphone(devices.find_device(config.input_device, "input")) if config.mic else None
@@ -158,7 +154,7 @@ def _run(pipe: Connection, config: SoundConfig) -> None:
             stopped, end_s = True, now_s()
             if player:
                 player.leave()
-    time.sleep(LATENCY_S)  # the fade leaves the card
+    time.sleep(LATENCY_S)  # the fade leaves the device
 
 
 def _between(stretch: Stretch, begin_s: float | None, end_s: float, rate: int) -> Stretch:

@@ -1,12 +1,11 @@
-"""Sound cards: list them, find one by index or part of a name, open a stream on the native callback.
+"""Audio devices: list them, find one by index or part of a name, open a stream on the native callback.
 
 In: what the person typed. Out: Device records, an open PortAudio stream. Knows nothing of models, poses or processes.
 kind is "output" (what plays) or "input" (what records).
 """
 
 # sounddevice has no type information, and the route for C callbacks is its documented base class for library authors.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportMissingTypeStubs=false, reportPrivateUsage=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ from typing import Any, Protocol, cast
 
 import sounddevice
 
-from livemove.contracts import DeviceError
+from livemove.contracts import DeviceError, MissingDeviceError
 from livemove.native._realtime import Output
 
-NO_DEVICE = "no sound card found: connect one or start a sound server, or write to a file with --output take.wav"
+NO_DEVICE = "no audio device found: connect one or start a sound server, or write to a file with --output take.wav"
 NO_INPUT = "no microphone or other sound input found: connect one or start a sound server"
 
 
@@ -60,7 +59,7 @@ def list_devices(kind: str = "output") -> list[Device]:
         hosts = cast("list[dict[str, Any]]", sounddevice.query_hostapis())
         entries = cast("list[dict[str, Any]]", sounddevice.query_devices())
     except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot list the sound cards: {error}") from error
+        raise DeviceError(f"PortAudio cannot list the audio devices: {error}") from error
     chosen = _default_index(hosts, kind)
     return [
         Device(
@@ -80,11 +79,11 @@ def list_devices(kind: str = "output") -> list[Device]:
 def find_device(text: str | None, kind: str = "output") -> Device:
     """The device with this index, or with this text in its name or host; None: the default one.
 
-    Raises DeviceError when there is none, or when the text fits several and none of them exactly.
+    Raises MissingDeviceError when there is none, DeviceError when the text fits several and none of them exactly.
     """
     devices = list_devices(kind)
     if not devices:
-        raise DeviceError(NO_DEVICE if kind == "output" else NO_INPUT)
+        raise MissingDeviceError(NO_DEVICE if kind == "output" else NO_INPUT)
     if text is None:
         return next((device for device in devices if device.default), devices[0])
     if text.lstrip("-").isdigit():
@@ -96,10 +95,10 @@ def find_device(text: str | None, kind: str = "output") -> Device:
         found = exact or found
     if not found:
         listing = "livemove devices" if kind == "output" else "livemove devices --input"
-        raise DeviceError(f"no sound card matches {text!r}: `{listing}` lists them")
+        raise DeviceError(f"no audio device matches {text!r}: `{listing}` lists them")
     if len(found) > 1:
         names = ", ".join(f"{d.index} {d.label}" for d in found[:4])
-        raise DeviceError(f"several sound cards match {text!r}: {names}; give the number")
+        raise DeviceError(f"several audio devices match {text!r}: {names}; give the number")
     return found[0]
 
 

@@ -4,9 +4,6 @@ In: a CalibrationConfig, or, for `fit` alone, a mapping and the features of some
 and the mapping's text with its new ranges. Nothing is written before it is over. Must not know cv2. Prints nothing.
 """
 
-# numpy's stubs need a newer Python than 3.10; tomlkit's items are loosely typed.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import math
@@ -24,11 +21,11 @@ from tomlkit.exceptions import ParseError
 from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.body.mapping import Mapping, load_mapping
 from livemove.bundle import load_bundle
-from livemove.capture.config import CaptureConfig
-from livemove.capture.process import follow
-from livemove.capture.sources import check_source
+from livemove.capture.cameras import check_camera
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.contracts import CalibrationError, Float32, Float64, MappingError, OutputError, PoseFrame
-from livemove.control.kept import write_whole
+from livemove.control.user_files import write_whole
 from livemove.ipc.segment import now_s
 from livemove.ipc.signals import stop_signals
 
@@ -39,9 +36,9 @@ MARGIN = 0.05
 MOVED = 0.15
 """Share of a feature's whole range that a body must have used for its range to be fitted."""
 LEAST_FRAMES = 30
-"""So often a source must have been measured: a second of a webcam."""
+"""So often an input must have been measured: a second of a webcam."""
 STANDS = 0.2
-"""Somebody told to stand still does if a source stays within this share of its range ..."""
+"""Somebody told to stand still does if an input stays within this share of its range ..."""
 NEAR_END = 0.25
 """... and if that is within such a share of one end, all of it plays this end: hanging arms are silent, not nearly."""
 
@@ -79,7 +76,7 @@ class CalibrationConfig:
     """What a run of `livemove calibrate` watches, and for which mapping.
 
     mapping     the mapping to fit; None: the model's own
-    duration_s  how long the steps take in all; of a film or take, how much is watched (None: all of it)
+    duration_s  how long the steps take in all; of a video or take, how much is watched (None: all of it)
     """
 
     model: Path
@@ -95,10 +92,10 @@ class CalibrationConfig:
 class Progress:
     """One look, a few times a second.
 
-    phase   "starting"; "waiting" for somebody to step into the picture; "moving" through the steps; "watching" what
-            cannot be told to: a film, a take, the demo
+    phase   "starting"; "waiting" for somebody to step into the frame; "moving" through the steps; "watching" what
+            cannot be told to: a video, a take, the demo
     step    the one to do now, next_step the one after it; left_s: how long it lasts
-    done_s, total_s   of all of it; total_s None: a film, to its end
+    done_s, total_s   of all of it; total_s None: a video, to its end
     seen    somebody is in view
     """
 
@@ -128,7 +125,7 @@ class Fitted:
     """What became of one channel's range. kept: why it is what it was; "" if it was fitted."""
 
     channel: str
-    source: str
+    input: str
     before: tuple[float, float]
     after: tuple[float, float]
     kept: str = ""
@@ -167,10 +164,10 @@ def calibrate(
     movement = watch(config, on_progress, now, sleep)
     seen = int((movement.features[:, FEATURES.index("presence")] > 0.5).sum())
     if seen < LEAST_FRAMES:
-        raise CalibrationError(_nobody(config.camera, f"in {seen} of {len(movement.features)} pictures only"))
+        raise CalibrationError(_nobody(config.camera, f"in {seen} of {len(movement.features)} frames only"))
     channels = fit(mapping, movement)
     if all(each.kept for each in channels):
-        why = "; ".join(f"{each.source}: {each.kept}" for each in channels)
+        why = "; ".join(f"{each.input}: {each.kept}" for each in channels)
         raise CalibrationError(f"no range could be fitted ({why}): nothing is changed; try again with larger movements")
     text = with_ranges(path, {each.channel: each.after for each in channels if not each.kept})
     return Calibration(text, channels, len(movement.features), seen)
@@ -189,44 +186,44 @@ def _nobody(camera: str, how: str) -> str:
 def fit(mapping: Mapping, movement: Movement) -> tuple[Fitted, ...]:
     """The range of every channel, in their order, as that movement has it.
 
-    The ranges of one source move together, so that channels that share it (one fading in where another fades out) stay
+    The ranges of one input move together, so that channels that share it (one fading in where another fades out) stay
     where they were to each other; what was turned round stays so.
     """
     spans: dict[int, tuple[float, float] | str] = {}
     found: list[Fitted] = []
     for n, (channel, route) in enumerate(zip(mapping.channels, mapping.routes, strict=True)):
         if not _is_bodily(mapping, n):
-            outside = route.source - len(FEATURES)
-            source = mapping.outside[outside] if outside >= 0 else FEATURES[route.source]
-            found.append(Fitted(channel.name, source, route.take, route.take, "not a movement"))
+            external = route.input - len(FEATURES)
+            name = mapping.external[external] if external >= 0 else FEATURES[route.input]
+            found.append(Fitted(channel.name, name, route.from_range, route.from_range, "not a movement"))
             continue
-        if route.source not in spans:
-            feature = TABLE[route.source]
-            spans[route.source] = body_range(
-                movement.features[:, route.source], movement.still, feature.maximum - feature.minimum
+        if route.input not in spans:
+            feature = TABLE[route.input]
+            spans[route.input] = body_range(
+                movement.features[:, route.input], movement.still, feature.maximum - feature.minimum
             )
-        span = spans[route.source]
-        source = FEATURES[route.source]
+        span = spans[route.input]
+        name = FEATURES[route.input]
         if isinstance(span, str):
-            found.append(Fitted(channel.name, source, route.take, route.take, span))
+            found.append(Fitted(channel.name, name, route.from_range, route.from_range, span))
             continue
-        ends = [end for other in mapping.routes if other.source == route.source for end in other.take]
+        ends = [end for other in mapping.routes if other.input == route.input for end in other.from_range]
         low, high = min(ends), max(ends)
-        first, last = (span[0] + (end - low) / (high - low) * (span[1] - span[0]) for end in route.take)
-        found.append(Fitted(channel.name, source, route.take, (round(first, 3), round(last, 3))))
+        first, last = (span[0] + (end - low) / (high - low) * (span[1] - span[0]) for end in route.from_range)
+        found.append(Fitted(channel.name, name, route.from_range, (round(first, 3), round(last, 3))))
     return tuple(found)
 
 
 def _is_bodily(mapping: Mapping, channel: int) -> bool:
     """Whether a movement plays the channel: not MIDI, not OSC, not whether somebody is there at all."""
-    source = mapping.routes[channel].source
-    return source < len(FEATURES) and FEATURES[source] != "presence"
+    index = mapping.routes[channel].input
+    return index < len(FEATURES) and FEATURES[index] != "presence"
 
 
 def body_range(values: Float32 | Float64, still: npt.NDArray[np.bool_], whole: float) -> tuple[float, float] | str:
-    """(low, high) that a source of that body should play, or, if there is none to be had, why.
+    """(low, high) that an input of that body should play, or, if there is none to be had, why.
 
-    values float [T], NaN where not measured; still bool [T]; whole: what the source could span.
+    values float [T], NaN where not measured; still bool [T]; whole: what the input could span.
     """
     measured = np.isfinite(values)
     if measured.sum() < LEAST_FRAMES:
@@ -257,7 +254,7 @@ def with_ranges(path: Path, ranges: dict[str, tuple[float, float]]) -> str:
     except (OSError, UnicodeDecodeError, ParseError) as error:
         raise MappingError(f"{path}: cannot read the mapping: {error}") from error
     for channel, (first, last) in ranges.items():
-        document["channels"][channel]["from"] = [first, last]  # pyright: ignore[reportIndexIssue]
+        document["channels"][channel]["from"] = [first, last]
     return tomlkit.dumps(document)
 
 
@@ -270,12 +267,12 @@ def watch(
     now: Callable[[], float] = now_s,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Movement:
-    """Lead somebody in front of a camera through the steps, or look at a film, take or the demo as it is.
+    """Lead somebody in front of a camera through the steps, or look at a video, take or the demo as it is.
 
     Raises as `calibrate` does.
     """
     capture = CaptureConfig(camera=config.camera, mirror=config.mirror, pose=config.pose, pose_model=config.pose_model)
-    check_source(capture)
+    check_camera(capture)
     watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
     with stop_signals() as interrupted:
         on_progress(Progress("starting"))
@@ -288,14 +285,14 @@ def watch(
 
 
 def _seconds(config: CalibrationConfig, capture: CaptureConfig) -> float | None:
-    """How long to watch; None: to the end of a film or take."""
+    """How long to watch; None: to the end of a video or take."""
     if config.duration_s is None and capture.kind in ("file", "take"):
         return None
     return config.duration_s or STEPS_S
 
 
 class _Untold:
-    """Nobody asks how many pictures there were."""
+    """Nobody asks how many frames there were."""
 
     def frame_seen(self, count: int = 1) -> None:
         pass
@@ -415,7 +412,7 @@ def report(done: Calibration, mapping: Path, play: Sequence[str]) -> dict[str, o
         "seen": done.seen,
         "channels": [
             {
-                "channel": each.channel, "source": each.source, "before": list(each.before), "after": list(each.after),
+                "channel": each.channel, "source": each.input, "before": list(each.before), "after": list(each.after),
                 "fitted": not each.kept, "kept": each.kept or None,
             }
             for each in done.channels

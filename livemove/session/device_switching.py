@@ -1,7 +1,7 @@
-"""Other cameras and sound cards while it plays.
+"""Other cameras and audio devices while it plays.
 
-In: requests of the performer, and what presets plug in. Out: children sent on with another configuration, and lines for
-the person. Knows no camera and no sound card itself: the children open them.
+In: requests of the performer, and the devices of presets. Out: children sent on with another configuration, and lines
+for the person. Knows no camera and no audio device itself: the children open them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from livemove.capture.config import CaptureConfig, cameras_here
+from livemove.capture.capture_config import CaptureConfig, cameras_here
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.steering import choose
 from livemove.ipc.segment import Segment
@@ -20,7 +20,7 @@ from livemove.session.supervisor import Child
 
 
 class DeviceSwitching:
-    """Which cameras and sound cards there are, which are in use, and the way from one to another."""
+    """Which cameras and audio devices there are, which are in use, and the way from one to another."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class DeviceSwitching:
         devices: tuple[str, ...],
         notices: deque[str],
     ) -> None:
-        """cameras: to switch to, beside the one in use and the webcams that are there; devices: sound cards to switch
+        """cameras: to switch to, beside the one in use and the webcams that are there; devices: audio devices to switch
         to, empty: all there are; notices: where lines for the person go."""
         self._segment = segment
         self._capture = capture
@@ -43,15 +43,15 @@ class DeviceSwitching:
         self.cameras = list(dict.fromkeys((self.camera, *cameras, *cameras_here())))
 
     def change(self, request: Request) -> None:
-        """To the camera or sound card that is asked for."""
+        """To the camera or audio device that is asked for."""
         try:
             if request.action is Action.CAMERA:
-                source = CaptureConfig(camera=request.text)
-                anything = request.text and (source.kind != "file" or Path(request.text).exists())
+                asked = CaptureConfig(camera=request.text)
+                anything = request.text and (asked.kind != "file" or Path(request.text).exists())
                 camera = request.text if anything else choose(request, self.cameras, self.camera_place())
                 self.switch_to(PresetDevices(camera=camera))
             elif not self._playback.config.play:
-                self._notices.append("this performance goes into a file alone: there is no sound card to change")
+                self._notices.append("this performance goes into a file alone: there is no audio device to change")
             else:
                 devices = self.devices()
                 card = choose(request, devices, self.device_place(devices))
@@ -74,12 +74,12 @@ class DeviceSwitching:
         return self._capture.config.camera
 
     def switch_to(self, wanted: PresetDevices) -> None:
-        """Switch to what is not plugged in already."""
+        """Switch to what is not in use already."""
         capture, playback = self._capture, self._playback
         camera: CaptureConfig = capture.config
         config = camera
         if wanted.camera is not None and wanted.camera != camera.camera:
-            # The end of a film is the end of the show, but not of one that is only looked at in between.
+            # The end of a video is the end of the show, but not of one that is only looked at in between.
             config = replace(config, camera=wanted.camera, loop=True)
         if wanted.mirror is not None:
             config = replace(config, mirror=wanted.mirror)
@@ -99,11 +99,11 @@ class DeviceSwitching:
         number, _, label = card.partition(" ")
         twins = [each for each in devices if each.partition(" ")[2] == label]
         device = card if card not in devices else label if len(twins) == 1 else number
-        old = self._segment.lives["playback"].label or playback.config.device or "the default sound card"
+        old = self._segment.processes["playback"].label or playback.config.device or "the default audio device"
         self._card = card
         playback.switch(
             replace(playback.config, device=device, samplerate=None),
-            f"sound card: {label or card}",
+            f"audio device: {label or card}",
             f"going on with {old}",
         )
 
@@ -113,7 +113,7 @@ class DeviceSwitching:
         return self.cameras.index(camera) if camera in self.cameras else -1
 
     def devices(self) -> tuple[str, ...]:
-        """Sound cards to switch to, "N NAME (HOST)"; one that was given and is not there, as it was given."""
+        """Audio devices to switch to, "N NAME (HOST)"; one that was given and is not there, as it was given."""
         there = self._segment.devices
         given: dict[str, None] = {}
         for device in self._given:
@@ -125,8 +125,8 @@ class DeviceSwitching:
         return tuple(given) or there
 
     def device_place(self, devices: tuple[str, ...]) -> int:
-        """Of the sound card that is in use, or on its way; -1: it is none of these."""
-        label = self._segment.lives["playback"].label
+        """Of the audio device that is in use, or on its way; -1: it is none of these."""
+        label = self._segment.processes["playback"].label
         names = [each for each in devices if label in (each, each.partition(" ")[2])]
         card = self._card if self._playback.switching or self._card in names else next(iter(names), None)
         return devices.index(card) if card in devices else -1

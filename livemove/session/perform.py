@@ -4,9 +4,6 @@ In: a SessionConfig. Out: Status a few times a second while it plays, and a Repo
 Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the children. Prints nothing.
 """
 
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import os
@@ -19,11 +16,11 @@ from typing import Any
 
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
-from livemove.contracts import Action, Bulletin, Controls, LivemoveError, OutputError, Request
+from livemove.contracts import Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
 from livemove.control.steering import steer
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
-from livemove.monitor.config import MonitorConfig
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.session.device_switching import DeviceSwitching
 from livemove.session.report import Report, Status, StatusReader, final_report
 from livemove.session.session_config import SET_AT_START, PresetDevices, SessionConfig
@@ -41,7 +38,7 @@ STATUS_S = 0.2
 def run_session(
     config: SessionConfig, on_status: Callable[[Status], None], typed: Callable[[], Sequence[Request]] | None = None
 ) -> Report:
-    """Play until the duration ends, the film ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
+    """Play until the duration ends, the video ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
 
     typed: called many times a second, gives what was asked for by whoever called us, and never waits.
 
@@ -54,9 +51,9 @@ def run_session(
         check_writable(config.output)
     if config.takes.record:
         check_takes(config.takes.folder)
-    if config.takes.film and config.capture.kind in ("demo", "take"):
+    if config.takes.video and config.capture.kind in ("demo", "take"):
         raise OutputError(
-            f"--film: {config.capture.camera} gives poses and no picture; film a webcam, a URL or a video file"
+            f"--video: {config.capture.camera} gives poses and no images; use a webcam, a URL or a video file"
         )
     segment = Segment.create()
     try:
@@ -163,7 +160,7 @@ class _Session:
         self.engine = ""
         self.recorder = WavRecorder(segment, config.output) if config.output else None
         self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
-        capture = replace(config.capture, film_address=self.take_recorder.film_address)
+        capture = replace(config.capture, video_address=self.take_recorder.video_address)
         synthesis = replace(config.synthesis, block=config.playback.block)
         playback = replace(config.playback, model_rate=bundle.spec.sample_rate, fallback=config.output is not None)
         configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
@@ -172,17 +169,17 @@ class _Session:
             channels = tuple(each.spec.channels for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels)
         self.children = {role: Child(role, segment, each, log) for role, each in configs.items()}
-        plugged = (plugs.camera for plugs in config.plugs if plugs.camera is not None)
+        switched_to = (each.camera for each in config.preset_devices if each.camera is not None)
         self.switching = DeviceSwitching(
             segment,
             self.children["capture"],
             self.children["playback"],
-            (*config.cameras, *plugged),
+            (*config.cameras, *switched_to),
             config.devices,
             self.notices,
         )
         self.controls = segment.controls.read()
-        self.told = Bulletin()
+        self.told = SupervisorStatus()
         self.window: Window | None = None
         if config.monitor:
             first, *others = zip((b.spec for b in bundles), _mappings(config, bundles), strict=True)
@@ -207,7 +204,7 @@ class _Session:
             if notice := self.take_recorder.notice():
                 self.notices.append(notice)
             now = now_s()
-            if self.playing_s is None and all(c.life.state in RUNS for c in self.children.values()):
+            if self.playing_s is None and all(c.process_state.state in RUNS for c in self.children.values()):
                 self._everything_runs(now)
             if now >= status_due_s:
                 self._tell()
@@ -243,7 +240,7 @@ class _Session:
                 self.take_recorder.save_last()
             if request.action in (Action.CAMERA, Action.DEVICE):
                 if self.playing_s is None:
-                    self.notices.append("cameras and sound cards can be changed once it plays")
+                    self.notices.append("cameras and audio devices can be changed once it plays")
                 else:
                     self.switching.change(request)
             styles = len(self.bundles[self.controls.model].spec.styles)
@@ -252,15 +249,15 @@ class _Session:
             self.segment.controls.write(self.controls)
             if self.controls.preset != before.preset:
                 self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
-                if self.config.plugs:
-                    self.switching.switch_to(self.config.plugs[self.controls.preset - 1])
+                if self.config.preset_devices:
+                    self.switching.switch_to(self.config.preset_devices[self.controls.preset - 1])
             elif self.controls.model != before.model:
                 self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
         self.phase = "playing"
-        self.engine = self.segment.lives["synthesis"].label
+        self.engine = self.segment.processes["synthesis"].label
         if self.recorder:
             self.recorder.start()
         if self.window:
@@ -288,7 +285,7 @@ class _Session:
             self.take_recorder.name_camera(self.switching.camera)
         devices = self.switching.devices()
         began_s = self.told.recording_since_s or now_s()
-        self.told = Bulletin(
+        self.told = SupervisorStatus(
             written_s=now_s(),
             playing_since_s=self.playing_s or 0.0,
             restarts=status.restarts,
@@ -300,7 +297,7 @@ class _Session:
             devices=devices,
             device=self.switching.device_place(devices),
         )
-        self.segment.bulletin.write(self.told)
+        self.segment.supervisor_status.write(self.told)
         self.on_status(status)
 
     def _status(self) -> Status:

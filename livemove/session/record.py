@@ -1,4 +1,4 @@
-"""Records takes: plays a sound, films who moves to it, and stores both on one clock, as training/prepare.py wants them.
+"""Records takes for training: plays a sound, records video of who moves to it, and stores both on one clock.
 
 In: a RecordConfig. Out: an mp4 (see take.py), Progress meanwhile, a Report at the end. The camera runs in a thread, the
 sound in a process of its own (see playback/backing_track.py). Must not know sounddevice or cv2. Prints nothing.
@@ -21,8 +21,8 @@ from typing import TypedDict
 
 import numpy as np
 
-from livemove.capture.config import CaptureConfig
-from livemove.capture.sources import Feed, Shot, check_source, open_feed
+from livemove.capture.cameras import CameraFrame, Feed, check_camera, open_feed
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError, DeviceError, LivemoveError, OutputError
 from livemove.ipc.segment import now_s
 from livemove.ipc.signals import signals_held, stop_signals
@@ -31,8 +31,8 @@ from livemove.media.av_writer import TakeFile
 from livemove.playback import backing_track
 from livemove.playback.backing_track import Over, Ready, SoundConfig, Stretch
 
-PICTURES_WAITING = 90
-"""Of a camera whose pictures are not encoded in time; 83 MB of them at 640 x 480."""
+FRAMES_WAITING = 90
+"""Of a camera whose frames are not encoded in time; 83 MB of them at 640 x 480."""
 LOST_S = 3.0
 """A camera that gives nothing for so long has ended the take; a shorter gap stays in it."""
 PROGRESS_S = 0.2
@@ -46,7 +46,7 @@ class RecordConfig:
 
     folder, name    the take is folder/name.mp4; name None: date and time
     camera          index as text ("0"), http/rtsp URL, or a video file that plays at its own pace
-    camera_delay_s  how long before it reaches us the camera saw a picture
+    camera_delay_s  how long a frame takes from the camera to us
     sound, mic, device, input_device, count_in_s, duration_s    see playback.backing_track.SoundConfig
     """
 
@@ -81,7 +81,7 @@ class Progress:
 
 
 class Report(TypedDict):
-    """What was recorded. gaps: how often the sound card ran dry; lost: how often the camera was; missed: pictures."""
+    """What was recorded. gaps: how often the audio device ran dry; lost: how often the camera was; missed: frames."""
 
     file: str
     seconds: float
@@ -94,15 +94,15 @@ class Report(TypedDict):
 
 
 def record(config: RecordConfig, on_progress: Callable[[Progress], None]) -> Report:
-    """Record until the sound or the duration ends, a film used as camera ends, or SIGINT/SIGTERM; blocks.
+    """Record until the sound or the duration ends, a video used as camera ends, or SIGINT/SIGTERM; blocks.
 
     Call from the main thread. Raises LivemoveErrors; after one that ended a take the file stays and the message says
     how much is in it. Raises KeyboardInterrupt if it was stopped before there was anything to keep.
     """
     capture = CaptureConfig(camera=config.camera)
     if capture.kind == "demo":
-        raise CameraError("the demo dancer has no picture to record; give a camera, a URL or a video file")
-    check_source(capture)
+        raise CameraError("the demo dancer has no image to record; give a camera, a URL or a video file")
+    check_camera(capture)
     path = take_path(config)
     with _new_file(path) as file, stop_signals() as interrupted:
         run = _Run(config, capture, file, interrupted, on_progress)
@@ -166,7 +166,7 @@ class _Run:
                 duration_s=config.duration_s,
             )
         )
-        self.feed: Feed = open_feed(capture, now_s, PICTURES_WAITING)
+        self.feed: Feed = open_feed(capture, now_s, FRAMES_WAITING)
         self._file = file
         self._take: TakeFile | None = None
         self._ready: Ready | None = None
@@ -199,7 +199,7 @@ class _Run:
             self._tell()
 
     def _go(self, ready: Ready, size: tuple[int, int]) -> None:
-        """Picture and sound are there: start."""
+        """Camera and sound are there: start."""
         about = {"title": self.path.stem, "comment": f"livemove record: {_sound_name(self.config)}"}
         self._take = TakeFile(self._file, ready.rate, ready.channels, size, about)
         self._going_s = now_s()
@@ -210,28 +210,28 @@ class _Run:
             self._stopping_s = now_s()
             self.sound.tell("stop")
 
-    def _see(self, shot: Shot | None) -> None:
+    def _see(self, camera_frame: CameraFrame | None) -> None:
         now = now_s()
-        if shot is None:
+        if camera_frame is None:
             if self.feed.over and (self._begin_s is None or now < self._begin_s):
                 raise CameraError(f"{self.config.camera}: ended before the take began")
             if self.feed.over:
                 self._stop()
             elif self._seen_s and now - self._seen_s[-1] > LOST_S:
-                raise CameraError(f"camera {self.config.camera}: gave no new picture for {LOST_S:g} s")
+                raise CameraError(f"camera {self.config.camera}: gave no new image for {LOST_S:g} s")
             else:
                 self.feed.check_silence()
             return
         if self.feed.lost > self._lost:
             self._lost = self.feed.lost
             self._notices.append(f"camera {self.config.camera} was lost for {now - self._seen_s[-1]:.1f} s")
-        self._seen_s.append(shot.capture_s)
-        while shot.capture_s - self._seen_s[0] > 2.0:
+        self._seen_s.append(camera_frame.capture_s)
+        while camera_frame.capture_s - self._seen_s[0] > 2.0:
             self._seen_s.popleft()
-        self._size = self._size or (shot.picture.shape[0], shot.picture.shape[1])
-        time_s = shot.capture_s - self.config.camera_delay_s
+        self._size = self._size or (camera_frame.image.shape[0], camera_frame.image.shape[1])
+        time_s = camera_frame.capture_s - self.config.camera_delay_s
         if self._take and self._begin_s is not None and time_s >= self._begin_s:
-            self._take.add_picture(shot.picture, time_s)
+            self._take.add_frame(camera_frame.image, time_s)
 
     def _hear(self, message: Ready | Stretch | Over) -> None:
         if isinstance(message, Ready):
@@ -273,13 +273,13 @@ class _Run:
         )
 
     def finish(self) -> Report:
-        """Write the rest. Raises OutputError, and CameraError if there is no picture in it."""
+        """Write the rest. Raises OutputError, and CameraError if there is no frame in it."""
         assert self._take is not None
         assert self._ready is not None
         assert self._over is not None
         self._take.finish(self._over.until_s)
         if not self._take.frames:
-            raise CameraError(f"camera {self.config.camera}: gave no picture while the sound lasted")
+            raise CameraError(f"camera {self.config.camera}: gave no image while the sound lasted")
         return Report(
             file=str(self.path),
             seconds=self._take.seconds,

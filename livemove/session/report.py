@@ -23,7 +23,7 @@ class Status:
     """One look at the running session, a few times a second. Counters never go back.
 
     phase is "starting", "playing" or "stopping". notice is a line for the person, given once (a restart, no window).
-    camera and card are what is plugged in, or on its way, as a SessionConfig would have it; device is its whole name.
+    camera and card are those in use, or on their way, as a SessionConfig would have it; device is its whole name.
     Values not known yet are None.
     """
 
@@ -40,7 +40,7 @@ class Status:
     latency_p95_ms: float | None = None
     ring_fill_ms: float = 0.0
     ring_target_ms: float = 0.0
-    ring_starvations: int = 0
+    underruns: int = 0
     late_callbacks: int = 0
     portaudio_underflows: int = 0
     limiter_hits: int = 0
@@ -107,8 +107,8 @@ class StatusReader:
         lately = histogram - histogram_then
         rate = segment.device_rate or spec.sample_rate
         return Status(
-            engine=segment.lives["synthesis"].label or None,
-            device=segment.lives["playback"].label or None,
+            engine=segment.processes["synthesis"].label or None,
+            device=segment.processes["playback"].label or None,
             people=segment.capture.people,
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=segment.capture.pose_ms if poses else None,
@@ -116,7 +116,7 @@ class StatusReader:
             latency_p95_ms=percentile_ms(lately, 0.95),
             ring_fill_ms=1e3 * segment.ring.fill / rate,
             ring_target_ms=1e3 * segment.ring.target / rate,
-            ring_starvations=segment.playback.ring_starvations,
+            underruns=segment.playback.underruns,
             late_callbacks=segment.playback.late_callbacks,
             portaudio_underflows=segment.playback.portaudio_underflows,
             limiter_hits=segment.playback.limiter_hits,
@@ -155,7 +155,7 @@ def final_report(
         pose_ms={"p50": percentile_ms(pose_ms, 0.5), "p95": percentile_ms(pose_ms, 0.95)},
         hops=synthesis.hops,
         generate_realtime=synthesis.audio_samples / spec.sample_rate / busy_s if busy_s else None,
-        ring_starvations=playback.ring_starvations,
+        ring_starvations=playback.underruns,
         late_callbacks=playback.late_callbacks,
         portaudio_underflows=playback.portaudio_underflows,
         nonfinite_samples=playback.nonfinite_samples,

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import Controls
-from livemove.control.config import ControlConfig
-from livemove.playback.config import PlaybackConfig
-from livemove.synthesis.config import SynthesisConfig
+from livemove.control.control_config import ControlConfig
+from livemove.playback.playback_config import PlaybackConfig
+from livemove.synthesis.synthesis_config import SynthesisConfig
 from livemove.takes.config import TakesConfig
 
 
 @dataclass(frozen=True)
 class PresetDevices:
-    """What a preset plugs in while it plays; None: whatever is there."""
+    """The devices a preset switches to while it plays; None: no change."""
 
     camera: str | None = None
     mirror: bool | None = None
@@ -41,7 +41,8 @@ class SessionConfig:
     cameras               further ones to switch to while playing; those of the presets and the webcams there are
                           come by themselves
     devices               audio devices to switch to while playing; empty: all there are
-    presets               what each of the set list sets; control.presets are their names, plugs what each plugs in
+    presets               what each of the set list sets; control.presets are their names, preset_devices the
+                          devices each switches to
     duration_s            None: until a signal, or until a camera file without loop ends
     started_s             when the command started, on the clock of `ipc.segment.now_s`; None: this process's own start
     """
@@ -57,7 +58,7 @@ class SessionConfig:
     cameras: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     presets: tuple[Controls, ...] = ()
-    plugs: tuple[PresetDevices, ...] = ()
+    preset_devices: tuple[PresetDevices, ...] = ()
     duration_s: float | None = None
     started_s: float | None = None
 

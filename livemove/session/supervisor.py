@@ -1,4 +1,4 @@
-"""The children as the supervisor sees them: started, watched, started again, sent to another camera or sound card.
+"""The children as the supervisor sees them: started, watched, started again, sent to another camera or audio device.
 
 In: a role and its configuration. Out: processes, and notices in words. What a child itself does first and last is
 `child`'s. Must not know what the children load, nor what a performance is.
@@ -20,7 +20,7 @@ from livemove.contracts import LivemoveError
 from livemove.ipc.child import begin
 from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.ipc.signals import signals_held
-from livemove.monitor.config import MonitorConfig
+from livemove.monitor.monitor_config import MonitorConfig
 
 START_LIMIT_S = {"capture": 60.0, "synthesis": 120.0, "playback": 15.0, "monitor": 60.0, "control": 30.0}
 """A child that starts and does nothing for so long, neither calculating nor giving a heartbeat, is stuck; it does not
@@ -29,19 +29,20 @@ compiler is a process of its own, whose work is seen only when it is done."""
 BIRTH_S = 60.0
 """Until the interpreter of a child is up, nobody can see what it does."""
 LEAVE_S = 1.5
-"""A child that is to make room for another camera or sound card is waited for: playback fades out. Then it is ended."""
+"""A child that is to make room for another camera or audio device is waited for: playback fades out. Then it is
+ended."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
 RUNS = (State.RUNNING, State.FINISHED)
-"""A short film may be over before we look."""
+"""A short video may be over before we look."""
 
 MODULES = {
-    "capture": "livemove.capture.process",
-    "synthesis": "livemove.synthesis.process",
-    "playback": "livemove.playback.process",
-    "monitor": "livemove.monitor.process",
-    "control": "livemove.control.process",
+    "capture": "livemove.capture.capture_process",
+    "synthesis": "livemove.synthesis.synthesis_process",
+    "playback": "livemove.playback.playback_process",
+    "monitor": "livemove.monitor.monitor_process",
+    "control": "livemove.control.control_process",
 }
 """Where each child's `run(segment, config)` is. Imported in the child alone: the supervisor stays small."""
 
@@ -57,7 +58,7 @@ class Child:
     def __init__(self, role: str, segment: Segment, config: Any, log: Log) -> None:
         self.role = role
         self.config = config
-        self.life: ProcessState = segment.lives[role]
+        self.process_state: ProcessState = segment.processes[role]
         self.restarts = 0
         self.process: BaseProcess | None = None
         self._segment = segment
@@ -72,7 +73,7 @@ class Child:
         self._arrived = ""
 
     def start(self) -> None:
-        self.life.clear()
+        self.process_state.clear()
         self._remarks = 0
         self._started_s = now_s()
         context = multiprocessing.get_context("spawn")
@@ -93,7 +94,7 @@ class Child:
     @property
     def over(self) -> bool:
         """It ended by itself, and will not be started again."""
-        return self.life.state is State.FINISHED and self._leave_by_s is None
+        return self.process_state.state is State.FINISHED and self._leave_by_s is None
 
     def switch(self, config: Any, arrived: str, back: str) -> None:
         """Go on with another configuration; it must have run. What `watch` says then: arrived, or why not, and back."""
@@ -101,8 +102,8 @@ class Child:
             self._before = (self.config, back)
         self.config, self._arrived = config, arrived
         self._pause_s = 0.0
-        if self.process is not None and self.life.state is State.RUNNING:
-            self.life.ask_to_leave()
+        if self.process is not None and self.process_state.state is State.RUNNING:
+            self.process_state.ask_to_leave()
             self._leave_by_s = self._leave_by_s or now_s() + LEAVE_S
         else:
             self._leave_by_s = now_s()
@@ -117,7 +118,7 @@ class Child:
             self._kill()
             self.start()
             return None
-        state = self.life.state
+        state = self.process_state.state
         if state in RUNS:
             self._has_run = True
             if self._before is not None:
@@ -137,7 +138,7 @@ class Child:
             return None
         crashed = self.process.exitcode == 1
         self._kill()
-        error = self.life.error
+        error = self.process_state.error
         if not self._has_run:
             raise error or LivemoveError(f"the {self.role} process {reason}: {self._log.keep()}")
         why = error or (self._log.keep() if crashed else None)
@@ -152,7 +153,7 @@ class Child:
 
     def remark(self) -> str | None:
         """What it has to say, once."""
-        count, text = self.life.remarks
+        count, text = self.process_state.remarks
         if count == self._remarks:
             return None
         self._remarks = count
@@ -164,9 +165,9 @@ class Child:
             return "failed"
         if not self.process.is_alive():
             return f"died (exit code {self.process.exitcode})"
-        if state is State.RUNNING and now - self.life.heartbeat_s > HANG_S:
+        if state is State.RUNNING and now - self.process_state.heartbeat_s > HANG_S:
             return f"hung for {HANG_S:.0f} s"
-        if state is State.STARTING and now - self.life.heartbeat_s > START_LIMIT_S[self.role]:
+        if state is State.STARTING and now - self.process_state.heartbeat_s > START_LIMIT_S[self.role]:
             return f"was stuck for {START_LIMIT_S[self.role]:.0f} s while it started"
         if state is State.NONE and now - self._started_s > BIRTH_S:
             return f"did not begin within {BIRTH_S:.0f} s"
@@ -181,7 +182,7 @@ class Child:
     def join(self, deadline_s: float) -> None:
         """Wait for its own end until the deadline, then end it; at once if it does not sound yet."""
         if self.process is not None:
-            if self.life.state in RUNS:
+            if self.process_state.state in RUNS:
                 self.process.join(max(0.0, deadline_s - now_s()))
             self._kill()
 
@@ -206,7 +207,7 @@ class Window(Child):
         except LivemoveError as error:
             self._over = True
             return f"playing without a window: {error}"
-        if self.life.state is State.FINISHED:
+        if self.process_state.state is State.FINISHED:
             self._over = True
             self._kill()
             return "the window is closed, the sound goes on: Ctrl-C ends it"

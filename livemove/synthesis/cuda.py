@@ -1,12 +1,11 @@
 """The cuda engine: contracts.Engine on an NVIDIA GPU, and the same for several streams at once.
 
-In: a spec, its weights, channels and noise. Out: audio, trace, state. Holds weights and state on the GPU, feeds the
-kernels and streams back what they play; the only file of the instrument that imports torch. The network is one of two
+In: a spec, its weights, channels and noise. Out: audio, trace, state. Holds weights and state on the GPU, launches
+the kernels and streams back what they play. The network is one of two
 kernels on the same state: cuda_cluster's where the GPU and the model allow it, else Triton's in cuda_kernels.py.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# pyright: reportPossiblyUnboundVariable=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPossiblyUnboundVariable=false
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ import numpy as np
 
 from livemove.contracts import (
     HOP,
-    PITCH_OCTAVES,
     EngineError,
     EngineState,
     Float32,
@@ -26,7 +24,7 @@ from livemove.contracts import (
     Weights,
     initial_state,
 )
-from livemove.synthesis import conditioning, cuda_cluster, cuda_layout, harmonic_path, sampling
+from livemove.synthesis import conditioning, cuda_cluster, cuda_layout, sampling
 from livemove.synthesis.cuda_layout import LAUNCH_HOPS, Sizes
 
 try:
@@ -34,6 +32,7 @@ try:
     from triton.runtime import JITFunction, OutOfResources
 
     from livemove.synthesis import cuda_kernels
+    from livemove.synthesis.cuda_buffers import LaunchBuffers
     from livemove.synthesis.cuda_harmonics import HarmonicMeans
 except ImportError as error:
     _missing = error.name or str(error)
@@ -160,7 +159,6 @@ class CudaStreams:
         self._device = torch.device(device)
         self._size = Sizes.of(spec)
         self._weights = self._uploaded(cuda_layout.checked(spec, weights))
-        self._host_weights = {n: weights[n] for n in ("conditioner.weight", "conditioner.bias", "style.embedding")}
         self._start = 0
         size, lanes = self._size, self._lanes
         self._queues = self._zeros(size.ring_rows, lanes, size.residual)
@@ -169,7 +167,7 @@ class CudaStreams:
         self._amplitudes = self._zeros(lanes, spec.path_width)
         self._harmonic_means = HarmonicMeans(spec, weights, self._device) if spec.harmonic_path else None
         self._phases = self._zeros(lanes, dtype=torch.float64)
-        self._slots = [self._slot() for _ in range(2)]
+        self._slots = [LaunchBuffers(spec, weights, size, streams, lanes, self._device) for _ in range(2)]
         self._drawn = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, size.bands)
         self._parameters = self._zeros(1)
         self._stages = STAGES[0]
@@ -209,19 +207,26 @@ class CudaStreams:
         """
         self._check(out, channels, noise, styles)
         under_way: _Launch | None = None
+        steps = self.spec.steps_per_hop
+
+        def collect(launch: _Launch) -> None:
+            samples = slice(launch.first * HOP, (launch.first + launch.hops) * HOP)
+            out[:, samples] = launch.slot.wait(launch.hops)
+
         for turn, first in enumerate(range(0, channels.shape[1], LAUNCH_HOPS)):
             hops = min(LAUNCH_HOPS, channels.shape[1] - first)
             launch = _Launch(self._slots[turn % 2], first, hops)
-            self._fill(launch, channels, noise, styles, temperatures)
+            of_launch = slice(first, first + hops), slice(first * steps, (first + hops) * steps)
+            launch.slot.fill(channels[:, of_launch[0]], noise[:, of_launch[1]], styles, temperatures)
             self._launch(launch, traced=traces is not None)
             if under_way:
-                self._collect(under_way, out)
+                collect(under_way)
             if traces:
                 self._trace(launch, traces)
-            self._start = (self._start + hops * self.spec.steps_per_hop) % WRAP
+            self._start = (self._start + hops * steps) % WRAP
             under_way = launch
         if under_way:
-            self._collect(under_way, out)
+            collect(under_way)
 
     def state(self, stream: int) -> EngineState:
         spec, state = self.spec, initial_state(self.spec)
@@ -270,9 +275,11 @@ class CudaStreams:
         """int64 [CTA, 2, marks]: the clocks of one step as cuda_wavenet.cu marks them; None of Triton's kernel."""
         if self._cluster is None:
             return None
-        self._clocks = self._zeros(self._cluster.ctas, 2, cuda_cluster.MARKS, dtype=torch.int64)
+        silent, capability = self._cluster, torch.cuda.get_device_capability(self._device)
+        self._cluster = cuda_cluster.ClusterKernel(self.spec, capability, marked=True)
+        self._clocks = self._zeros(silent.ctas, 2, cuda_cluster.MARKS, dtype=torch.int64)
         self._launch(self._resting_launch(1), traced=False)
-        marks, self._clocks = self._clocks.cpu().numpy(), None
+        marks, self._clocks, self._cluster = self._clocks.cpu().numpy(), None, silent
         self.reset()
         return marks
 
@@ -280,44 +287,14 @@ class CudaStreams:
         spec, launch = self.spec, _Launch(self._slots[0], 0, hops)
         channels = np.tile(np.array([c.rest for c in spec.channels], np.float32), (self.streams, hops, 1))
         noise = np.full((self.streams, hops * spec.steps_per_hop, spec.noise_width), 0.5, np.float32)
-        self._fill(launch, channels, noise, [0] * self.streams, [1.0] * self.streams)
+        launch.slot.fill(channels, noise, [0] * self.streams, [1.0] * self.streams)
         return launch
 
     # --- one launch -----------------------------------------------------------------------------------------
 
-    def _fill(
-        self,
-        launch: _Launch,
-        channels: Float32,
-        noise: Float32,
-        styles: Sequence[int | Float32],
-        temperatures: Sequence[float],
-    ) -> None:
-        """The launch's slot in pinned memory: what happens once a hop is done here, the rest on the device."""
-        spec, slot, steps = self.spec, launch.slot, self.spec.steps_per_hop
-        hops = slice(launch.first, launch.first + launch.hops)
-        rows = slice(launch.first * steps, (launch.first + launch.hops) * steps)
-        streams, used = self.streams, launch.hops * steps
-        own = np.nan_to_num(channels[:, hops].swapaxes(0, 1), nan=-np.inf)  # clipped to the minimum, as others do
-        mixed = np.stack([conditioning.style_weights(spec, style) for style in styles])  # [streams, styles]
-        embedded = slot.embedded_host[: launch.hops, :streams]
-        embedded[..., : spec.conditioning] = conditioning.embed(spec, self._host_weights, own, mixed)
-        slot.gates_host[: launch.hops, :streams] = conditioning.gate(spec, own)
-        if spec.harmonic_path:
-            embedded[..., spec.conditioning :] = harmonic_path.octaves(spec, own)
-            slot.levels_host[: launch.hops, :streams] = harmonic_path.level(spec, own)
-        slot.temperatures_host[:streams] = np.maximum(temperatures, sampling.TEMPERATURE_FLOOR)
-        if spec.phase:
-            slot.hz_host[: launch.hops, :streams] = conditioning.pitch_hz(spec, own)
-        drawn = noise[:, rows].reshape(streams, used, -1, spec.bands).swapaxes(0, 1)
-        slot.noise_host[:used, :streams, : drawn.shape[2], : spec.bands] = drawn
-
     def _launch(self, launch: _Launch, *, traced: bool) -> None:
         """Everything of one launch, in the order the device does it; the host waits for nothing."""
         spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
-        used = (hops, hops, hops * spec.steps_per_hop, lanes, hops, hops)
-        for (host, there), rows in zip(slot.uploads, used, strict=True):
-            there[:rows].copy_(host[:rows], non_blocking=True)
         embedded = slot.embedded[:hops].view(hops * lanes, -1)[:, : spec.conditioning]
         conditions = slot.conditions[:hops].view(hops * lanes, -1)
         torch.addmm(self._weights["condition_bias"], embedded, self._weights["condition"], out=conditions)
@@ -351,10 +328,7 @@ class CudaStreams:
                 MULAW=spec.head == "mulaw",
                 **sizes,
             )
-        samples = self.streams * hops * HOP
-        slot.audio_host[:samples].copy_(slot.audio[:samples], non_blocking=True)
-        if slot.done:
-            slot.done.record()
+        slot.fetch(hops)
 
     def _launch_triton(self, launch: _Launch, *, traced: bool) -> None:
         spec, size, slot, hops, lanes = self.spec, self._size, launch.slot, launch.hops, self._lanes
@@ -393,13 +367,6 @@ class CudaStreams:
         )  # fmt: skip
         stream = torch.cuda.current_stream(self._device).cuda_stream if self._device.type == "cuda" else 0
         kernel.launch(job, self.streams, stream)
-
-    def _collect(self, launch: _Launch, out: Float32) -> None:
-        if launch.slot.done:
-            launch.slot.done.synchronize()
-        samples = launch.hops * HOP
-        audio = launch.slot.audio_host.numpy()[: self.streams * samples].reshape(self.streams, samples)
-        out[:, launch.first * HOP : launch.first * HOP + samples] = audio
 
     def _trace(self, launch: _Launch, traces: Sequence[Trace]) -> None:
         steps = self.spec.steps_per_hop
@@ -494,59 +461,11 @@ class CudaStreams:
         packed = cuda_layout.packed(self.spec, self._size, weights)
         return {name: self._tensor(a, narrow if name in matrices else None) for name, a in packed.items()}
 
-    def _slot(self) -> _Slot:
-        spec, lanes, steps = self.spec, self._lanes, LAUNCH_HOPS * self.spec.steps_per_hop
-        pinned = self._device.type == "cuda"
-
-        def host(*shape: int, dtype: torch.dtype = torch.float32, fill: float = 0.0) -> torch.Tensor:
-            return torch.full(shape, fill, dtype=dtype, pin_memory=pinned)
-
-        octaves = 2 * PITCH_OCTAVES if spec.harmonic_path else 0
-        embedded = host(LAUNCH_HOPS, lanes, spec.conditioning + octaves)
-        hz, (gates, levels) = (
-            host(LAUNCH_HOPS, lanes, dtype=torch.float64),
-            (host(LAUNCH_HOPS, lanes) for _ in range(2)),
-        )
-        noise = host(steps, lanes, 1 if spec.head == "mulaw" else 2, self._size.bands, fill=0.5)
-        temperatures = host(lanes, fill=1.0)
-        uploads = (embedded, hz, noise, temperatures, gates, levels)
-        return _Slot(
-            uploads=[(h, torch.empty_like(h, device=self._device)) for h in uploads],
-            offsets=self._zeros(steps if spec.harmonic_path else 1, lanes, self._size.bands),
-            conditions=self._zeros(LAUNCH_HOPS, lanes, spec.layers * 2 * self._size.residual),
-            audio=self._zeros(self.streams * LAUNCH_HOPS * HOP),
-            audio_host=host(self.streams * LAUNCH_HOPS * HOP),
-            done=torch.cuda.Event() if pinned else None,
-        )
-
-
-@dataclass
-class _Slot:
-    """Buffers of one launch, pinned on the host and on the device; two take turns.
-
-    embedded float32 [hops, lanes, E, with a harmonic path the pitch's octaves after it]; hz float64 [hops, lanes];
-    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; gates, levels float32 [hops, lanes];
-    offsets float32 [steps, lanes, bands], the harmonic path's means; conditions float32 [hops, lanes, layers * 2R];
-    audio float32, streams packed.
-    """
-
-    uploads: list[tuple[torch.Tensor, torch.Tensor]]
-    offsets: torch.Tensor
-    conditions: torch.Tensor
-    audio: torch.Tensor
-    audio_host: torch.Tensor
-    done: torch.cuda.Event | None
-
-    def __post_init__(self) -> None:
-        on_host, there = ([pair[i] for pair in self.uploads] for i in range(2))
-        self.embedded_host, self.hz_host, self.noise_host, self.temperatures_host, self.gates_host, self.levels_host = (
-            tensor.numpy() for tensor in on_host
-        )
-        self.embedded, self.hz, self.noise, self.temperatures, self.gates, self.levels = there
-
 
 @dataclass(frozen=True)
 class _Launch:
-    slot: _Slot
+    """Some hops of a call: the buffers they use, which is the first, how many."""
+
+    slot: LaunchBuffers
     first: int
     hops: int

@@ -140,14 +140,15 @@ def pack(spec: ModelSpec, weights: Weights) -> dict[str, np.ndarray]:
 class ClusterKernel:
     """The kernel compiled for a spec and the GPU of the current CUDA context. EngineError with the reason if not."""
 
-    def __init__(self, spec: ModelSpec, capability: tuple[int, int]) -> None:
+    def __init__(self, spec: ModelSpec, capability: tuple[int, int], *, marked: bool = False) -> None:
+        """marked: it writes `Job.clocks`."""
         if reason := why_not(spec):
             raise EngineError(f"engine cuda: no cluster kernel: {reason}")
         if capability < CAPABILITY:
             raise EngineError(
                 f"engine cuda: no cluster kernel: the GPU's compute capability is {capability}, below 9.0"
             )
-        self._module = Module(SOURCE, tuple(sizes(spec).items()), capability)
+        self._module = Module(SOURCE, (*sizes(spec).items(), ("MARKED", int(marked))), capability)
         self._function = self._module.function("wavenet")
         self.shared_bytes = self._module.integer("shared_bytes")
         driver = _driver()

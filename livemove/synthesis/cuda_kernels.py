@@ -13,15 +13,13 @@ How the work is cut, reckoned from bytes and clocks of an H100 at 1.75 GHz (none
   and chain alike, and 7.5 us for stage: 60,000 samples/s and 40 times real time for one stream.
 - A program plays N = 8 streams, each in two columns (see `matmul`): m64n16k16, bound by reading its left side, so that
   eight streams cost what one does. More streams are more programs on other multiprocessors, which wait for nobody.
-- One stream over several multiprocessors would be held up by what they say to one another, 0.7 us through L2. Cut by
-  output channels, 40 exchanges a step: slower than one alone. Cut by role (one makes the chain, others the skips and
-  the head), two exchanges, about 12 us for classic; not built: a kernel whose programs wait for one another can hang a
-  show, and its gain of a third is to be measured before it is worth that.
+- One stream over several multiprocessors is held up by what they say to one another, 0.7 us through L2: cut by role,
+  two exchanges a step, it would gain a third. Where multiprocessors can write into one another's shared memory
+  (compute capability 9.0), native/cuda_wavenet.cu does that instead of this kernel; see there.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportMissingParameterType=false
-# pyright: reportUntypedFunctionDecorator=false, reportPossiblyUnboundVariable=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingParameterType=false, reportPossiblyUnboundVariable=false
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
 
 import triton

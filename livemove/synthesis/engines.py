@@ -16,7 +16,7 @@ import numpy as np
 
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Engine, EngineError
-from livemove.synthesis.config import ENGINES
+from livemove.synthesis.synthesis_config import ENGINES
 
 GOLDEN_SNR_DB = 40.0
 """Least ratio of the golden audio to an engine's deviation from it. Correct float32 engines differ by rounding only and
@@ -50,7 +50,8 @@ def make_engine(name: str, bundle: Bundle, provider: str = "cpu") -> Engine:
     """The engine called name; for "auto", where nobody waits, the first that is true to the model, however fast.
 
     So the same machine makes the same file again, whatever else it does meanwhile. provider: what the onnx engine runs
-    on (livemove.synthesis.config.PROVIDERS); no other engine asks. Raises EngineError if it is missing or untrue.
+    on (livemove.synthesis.synthesis_config.PROVIDERS); no other engine asks. Raises EngineError if it is missing or
+    untrue.
     """
     return (_fastest(bundle, provider, 0.0) if name == "auto" else choose_engine(name, bundle, provider)).engine
 

@@ -4,8 +4,7 @@ Channels and noise in, audio out; runs wherever onnxruntime does. The only file 
 of weights: they are in the graph that training/model/onnx_graph.py wrote.
 """
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 from __future__ import annotations
 
 import json
@@ -17,7 +16,7 @@ import onnxruntime as ort
 
 from livemove.contracts import FORMAT_VERSION, HOP, EngineError, EngineState, Float32, ModelSpec, Trace, initial_state
 from livemove.synthesis import conditioning
-from livemove.synthesis.config import PROVIDERS
+from livemove.synthesis.synthesis_config import PROVIDERS
 
 SHARES_PACKED_WEIGHTS = (1, 22)
 """From this version on the unrolled nodes share one packed copy of their weights. Before it every node packs its own:

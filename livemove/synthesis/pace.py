@@ -1,4 +1,4 @@
-"""How far ahead of the callback synthesis works: the one knob between latency and starvation, turned by measurement.
+"""How far ahead of the callback synthesis works: the trade-off between latency and underruns, set by measurement.
 
 In: what the callback counted. Out: seconds of lead. Knows no ring and no engine.
 """
@@ -61,12 +61,12 @@ class Lead:
     """How long before the callback its hops are begun: as short as this machine allowed over the last half minute.
 
     Every block tells its margin, the time its newest sample had waited. A lead shorter by margin - MARGIN_S would just
-    have done; the longest such lead of the last WINDOWS seconds is the next one's. A starvation adds as much as was
+    have done; the longest such lead of the last WINDOWS seconds is the next one's. An underrun adds as much as was
     missing, a hop at least and START_S at most: what takes longer no lead prevents. While it is young it remembers half
     of its life only: the first seconds, when the other processes load, say little.
 
     MARGIN_S is for stalls longer than any of the last half minute. Ten minutes of what blocks needed on a shared host,
-    played again with many leads, starved 2.9 times in 200 s with 3 ms and 0.7 times with 6, for 2.8 ms more lead; a
+    played again with many leads, had 2.9 underruns in 200 s with 3 ms and 0.7 times with 6, for 2.8 ms more lead; a
     memory of five minutes instead won next to nothing.
 
     An engine that is less than AMPLE times faster than needed makes up for lost time slowly: what it begins with is
@@ -88,24 +88,24 @@ class Lead:
         self._born_s = 0.0
         self._since_s: float | None = None
         self._callbacks = 0
-        self._starvations = 0
+        self._underruns = 0
 
-    def adapt(self, callbacks: int, starvations: int, margin_s: float, called_s: float, now: float) -> None:
-        """Once a hop; callbacks and starvations as counted so far, margin_s of the last block (0: it played none).
+    def adapt(self, callbacks: int, underruns: int, margin_s: float, called_s: float, now: float) -> None:
+        """Once a hop; callbacks and underruns as counted so far, margin_s of the last block (0: it played none).
 
         called_s: when the last callback was; now: when the hop before this one was ready, which it may have missed.
         """
-        starved = starvations != self._starvations
-        if callbacks == self._callbacks or (margin_s == 0.0 and not starved):
+        underrun = underruns != self._underruns
+        if callbacks == self._callbacks or (margin_s == 0.0 and not underrun):
             return
         self._callbacks = callbacks
         if self._since_s is None:  # the first block of all says nothing
             self._born_s = self._since_s = now
-            self._starvations = starvations
+            self._underruns = underruns
             return
         enough_s = self.seconds - margin_s + self.MARGIN_S
-        if starved:
-            self._starvations = starvations
+        if underrun:
+            self._underruns = underruns
             missing_s = now - called_s + self.MARGIN_S
             enough_s = self.seconds + min(max(missing_s, self._hop_s), self.START_S)
         enough_s = min(enough_s, self.MOST_S)

@@ -13,10 +13,10 @@ class TakesConfig:
     folder  in which takes are made, at any time
     record  a take from the first sample on
     keep_s  how much is kept in memory, to be made a take after the fact
-    film    takes keep the camera's images as well
+    video    takes keep the camera's images as well
     """
 
     folder: Path = Path()
     record: bool = False
     keep_s: float = 300.0
-    film: bool = False
+    video: bool = False

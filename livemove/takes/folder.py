@@ -6,18 +6,15 @@ shared memory and no engine: the rows bring their own field names.
     take-20260131-203000/
       take.toml       what played: models with their sha256 and engines, rates, clock, names of sources and channels
       take.wav        24 bits, mono, exactly what came out; take-002.wav ... where one file would pass 4 GB
-      blocks.npy      one row per call of the sound card: when, how many samples, gain, what the ring held
+      blocks.npy      one row per call of the audio device: when, how many samples, gain, what the ring held
       hops.npy        one row per hop of the model: when, sources, channels, controls
       poses.npy       one row per person and camera frame: when, landmarks
       film.h264       what the camera saw, if that was wanted: a plain stream that players open; a little from before
-                      the take begins, for it can be decoded from some pictures only
-      film.npy        one row per picture of it: when, and which bytes
+                      the take begins, for it can be decoded from some frames only
+      film.npy        one row per frame of it: when, and which bytes
       state-001.npz   the engine before a hop (`head` says which), so that the same sound can be made again
       mapping.toml    as it was when the take began; mapping-002.toml ... for further models
 """
-
-# numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import sys
+import tomllib
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,11 +36,6 @@ import numpy.typing as npt
 import tomli_w
 
 from livemove.contracts import Float32, OutputError, PoseFrame, TakeError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (installed on Python 3.10 only)
 
 FORMAT = 1
 INDEX = "take.toml"
@@ -59,8 +51,9 @@ Pcm = npt.NDArray[np.uint8]
 """uint8 [samples, 3]: 24-bit little-endian."""
 
 
-FILM = np.dtype([("capture_s", "<f8"), ("begin", "<i8"), ("size", "<i8"), ("key", "<i8")])
-"""One picture of the film: when it was captured, its bytes in the stream, whether decoding may begin with it."""
+VIDEO_ROW = np.dtype([("capture_s", "<f8"), ("begin", "<i8"), ("size", "<i8"), ("key", "<i8")])
+"""One frame of the camera's video: when it was captured, its bytes in the stream, whether decoding may begin with
+it."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +91,8 @@ class TakeInfo:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the engines were before a hop. head: which life, hop and model, and their noise; arrays: an EngineState."""
+    """What the engines were before a hop. head: when the engine began (life_s), hop and model, and their noise; arrays:
+    an EngineState."""
 
     head: dict[str, Any]
     arrays: dict[str, npt.NDArray[Any]]
@@ -244,8 +238,8 @@ class TakeWriter:
             raise OutputError(f"{folder}: cannot be written: {error.strerror}; choose another folder") from error
         self._tables: dict[str, Table] = {}
         self._states = 0
-        self._film: BinaryIO | None = None
-        self._film_bytes = 0
+        self._video: BinaryIO | None = None
+        self._video_bytes = 0
 
     def sound(self, pcm: Pcm) -> None:
         """Raises OSError, as all that follow."""
@@ -257,17 +251,17 @@ class TakeWriter:
             self._tables[name] = Table(self.folder / f"{name}.npy", rows.dtype)
         self._tables[name].write(rows)
 
-    def film(self, stream: npt.NDArray[np.uint8], rows: Rows) -> None:
-        """Append pictures: their bytes, uint8, and their rows of FILM, which are on disk only after those."""
+    def video(self, stream: npt.NDArray[np.uint8], rows: Rows) -> None:
+        """Append frames: their bytes, uint8, and their VIDEO_ROWs, which are on disk only after those."""
         if not len(rows):
             return
-        if self._film is None:
-            self._film = (self.folder / STREAM).open("wb")
-        self._film.write(stream.tobytes())
-        self._film.flush()
+        if self._video is None:
+            self._video = (self.folder / STREAM).open("wb")
+        self._video.write(stream.tobytes())
+        self._video.flush()
         placed = rows.copy()
-        placed["begin"] += self._film_bytes - rows["begin"][0]
-        self._film_bytes += len(stream)
+        placed["begin"] += self._video_bytes - rows["begin"][0]
+        self._video_bytes += len(stream)
         self.rows("film", placed)
 
     def state(self, snapshot: Snapshot) -> None:
@@ -282,7 +276,7 @@ class TakeWriter:
     def close(self) -> None:
         """Raises OSError, after having closed all it can."""
         with contextlib.ExitStack() as stack:
-            for each in (self._sound, *self._tables.values(), *([self._film] if self._film else [])):
+            for each in (self._sound, *self._tables.values(), *([self._video] if self._video else [])):
                 stack.callback(each.close)
 
 
@@ -321,14 +315,14 @@ class Take:
                 pieces.append(np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, 3))
         return np.concatenate(pieces)[: self.samples]
 
-    def film(self) -> Rows:
-        """Rows of FILM; none if the camera was not filmed. Raises TakeError."""
+    def video(self) -> Rows:
+        """Rows of VIDEO_ROW; none if the camera's video was not kept. Raises TakeError."""
         path = self.path / "film.npy"
         if not path.exists():
-            return cast(Rows, np.zeros(0, FILM))
+            return cast(Rows, np.zeros(0, VIDEO_ROW))
         rows = _read_table(path)
-        if rows.dtype != FILM:
-            raise TakeError(f"{path}: these are no pictures of a film")
+        if rows.dtype != VIDEO_ROW:
+            raise TakeError(f"{path}: these are no frames of a video")
         return rows
 
     def frames(self) -> Iterator[PoseFrame]:
@@ -393,7 +387,8 @@ def _read_index(path: Path) -> TakeInfo:
         raise TakeError(f"{path}: format {document.get('format')!r}; this livemove reads format {FORMAT}")
     try:
         for entry in (document, *document["models"]):
-            entry.update({name: tuple(value) for name, value in entry.items() if isinstance(value, list)})
+            lists = {name: cast("list[Any]", value) for name, value in entry.items() if isinstance(value, list)}
+            entry.update({name: tuple(value) for name, value in lists.items()})
         document["models"] = tuple(TakenModel(**model) for model in document["models"])
         return TakeInfo(**document)
     except (KeyError, TypeError) as error:

@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from livemove.contracts import HOP
 from livemove.ipc.segment import BLOCK_ROW, HOP_ROW, POSE_ROW, Segment
-from livemove.takes.camera_track import BYTES_PER_S, FilmReceiver
+from livemove.takes.camera_track import BYTES_PER_S, VideoReceiver
 from livemove.takes.config import TakesConfig
-from livemove.takes.folder import FILM, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
+from livemove.takes.folder import VIDEO_ROW, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
 
 
 class Rolling:
@@ -91,12 +91,12 @@ class TakeSettings:
 class History:
     """The last minutes: sound, blocks, hops, poses and engine states. One thread gathers, others read under the lock.
 
-    Rows are those of the logs, narrowed: hops have the sources and channels that there are (a source from outside that
+    Rows are those of the logs, narrowed: hops have the sources and channels that there are (an external input that
     is first wanted later is not kept), poses are one row per person, and a block's tap_at counts from the start here.
     rates: (first block, samples per second), one for every time that a device of another rate took over.
     """
 
-    def __init__(self, segment: Segment, settings: TakeSettings, receiver: FilmReceiver | None = None) -> None:
+    def __init__(self, segment: Segment, settings: TakeSettings, receiver: VideoReceiver | None = None) -> None:
         self.lock = threading.Lock()
         self.lost = 0
         rate = round(segment.device_rate)
@@ -108,13 +108,13 @@ class History:
         self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
         self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)
         # Kept for longer: a take of the last minutes begins with the hops since a snapshot before it.
-        self.outside = segment.sources.wanted
-        row = _hop_row(len(settings.features) + len(self.outside), max(len(m.channels) for m in settings.models))
+        self.external = segment.external_inputs.wanted
+        row = _hop_row(len(settings.features) + len(self.external), max(len(m.channels) for m in settings.models))
         self.hops = Rolling(round((keep_s + SLACK_S) * settings.model_rate / HOP), row)
         self.snapshots: deque[Snapshot] = deque()
         self._receiver = receiver
         self.stream = Rolling(round(keep_s * BYTES_PER_S) if receiver else 0, np.dtype(np.uint8))
-        self.film = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, FILM)
+        self.video = Rolling(round(keep_s * POSES_PER_S) if receiver else 0, VIDEO_ROW)
 
     def gather(self) -> None:
         """All that happened since the last call."""
@@ -125,8 +125,8 @@ class History:
         poses, _ = segment.poses.take()
         pcm = self._listen(blocks)
         rate = self._new_rate(blocks)
-        stream, pictures = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, FILM))
-        pictures["begin"] += self.stream.end
+        stream, frames = self._receiver.take() if self._receiver else (np.zeros(0, np.uint8), np.zeros(0, VIDEO_ROW))
+        frames["begin"] += self.stream.end
         blocks["tap_at"] = self.sound.end + np.cumsum(blocks["frames"]) - blocks["frames"]
         with self.lock:
             self.lost += lost_blocks + lost_hops
@@ -137,9 +137,9 @@ class History:
             self.blocks.add(blocks)
             self.poses.add(_people(poses))
             self.hops.add(_narrow(hops, self.hops.row))
-            if len(pictures):
+            if len(frames):
                 self.stream.add(stream)
-                self.film.add(pictures)
+                self.video.add(frames)
             self._forget()
 
     def _forget(self) -> None:
@@ -165,14 +165,14 @@ class History:
         """Under the lock: the first block after that one which has another rate; infinite where there is none."""
         return next((first for first, _ in self.rates if first > block), np.inf)
 
-    def picture_at(self, time_s: float) -> int:
-        """Under the lock: the picture from which on a film is decoded that shows that moment."""
-        rows = self.film.read(self.film.start, self.film.end)
+    def video_frame_at(self, time_s: float) -> int:
+        """Under the lock: the frame from which the video must be decoded to show that moment."""
+        rows = self.video.read(self.video.start, self.video.end)
         rows = rows[rows["begin"] >= self.stream.start]
         keys = np.flatnonzero(rows["key"])
         before = keys[rows["capture_s"][keys] <= time_s]
         first = before[-1:] if len(before) else keys[:1]
-        return self.film.end - len(rows) + int(first[0]) if len(first) else self.film.end
+        return self.video.end - len(rows) + int(first[0]) if len(first) else self.video.end
 
     def _listen(self, blocks: Rows) -> npt.NDArray[np.uint8]:
         """uint8 [samples, 3]: what these blocks played, silence where it is lost."""

@@ -5,9 +5,6 @@ supervisor, so that a take survives a restart of any child: what gathers (histor
 writes (take_writing.py) may be minutes late.
 """
 
-# numpy's stubs need a newer Python than 3.10.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import contextlib
@@ -20,7 +17,7 @@ import numpy as np
 
 from livemove.contracts import OutputError
 from livemove.ipc.segment import Segment, now_s
-from livemove.takes.camera_track import FilmReceiver
+from livemove.takes.camera_track import VideoReceiver
 from livemove.takes.history import History, TakeSettings
 from livemove.takes.take_writing import TakeInProgress
 
@@ -53,7 +50,7 @@ class TakeRecorder:
         self._over = threading.Event()
         self._gathered = threading.Event()
         self.history: History | None = None
-        self._film = FilmReceiver() if settings.config.film else None
+        self._video = VideoReceiver() if settings.config.video else None
         self._recording: TakeInProgress | None = None
         self._saving: list[TakeInProgress] = []
         self._threads = [
@@ -72,8 +69,8 @@ class TakeRecorder:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
-        if self._film is not None:
-            self._film.close()
+        if self._video is not None:
+            self._video.close()
 
     def record_all(self) -> None:
         """Before `start`: a take from the first sample on."""
@@ -92,9 +89,9 @@ class TakeRecorder:
         self._settings = dataclasses.replace(self._settings, camera=camera)
 
     @property
-    def film_address(self) -> str:
-        """Where capture sends the film; "": none is wanted."""
-        return self._film.address if self._film else ""
+    def video_address(self) -> str:
+        """Where capture sends the video; "": none is wanted."""
+        return self._video.address if self._video else ""
 
     @property
     def recording(self) -> Path | None:
@@ -112,7 +109,7 @@ class TakeRecorder:
         while not self._over.wait(0.03):
             # Synthesis names its sources before its first hop, which the device's rate comes before.
             if self.history is None and self._segment.device_rate > 0.0 and self._segment.synthesis.hops:
-                self.history = History(self._segment, self._settings, self._film)
+                self.history = History(self._segment, self._settings, self._video)
             if self.history is not None:
                 self.history.gather()
         if self.history is not None:
@@ -179,4 +176,4 @@ class TakeRecorder:
             else:
                 self._saving = [each for each in (*self._saving, then) if each not in (following, None)]
             if then is not None:
-                self._notices.append(f"another sound card, another take: {then.folder}")
+                self._notices.append(f"another audio device, another take: {then.folder}")

@@ -49,7 +49,7 @@ class TakeInProgress:
             hops = history.hops.read(oldest_hop, history.hops.end)
             snapshot = _before(history.snapshots, hops, block, self._rate)
             poses = history.poses.read(oldest_pose, history.poses.end)["capture_s"]
-            self._picture = history.picture_at(float(block["dac_s"]))
+            self._video_frame = history.video_frame_at(float(block["dac_s"]))
         start = 0
         if snapshot is not None:
             start = int(np.flatnonzero(_is_at(hops, snapshot))[-1])
@@ -59,7 +59,7 @@ class TakeInProgress:
         self._hop = oldest_hop + start
         since_s = float(hops["began_s"][start]) if start < len(hops) else float(block["start_s"])
         self._pose = oldest_pose + int(np.searchsorted(poses, since_s - 2.0))
-        self._lives = {0.0 if snapshot is None else float(snapshot.head["life_s"])}
+        self._engine_starts = {0.0 if snapshot is None else float(snapshot.head["life_s"])}
         started = datetime.now().astimezone() - timedelta(seconds=now_s() - float(block["start_s"]))
         info, texts = self._describe(started.replace(microsecond=0), float(block["start_s"]), snapshot)
         self.folder = make_folder(settings.config.folder, started)
@@ -88,7 +88,7 @@ class TakeInProgress:
             block=settings.block,
             seed=settings.seed,
             camera=settings.camera,
-            sources=(*settings.features, *self._history.outside),
+            sources=(*settings.features, *self._history.external),
             models=tuple(models),
         )
         return info, texts
@@ -116,32 +116,32 @@ class TakeInProgress:
                 sound = history.sound.read(first, behind)
             hops = history.hops.read(self._hop, hops_end)
             poses = history.poses.read(max(self._pose, history.poses.start), poses_end)
-            lives = [each for each in history.snapshots if each.head["hop"] == 0]
-            pictures, stream = self._filmed()
+            first_hops = [each for each in history.snapshots if each.head["hop"] == 0]
+            frames, stream = self._new_video()
         self._writer.sound(sound)
         self._writer.rows("hops", hops)
         self._writer.rows("poses", poses)
-        self._writer.film(stream, pictures)
-        for snapshot in lives:
+        self._writer.video(stream, frames)
+        for snapshot in first_hops:
             life_s = float(snapshot.head["life_s"])
-            if life_s > max(self._lives) and (hops["life_s"] == life_s).any():
+            if life_s > max(self._engine_starts) and (hops["life_s"] == life_s).any():
                 self._writer.state(snapshot)
-                self._lives.add(life_s)
+                self._engine_starts.add(life_s)
         self._writer.rows("blocks", blocks)
         self._block, self._hop, self._pose = upto, hops_end, poses_end
         self.seconds += len(sound) / self._rate
         return upto == end and (self.last is not None or self.rest is not None)
 
-    def _filmed(self) -> tuple[Rows, npt.NDArray[np.uint8]]:
-        """Under the lock: pictures since the last time. Raises OutputError."""
+    def _new_video(self) -> tuple[Rows, npt.NDArray[np.uint8]]:
+        """Under the lock: frames since the last time. Raises OutputError."""
         history = self._history
-        pictures = history.film.read(max(self._picture, history.film.start), history.film.end)
-        self._picture = history.film.end
-        if not len(pictures):
-            return pictures, np.zeros(0, np.uint8)
-        if pictures["begin"][0] < history.stream.start:
+        frames = history.video.read(max(self._video_frame, history.video.start), history.video.end)
+        self._video_frame = history.video.end
+        if not len(frames):
+            return frames, np.zeros(0, np.uint8)
+        if frames["begin"][0] < history.stream.start:
             raise OutputError("the disk was too slow for minutes")
-        return pictures, history.stream.read(int(pictures["begin"][0]), history.stream.end)
+        return frames, history.stream.read(int(frames["begin"][0]), history.stream.end)
 
     def close(self) -> None:
         """Raises OSError."""

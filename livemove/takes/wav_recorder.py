@@ -89,7 +89,7 @@ class WavRecorder:
             if rate != self._rate and since <= self._at:
                 self._rate = rate
                 file.change_rate(round(rate))
-                self._troubles.append(f"the sound card has {rate:.0f} samples a second: written on as {file.path}")
+                self._troubles.append(f"the audio device has {rate:.0f} samples a second: written on as {file.path}")
             upto = min(written, since) if rate != self._rate else written
             chunk = self._chunk[: min(upto - self._at, CHUNK)]
             if not self._tap.read(self._at, chunk):

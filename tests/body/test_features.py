@@ -135,7 +135,7 @@ def test_before_anything_is_seen_it_is_at_rest() -> None:
     np.testing.assert_array_equal(FeatureStream().at(123.0), REST)
 
 
-def test_a_limb_out_of_sight_holds_then_eases_to_rest_alone() -> None:
+def test_a_limb_out_of_view_holds_then_eases_to_rest_alone() -> None:
     frames = [demo.pose_at(2.0) for _ in range(round(3.0 * FPS))]  # a dancer who stands like a statue
     for i, frame in enumerate(frames):
         frame.capture_s = i / FPS

@@ -13,10 +13,10 @@ from livemove.body.features import FEATURES, REST, FeatureStream
 from livemove.body.mapping import Mapping, identity_mapping, load_mapping
 from livemove.capture import demo
 from livemove.contracts import Channel, MappingError
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support.paths import ROOT
 
-SPEC = settings.stage("test")
+SPEC = architectures.stage("test")
 HOP_S = 256 / 48000
 THEREMIN = ROOT / "models" / "theremin" / "mapping.toml"
 
@@ -36,7 +36,7 @@ from = [0.0, 1.0]
 """
 
 
-def sources(**values: float) -> np.ndarray:
+def inputs(**values: float) -> np.ndarray:
     """The rest pose with somebody in view, and these features changed."""
     found = REST.copy()
     for name, value in {"presence": 1.0, **values}.items():
@@ -50,7 +50,7 @@ def settled(mapping: Mapping, given: np.ndarray) -> np.ndarray:
 
 def pitch_of(extra: str, height: float) -> float:
     mapping = load_mapping(GOOD.replace("to = [60.0, 72.0]", "to = [60.0, 72.0]\n" + extra), SPEC, FEATURES)
-    return float(settled(mapping, sources(right_hand_height=height))[0])
+    return float(settled(mapping, inputs(right_hand_height=height))[0])
 
 
 def test_ranges_are_linear_and_clipped() -> None:
@@ -59,7 +59,7 @@ def test_ranges_are_linear_and_clipped() -> None:
 
 def test_a_range_can_be_turned_round() -> None:
     mapping = load_mapping(GOOD.replace("from = [0.0, 1.0]", "from = [1.0, 0.0]"), SPEC, FEATURES)
-    assert settled(mapping, sources(hand_distance=0.2))[2] == pytest.approx(0.8)
+    assert settled(mapping, inputs(hand_distance=0.2))[2] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(("curve", "expected"), [('"square"', 63), ('"root"', 60 + 12 * 0.5**0.5), ("3", 61.5)])
@@ -73,7 +73,7 @@ def test_smoothing_settles_with_its_time_constant_whatever_the_step() -> None:
             GOOD.replace("to = [60.0, 72.0]", "smoothing_s = 0.1\nto = [60.0, 72.0]"), SPEC, FEATURES
         )
         for _ in range(round(0.1 / step_s)):
-            found = mapping.step(sources(right_hand_height=-1.0), step_s)
+            found = mapping.step(inputs(right_hand_height=-1.0), step_s)
         assert found[0] == pytest.approx(60 + 9 * math.exp(-1), abs=1e-3)  # from rest, 69, towards 60
 
 
@@ -101,9 +101,9 @@ def test_half_snap_rises_without_steps_and_leans_on_the_notes() -> None:
 
 def test_starts_at_rest() -> None:
     mapping = load_mapping(GOOD.replace("to = [60.0, 72.0]", "to = [60.0, 72.0]\nsmoothing_s = 1.0"), SPEC, FEATURES)
-    settled(mapping, sources(right_hand_height=1.0))
+    settled(mapping, inputs(right_hand_height=1.0))
     mapping.reset()
-    assert mapping.step(sources(right_hand_height=1.0), 1e-6)[0] == pytest.approx(69.0, abs=1e-3)
+    assert mapping.step(inputs(right_hand_height=1.0), 1e-6)[0] == pytest.approx(69.0, abs=1e-3)
 
 
 def test_nobody_in_view_is_the_channels_rest_however_it_is_mapped() -> None:
@@ -111,21 +111,21 @@ def test_nobody_in_view_is_the_channels_rest_however_it_is_mapped() -> None:
         "from = [-1.0, 1.0]\n\n[channels.brightness]", "from = [1.0, -1.0]\n\n[channels.brightness]"
     )
     mapping = load_mapping(upside_down, SPEC, FEATURES)
-    assert settled(mapping, sources(left_hand_height=-1.0))[1] == pytest.approx(1.0)
+    assert settled(mapping, inputs(left_hand_height=-1.0))[1] == pytest.approx(1.0)
     np.testing.assert_allclose(settled(mapping, REST), [c.rest for c in SPEC.channels], atol=1e-6)
 
 
 def test_a_source_from_outside_does_not_rest_with_the_dancer() -> None:
     text = GOOD.replace('"left_hand_height"\nfrom = [-1.0, 1.0]', '"midi:cc7"\nfrom = [0.0, 127.0]')
     mapping = load_mapping(text, SPEC, FEATURES)
-    assert mapping.outside == ("midi:cc7",)
+    assert mapping.external == ("midi:cc7",)
     assert settled(mapping, np.append(REST, np.float32(127.0)))[1] == pytest.approx(1.0)
 
 
 def test_a_source_that_is_not_a_number_holds_its_channel() -> None:
     mapping = load_mapping(GOOD, SPEC, FEATURES)
-    before = settled(mapping, sources(right_hand_height=0.5))
-    found = mapping.step(sources(right_hand_height=math.nan), HOP_S)
+    before = settled(mapping, inputs(right_hand_height=0.5))
+    found = mapping.step(inputs(right_hand_height=math.nan), HOP_S)
     np.testing.assert_allclose(found, before)
 
 
@@ -133,7 +133,7 @@ def test_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     file.write_text(GOOD)
     np.testing.assert_array_equal(
-        load_mapping(file, SPEC, FEATURES).step(sources(), 1.0), load_mapping(GOOD, SPEC, FEATURES).step(sources(), 1.0)
+        load_mapping(file, SPEC, FEATURES).step(inputs(), 1.0), load_mapping(GOOD, SPEC, FEATURES).step(inputs(), 1.0)
     )
 
 
@@ -141,7 +141,7 @@ def test_identity_passes_features_through() -> None:
     channels = (Channel("presence", "", 0, 1, 0), Channel("jump", "", 0, 1, 0), Channel("turn", "", -1, 1, 0))
     mapping = identity_mapping(dataclasses.replace(SPEC, channels=channels, phase=None), FEATURES)
     np.testing.assert_allclose(
-        mapping.step(sources(presence=0.5, jump=0.4, turn=-0.7), HOP_S), [0.5, 0.4, -0.7], atol=1e-6
+        mapping.step(inputs(presence=0.5, jump=0.4, turn=-0.7), HOP_S), [0.5, 0.4, -0.7], atol=1e-6
     )
 
 
@@ -205,8 +205,8 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_the_theremin_is_silent_with_hanging_arms_and_spans_its_range_when_danced() -> None:
-    mapping = load_mapping(THEREMIN, settings.stage("theremin"), FEATURES)
-    hanging = settled(mapping, sources(left_hand_height=-0.97, right_hand_height=-0.97))
+    mapping = load_mapping(THEREMIN, architectures.stage("theremin"), FEATURES)
+    hanging = settled(mapping, inputs(left_hand_height=-0.97, right_hand_height=-0.97))
     assert hanging[1] == 0.0
     stream = FeatureStream()
     frames = (demo.pose_at(i / demo.FPS, i) for i in range(round(30 * demo.FPS)))

@@ -13,22 +13,22 @@ import pytest
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
-from livemove.body.triggers import DECAY_S, HITS, REFRACTORY_S, SILENT, WEAKEST, Hit, HitSources, Triggers, TriggerSpec
+from livemove.body.triggers import DECAY_S, HITS, REFRACTORY_S, SILENT, WEAKEST, Hit, HitInputs, Triggers, TriggerSpec
 from livemove.contracts import HOP, Channel, Controls, MappingError, ModelSpec, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.offline.render import Player, RenderConfig
-from livemove.synthesis import process, settings
-from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis import architectures, synthesis_process
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.reference import ReferenceEngine
+from livemove.synthesis.synthesis_config import SynthesisConfig
 from tests.support.bodies import nobody
 from tests.support.bundles import random_bundle
 from tests.support.paths import ROOT
 from training.metrics import scripted_hits
-from training.metrics.scripted_hits import GESTURES, Act, Camera, compare, detect, film, script, truth
+from training.metrics.scripted_hits import GESTURES, Act, Camera, compare, detect, script, truth, video
 
 HOP_S = HOP / 48000
-STEADY = Camera(fps=30.0, noise_m=0.0, jitter_s=0.0, lost=0.0)
+STILL_CAMERA = Camera(fps=30.0, noise_m=0.0, jitter_s=0.0, lost=0.0)
 CARDS = ROOT / "training" / "cards"
 
 
@@ -38,12 +38,14 @@ def drums(base: ModelSpec) -> ModelSpec:
 
 
 def small_drums() -> ModelSpec:
-    small = dataclasses.replace(settings.stage("drums"), residual=16, skip=16, hidden=16, conditioning=4, mixtures=1)
+    small = dataclasses.replace(
+        architectures.stage("drums"), residual=16, skip=16, hidden=16, conditioning=4, mixtures=1
+    )
     return dataclasses.replace(drums(small), dilations=(1, 2, 4))
 
 
 def one(what: str, size: float = 0.7, fast: float = 0.7, right: bool = True) -> list[PoseFrame]:
-    return film([Act(what, 1.5, size, fast, right)], 4.0, STEADY, 0)
+    return video([Act(what, 1.5, size, fast, right)], 4.0, STILL_CAMERA, 0)
 
 
 @pytest.mark.parametrize("what", HITS)
@@ -69,7 +71,7 @@ def test_a_harder_hit_is_stronger(what: str) -> None:
 @pytest.mark.parametrize("fps", [25.0, 30.0])
 def test_a_minute_of_noisy_frames_reaches_f1_of_nine_tenths_without_double_hits(fps: float) -> None:
     acts = script(3, 60.0)
-    found = compare(detect(film(acts, 60.0, Camera(fps), 3)), truth(acts))
+    found = compare(detect(video(acts, 60.0, Camera(fps), 3)), truth(acts))
     assert found["f1"] >= 0.9
     assert found["doubled"] <= 1
 
@@ -83,7 +85,7 @@ def test_the_comparison_counts_late_and_double_and_foreign_hits_against_the_trig
 
 def test_hits_do_not_depend_on_frames_to_come_and_repeat_exactly() -> None:
     acts = script(1, 20.0)
-    frames = film(acts, 20.0, Camera(), 1)
+    frames = video(acts, 20.0, Camera(), 1)
     whole = detect(frames)
     assert detect(frames) == whole
     half = len(frames) // 2
@@ -92,7 +94,7 @@ def test_hits_do_not_depend_on_frames_to_come_and_repeat_exactly() -> None:
 
 def test_left_taken_for_right_hits_nothing() -> None:
     """What MediaPipe does now and then with a dancer who turns: all landmarks change sides for a few frames."""
-    frames = film([], 3.0, STEADY, 0)
+    frames = video([], 3.0, STILL_CAMERA, 0)
     order = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *(i + (1 if i % 2 else -1) for i in range(11, 33))]
     for frame, share in zip(frames[40:45], (0.5, 1.0, 1.0, 1.0, 0.5), strict=True):
         for marks in (frame.world[0], frame.image[0]):
@@ -102,7 +104,7 @@ def test_left_taken_for_right_hits_nothing() -> None:
 
 
 def test_landmarks_that_jump_and_frames_that_are_missing_hit_nothing() -> None:
-    frames = film([], 3.0, STEADY, 0)
+    frames = video([], 3.0, STILL_CAMERA, 0)
     for frame, down_m in zip(frames[40:], (0.5, *[1.0] * 50), strict=False):
         frame.world[0, 16, 1] += down_m
         frame.image[0, 16, 1] += 0.42 * down_m
@@ -113,7 +115,7 @@ def test_landmarks_that_jump_and_frames_that_are_missing_hit_nothing() -> None:
 
 
 def test_a_mirrored_image_shows_the_same_hits_and_a_hand_that_jumps_in_the_world_only_shows_none() -> None:
-    frames, still = one("clap"), film([], 3.0, STEADY, 0)
+    frames, still = one("clap"), video([], 3.0, STILL_CAMERA, 0)
     (hit,) = detect(frames)
     for frame in frames:
         frame.image[0, :, 0] = 1.0 - frame.image[0, :, 0]
@@ -139,16 +141,16 @@ def test_frames_that_come_twice_or_late_change_nothing() -> None:
     assert detect(twice) == detect(frames)
 
 
-# --- sources ------------------------------------------------------------------------------------------------
+# --- inputs -------------------------------------------------------------------------------------------------
 
 
 def test_a_hit_sounds_in_the_next_hop_and_dies_away_by_the_hop() -> None:
-    sources, frames = HitSources(), one("clap")
+    inputs, frames = HitInputs(), one("clap")
     values, due = [], None
     for frame in frames:
-        if sources.update(frame, 0.0):
+        if inputs.update(frame, 0.0):
             due = len(values)
-        values += [sources.step(HOP_S)[4] for _ in range(6)]
+        values += [inputs.step(HOP_S)[4] for _ in range(6)]
     (hit,) = detect(frames)
     assert due is not None
     envelope = np.array(values)
@@ -164,18 +166,18 @@ def test_even_the_weakest_hit_after_the_hardest_makes_the_envelope_rise() -> Non
     assert math.exp(-REFRACTORY_S / DECAY_S) < WEAKEST
 
 
-def test_a_hit_is_a_source_of_any_channel_and_a_wrong_name_is_told() -> None:
-    spec = settings.stage("theremin")
+def test_a_hit_is_an_input_of_any_channel_and_a_wrong_name_is_told() -> None:
+    spec = architectures.stage("theremin")
     text = (ROOT / "models" / "theremin" / "mapping.toml").read_text()
     with_hit = text.replace('source = "left_hand_height"', 'source = "hit:clap"')
     mapping = load_mapping(with_hit, spec, FEATURES)
-    assert mapping.outside == ("hit:clap",)
+    assert mapping.external == ("hit:clap",)
     with pytest.raises(MappingError, match="unknown hit 'hit:clop'; did you mean hit:clap"):
         load_mapping(with_hit.replace("hit:clap", "hit:clop"), spec, FEATURES)
 
 
 def test_the_drums_mapping_gives_each_limb_its_channel() -> None:
-    mapping = load_mapping(CARDS / "bodydrum.toml", drums(settings.stage("drums")), FEATURES)
+    mapping = load_mapping(CARDS / "bodydrum.toml", drums(architectures.stage("drums")), FEATURES)
     frames = one("left_foot")
     channels = scripted_hits.channels(frames, 4.0, mapping, HOP_S)
     assert channels[:, HITS.index("left_foot")].max() == np.float32(detect(frames)[0].strength)
@@ -196,7 +198,7 @@ class Heard(ReferenceEngine):
 
 def test_render_gives_the_model_what_the_evaluation_gives_it(tmp_path: Path) -> None:
     spec = small_drums()
-    engine = Heard(spec, settings.random_weights(spec, 0))
+    engine = Heard(spec, architectures.random_weights(spec, 0))
     mapping = load_mapping(CARDS / "bodydrum.toml", spec, FEATURES)
     frames = one("right_hand")
     player = Player(RenderConfig(tmp_path, tmp_path, tmp_path), random_drums(tmp_path, spec), engine, mapping)
@@ -210,8 +212,8 @@ def test_render_gives_the_model_what_the_evaluation_gives_it(tmp_path: Path) -> 
 
 def random_drums(folder: Path, spec: ModelSpec):
     """A bundle of that spec with random weights."""
-    bundle = random_bundle(folder / "drums", settings.stage("drums"))
-    return dataclasses.replace(bundle, spec=spec, weights=settings.random_weights(spec, 0))
+    bundle = random_bundle(folder / "drums", architectures.stage("drums"))
+    return dataclasses.replace(bundle, spec=spec, weights=architectures.random_weights(spec, 0))
 
 
 @pytest.mark.parametrize("freeze", [False, True])
@@ -240,11 +242,11 @@ def test_the_synthesis_process_hears_a_hit_once_and_does_not_hold_it_in_a_freeze
 
     bundle = random_drums(tmp_path, spec)
     engine = Stage(spec, bundle.weights)
-    monkeypatch.setattr(process, "choose_engine", lambda *_: EngineChoice(engine, "", 1.0))
-    monkeypatch.setattr(process, "load_bundle", lambda _: bundle)
+    monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(engine, "", 1.0))
+    monkeypatch.setattr(synthesis_process, "load_bundle", lambda _: bundle)
     segment.set_device_rate(48000.0)
     try:
-        process.run(segment, SynthesisConfig(bundle.path, mapping=CARDS / "bodydrum.toml"))
+        synthesis_process.run(segment, SynthesisConfig(bundle.path, mapping=CARDS / "bodydrum.toml"))
     finally:
         gc.enable()
         gc.unfreeze()

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from livemove.body.features import FEATURES, FeatureStream
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.posemodel import find_pose_model
-from livemove.capture.process import follow
 from livemove.contracts import CameraError, PoseFrame, PoseModelError
 from livemove.media import video_file
-from tests.support.films import cut
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.unavailable import unavailable
+from tests.support.videos import cut
 
 
 @dataclass
@@ -86,8 +86,8 @@ def test_the_demo_leaves_out_what_a_machine_that_stood_still_has_missed() -> Non
 def test_the_demo_needs_neither_cv2_nor_mediapipe() -> None:
     words = (
         "import sys, time\n"
-        "from livemove.capture.process import follow\n"
-        "from livemove.capture.config import CaptureConfig\n"
+        "from livemove.capture.capture_process import follow\n"
+        "from livemove.capture.capture_config import CaptureConfig\n"
         "class T:\n  frame_seen = frame_used = lambda *a: None\n"
         "seen = []; follow(CaptureConfig(camera='demo'), seen.append, lambda: len(seen) > 2, T(), time.monotonic)\n"
         "print(sorted({'cv2', 'mediapipe', 'sounddevice', 'matplotlib'} & set(sys.modules)))"
@@ -100,13 +100,16 @@ def test_the_demo_needs_neither_cv2_nor_mediapipe() -> None:
 @in_real_time
 def test_poses_of_a_real_dancer(pose_model: Path, dancer_clip: Path) -> None:
     counted = followed(CaptureConfig(camera=str(dancer_clip), pose_model=pose_model), 5.0)
-    assert len(counted.frames) > 20
-    assert np.mean([frame.people == 1 for frame in counted.frames]) >= 0.95
-    assert counted.seen >= len(counted.frames)
+    with timed():
+        assert len(counted.frames) > 20
+        assert np.mean([frame.people == 1 for frame in counted.frames]) >= 0.95
+        assert counted.seen >= len(counted.frames)
     times = np.array([frame.capture_s for frame in counted.frames])
-    assert (np.diff(times) > 0).all()
+    with timed():
+        assert (np.diff(times) > 0).all()
     world = counted.frames[-1].world[0]
-    assert world[11, 1] < world[23, 1] < world[27, 1]  # shoulder above hip above ankle: y points down
+    with timed():
+        assert world[11, 1] < world[23, 1] < world[27, 1]  # shoulder above hip above ankle: y points down
 
 
 @pytest.mark.real
@@ -129,20 +132,20 @@ def test_a_film_without_loop_ends_by_itself(pose_model: Path, dancer_clip: Path,
 
 @pytest.mark.real
 def test_mirroring_turns_the_picture_and_keeps_the_hands(pose_model: Path, dancer_clip: Path) -> None:
-    picture = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
+    image = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
     with Landmarker(path=pose_model) as plain, Landmarker(path=pose_model, mirror=True) as mirrored:
-        there, turned = plain.find(picture, 0.0), mirrored.find(picture, 0.0)
+        there, turned = plain.find(image, 0.0), mirrored.find(image, 0.0)
     np.testing.assert_allclose(turned.image[0, :, 0], 1.0 - there.image[0, :, 0], atol=1e-6)
     np.testing.assert_array_equal(turned.world, there.world)
 
 
 @pytest.mark.real
 def test_sixteen_is_the_dancers_own_right_wrist(pose_model: Path, dancer_clip: Path) -> None:
-    """A dancer who faces us has the right hand on the picture's left."""
+    """A dancer who faces us has the right hand on the image's left."""
     stream = FeatureStream()
     with Landmarker(path=pose_model) as landmarker:
-        for number, (time_s, picture) in enumerate(video_file.frames(dancer_clip)):
-            frame = landmarker.find(picture, time_s)
+        for number, (time_s, image) in enumerate(video_file.frames(dancer_clip)):
+            frame = landmarker.find(image, time_s)
             facing = stream.update(frame)[FEATURES.index("facing")]
             if number == 20:
                 break
@@ -152,19 +155,19 @@ def test_sixteen_is_the_dancers_own_right_wrist(pose_model: Path, dancer_clip: P
 
 @pytest.mark.real
 def test_pictures_with_padded_rows_are_read_right(pose_model: Path, dancer_clip: Path) -> None:
-    picture = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
-    padded = np.zeros((picture.shape[0], picture.shape[1] + 10, 3), np.uint8)
-    padded[:, : picture.shape[1]] = picture
+    image = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
+    padded = np.zeros((image.shape[0], image.shape[1] + 10, 3), np.uint8)
+    padded[:, : image.shape[1]] = image
     with Landmarker(path=pose_model) as one, Landmarker(path=pose_model) as two:
-        np.testing.assert_array_equal(one.find(padded[:, : picture.shape[1]], 0.0).image, two.find(picture, 0.0).image)
+        np.testing.assert_array_equal(one.find(padded[:, : image.shape[1]], 0.0).image, two.find(image, 0.0).image)
 
 
 @pytest.mark.real
 def test_time_that_stands_still_or_goes_back_is_survived(pose_model: Path, dancer_clip: Path) -> None:
-    picture = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
+    image = next(p for t, p in video_file.frames(dancer_clip) if t > 3.0)
     with Landmarker(path=pose_model) as landmarker:
         for time_s in (5.0, 5.0, 5.0001, 1.0):
-            assert landmarker.find(picture, time_s).people == 1
+            assert landmarker.find(image, time_s).people == 1
 
 
 @pytest.mark.real

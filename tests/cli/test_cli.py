@@ -18,13 +18,14 @@ import psutil
 import pytest
 import soundfile as sf
 
-from livemove.bundle import Bundle
+from livemove.bundle import Bundle, save_bundle
+from livemove.capture.capture_config import cameras_here
 from livemove.cli import shared
-from livemove.synthesis import engines, settings
-from livemove.synthesis.config import ENGINES
+from livemove.synthesis import architectures, engines
 from livemove.synthesis.engines import engine_names
-from tests.support.bundles import random_bundle, small_spec
-from tests.support.real_time import in_real_time
+from livemove.synthesis.synthesis_config import ENGINES
+from tests.support.bundles import MAPPING, random_bundle, small_spec
+from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Jack
 
 NO_SERVERS = {
@@ -70,7 +71,7 @@ def refusal(*arguments: object, **environment: str) -> str:
 
 @pytest.fixture
 def demo(small_bundle: Bundle, tmp_path: Path) -> list[object]:
-    """Options of a perform that works anywhere: no camera, no sound card, a tiny model."""
+    """Options of a perform that works anywhere: no camera, no audio device, a tiny model."""
     return ["--model", small_bundle.path, "--camera", "demo", "--output", tmp_path / "take.wav", "--duration", 1]
 
 
@@ -96,8 +97,9 @@ def test_perform_demo_into_a_file_sounds_and_reports(demo: list[object], tmp_pat
     done = run("perform", *demo, "--report", tmp_path / "r.json", "--no-monitor")
     assert done.returncode == 0, done.stderr
     audio, rate = sf.read(tmp_path / "take.wav")
-    assert len(audio) / rate >= 0.9
-    assert 0.001 < np.sqrt(np.mean(audio**2)) < 1.0
+    with timed():
+        assert len(audio) / rate >= 0.9
+        assert 0.001 < np.sqrt(np.mean(audio**2)) < 1.0
     assert np.abs(audio).max() <= 1.0
     report = json.loads((tmp_path / "r.json").read_text())
     assert set(report) == {
@@ -105,9 +107,10 @@ def test_perform_demo_into_a_file_sounds_and_reports(demo: list[object], tmp_pat
         "generate_realtime", "ring_starvations", "late_callbacks", "portaudio_underflows", "nonfinite_samples",
         "limiter_hits", "restarts", "motion_to_sound_ms", "first_sound_s",
     }  # fmt: skip
-    assert report["model"] == "small"
-    assert report["seconds"] == pytest.approx(1.0, abs=0.3)
-    assert report["poses"] > 10
+    with timed():
+        assert report["model"] == "small"
+        assert report["seconds"] == pytest.approx(1.0, abs=0.3)
+        assert report["poses"] > 10
     assert "written: " in done.stderr
 
 
@@ -136,7 +139,8 @@ def test_a_signal_ends_the_show_cleanly(small_bundle: Bundle, tmp_path: Path, nu
     assert process.returncode in (0, 130), error
     assert "Traceback" not in out + error
     assert "played " in error
-    assert len(sf.read(take)[0]) > 15_000  # the file was closed properly
+    with timed():
+        assert len(sf.read(take)[0]) > 15_000  # the file was closed properly
 
 
 @pytest.mark.real
@@ -190,7 +194,7 @@ def test_bench_measures_a_model(small_bundle: Bundle) -> None:
 
 
 @pytest.mark.real
-def test_bench_times_the_pose_with_and_without_the_silhouette(pose_model: Path, dancer_clip: Path) -> None:
+def test_bench_times_the_pose_with_and_without_the_segmentation_mask(pose_model: Path, dancer_clip: Path) -> None:
     done = run("bench", "--clip", dancer_clip, "--pose-model", pose_model, "--json")
     published, trimmed = json.loads(done.stdout)
     assert (published["silhouette"], trimmed["silhouette"]) == (True, False)
@@ -205,10 +209,10 @@ def test_bench_says_what_is_wrong_with_a_clip(tmp_path: Path) -> None:
 
 
 def test_doctor_examines_every_part(tmp_path: Path) -> None:
-    random_bundle(tmp_path / "livemove" / "models" / "mine", settings.stage("mine"))
+    random_bundle(tmp_path / "livemove" / "models" / "mine", architectures.stage("mine"))
     done = run("doctor", "--json", XDG_DATA_HOME=str(tmp_path))
     findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
-    assert {"python", "native engine", "camera", "pose model", "sound card", "model mine"} <= set(findings)
+    assert {"python", "native engine", "camera", "pose model", "audio device", "model mine"} <= set(findings)
     assert findings["mine on native"]["state"] == "ok", findings["mine on native"]
     assert findings["mine on onnx"]["state"] == "missing"
 
@@ -227,6 +231,27 @@ def test_models_check_proves_every_engine_here_on_the_shipped_model() -> None:
     states = {row["engine"]: row["state"] for row in json.loads(done.stdout)}
     assert {name for name, state in states.items() if state == "true"} >= {"native", "native-int8", "onnx", "reference"}
     assert "broken" not in states.values()
+
+
+def test_models_check_all_means_every_model_found(small_bundle: Bundle, tmp_path: Path) -> None:
+    mine = tmp_path / "livemove" / "models" / "mine"
+    shutil.copytree(small_bundle.path, mine)
+    done = run("models", "check", "--all", "--json", XDG_DATA_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert {"mine", "theremin"} <= {row["model"] for row in json.loads(done.stdout)}
+    (mine / "golden.npz").write_bytes(b"")
+    assert run("models", "check", "--all", "--json", XDG_DATA_HOME=str(tmp_path)).returncode == 1
+    assert "--all" in run("models", "--all").stderr
+    assert "--all" in run("models", "check", "theremin", "--all").stderr
+
+
+def test_perform_says_that_a_model_ignores_its_channels(demo: list[object], small_bundle: Bundle) -> None:
+    assert "ignores its channels" not in run("perform", *demo, "--no-monitor").stderr
+    b, measured = small_bundle, {"nll_bits": 1.0, "nll_bits_shuffled": 1.0}
+    save_bundle(b.path, b.spec, b.weights, b.golden, None, MAPPING, "# small\n", measured)
+    lines = [line for line in run("perform", *demo, "--no-monitor").stderr.splitlines() if "ignores" in line]
+    assert len(lines) == 1
+    assert b.path.name in lines[0]
 
 
 def test_models_check_finds_a_model_that_sounds_otherwise(small_bundle: Bundle) -> None:
@@ -254,17 +279,42 @@ def test_no_camera_names_the_way_on(small_bundle: Bundle, tmp_path: Path) -> Non
     assert "--camera demo" in refusal("perform", *options)
 
 
-def test_no_sound_card_names_the_way_on(small_bundle: Bundle) -> None:
-    message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--duration", 1)
+def test_a_device_that_is_named_and_not_there_names_the_way_on(small_bundle: Bundle) -> None:
+    message = refusal("perform", "--model", small_bundle.path, "--camera", "demo", "--device", "USB", "--duration", 1)
     assert "--output take.wav" in message
 
 
-def test_neither_camera_nor_sound_card_is_one_line_each(small_bundle: Bundle) -> None:
-    done = run("perform", "--model", small_bundle.path, "--camera", "97")
+def test_neither_the_camera_nor_the_device_that_were_named_is_one_line_each(small_bundle: Bundle) -> None:
+    done = run("perform", "--model", small_bundle.path, "--camera", "97", "--device", "USB")
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     assert sum("--camera demo" in line for line in lines) == sum("--output take.wav" in line for line in lines) == 1
+
+
+def test_only_the_camera_that_was_named_is_missed(small_bundle: Bundle) -> None:
+    assert "camera 97" in refusal("perform", "--model", small_bundle.path, "--camera", "97")
+
+
+@pytest.mark.skipif(bool(cameras_here()), reason="there is a webcam here")
+@in_real_time
+def test_without_camera_and_device_it_plays_all_the_same(
+    small_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for each, and a new file each time, beside those that are there."""
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.glob("*.wav"))
+    done = run("perform", "--model", small_bundle.path, "--duration", 1, "--no-monitor")
+    assert done.returncode == 0, done.stderr
+    (new,) = set(tmp_path.glob("*.wav")) - before
+    first, second, *_ = done.stderr.splitlines()
+    assert "camera 0" in first
+    assert "demo dancer" in first
+    assert new.name in second
+    audio, rate = sf.read(new)
+    with timed():
+        assert len(audio) / rate >= 0.9
+        assert np.sqrt(np.mean(audio**2)) > 0.001
 
 
 def test_an_unreadable_video_is_one_line(demo: list[object], tmp_path: Path) -> None:
@@ -289,7 +339,8 @@ def test_a_url_that_stalls_is_given_up_after_two_seconds(demo: list[object]) -> 
         stalled_s = time.monotonic() - began_s
     began_s = time.monotonic()
     refusal(*perform)  # closed now: refused at once
-    assert stalled_s - (time.monotonic() - began_s) < 2.5
+    with timed():
+        assert stalled_s - (time.monotonic() - began_s) < 2.5
 
 
 def test_an_unknown_device_is_one_line(small_bundle: Bundle) -> None:
@@ -358,7 +409,7 @@ def test_render_refuses_an_unknown_kind_of_output(small_bundle: Bundle, tmp_path
 
 
 def test_a_pose_model_with_another_hash_is_one_line(demo: list[object], tmp_path: Path) -> None:
-    from tests.support.films import make_clip
+    from tests.support.videos import make_clip
 
     clip, model = make_clip(tmp_path / "clip.mp4", "libx264"), tmp_path / "pose.task"
     model.write_bytes(b"not the pose model")

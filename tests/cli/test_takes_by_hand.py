@@ -23,7 +23,7 @@ from livemove.control.keys import asked
 from livemove.takes.folder import load_take, samples24
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.osc import free_port, packet, send
-from tests.support.real_time import in_real_time
+from tests.support.real_time import TooLate, in_real_time, timed
 from tests.support.sessions import made
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals that tests could open")
@@ -83,7 +83,8 @@ class Terminal:
 
         deadline_s = time.monotonic() + patience_s
         while (found := re.search(pattern, self.text)) is None:
-            assert time.monotonic() < deadline_s, f"it never said {pattern!r}:\n{self.text}"
+            if time.monotonic() >= deadline_s:
+                raise TooLate(f"it never said {pattern!r}:\n{self.text}")
             assert self.process.poll() is None, self.text
             if select.select([self._ours], [], [], 0.1)[0]:
                 some = os.read(self._ours, 65536).decode(errors="replace")
@@ -151,16 +152,19 @@ def test_takes_asked_for_by_osc_and_by_keys_hold_what_was_played(tmp_path: Path)
         terminal.close()
     played, rate = soundfile.read(whole, dtype="float32")
     found = [load_take(folder) for folder in sorted(takes.iterdir(), key=lambda folder: folder.stat().st_ctime)]
-    assert len(found) == 3
+    with timed():
+        assert len(found) == 3
     for take in found:
         sound = samples24(take.sound())
         begin = place(sound, played)
         first, last = max(begin, 0), min(begin + len(sound), len(played))
         assert np.array_equal(played[first:last], sound[first - begin : last - begin])
-        assert last - first > 0.9 * len(sound)
-        assert len(take.poses)
+        with timed():
+            assert last - first > 0.9 * len(sound)
+            assert len(take.poses)
         assert made(take.path, tmp_path / "again.wav")["identical"]
-    assert [round(take.seconds) >= 1 for take in found] == [True] * 3
-    assert found[-1].seconds > found[0].seconds + found[1].seconds, "all of it: it did not last five minutes"
+    with timed():
+        assert [round(take.seconds) >= 1 for take in found] == [True] * 3
+        assert found[-1].seconds > found[0].seconds + found[1].seconds, "all of it: it did not last five minutes"
     assert found[-1].hops["octave"][-1] == 1.0
     assert rate == found[0].info.rate

@@ -13,7 +13,7 @@ import pytest
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
 from livemove.contracts import ControlError, MappingError
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
 from livemove.ipc.segment import Segment
 from tests.support.bundles import small_spec
@@ -32,8 +32,8 @@ class Beats:
 def test_sources_are_of_the_moment_they_are_heard() -> None:
     """At 120 bpm, half a second is a beat: beat 3.75 of the bar becomes 0.75 of the next one."""
     link = Link(Beats(120.0, 3.75))
-    assert link.sources(0.0) == pytest.approx({"link.tempo": 120.0, "link.beat": 0.75, "link.phase": 0.9375})
-    assert link.sources(0.5) == pytest.approx({"link.tempo": 120.0, "link.beat": 0.75, "link.phase": 0.1875})
+    assert link.inputs(0.0) == pytest.approx({"link.tempo": 120.0, "link.beat": 0.75, "link.phase": 0.9375})
+    assert link.inputs(0.5) == pytest.approx({"link.tempo": 120.0, "link.beat": 0.75, "link.phase": 0.1875})
     assert link.label == "Link at 120.0 bpm with 1 other"
 
 
@@ -44,7 +44,7 @@ def test_a_beat_plays_a_channel() -> None:
         '[channels.brightness]\nsource = "link.phase"\nfrom = [0, 1]\n'
     )
     mapping = load_mapping(text, small_spec("m"), FEATURES)
-    assert mapping.outside == ("link.tempo", "link.beat", "link.phase")
+    assert mapping.external == ("link.tempo", "link.beat", "link.phase")
     with pytest.raises(MappingError, match=r"link\.bar"):
         load_mapping(text.replace("link.phase", "link.bar"), small_spec("m"), FEATURES)
 
@@ -64,11 +64,11 @@ def test_without_aalink_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_real_beat_goes_on_in_the_sources(segment: Segment, tmp_path: Path) -> None:
-    places = {name: segment.sources.want(f"link.{name}") for name in ("tempo", "beat", "phase")}
+    places = {name: segment.external_inputs.want(f"link.{name}") for name in ("tempo", "beat", "phase")}
     with control(segment, ControlConfig(link=True), tmp_path / "log"):
-        values = segment.sources.values
+        values = segment.external_inputs.values
         wait_for(lambda: values[places["tempo"]] > 0.0)
         seen = set[int]()
         wait_for(lambda: seen.add(int(4 * values[places["phase"]])) or len(seen) > 1)
         assert 0.0 <= values[places["beat"]] < 1.0
-        assert "Link at" in segment.lives["control"].label
+        assert "Link at" in segment.processes["control"].label

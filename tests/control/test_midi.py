@@ -9,21 +9,21 @@ import mido
 import pytest
 
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.config import ControlConfig
-from livemove.control.midi import Hands, Learnt, find_port
-from livemove.control.vocabulary import Heard
+from livemove.control.control_config import ControlConfig
+from livemove.control.midi import MidiBindings, MidiInterpreter, find_port
+from livemove.control.vocabulary import Received
 from livemove.ipc.segment import Segment
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support.control_process import control, wait_for
 from tests.support.real_time import in_real_time
 
 
-def hear(*messages: mido.Message, hands: Hands | None = None) -> Heard:
-    heard = Heard()
-    ears = hands or Hands(Learnt(None), presets=True)
+def hear(*messages: mido.Message, hands: MidiInterpreter | None = None) -> Received:
+    received = Received()
+    ears = hands or MidiInterpreter(MidiBindings(None), presets=True)
     for message in messages:
-        ears.hear(message, heard)
-    return heard
+        ears.handle(message, received)
+    return received
 
 
 def cc(number: int, value: int) -> mido.Message:
@@ -53,7 +53,7 @@ def off(note: int) -> mido.Message:
     ],
 )
 def test_keys_and_knobs_are_sources(played: list[mido.Message], sources: dict[str, float]) -> None:
-    assert hear(*played).sources == sources
+    assert hear(*played).inputs == sources
 
 
 @pytest.mark.parametrize(
@@ -70,26 +70,26 @@ def test_keys_and_knobs_are_sources(played: list[mido.Message], sources: dict[st
     ],
 )
 def test_what_is_bound_is_asked_for(bindings: dict[Any, str], played: list[Any], expected: list[Request]) -> None:
-    learnt = Learnt(None)
+    learnt = MidiBindings(None)
     learnt.bindings.update(bindings)
-    assert hear(*played, hands=Hands(learnt, presets=True)).requests == expected
+    assert hear(*played, hands=MidiInterpreter(learnt, presets=True)).requests == expected
 
 
 def test_a_pad_that_does_something_is_no_music() -> None:
-    learnt = Learnt(None)
+    learnt = MidiBindings(None)
     learnt.bindings["note", 36] = "mute"
-    assert hear(on(36), hands=Hands(learnt, presets=True)).sources == {}
+    assert hear(on(36), hands=MidiInterpreter(learnt, presets=True)).inputs == {}
 
 
 def test_without_presets_a_program_is_a_model() -> None:
-    hands = Hands(Learnt(None), presets=False)
+    hands = MidiInterpreter(MidiBindings(None), presets=False)
     assert hear(mido.Message("program_change", program=1), hands=hands).requests == [Request(Action.MODEL, 1.0, True)]
 
 
 def test_a_knob_turns_an_octave_in_five_even_steps() -> None:
-    learnt = Learnt(None)
+    learnt = MidiBindings(None)
     learnt.bindings["cc", 5] = "octave"
-    hands = Hands(learnt, presets=False)
+    hands = MidiInterpreter(learnt, presets=False)
     places = [round(request.amount) for request in hear(*(cc(5, n) for n in range(128)), hands=hands).requests]
     assert sorted(set(places)) == [-2, -1, 0, 1, 2]
     assert all(24 <= places.count(place) <= 27 for place in range(-2, 3))
@@ -97,11 +97,11 @@ def test_a_knob_turns_an_octave_in_five_even_steps() -> None:
 
 def test_what_was_learnt_is_kept_and_the_next_start_knows_it(tmp_path: Path) -> None:
     path = tmp_path / "config" / "midi.toml"
-    hands, heard = Hands(Learnt(path), presets=False), Heard()
-    assert "cc 7 plays gain" in hands.hear(cc(7, 100), heard, learning="gain")
-    assert "note 36 plays mute" in hands.hear(on(36), heard, learning="mute")
-    assert heard.requests == []  # the move that teaches does nothing else
-    assert Learnt(path).bindings == {
+    hands, received = MidiInterpreter(MidiBindings(path), presets=False), Received()
+    assert "cc 7 plays gain" in hands.handle(cc(7, 100), received, learning="gain")
+    assert "note 36 plays mute" in hands.handle(on(36), received, learning="mute")
+    assert received.requests == []  # the move that teaches does nothing else
+    assert MidiBindings(path).bindings == {
         ("cc", 64): "freeze",
         ("cc", 120): "panic",
         ("cc", 7): "gain",
@@ -124,7 +124,7 @@ def test_a_file_that_was_edited_wrongly_is_named(text: str, word: str, tmp_path:
     path = tmp_path / "midi.toml"
     path.write_text(text)
     with pytest.raises(ControlError, match=word) as error:
-        Learnt(path)
+        MidiBindings(path)
     assert str(path) in str(error.value)
 
 
@@ -161,12 +161,12 @@ class Keyboard:
 def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    life, learnt = segment.lives["control"], tmp_path / "midi.toml"
-    place = segment.sources.want("midi:note")
+    process_state, learnt = segment.processes["control"], tmp_path / "midi.toml"
+    place = segment.external_inputs.want("midi:note")
     keyboard = Keyboard()
     with control(segment, ControlConfig(midi="keyboard", learnt=learnt), tmp_path / "log"):
         keyboard.play(on(61))
-        wait_for(lambda: segment.sources.values[place] == 61.0)
+        wait_for(lambda: segment.external_inputs.values[place] == 61.0)
         keyboard.play(mido.Message("program_change", program=2))
         assert wait_for(segment.commands.take) == Request(Action.MODEL, 2.0, True)
 
@@ -174,16 +174,16 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
         keyboard.play(cc(7, 10))
         assert wait_for(segment.commands.take) == Request(Action.LEARN, 0.0, True)
         segment.controls.write(replace(segment.controls.read(), learn=0))
-        wait_for(lambda: "cc 7 plays gain" in life.remarks[1])
+        wait_for(lambda: "cc 7 plays gain" in process_state.remarks[1])
         keyboard.play(cc(7, 127))
         assert wait_for(segment.commands.take) == Request(Action.GAIN, 6.0, True)
 
         keyboard.pull()
-        wait_for(lambda: "is gone" in life.remarks[1])
+        wait_for(lambda: "is gone" in process_state.remarks[1])
         keyboard = Keyboard()
-        wait_for(lambda: "is back" in life.remarks[1])
+        wait_for(lambda: "is back" in process_state.remarks[1])
         keyboard.play(on(62))
-        wait_for(lambda: segment.sources.values[place] == 62.0)
+        wait_for(lambda: segment.external_inputs.values[place] == 62.0)
     keyboard.pull()
 
 
@@ -195,7 +195,7 @@ def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) ->
 
     ear = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, name="synthesizer")
     ear.open_virtual_port("in")
-    config = ControlConfig(midi_out="synthesizer", channels=((settings.PITCH, settings.LOUDNESS),))
+    config = ControlConfig(midi_out="synthesizer", channels=((architectures.PITCH, architectures.LOUDNESS),))
     got: list[list[int]] = []
     steps = [
         ((57.0, 0.0), [[0xB0, 20, 0], [0xB0, 21, 0]]),
@@ -207,14 +207,14 @@ def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) ->
             segment.capture.frame_used(10.0, 1)
             got.clear()
 
-            def heard(values: tuple[float, float] = values, count: int = len(expected)) -> bool:
+            def received(values: tuple[float, float] = values, count: int = len(expected)) -> bool:
                 """The hops go on until synthesis is seen to have made some of this pose."""
                 segment.synthesis.hop(0.001, 256, np.array(values, np.float32))
                 while message := ear.get_message():
                     got.append(message[0])
                 return len(got) >= count
 
-            wait_for(heard)
+            wait_for(received)
             assert got == expected
     ear.close_port()
     ear.delete()

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from livemove.contracts import Channel
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.control.mpe import Mpe
 from livemove.ipc.segment import Segment
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support.control_process import control, wait_for
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 
-CHANNELS = (settings.PITCH, settings.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))
+CHANNELS = (architectures.PITCH, architectures.LOUDNESS, Channel("brightness", "", 0.0, 1.0, 0.5))
 """Pitch in MIDI notes, loudness 0..1, brightness 0..1."""
 
 
@@ -27,7 +27,7 @@ def play(mpe: Mpe, pitch: float, loudness: float, brightness: float = 0.5) -> li
 
 def test_it_says_what_it_is() -> None:
     """RPN 6 on channel 1: a lower zone of 15 members; RPN 0 on each of those: bends of 48 semitones; then RPN null."""
-    said = Mpe().hello()
+    said = Mpe().setup_messages()
     assert said[:5] == [[0xB0, 101, 0], [0xB0, 100, 6], [0xB0, 6, 15], [0xB0, 101, 127], [0xB0, 100, 127]]
     assert said[5:10] == [[0xB1, 101, 0], [0xB1, 100, 0], [0xB1, 6, 48], [0xB1, 101, 127], [0xB1, 100, 127]]
     assert said[-5:] == [[0xBF, 101, 0], [0xBF, 100, 0], [0xBF, 6, 48], [0xBF, 101, 127], [0xBF, 100, 127]]
@@ -70,7 +70,7 @@ def test_every_note_has_the_next_channel_and_all_of_its_own() -> None:
 
 def test_beyond_its_bend_it_goes_on_as_another_note() -> None:
     mpe = Mpe()
-    wide = (Channel("pitch", settings.PITCH.unit, 0.0, 127.0, 60.0), *CHANNELS[1:])
+    wide = (Channel("pitch", architectures.PITCH.unit, 0.0, 127.0, 60.0), *CHANNELS[1:])
     assert mpe.messages(wide, [30.0, 0.5, 0.5])[-1] == [0x91, 30, 64]
     assert mpe.messages(wide, [78.0, 0.5, 0.5]) == [[0xE1, 127, 127]]  # 48 up: the end of the bend
     assert mpe.messages(wide, [78.5, 0.5, 0.5])[::4] == [[0x81, 30, 64], [0x92, 78, 64]]
@@ -106,7 +106,8 @@ def test_a_synthesizer_hears_a_note_begin_and_end(segment: Segment, tmp_path: Pa
     config = ControlConfig(midi_out="synthesizer", mpe=True, channels=(CHANNELS[:2],))
     with control(segment, config, tmp_path / "log"):
         wait_for(heard(0.0, [0xBF, 100, 127]))
-        assert got == Mpe().hello()
+        with timed():
+            assert got == Mpe().setup_messages()
         segment.capture.frame_used(10.0, 1)
         wait_for(heard(0.5, [0x91, 60, 64]))
         wait_for(heard(0.0, [0x81, 60, 64]))

@@ -17,9 +17,9 @@ from pythonosc.osc_packet import OscPacket
 
 from livemove.body.notes import SCALES
 from livemove.contracts import Action, ControlError, Request
-from livemove.control.config import address
+from livemove.control.control_config import address
 from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
-from livemove.control.vocabulary import Heard
+from livemove.control.vocabulary import Received
 from livemove.ipc.segment import TEXT_BYTES
 from tests.support.osc import packet
 
@@ -33,8 +33,8 @@ def ear() -> Iterator[OscIn]:
     made.close()
 
 
-def tell(ear: OscIn, *packets: bytes) -> Heard:
-    """Send, and listen until as much was heard as was sent, loopback being quick but not immediate."""
+def tell(ear: OscIn, *packets: bytes) -> Received:
+    """Send, and listen until as much was received as was sent, loopback being quick but not immediate."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for each in packets:
             sender.sendto(each, ear.socket.getsockname())
@@ -117,9 +117,9 @@ def test_the_longest_name_finds_room_in_a_request() -> None:
 
 
 def test_other_peoples_addresses_are_sources_and_no_trouble(ear: OscIn) -> None:
-    heard = tell(ear, packet("/fader1", 0.25), packet("/xy", 0.5, 0.75), packet("/name", "x"))
-    assert heard.sources == {"osc:/fader1": 0.25, "osc:/xy": 0.5}
-    assert (heard.requests, heard.messages, heard.troubles) == ([], 3, 0)
+    received = tell(ear, packet("/fader1", 0.25), packet("/xy", 0.5, 0.75), packet("/name", "x"))
+    assert received.inputs == {"osc:/fader1": 0.25, "osc:/xy": 0.5}
+    assert (received.requests, received.messages, received.troubles) == ([], 3, 0)
 
 
 def test_a_bundle_is_all_of_its_messages(ear: OscIn) -> None:
@@ -128,15 +128,15 @@ def test_a_bundle_is_all_of_its_messages(ear: OscIn) -> None:
         message = OscMessageBuilder(where)
         message.add_arg(value)
         bundle.add_content(message.build())
-    heard = tell(ear, bundle.build().dgram)
-    assert heard.requests == [Request(Action.GAIN, 0.0, True)]
-    assert heard.sources["osc:/fader1"] == 0.5
+    received = tell(ear, bundle.build().dgram)
+    assert received.requests == [Request(Action.GAIN, 0.0, True)]
+    assert received.inputs["osc:/fader1"] == 0.5
 
 
 def test_of_more_than_can_be_heard_the_last_of_each_address_counts(ear: OscIn) -> None:
-    heard = tell(ear, *(packet("/livemove/octave", n % 3) for n in range(200)), packet("/fader1", 0.125))
-    assert heard.requests == [Request(Action.OCTAVE, float(199 % 3), True)]
-    assert heard.sources["osc:/fader1"] == 0.125
+    received = tell(ear, *(packet("/livemove/octave", n % 3) for n in range(200)), packet("/fader1", 0.125))
+    assert received.requests == [Request(Action.OCTAVE, float(199 % 3), True)]
+    assert received.inputs["osc:/fader1"] == 0.125
 
 
 @pytest.fixture(scope="module")
@@ -148,12 +148,12 @@ def patient_ear() -> Iterator[OscIn]:
 
 @given(rubbish=st.binary(max_size=200), prefix=st.sampled_from([b"", b"/", b"/a\0\0,", b"#bundle\0", b"/a\0\0,[ffi"]))
 def test_rubbish_is_counted_and_harms_nobody(patient_ear: OscIn, rubbish: bytes, prefix: bytes) -> None:
-    heard = Heard()
-    patient_ear._hear(prefix + rubbish, "somebody", heard)
-    assert heard.messages or heard.troubles or prefix.startswith(b"#bundle")
-    assert bool(heard.trouble) == bool(heard.troubles)
-    assert heard.trouble.isprintable()
-    assert all(math.isfinite(value) for value in heard.sources.values())
+    received = Received()
+    patient_ear._handle(prefix + rubbish, "somebody", received)
+    assert received.messages or received.troubles or prefix.startswith(b"#bundle")
+    assert bool(received.trouble) == bool(received.troubles)
+    assert received.trouble.isprintable()
+    assert all(math.isfinite(value) for value in received.inputs.values())
 
 
 def test_what_is_sent_is_bundles_that_others_read() -> None:

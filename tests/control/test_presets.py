@@ -10,23 +10,23 @@ from click.testing import CliRunner
 
 from livemove import cli
 from livemove.body.notes import SCALES
-from livemove.cli.models import repertoire
+from livemove.cli.models import slots_of_presets
 from livemove.contracts import BundleError, ControlError, Controls
-from livemove.control.config import ControlConfig
-from livemove.control.kept import presets_folder, write_whole
+from livemove.control.control_config import ControlConfig
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
+from livemove.control.user_files import presets_folder, write_whole
 from livemove.session import perform as session_perform
 from livemove.session.perform import PresetDevices
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.osc import free_port, packet, send
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.sessions import perform
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr("livemove.control.kept.config_folder", lambda: tmp_path / "config")
+    monkeypatch.setattr("livemove.control.user_files.config_folder", lambda: tmp_path / "config")
     presets_folder().mkdir(parents=True)
     return presets_folder()
 
@@ -80,7 +80,7 @@ def test_a_save_that_fails_leaves_what_was_there(folder: Path, monkeypatch: pyte
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("livemove.control.kept.os.fsync", full)
+    monkeypatch.setattr("livemove.control.user_files.os.fsync", full)
     with pytest.raises(ControlError, match=r"soft\.toml: cannot be written: No space left"):
         save_preset(dataclasses.replace(EVERYTHING, gain=0.25))
     assert (folder / "soft.toml").read_text() == before
@@ -161,11 +161,11 @@ def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
         Preset("c", model=str(one), gain=0.5),
         Preset("d", model=str(one), mapping="my.toml"),
     ]
-    loaded, controls = repertoire(presets)
+    loaded, controls = slots_of_presets(presets)
     assert loaded == [(one, None), (two, None), (one, Path("my.toml"))]
     assert [each.model for each in controls] == [0, 1, 0, 2]
     with pytest.raises(BundleError, match="tuba"):
-        repertoire([Preset("x", model="tuba")])
+        slots_of_presets([Preset("x", model="tuba")])
 
 
 def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session_perform.SessionConfig:
@@ -188,13 +188,13 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
         save_preset(Preset(name, model=model, devices=devices))
     config = started(monkeypatch, "-p", "one", "-p", "two")
     assert (config.capture.camera, config.playback.device) == ("demo", "usb")
-    assert config.plugs == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
+    assert config.preset_devices == (PresetDevices(camera="demo", device="usb"), PresetDevices(camera="3", mirror=True))
     config = started(monkeypatch, "-p", "one", "-p", "two", "-c", "demo", "-c", "4", "-d", "hdmi", "-d", "jack")
     assert (config.capture.camera, config.cameras) == ("demo", ("4",))
     assert (config.playback.device, config.devices) == ("hdmi", ("hdmi", "jack"))
-    assert config.plugs == (PresetDevices(), PresetDevices(mirror=True))
+    assert config.preset_devices == (PresetDevices(), PresetDevices(mirror=True))
     config = started(monkeypatch, "-m", model, "-c", "demo", "-d", "hdmi")
-    assert (config.playback.device, config.devices, config.plugs) == ("hdmi", (), ())
+    assert (config.playback.device, config.devices, config.preset_devices) == ("hdmi", (), ())
 
 
 @pytest.mark.usefixtures("doubles")
@@ -202,7 +202,7 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
 def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
     """Two presets, the second asked for by OSC; what it sets is heard by everybody and told once."""
     models = [random_bundle(tmp_path / name, small_spec(name)).path for name in ("one", "two")]
-    loaded, controls = repertoire(
+    loaded, controls = slots_of_presets(
         [Preset("soft", model=str(models[0])), Preset("loud", model=str(models[1]), gain=0.5, octave=1)]
     )
     (model, _), *others = loaded
@@ -214,7 +214,9 @@ def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
         control=ControlConfig(osc=("127.0.0.1", port), presets=("soft", "loud")),
     )  # fmt: skip
     playing = [status for status in seen if status.phase == "playing"]
-    assert playing[0].controls == Controls(mute=True, preset=1)
-    assert playing[-1].controls == dataclasses.replace(controls[1], mute=True, preset=2)
+    with timed():
+        assert playing[0].controls == Controls(mute=True, preset=1)
+        assert playing[-1].controls == dataclasses.replace(controls[1], mute=True, preset=2)
     assert [status.notice for status in seen if status.notice] == ["preset: loud"]
-    assert sum(report["restarts"].values()) == 0
+    with timed():
+        assert sum(report["restarts"].values()) == 0

@@ -81,7 +81,7 @@ CARDS = ["0 jack (ALSA)", "1 USB Audio (ALSA)", "2 USB Audio Pro (ALSA)", "10 sy
         ([], 0, Request(Action.DEVICE, text="USB"), "USB"),
     ],
 )  # fmt: skip
-def test_cameras_and_sound_cards_are_chosen_by_place_number_or_name(
+def test_cameras_and_audio_devices_are_chosen_by_place_number_or_name(
     names: list[str], now: int, request_: Request, chosen: str | None
 ) -> None:
     assert choose(request_, names, now) == chosen

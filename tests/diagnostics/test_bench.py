@@ -11,11 +11,11 @@ import pytest
 
 from livemove.contracts import HOP, EngineError, LivemoveError, OutputError, weight_shapes
 from livemove.diagnostics import bench, bench_plot
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
 
 
-@pytest.mark.parametrize("make", bench.SETTINGS.values(), ids=bench.SETTINGS.keys())
+@pytest.mark.parametrize("make", bench.ARCHITECTURES.values(), ids=bench.ARCHITECTURES.keys())
 def test_multiply_adds_are_the_weights_a_step_uses(make: type) -> None:
     """Every matrix entry once, but for the embedding (a copy of a row) and what runs once a hop."""
     spec = make()
@@ -33,7 +33,7 @@ def test_multiply_adds_are_the_weights_a_step_uses(make: type) -> None:
 
 def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
     before = dict(os.environ)
-    models = [bench.Model("stage", spec := settings.stage(), settings.random_weights(spec), None)]
+    models = [bench.Model("stage", spec := architectures.stage(), architectures.random_weights(spec), None)]
     report = bench.run(("native", "native-int8", "onnx"), models, repeats=2, seconds_per_round=0.02)
     assert dict(os.environ) == before
     rows = report["results"]
@@ -65,7 +65,7 @@ def test_an_unknown_engine_is_named() -> None:
 
 
 def test_sizes_differ_from_the_stage_setting_in_one_dimension_each() -> None:
-    stage, sizes = settings.stage(), {m.setting: m.spec for m in bench.size_models()}
+    stage, sizes = architectures.stage(), {m.architecture: m.spec for m in bench.size_models()}
     assert {s.residual for s in sizes.values()} == {32, 64, 128, 256}
     assert {s.layers for s in sizes.values()} == {10, 20, 30, 40}
     assert {s.bands for s in sizes.values()} == {1, 4, 8, 16}
@@ -81,13 +81,13 @@ def test_the_native_engine_plays_every_size(precision: str) -> None:
         noise = np.full((model.spec.steps_per_hop, model.spec.noise_width), 0.3, np.float32)
         engine = NativeEngine(model.spec, model.weights, precision=precision)
         engine.generate(out, np.zeros((1, len(model.spec.channels)), np.float32), noise)
-        assert np.isfinite(out).all(), model.setting
-        assert out.any(), model.setting
+        assert np.isfinite(out).all(), model.architecture
+        assert out.any(), model.architecture
 
 
 def test_several_streams_at_once_are_counted_together() -> None:
-    spec = settings.stage()
-    models = [bench.Model("stage", spec, settings.random_weights(spec), None)]
+    spec = architectures.stage()
+    models = [bench.Model("stage", spec, architectures.random_weights(spec), None)]
     report = bench.run(("native",), models, repeats=1, seconds_per_round=0.02, streams=(1, 2))
     rows = report["streams"]
     assert isinstance(rows, list)
@@ -96,7 +96,7 @@ def test_several_streams_at_once_are_counted_together() -> None:
 
 
 def test_the_torch_baseline_runs_in_a_process_of_its_own() -> None:
-    (row,) = bench.torch_baseline([bench.Model("stage", spec := settings.stage(), {}, None)], seconds=0.05)
+    (row,) = bench.torch_baseline([bench.Model("stage", spec := architectures.stage(), {}, None)], seconds=0.05)
     assert row["setting"] == "stage"
     assert row["samples_per_s"] == pytest.approx(row["steps_per_s"] * spec.bands)  # type: ignore[operator]
 
@@ -105,7 +105,7 @@ def test_without_torch_the_baseline_says_what_to_install(monkeypatch: pytest.Mon
     (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EngineError, match=r"No module named torch.*pip install -e"):
-        bench.torch_baseline([bench.Model("stage", settings.stage(), {}, None)], seconds=0.05)
+        bench.torch_baseline([bench.Model("stage", architectures.stage(), {}, None)], seconds=0.05)
 
 
 def test_the_picture_is_drawn(tmp_path: Path) -> None:

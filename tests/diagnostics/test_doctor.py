@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from livemove.diagnostics.doctor import live_findings
-from livemove.diagnostics.soak import Steadiness
+from livemove.diagnostics.soak import SoakResult
 
 
-def run(engine: str, median_ms: float, late: int = 0) -> Steadiness:
-    return Steadiness(engine, 375, late, late // 2, median_ms, 2 * median_ms, 3 * median_ms, 5.33, 25.0, 10.0, 0.1)
+def run(engine: str, median_ms: float, late: int = 0) -> SoakResult:
+    return SoakResult(engine, 375, late, late // 2, median_ms, 2 * median_ms, 3 * median_ms, 5.33, 25.0, 10.0, 0.1)
 
 
 def test_the_first_engine_that_holds_is_named() -> None:

@@ -19,7 +19,7 @@ import pytest
 from livemove.bundle import Golden
 from livemove.contracts import HOP
 from livemove.diagnostics import gpu, gpu_plot, gpu_sections
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.paths import ROOT
 from tests.synthesis.test_cuda_cluster import CLASSIC, STAGE, KernelOnCpu, kernel_on_cpu, material
@@ -30,10 +30,10 @@ __all__ = ["kernel_on_cpu"]  # a fixture of every test here, too
 
 def small_models(bundles: bool = True) -> Iterator[gpu_sections.Model]:
     """A stage network as if it were a bundle, and without one a stage and a classic network."""
-    weights = {name: w / 2 for name, w in settings.random_weights(STAGE, seed=3).items()}
+    weights = {name: w / 2 for name, w in architectures.random_weights(STAGE, seed=3).items()}
     if not bundles:
         yield gpu_sections.Model("stage", STAGE, weights, None)
-        yield gpu_sections.Model("classic", CLASSIC, settings.random_weights(CLASSIC), None)
+        yield gpu_sections.Model("classic", CLASSIC, architectures.random_weights(CLASSIC), None)
         return
     channels, noise = material(STAGE, 4)
     audio = np.zeros(4 * HOP, np.float32)

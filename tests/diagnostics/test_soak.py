@@ -14,9 +14,9 @@ import pytest
 
 from livemove.contracts import HOP, EngineState, Float32, ModelSpec, Trace, initial_state
 from livemove.diagnostics import load, soak
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 
-SPEC = dataclasses.replace(settings.stage("slow"), residual=16, skip=16, hidden=16, dilations=(1,))
+SPEC = dataclasses.replace(architectures.stage("slow"), residual=16, skip=16, hidden=16, dilations=(1,))
 HOP_S = HOP / SPEC.sample_rate
 
 
@@ -69,14 +69,14 @@ class TimedEngine:
 
 def hold(
     usual_s: float, hops: int = 600, longer_s: dict[int, float] | None = None, realtime: float = math.inf
-) -> soak.Steadiness:
+) -> soak.SoakResult:
     clock = Clock()
     return soak.hold(TimedEngine(clock, usual_s, longer_s), hops, 512, realtime, clock.now, clock.sleep)
 
 
 def test_an_engine_with_time_to_spare_is_never_late() -> None:
     run = hold(HOP_S / 4)
-    assert (run.hops, run.late, run.starved) == (600, 0, 0)
+    assert (run.hops, run.late, run.underruns) == (600, 0, 0)
     assert run.median_ms == pytest.approx(1e3 * HOP_S / 4)
     assert run.max_ms == pytest.approx(1e3 * HOP_S / 4)
     assert run.least_margin_ms > 0
@@ -86,7 +86,7 @@ def test_an_engine_with_time_to_spare_is_never_late() -> None:
 def test_one_hop_longer_than_the_lead_is_late_and_the_lead_grows() -> None:
     run = hold(HOP_S / 4, longer_s={300: 0.08})
     assert run.late >= 1
-    assert run.starved >= 1
+    assert run.underruns >= 1
     assert run.max_ms == pytest.approx(80.0)
     assert run.p99_9_ms < 80.0
     assert run.lead_ms > 25.0

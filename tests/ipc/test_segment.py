@@ -108,28 +108,28 @@ def test_nothing_is_left_after_unlink() -> None:
 
 
 def test_a_childs_error_reaches_the_supervisor_as_it_was(segment: Segment) -> None:
-    life = Segment.attach(segment.name).lives["capture"]
-    life.failed(CameraError("no camera 7: try --camera demo"))
-    error = segment.lives["capture"].error
+    process_state = Segment.attach(segment.name).processes["capture"]
+    process_state.failed(CameraError("no camera 7: try --camera demo"))
+    error = segment.processes["capture"].error
     assert type(error) is CameraError
     assert str(error) == "no camera 7: try --camera demo"
 
 
 def test_a_long_error_is_cut_not_spilled(segment: Segment) -> None:
-    segment.lives["capture"].failed(LivemoveError("ä" * 5000))
-    assert segment.lives["synthesis"].state is State.NONE
-    assert set(str(segment.lives["capture"].error)) == {"ä"}
+    segment.processes["capture"].failed(LivemoveError("ä" * 5000))
+    assert segment.processes["synthesis"].state is State.NONE
+    assert set(str(segment.processes["capture"].error)) == {"ä"}
 
 
 def test_lives_are_apart_and_clear(segment: Segment) -> None:
     for number, role in enumerate(ROLES):
-        segment.lives[role].starting(number + 1)
-        segment.lives[role].running(role)
-    assert [segment.lives[role].pid for role in ROLES] == [1, 2, 3, 4, 5]
-    segment.lives["capture"].clear()
-    assert segment.lives["capture"].state is State.NONE
-    assert segment.lives["capture"].label == ""
-    assert segment.lives["synthesis"].label == "synthesis"
+        segment.processes[role].starting(number + 1)
+        segment.processes[role].running(role)
+    assert [segment.processes[role].pid for role in ROLES] == [1, 2, 3, 4, 5]
+    segment.processes["capture"].clear()
+    assert segment.processes["capture"].state is State.NONE
+    assert segment.processes["capture"].label == ""
+    assert segment.processes["synthesis"].label == "synthesis"
 
 
 def test_capture_counts(segment: Segment) -> None:

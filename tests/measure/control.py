@@ -2,7 +2,7 @@
 
 In: options. Out: one JSON line with the median, 95 % and maximum of two ways, in ms: "switch", a mute taken away, which
 the callback obeys; "source", a fader on the loudness channel, which goes through mapping, network and ring. Each until
-the sample is in the block the sound card is given, and until it leaves the converter, as the sound server tells it.
+the sample is in the block the audio device is given, and until it leaves the converter, as the sound server tells it.
 
 A MIDI message counts from the moment JACK has it, at the start of a period: until then it has waited in the keyboard's
 program, half a period on average, as it would not on a cable.
@@ -27,7 +27,7 @@ import jack
 import numpy as np
 
 from livemove.bundle import find_bundle
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
@@ -48,7 +48,8 @@ class Listener:
         self._segment = segment
 
     def first_sound(self, threshold: float) -> tuple[float, float] | None:
-        """When the next sample above the threshold was given to the sound card, and when it sounds; None: none came."""
+        """When the next sample above the threshold was given to the audio device, and when it sounds; None: none
+        came."""
         tap, played = self._segment.tap, self._segment.playback
         seen, deadline_s = tap.written, now_s() + PATIENCE_S
         while now_s() < deadline_s:

@@ -35,7 +35,7 @@ class Meter:
     SETTLE_S = 3.0
 
     def __init__(self, segment: Segment) -> None:
-        self._life = segment.lives["monitor"]
+        self._process_state = segment.processes["monitor"]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
@@ -46,16 +46,16 @@ class Meter:
         self._thread.join()
 
     def _follow(self) -> None:
-        while self._life.state is not State.RUNNING:
+        while self._process_state.state is not State.RUNNING:
             if self._over.wait(0.05):
                 return
         if self._over.wait(self.SETTLE_S):
             return
-        process = psutil.Process(self._life.pid)
-        last, began_s, busy_s = self._life.heartbeat_s, time.monotonic(), _busy_s(process)
+        process = psutil.Process(self._process_state.pid)
+        last, began_s, busy_s = self._process_state.heartbeat_s, time.monotonic(), _busy_s(process)
         while not self._over.wait(0.004):
-            if self._life.heartbeat_s != last:
-                last = self._life.heartbeat_s
+            if self._process_state.heartbeat_s != last:
+                last = self._process_state.heartbeat_s
                 self.redraws += 1
             self.seconds = time.monotonic() - began_s
             if self.seconds - self.checked_s > 1.0 and process.is_running():

@@ -45,7 +45,7 @@ REPORTED = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--camera", type=Path, required=True, metavar="FILM", help="a dancer, played round and round")
+    parser.add_argument("--camera", type=Path, required=True, metavar="VIDEO", help="a dancer, played round and round")
     parser.add_argument("--pose-model", type=Path)
     parser.add_argument("--engine", action="append", help="several: in turn")
     parser.add_argument("--model", action="append", help="several: in turn")

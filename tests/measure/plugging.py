@@ -1,8 +1,8 @@
-"""Sound cards and cameras changed while it plays: `python -m tests.measure.plugging [--clip FILE]`, servers and all.
+"""Audio devices and cameras changed while it plays: `python -m tests.measure.plugging [--clip FILE]`, servers and all.
 
-In: options. Out: one JSON line: what was told; for every change of the sound card how long it was silent; clicks
+In: options. Out: one JSON line: what was told; for every change of the audio device how long it was silent; clicks
 (support/clicks.py) in what was played, and in what JACK and PulseAudio heard; starvations and restarts. PulseAudio has
-48,000 samples a second and JACK 44,100, so that each change of the sound card is one of the rate, too.
+48,000 samples a second and JACK 44,100, so that each change of the audio device is one of the rate, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import soundfile
 from pythonosc.udp_client import SimpleUDPClient
 
 from livemove.bundle import find_bundle
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.session.perform import SessionConfig, Status, run_session
 from livemove.takes.folder import load_take
 from tests.support.clicks import clicks

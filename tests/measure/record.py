@@ -1,12 +1,12 @@
-"""How far picture and sound of a take are apart: `python -m tests.measure.record [--seconds 20] [--mic]`.
+"""How far image and sound of a take are apart: `python -m tests.measure.record [--seconds 20] [--mic]`.
 
-In: a network camera whose pictures tell when they were sent, a song of clicks, a server whose output is recorded with
-the time at which each sample came. Out: for each click, the time in the picture of the take minus the time at which the
+In: a network camera whose images tell when they were sent, a song of clicks, a server whose output is recorded with
+the time at which each sample came. Out: for each click, the time in the image of the take minus the time at which the
 sound server let the click out.
 
-What it sees: everything between the camera's socket and the file, and between the sound server and the file. A picture
-counts from being sent, so transport and JPEG (some ms) are in it; a camera's exposure and a sound card's converters are
-not. PulseAudio's null sink lets samples out in blocks that begin up to LATENCY_MS early: so much is uncertain.
+What it sees: everything between the camera's socket and the file, and between the sound server and the file. An image
+counts from being sent, so transport and JPEG (some ms) are in it; a camera's exposure and an audio device's converters
+are not. PulseAudio's null sink lets samples out in blocks that begin up to LATENCY_MS early: so much is uncertain.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ import av
 import numpy as np
 import soundfile
 
-from tests.support.films import RATE, clicks
 from tests.support.mjpeg import NetworkCamera
 from tests.support.servers import Pulse
+from tests.support.videos import RATE, clicks
 
 BARS = 24
 TICK_S = 1e-4
@@ -35,7 +35,7 @@ LATENCY_MS = 5
 """Of parec: the null sink then works in blocks of so much."""
 
 
-# --- pictures that tell the time ------------------------------------------------------------------------------
+# --- images that tell the time ------------------------------------------------------------------------------
 
 
 def draw_time() -> np.ndarray:
@@ -44,9 +44,9 @@ def draw_time() -> np.ndarray:
     return np.ascontiguousarray(np.broadcast_to((255 * bits).astype(np.uint8).repeat(8)[None, :, None], (96, 192, 3)))
 
 
-def read_time(picture: np.ndarray) -> float:
+def read_time(image: np.ndarray) -> float:
     """What draw_time drew, as it is nearest to now."""
-    bits = picture[..., 0].reshape(picture.shape[0], BARS, -1)[:, :, 2:-2].mean(axis=(0, 2)) > 127
+    bits = image[..., 0].reshape(image.shape[0], BARS, -1)[:, :, 2:-2].mean(axis=(0, 2)) > 127
     ticks = int((bits.astype(np.int64) << np.arange(BARS)).sum())
     now = round(time.monotonic() / TICK_S)
     return (now - (now - ticks) % (1 << BARS)) * TICK_S
@@ -103,15 +103,15 @@ def onsets(sound: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Alignment:
-    """In seconds, one of each per click. Positive: the picture of that moment stands too early in the take."""
+    """In seconds, one of each per click. Positive: the image of that moment stands too early in the take."""
 
     errors: np.ndarray
-    pictures: int
+    images: int
 
     def __str__(self) -> str:
         low, middle, high = 1e3 * np.percentile(self.errors, [0, 50, 100])
         return (
-            f"{len(self.errors)} clicks, {self.pictures} pictures: picture ahead of sound by {middle:.1f} ms (median), "
+            f"{len(self.errors)} clicks, {self.pictures} images: image ahead of sound by {middle:.1f} ms (median), "
             f"{low:.1f} to {high:.1f} ms"
         )
 
@@ -126,16 +126,16 @@ def song_of_clicks(path: Path, seconds: float) -> Path:
 def alignment(take: Path, heard: np.ndarray, heard_s: np.ndarray) -> Alignment:
     """Of a take of a song of clicks, filmed by the camera that tells the time, and what the server let out."""
     with av.open(str(take)) as container:
-        pictures = [(f.time, read_time(f.to_ndarray(format="rgb24"))) for f in container.decode(video=0)]
+        images = [(f.time, read_time(f.to_ndarray(format="rgb24"))) for f in container.decode(video=0)]
     with av.open(str(take)) as container:
         rate = container.streams.audio[0].rate
         sound = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], axis=1)[0] / 32768
-    file_s, sent_s = np.array(pictures).T
+    file_s, sent_s = np.array(images).T
     in_file, let_out = onsets(sound) / rate, heard_s[onsets(heard)]
     in_file = in_file[(in_file > file_s[0]) & (in_file < file_s[-1])]
     seen_s = np.interp(in_file, file_s, sent_s)
     errors = seen_s[:, None] - let_out
-    return Alignment(errors[np.arange(len(errors)), np.abs(errors).argmin(axis=1)], len(pictures))
+    return Alignment(errors[np.arange(len(errors)), np.abs(errors).argmin(axis=1)], len(images))
 
 
 def measure(folder: Path, seconds: float, environment: dict[str, str], *options: str, mic: bool = False) -> Alignment:

@@ -20,7 +20,7 @@ import psutil
 import soundfile
 
 from livemove.bundle import find_bundle
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc.segment import Segment
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
@@ -49,7 +49,7 @@ def main() -> None:
     switched: list[int] = []
 
     def switch(port: int) -> None:
-        synthesis = psutil.Process(segments[0].lives["synthesis"].pid)
+        synthesis = psutil.Process(segments[0].processes["synthesis"].pid)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for _ in range(options.count):
                 time.sleep(options.every)

@@ -1,4 +1,4 @@
-"""Takes as files: pictures placed in the sound by the clock, through jitter, drift and gaps; whole however it ends."""
+"""Takes as files: images placed in the sound by the clock, through jitter, drift and gaps; whole however it ends."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def fill(
     gap_at_s: float = np.inf,
     gap_s: float = 0.0,
 ) -> None:
-    """Grey pictures 20, 21 ... at these times after began_s, when the sound begins, with its sample number 4800."""
+    """Grey images 20, 21 ... at these times after began_s, when the sound begins, with its sample number 4800."""
     lead, waiting = 4800, list(enumerate(pictures_s))
     done.add_sound(0, began_s - lead / RATE, sound[:0])
     for at in range(0, len(sound), BLOCK):
@@ -121,7 +121,7 @@ def fill(
         done.add_sound(lead + at, time_s, sound[at : at + BLOCK], gap)
         while waiting and began_s + waiting[0][1] < time_s:
             number, seen_s = waiting.pop(0)
-            done.add_picture(np.full((*SIZE, 3), 20 + number, np.uint8), began_s + seen_s)
+            done.add_frame(np.full((*SIZE, 3), 20 + number, np.uint8), began_s + seen_s)
 
 
 def sound_of(path: Path) -> tuple[float, np.ndarray]:
@@ -161,7 +161,7 @@ def test_every_picture_has_its_own_time_in_the_sound(
 
 
 def test_pictures_before_and_after_a_gap_meet_what_was_heard(tmp_path: Path) -> None:
-    """30 ms of silence after 2 s: the sound has no hole, the pictures after it stand 30 ms earlier."""
+    """30 ms of silence after 2 s: the sound has no hole, the images after it stand 30 ms earlier."""
     seen_s = np.arange(0.01, 3.9, 0.04)
     write(tmp_path / "a.mp4", song(4.0), seen_s, gap_at_s=2.0, gap_s=0.03)
     time_s, _ = pictures_of(tmp_path / "a.mp4")
@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_whole_pictures_and_whole_sound(tmp_path: Path) -> No
 
 
 def test_prepare_hears_and_sees_the_same_moment(tmp_path: Path) -> None:
-    """The first picture comes 0.25 s into the sound: that is where the sound of the clip begins."""
+    """The first image comes 0.25 s into the sound: that is where the sound of the clip begins."""
     sound = song(3.0)
     write(tmp_path / "a.mp4", sound, np.arange(0.25, 2.9, 0.04))
     heard = read_sound(tmp_path / "a.mp4", RATE)

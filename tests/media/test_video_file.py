@@ -1,4 +1,4 @@
-"""Clips as files: frames in order and upright, and a new sound under an old picture."""
+"""Clips as files: frames in order and upright, and a new sound under an old image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import soundfile as sf
 
 from livemove.contracts import CameraError
 from livemove.media import video_file
-from tests.support.films import make_clip
+from tests.support.videos import make_clip
 
 RATE = 48000
 
@@ -37,7 +37,7 @@ def ignore(seconds: float) -> None:
 def test_every_frame_comes_once_and_in_order(tmp_path: Path, codec: str, suffix: str) -> None:
     found = list(video_file.frames(make_clip(tmp_path / f"clip{suffix}", codec)))
     times = np.array([time_s for time_s, _ in found])
-    brightness = np.array([picture.mean() for _, picture in found])
+    brightness = np.array([image.mean() for _, image in found])
     assert times == pytest.approx(np.arange(25) / 25, abs=1e-3)
     assert brightness == pytest.approx(16 + 8 * np.arange(25), abs=4)
     assert found[0][1].shape == (48, 64, 3)
@@ -105,5 +105,5 @@ def test_what_is_no_video_is_one_line(tmp_path: Path, content: bytes | None) -> 
 
 
 def test_a_sound_without_picture_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match="it has no picture"):
+    with pytest.raises(CameraError, match="it has no video"):
         video_file.probe(make_sound(tmp_path / "sound.wav", 0.1))

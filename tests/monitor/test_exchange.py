@@ -1,4 +1,4 @@
-"""What the window and the others share: pictures, requests and news, whole and in order; and what requests do."""
+"""What the window and the others share: images, requests and news, whole and in order; and what requests do."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ import time
 import numpy as np
 import pytest
 
-from livemove.capture.process import show, small
-from livemove.contracts import Action, Bulletin, Controls, Request
+from livemove.capture.capture_process import show, small
+from livemove.contracts import Action, Controls, Request, SupervisorStatus
 from livemove.control.steering import steer
-from livemove.ipc.segment import PICTURE_EDGE, Segment
+from livemove.ipc.segment import IMAGE_EDGE, Segment
 
 
 def noise(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
 
 
-# --- pictures ----------------------------------------------------------------------------------------------------
+# --- images ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (7, 3), (PICTURE_EDGE, PICTURE_EDGE)])
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (7, 3), (IMAGE_EDGE, IMAGE_EDGE)])
 def test_a_picture_arrives_whole_and_once(segment: Segment, height: int, width: int) -> None:
-    picture = noise(height, width)
-    segment.picture.write(picture, 12.5)
+    image = noise(height, width)
+    segment.image.write(image, 12.5)
     other = Segment.attach(segment.name)
-    got = other.picture.read()
+    got = other.image.read()
     assert got is not None
-    np.testing.assert_array_equal(got[0], picture)
+    np.testing.assert_array_equal(got[0], image)
     assert got[1] == 12.5
-    assert other.picture.read() is None
+    assert other.image.read() is None
     del got
     other.close()
 
 
 def test_a_picture_that_does_not_fit_is_refused(segment: Segment) -> None:
     with pytest.raises(ValueError, match="321 x 10 does not fit"):
-        segment.picture.write(noise(10, PICTURE_EDGE + 1), 0.0)
+        segment.image.write(noise(10, IMAGE_EDGE + 1), 0.0)
 
 
 def hammer(name: str) -> None:
-    """Writes pictures of one grey each, until killed."""
+    """Writes images of one grey each, until killed."""
     segment = Segment.attach(name)
     grey = 0
     while True:
         grey = (grey + 1) % 256
-        segment.picture.write(np.full((PICTURE_EDGE, PICTURE_EDGE, 3), grey, np.uint8), grey)
+        segment.image.write(np.full((IMAGE_EDGE, IMAGE_EDGE, 3), grey, np.uint8), grey)
 
 
 def test_a_picture_is_never_torn_and_survives_its_writer(segment: Segment) -> None:
@@ -56,25 +56,25 @@ def test_a_picture_is_never_torn_and_survives_its_writer(segment: Segment) -> No
     for _ in range(2):
         writer = context.Process(target=hammer, args=(segment.name,))
         writer.start()
-        pictures, deadline = 0, time.monotonic() + 60
-        while pictures < 60 and time.monotonic() < deadline:
-            got = segment.picture.read()
+        images, deadline = 0, time.monotonic() + 60
+        while images < 60 and time.monotonic() < deadline:
+            got = segment.image.read()
             if got is not None:
-                pictures += 1
+                images += 1
                 assert got[0].min() == got[0].max() == got[1]
         assert writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        assert pictures == 60
+        assert images == 60
     got = None
 
 
 def test_no_picture_is_published_without_a_window(segment: Segment) -> None:
     show(segment, False, noise(480, 640), 1.0)
-    assert segment.picture.read() is None
-    segment.lives["monitor"].running("here")
+    assert segment.image.read() is None
+    segment.processes["monitor"].running("here")
     show(segment, False, noise(480, 640), 2.0)
-    got = segment.picture.read()
+    got = segment.image.read()
     assert got is not None
     assert got[0].shape == (240, 320, 3)
     got = None
@@ -86,9 +86,9 @@ def test_a_small_picture_keeps_its_shape(height: int, width: int, expected: tupl
 
 
 def test_a_picture_that_is_small_already_is_left_alone_and_mirrored_on_demand() -> None:
-    picture = noise(100, 120)
-    np.testing.assert_array_equal(small(picture), picture)
-    np.testing.assert_array_equal(small(picture, mirror=True), picture[:, ::-1])
+    image = noise(100, 120)
+    np.testing.assert_array_equal(small(image), image)
+    np.testing.assert_array_equal(small(image, mirror=True), image[:, ::-1])
 
 
 # --- requests and news -------------------------------------------------------------------------------------------
@@ -111,8 +111,8 @@ def test_a_supervisor_that_does_not_listen_is_noticed_and_nothing_is_lost(segmen
 
 def test_news_arrive_and_long_ones_are_cut(segment: Segment) -> None:
     restarts = {"capture": 1, "synthesis": 0, "playback": 2, "monitor": 0, "control": 3}
-    segment.bulletin.write(Bulletin(2.0, 1.0, restarts, 3, "ä" * 1000, 1.5))
-    got = Segment.attach(segment.name).bulletin.read()
+    segment.supervisor_status.write(SupervisorStatus(2.0, 1.0, restarts, 3, "ä" * 1000, 1.5))
+    got = Segment.attach(segment.name).supervisor_status.read()
     assert (got.written_s, got.playing_since_s, got.restarts, got.notices) == (2.0, 1.0, restarts, 3)
     assert got.recording_since_s == 1.5
     assert set(got.notice) == {"ä"}
@@ -121,8 +121,10 @@ def test_news_arrive_and_long_ones_are_cut(segment: Segment) -> None:
 
 def test_lists_and_names_arrive_and_long_lists_are_cut_between_names(segment: Segment) -> None:
     cards = tuple(f"{n} card {'ä' * 100}" for n in range(100))
-    segment.bulletin.write(Bulletin(cameras=("0", "a  film\u2028.mp4"), camera=1, devices=cards, device=-1))
-    got = Segment.attach(segment.name).bulletin.read()
+    segment.supervisor_status.write(
+        SupervisorStatus(cameras=("0", "a  film\u2028.mp4"), camera=1, devices=cards, device=-1)
+    )
+    got = Segment.attach(segment.name).supervisor_status.read()
     assert (got.cameras, got.camera, got.device) == (("0", "a  film\u2028.mp4"), 1, -1)
     assert got.devices == cards[: len(got.devices)]
     assert 30 < len(got.devices) < 100
@@ -135,7 +137,7 @@ def test_lists_and_names_arrive_and_long_lists_are_cut_between_names(segment: Se
 
 def test_the_features_of_a_hop_arrive(segment: Segment) -> None:
     features = np.linspace(-1, 1, 33, dtype=np.float32)
-    segment.synthesis.felt(features)
+    segment.synthesis.set_features(features)
     np.testing.assert_array_equal(segment.synthesis.features, features)
 
 

@@ -17,7 +17,7 @@ from livemove.session import perform, supervisor
 from livemove.session.perform import Report, SessionConfig, Status, run_session
 from tests.support import double_synthesis
 from tests.support.bundles import random_bundle, small_spec
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has a display, and no signals to kill with")
 
@@ -88,10 +88,10 @@ def killing(times: int) -> Callable[[Segment, Status], None]:
     killed: set[int] = set()
 
     def each(segment: Segment, status: Status) -> None:
-        life = segment.lives["monitor"]
-        if life.state is State.RUNNING and life.pid not in killed and len(killed) < times:
-            killed.add(life.pid)
-            os.kill(life.pid, signal.SIGKILL)
+        process_state = segment.processes["monitor"]
+        if process_state.state is State.RUNNING and process_state.pid not in killed and len(killed) < times:
+            killed.add(process_state.pid)
+            os.kill(process_state.pid, signal.SIGKILL)
 
     return each
 
@@ -104,13 +104,15 @@ def test_a_killed_window_comes_back_and_the_sound_never_noticed(watched: Watched
 
     def each(segment: Segment, status: Status) -> None:
         kill(segment, status)
-        seen.append(segment.lives["monitor"].state)
+        seen.append(segment.processes["monitor"].state)
 
     report = watched.play(8.0, each)
-    assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 1}
+    with timed():
+        assert report["restarts"] == {"capture": 0, "synthesis": 0, "playback": 0, "monitor": 1}
     assert any(notice.startswith("monitor died") for notice in watched.notices)
-    assert seen[-1] is State.RUNNING
-    assert watched.sounded()
+    with timed():
+        assert seen[-1] is State.RUNNING
+        assert watched.sounded()
 
 
 @in_real_time
@@ -118,9 +120,10 @@ def test_a_window_that_was_closed_stays_closed(watched: Watched, monkeypatch: py
     monkeypatch.setitem(supervisor.MODULES, "monitor", "tests.support.double_monitor")
     report = watched.play(3.0)
     assert watched.notices == ["the window is closed, the sound goes on: Ctrl-C ends it"]
-    assert report["restarts"]["monitor"] == 0
-    assert report["seconds"] > 2.9
-    assert watched.sounded()
+    with timed():
+        assert report["restarts"]["monitor"] == 0
+        assert report["seconds"] > 2.9
+        assert watched.sounded()
 
 
 @in_real_time
@@ -129,7 +132,8 @@ def test_a_window_that_keeps_crashing_is_given_up(watched: Watched, monkeypatch:
     monkeypatch.setattr(supervisor.Window, "CRASHES", 1)
     watched.play(6.0, killing(9))
     assert watched.notices[-1] == "the window crashed 2 times: playing without it"
-    assert watched.sounded()
+    with timed():
+        assert watched.sounded()
 
 
 @in_real_time
@@ -137,8 +141,9 @@ def test_without_a_display_it_plays_and_says_so(watched: Watched) -> None:
     report = watched.play(2.0)
     assert len(watched.notices) == 1
     assert watched.notices[0].startswith("playing without a window: there is no display here")
-    assert report["restarts"]["monitor"] == 0
-    assert watched.sounded()
+    with timed():
+        assert report["restarts"]["monitor"] == 0
+        assert watched.sounded()
 
 
 @pytest.mark.usefixtures("offscreen")
@@ -152,7 +157,8 @@ def test_without_qt_it_plays_and_says_so(watched: Watched, tmp_path: Path, monke
     assert watched.notices == [
         "playing without a window: Qt is not installed: pip install 'PySide6-Essentials<6.12'",
     ]
-    assert watched.sounded()
+    with timed():
+        assert watched.sounded()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="X11")
@@ -161,5 +167,6 @@ def test_a_display_that_does_not_answer_is_no_harm(watched: Watched, monkeypatch
     monkeypatch.setenv("DISPLAY", ":4711")
     report = watched.play(4.0)
     assert [notice for notice in watched.notices if notice.startswith("playing without a window: ")]
-    assert report["restarts"]["monitor"] == 0
-    assert watched.sounded()
+    with timed():
+        assert report["restarts"]["monitor"] == 0
+        assert watched.sounded()

@@ -51,7 +51,7 @@ def test_sound_below_the_knee_comes_through_unchanged(segment: Segment) -> None:
         y[at : at + BLOCK] = output.render(BLOCK)[:, 0]
     assert np.abs(y - x)[FADE + 9600 :].max() < 0.006  # the DC block at 5 Hz turns 1 kHz by 0.3 degrees
     assert segment.playback.limiter_hits == 0
-    assert segment.playback.ring_starvations == 0
+    assert segment.playback.underruns == 0
 
 
 def test_all_channels_carry_the_same(segment: Segment) -> None:
@@ -103,7 +103,7 @@ def test_sound_starts_with_a_fade_at_the_rings_target(segment: Segment) -> None:
     y = play(output, 2)
     assert y.any()
     assert biggest_step(y) < STEP + 0.5 * np.pi / 2 / FADE
-    assert segment.playback.ring_starvations == 0
+    assert segment.playback.underruns == 0
 
 
 def test_starvation_fades_is_counted_and_ends(segment: Segment) -> None:
@@ -112,13 +112,13 @@ def test_starvation_fades_is_counted_and_ends(segment: Segment) -> None:
     segment.ring.write(x[: 4 * BLOCK + 100])  # runs dry inside a block, at full swing
     y = play(output, 8)
     assert not y[-BLOCK:].any() or np.abs(y[-BLOCK:]).max() < 1e-2  # what the DC block still lets go
-    assert segment.playback.ring_starvations == 1
-    assert segment.playback.starved_samples == 4 * BLOCK - 100
+    assert segment.playback.underruns == 1
+    assert segment.playback.underrun_samples == 4 * BLOCK - 100
     segment.ring.write(x[: 6 * BLOCK])
     y = np.concatenate([y, play(output, 6)])
     assert np.abs(y[-BLOCK:]).max() > 0.45
     assert biggest_step(y) < STEP + 0.5 * np.pi / 2 / FADE + 1e-3
-    assert segment.playback.ring_starvations == 1
+    assert segment.playback.underruns == 1
 
 
 def test_a_block_boundary_starvation_fades_too(segment: Segment) -> None:
@@ -136,7 +136,7 @@ def test_samples_that_are_no_numbers_fade_and_are_counted(segment: Segment, bad:
     segment.ring.write(x)
     y = play(output, 16)
     assert segment.playback.nonfinite_samples == 30
-    assert segment.playback.ring_starvations == 0
+    assert segment.playback.underruns == 0
     assert np.abs(y[-2 * BLOCK :]).max() > 0.45
     # The phase jumps by what was dropped, under a fade: no step but the sine's own and the fade's.
     assert biggest_step(y) < STEP + 0.5 * np.pi / 2 / FADE + 1e-3
@@ -153,7 +153,7 @@ def test_stop_fades_and_says_so(segment: Segment) -> None:
         assert len(y) < RATE
     assert abs(y[-1]) < 1e-4, "the stream may be closed now: what is cut off must not be heard"
     assert biggest_step(y) < STEP + 0.5 * np.pi / 2 / FADE + 1e-3
-    assert segment.playback.ring_starvations == 0
+    assert segment.playback.underruns == 0
 
 
 def test_mute_and_gain_move_without_a_click(segment: Segment) -> None:
@@ -327,7 +327,7 @@ fill()
 status = shim.jailed(*arguments, 60, 0)
 control = shim.jailed(*arguments, 1, 1)
 played = segment.playback
-seen = played.ring_starvations, played.nonfinite_samples > 0, played.limiter_hits > 0
+seen = played.underruns, played.nonfinite_samples > 0, played.limiter_hits > 0
 print(json.dumps([calls, status, control, *seen]))
 del output
 segment.close()

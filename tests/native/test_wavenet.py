@@ -24,7 +24,7 @@ from livemove.contracts import (
     initial_state,
 )
 from livemove.native import _wavenet
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine, instruction_sets
 from livemove.synthesis.onnx import OnnxEngine
 from livemove.synthesis.reference import ReferenceEngine
@@ -38,8 +38,8 @@ FP16_SNR_DB = 60.0
 
 ODD = tuple(Channel(f"c{i}", "1", -1.0, 2.0, 0.0) for i in range(5))
 
-STAGE = settings.stage()
-CLASSIC = dataclasses.replace(settings.classic(), dilations=(1, 2, 4, 8, 16, 32))
+STAGE = architectures.stage()
+CLASSIC = dataclasses.replace(architectures.classic(), dilations=(1, 2, 4, 8, 16, 32))
 SPECS = {
     "stage": STAGE,
     "classic": CLASSIC,
@@ -93,7 +93,7 @@ def play(engine: Engine, channels: Float32, noise: Float32, **how: float) -> Flo
 @pytest.mark.parametrize("instruction_set", instruction_sets())
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 def test_native_equals_the_reference_fed_with_its_values(spec: ModelSpec, instruction_set: str) -> None:
-    weights = settings.random_weights(spec, seed=3)
+    weights = architectures.random_weights(spec, seed=3)
     native, reference = NativeEngine(spec, weights, instruction_set=instruction_set), ReferenceEngine(spec, weights)
     hops, style = hops_of(spec), max(len(spec.styles) - 1, 0)
     channels, noise = material(spec, hops)
@@ -115,7 +115,7 @@ def test_native_equals_the_reference_fed_with_its_values(spec: ModelSpec, instru
 @pytest.mark.parametrize("instruction_set", instruction_sets())
 @pytest.mark.parametrize("spec", [STAGE, CLASSIC], ids=["stage", "classic"])
 def test_hop_by_hop_equals_all_at_once(spec: ModelSpec, instruction_set: str) -> None:
-    engine = NativeEngine(spec, settings.random_weights(spec), instruction_set=instruction_set)
+    engine = NativeEngine(spec, architectures.random_weights(spec), instruction_set=instruction_set)
     channels, noise = material(spec, 5)
     whole = play(engine, channels, noise)
     engine.reset()
@@ -125,7 +125,7 @@ def test_hop_by_hop_equals_all_at_once(spec: ModelSpec, instruction_set: str) ->
 
 
 def test_the_same_again_after_reset() -> None:
-    engine = NativeEngine(STAGE, settings.random_weights(STAGE))
+    engine = NativeEngine(STAGE, architectures.random_weights(STAGE))
     channels, noise = material(STAGE, 40)
     first = play(engine, channels, noise)
     assert np.abs(play(engine, channels, noise) - first).max() > 1e-3  # it does remember
@@ -139,7 +139,7 @@ def test_hand_over_between_native_and_reference_mid_note(spec: ModelSpec) -> Non
 
     Half the usual gain: at full gain a random network is chaotic and multiplies rounding by ten every hop.
     """
-    weights = {name: w / 2 for name, w in settings.random_weights(spec).items()}
+    weights = {name: w / 2 for name, w in architectures.random_weights(spec).items()}
     alone, native, reference = NativeEngine(spec, weights), NativeEngine(spec, weights), ReferenceEngine(spec, weights)
     channels, noise = material(spec, 6)
     whole = play(alone, channels, noise)
@@ -155,7 +155,7 @@ def test_hand_over_between_native_and_reference_mid_note(spec: ModelSpec) -> Non
 @pytest.mark.parametrize("spec", [STAGE, CLASSIC], ids=["stage", "classic"])
 def test_hand_over_every_ten_hops_gives_the_uninterrupted_signal(spec: ModelSpec) -> None:
     """native -> onnx -> reference -> native ..., in float32; half the usual gain, for the same reason."""
-    weights = {name: w / 2 for name, w in settings.random_weights(spec).items()}
+    weights = {name: w / 2 for name, w in architectures.random_weights(spec).items()}
     alone = ReferenceEngine(spec, weights)
     players = (
         NativeEngine(spec, weights),
@@ -175,7 +175,7 @@ def test_hand_over_every_ten_hops_gives_the_uninterrupted_signal(spec: ModelSpec
 
 
 def test_state_survives_a_round_trip() -> None:
-    engine = NativeEngine(STAGE, settings.random_weights(STAGE))
+    engine = NativeEngine(STAGE, architectures.random_weights(STAGE))
     play(engine, *material(STAGE, 3))
     before = engine.state()
     engine.reset()
@@ -186,14 +186,14 @@ def test_state_survives_a_round_trip() -> None:
 
 def test_a_channel_that_is_not_a_number_does_not_stay() -> None:
     """It counts as the channel's minimum; let into the queues it would silence the engine until the next reset."""
-    engine = NativeEngine(STAGE, settings.random_weights(STAGE))
+    engine = NativeEngine(STAGE, architectures.random_weights(STAGE))
     channels, noise = material(STAGE, 3)
     channels[1] = np.nan
     assert np.isfinite(play(engine, channels, noise)).all()
 
 
 def test_noise_decides_what_is_played() -> None:
-    engine = NativeEngine(STAGE, settings.random_weights(STAGE))
+    engine = NativeEngine(STAGE, architectures.random_weights(STAGE))
     channels, noise = material(STAGE, 2)
     first = play(engine, channels, noise)
     engine.reset()
@@ -214,24 +214,24 @@ def distribution_snr_db(spec: ModelSpec, weights: Weights, instruction_set: str,
 
 
 @pytest.mark.parametrize("instruction_set", instruction_sets())
-@pytest.mark.parametrize("spec", [STAGE, settings.classic()], ids=["stage", "classic"])
+@pytest.mark.parametrize("spec", [STAGE, architectures.classic()], ids=["stage", "classic"])
 def test_int8_keeps_the_distribution(spec: ModelSpec, instruction_set: str) -> None:
-    assert distribution_snr_db(spec, settings.random_weights(spec), instruction_set, "int8") > INT8_SNR_DB
+    assert distribution_snr_db(spec, architectures.random_weights(spec), instruction_set, "int8") > INT8_SNR_DB
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_int8_keeps_the_distribution_of_other_networks(seed: int) -> None:
     """At the full depth of the classic setting, where roundings add up most: 41.2 dB at the worst."""
-    spec = settings.classic()
-    assert distribution_snr_db(spec, settings.random_weights(spec, seed), "auto", "int8") > INT8_SNR_DB
+    spec = architectures.classic()
+    assert distribution_snr_db(spec, architectures.random_weights(spec, seed), "auto", "int8") > INT8_SNR_DB
 
 
 @pytest.mark.parametrize("instruction_set", instruction_sets())
-@pytest.mark.parametrize("spec", [STAGE, settings.classic()], ids=["stage", "classic"])
+@pytest.mark.parametrize("spec", [STAGE, architectures.classic()], ids=["stage", "classic"])
 def test_fp16_keeps_the_distribution_of_float32_weights(spec: ModelSpec, instruction_set: str) -> None:
     """Weights that binary16 does not hold, as training leaves them."""
     rng = np.random.default_rng(5)
-    weights = {name: w * rng.uniform(0.7, 1.0, w.shape) for name, w in settings.random_weights(spec).items()}
+    weights = {name: w * rng.uniform(0.7, 1.0, w.shape) for name, w in architectures.random_weights(spec).items()}
     weights = {name: w.astype(np.float32) for name, w in weights.items()}
     assert distribution_snr_db(spec, weights, instruction_set, "fp16") > FP16_SNR_DB
 
@@ -240,7 +240,7 @@ def test_fp16_keeps_the_distribution_of_float32_weights(spec: ModelSpec, instruc
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 def test_int8_computes_the_same_network_in_every_shape(spec: ModelSpec, instruction_set: str) -> None:
     """Small or narrow networks average fewer rounding errors: a wrong column or tap would leave 0 dB."""
-    assert distribution_snr_db(spec, settings.random_weights(spec), instruction_set, "int8") > 30.0
+    assert distribution_snr_db(spec, architectures.random_weights(spec), instruction_set, "int8") > 30.0
 
 
 @pytest.mark.parametrize("instruction_set", instruction_sets())
@@ -285,11 +285,11 @@ class TestElementaryFunctions:
 def test_a_shape_the_kernels_do_not_have_is_named(change: dict[str, int], says: str) -> None:
     spec = dataclasses.replace(STAGE, **change)
     with pytest.raises(EngineError, match=says):
-        NativeEngine(spec, settings.random_weights(spec))
+        NativeEngine(spec, architectures.random_weights(spec))
 
 
 def test_weights_that_do_not_fit_are_named() -> None:
-    weights = settings.random_weights(STAGE)
+    weights = architectures.random_weights(STAGE)
     with pytest.raises(EngineError, match=r"layers\.now"):
         NativeEngine(STAGE, {**weights, "layers.now": weights["layers.now"][:, :-1]})
     with pytest.raises(EngineError, match=r"no weight head\.bias_1"):
@@ -299,7 +299,7 @@ def test_weights_that_do_not_fit_are_named() -> None:
 
 
 def test_arguments_that_do_not_fit_are_named() -> None:
-    engine = NativeEngine(STAGE, settings.random_weights(STAGE))
+    engine = NativeEngine(STAGE, architectures.random_weights(STAGE))
     channels, noise = material(STAGE, 2)
     with pytest.raises(EngineError, match="noise"):
         play(engine, channels, noise[:-1])
@@ -312,12 +312,12 @@ def test_arguments_that_do_not_fit_are_named() -> None:
     with pytest.raises(EngineError, match=r"state\.queues"):
         engine.set_state(state)
     with pytest.raises(EngineError, match="no such-set"):
-        NativeEngine(STAGE, settings.random_weights(STAGE), instruction_set="such-set")
+        NativeEngine(STAGE, architectures.random_weights(STAGE), instruction_set="such-set")
 
 
 def test_other_threads_run_while_it_generates() -> None:
     """The interpreter lock is released: a Python thread keeps counting through one long call."""
-    engine = NativeEngine(STAGE, settings.random_weights(STAGE), instruction_set=instruction_sets()[-1])
+    engine = NativeEngine(STAGE, architectures.random_weights(STAGE), instruction_set=instruction_sets()[-1])
     channels, noise = material(STAGE, 600)
     out = np.zeros(600 * HOP, np.float32)
     worker = threading.Thread(target=engine.generate, args=(out, channels, noise))

@@ -59,13 +59,13 @@ DRIVER = """
 import ctypes, gc, json, os, sys
 import numpy as np
 from livemove.contracts import HOP
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
 
 shim = ctypes.CDLL(sys.argv[1])
 shim.stop.restype = ctypes.c_long
-spec = getattr(settings, sys.argv[2])()
-engine = NativeEngine(spec, settings.random_weights(spec), instruction_set=sys.argv[3], precision=sys.argv[4])
+spec = getattr(architectures, sys.argv[2])()
+engine = NativeEngine(spec, architectures.random_weights(spec), instruction_set=sys.argv[3], precision=sys.argv[4])
 rng = np.random.default_rng(0)
 
 def take(hops):

@@ -15,10 +15,10 @@ from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, OutputError
 from livemove.media import video_file
 from livemove.offline.render import Progress, RenderConfig, RenderReport, check_output, render
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support.bundles import random_bundle
-from tests.support.films import make_clip
 from tests.support.following import channels_of
+from tests.support.videos import make_clip
 from training.metrics import pitched
 
 SECONDS = 3.0
@@ -27,7 +27,7 @@ SECONDS = 3.0
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The stage setting with random weights: loud noise, quick to make."""
-    return random_bundle(tmp_path_factory.mktemp("render") / "stage", settings.stage())
+    return random_bundle(tmp_path_factory.mktemp("render") / "stage", architectures.stage())
 
 
 def rendered(config: RenderConfig) -> RenderReport:
@@ -68,7 +68,7 @@ def test_it_tells_how_far_it_is(take: RenderConfig, tmp_path: Path) -> None:
     sound = [p.done_s for p in heard if p.stage == "sound"]
     assert sound == sorted(sound)
     assert sound[-1] == heard[0].total_s == 1.0
-    assert any(p.stage == "picture" for p in heard)
+    assert any(p.stage == "video" for p in heard)
     assert report["frames"] == report["poses"] == pytest.approx(25, abs=1)
 
 

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from livemove.capture.config import CaptureConfig
-from livemove.capture.process import follow
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.capture_process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
-from livemove.offline.replay import ReplayConfig, again, same_voices
-from livemove.offline.take_video import FPS, film_take
+from livemove.offline.replay import ReplayConfig, again, same_slots
+from livemove.offline.take_video import FPS, write_take_video
 from livemove.takes.folder import Take, load_take, samples24
 from tests.support.bundles import random_bundle, small_spec
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.sessions import asking, child, made
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped with signals here")
@@ -59,8 +59,9 @@ def test_a_take_from_the_start_is_made_again_to_the_bit(
     takes, whole = tmp_path / "takes", tmp_path / "whole.wav"
     report, notices = asking(monkeypatch, models[0], {}, output=whole, record=True, folder=takes, duration_s=2.0)
     take = same_again(only(takes), tmp_path / "again.wav")
-    assert take.seconds >= report["seconds"] - 0.3
-    assert len(take.poses) >= 0.5 * report["frames_seen"]
+    with timed():
+        assert take.seconds >= report["seconds"] - 0.3
+        assert len(take.poses) >= 0.5 * report["frames_seen"]
     assert take.info.models[0].channels == ("pitch", "loudness", "brightness")
     assert any(line.startswith("recorded") for line in notices)
 
@@ -92,11 +93,12 @@ def test_a_take_from_the_middle_of_all_that_can_happen_is_made_again_to_the_bit(
         output=tmp_path / "whole.wav", seed=7,
     )  # fmt: skip
     take = same_again(only(takes), tmp_path / "again.wav")
-    assert report["ring_starvations"] > 0
-    assert report["restarts"]["synthesis"] == report["restarts"]["playback"] == 1
-    assert set(take.hops["sounding"]) == {0.0, 1.0}
-    assert len(set(take.hops["life_s"])) == 2
-    assert take.blocks["fresh"].sum() >= 1
+    with timed():
+        assert report["ring_starvations"] > 0
+        assert report["restarts"]["synthesis"] == report["restarts"]["playback"] == 1
+        assert set(take.hops["sounding"]) == {0.0, 1.0}
+        assert len(set(take.hops["life_s"])) == 2
+        assert take.blocks["fresh"].sum() >= 1
 
 
 @in_real_time
@@ -107,7 +109,8 @@ def test_the_last_minutes_are_exactly_what_was_played(
     takes, whole = tmp_path / "takes", tmp_path / "whole.wav"
     asking(monkeypatch, models[0], {2.5: Action.SAVE_LAST}, output=whole, folder=takes, keep_s=1.0, duration_s=3.0)
     take = same_again(only(takes), tmp_path / "again.wav")
-    assert 0.95 < take.seconds <= 1.0
+    with timed():
+        assert 0.95 < take.seconds <= 1.0
     kept, played = samples24(take.sound()), soundfile.read(whole, dtype="float32")[0]
     wanted = kept[:64].tobytes()
     places = [at for at in range(len(played) - len(kept)) if played[at : at + 64].tobytes() == wanted]
@@ -142,7 +145,8 @@ def test_what_was_recorded_until_a_kill_is_read_and_made_again_to_the_bit(models
         supervisor.kill()
         supervisor.wait()
     take = same_again(only(takes), tmp_path / "again.wav")
-    assert take.seconds > seconds - 1.0
+    with timed():
+        assert take.seconds > seconds - 1.0
     assert soundfile.info(tmp_path / "whole.wav").frames > (seconds - 1.0) * take.info.rate
 
 
@@ -180,7 +184,8 @@ def test_a_take_that_cannot_be_made_in_the_show_is_told_and_the_sound_goes_on(
         duration_s=1.5,
     )
     assert any("not recorded" in line and "--takes" in line for line in notices)
-    assert report["seconds"] >= 1.5
+    with timed():
+        assert report["seconds"] >= 1.5
 
 
 # --- one take, used in many ways ----------------------------------------------------------------------------
@@ -215,9 +220,9 @@ def test_a_take_without_its_hops_is_no_take_of_a_body(take: Path, tmp_path: Path
     """A hole is told, and where: never sound that was not played under the name of what was."""
     read = load_take(take)
     lost = np.delete(read.hops, 50)
-    voices = same_voices(read, ReplayConfig(take, tmp_path / "x.wav"))
+    slots = same_slots(read, ReplayConfig(take, tmp_path / "x.wav"))
     with pytest.raises(TakeError, match="a hop is missing"):
-        list(again(dataclasses.replace(read, hops=lost), voices))
+        list(again(dataclasses.replace(read, hops=lost), slots))
 
 
 def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:
@@ -244,14 +249,14 @@ def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:
 
 def test_a_film_shows_the_dancer_as_long_as_the_sound(take: Path, tmp_path: Path) -> None:
     read = load_take(take)
-    film_take(read, tmp_path / "film.mp4", lambda _: None)
+    write_take_video(read, tmp_path / "film.mp4", lambda _: None)
     with av.open(str(tmp_path / "film.mp4")) as container:
         video, sound = container.streams.video[0], container.streams.audio[0]
-        assert (video.width, video.height) == (960, 720), "the demo's picture is 4:3"
+        assert (video.width, video.height) == (960, 720), "the demo's image is 4:3"
         assert sound.rate == read.info.rate
-        pictures = [frame.to_ndarray(format="gray") for frame in container.decode(video)]
-    assert abs(len(pictures) - read.seconds * FPS) <= 2
-    lit = (pictures[-2] > 100).mean()
+        images = [frame.to_ndarray(format="gray") for frame in container.decode(video)]
+    assert abs(len(images) - read.seconds * FPS) <= 2
+    lit = (images[-2] > 100).mean()
     assert 0.005 < lit < 0.2
-    moved = np.abs(pictures[-2].astype(int) - pictures[-12].astype(int)) > 60
+    moved = np.abs(images[-2].astype(int) - images[-12].astype(int)) > 60
     assert moved.mean() > 1e-3

@@ -10,7 +10,7 @@ import soundfile
 
 from livemove.contracts import LivemoveError
 from livemove.playback.backing_track import BEEP_S, Stretch, _between, _count_in, read_song
-from tests.support.films import make_film, tone
+from tests.support.videos import make_film, tone
 
 RATE = 48000
 

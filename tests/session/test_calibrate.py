@@ -156,7 +156,7 @@ def test_midi_osc_and_presence_are_no_movements() -> None:
     pitch, loudness, brightness = fit(mapping_of(text), moved(right_hand_height=swing(-1, 1)))
     assert not pitch.kept
     assert loudness.kept == brightness.kept == "not a movement"
-    assert brightness.source == "midi:cc1"
+    assert brightness.input == "midi:cc1"
 
 
 def test_a_mapping_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ class Stage:
         self.dance = dance
         self.ends_s = math.inf
         monkeypatch.setattr(calibrate, "follow", self.follow)
-        monkeypatch.setattr(calibrate, "check_source", lambda config: None)
+        monkeypatch.setattr(calibrate, "check_camera", lambda config: None)
         monkeypatch.setattr(calibrate, "now_s", lambda: self.time_s)
 
     def follow(
@@ -261,7 +261,7 @@ def test_a_film_is_watched_as_it_is_to_its_end(model: Path, monkeypatch: pytest.
     assert {now.phase for now in stage.told} == {"starting", "watching"}
 
 
-def test_an_arm_that_was_often_out_of_sight_widens_no_range(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_arm_that_was_often_out_of_view_widens_no_range(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def dance(time_s: float, now: Progress) -> PoseFrame:
         frame = body(time_s, math.sin(time_s), 0.2 + 0.2 * math.sin(time_s))
         frame.visibility[0, 16] = 0.1 if time_s % 5.0 > 3.0 else 1.0
@@ -305,12 +305,12 @@ def test_a_model_that_hears_the_body_as_it_is_has_nothing_to_fit(model: Path, mo
 def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose_model: Path) -> None:
     stream, rows = FeatureStream(), []
     with Landmarker("full", pose_model) as landmarker:
-        for time_s, picture in video_file.frames(dancer_clip):
+        for time_s, image in video_file.frames(dancer_clip):
             if time_s >= 6.0:
                 break
             if round(time_s * 25) % 2:
                 continue
-            values = stream.update(landmarker.find(picture, time_s))
+            values = stream.update(landmarker.find(image, time_s))
             rows.append(np.where(stream.seen(), values, np.nan))
     theremin = load_mapping(THEREMIN / "mapping.toml", SPEC, FEATURES)
     found = fit(theremin, Movement(np.array(rows, np.float32), np.zeros(len(rows), np.bool_)))
@@ -318,7 +318,7 @@ def test_a_real_dancer_moves_every_range_of_the_theremin(dancer_clip: Path, pose
     assert all(-1.0 <= end <= 1.0 for each in found for end in each.after)
 
 
-def test_an_arm_out_of_sight_is_not_measured_as_one_that_hangs() -> None:
+def test_an_arm_out_of_view_is_not_measured_as_one_that_hangs() -> None:
     """Its features hold and ease to rest, which is for playing; a range must not be made of that."""
     stream = FeatureStream()
     seen: list[dict[str, bool]] = []
@@ -342,8 +342,8 @@ def test_an_arm_out_of_sight_is_not_measured_as_one_that_hangs() -> None:
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The performer's settings, empty."""
     folder = tmp_path / "config"
-    monkeypatch.setattr("livemove.control.kept.config_folder", lambda: folder)
-    monkeypatch.setattr("livemove.cli.stage.have_pose_model", lambda camera, kind, path: None)
+    monkeypatch.setattr("livemove.control.user_files.config_folder", lambda: folder)
+    monkeypatch.setattr("livemove.cli.performing.have_pose_model", lambda camera, kind, path: None)
     return folder
 
 
@@ -366,7 +366,7 @@ def test_the_command_says_each_step_and_how_to_play_with_it(
     assert done.exit_code == 0, done.output
     written = config / "mappings" / "small.toml"
     assert f"livemove perform --camera 0 --model {small_bundle.path} --mapping {written}" in done.stdout
-    assert load_mapping(written, SPEC, FEATURES).routes[0].take != (-1.0, 1.0)
+    assert load_mapping(written, SPEC, FEATURES).routes[0].from_range != (-1.0, 1.0)
 
 
 def test_json_is_all_there_is_on_standard_output(
@@ -391,7 +391,7 @@ def test_a_preset_keeps_its_own_mapping_and_all_else_it_says(
     assert "livemove perform --camera 0 --mirror --preset soft" in done.stdout
     (preset,) = set_list(["soft"])
     assert Path(preset.mapping) == config / "presets" / "mappings" / "soft.toml"
-    first = load_mapping(Path(preset.mapping), SPEC, FEATURES).routes[0].take
+    first = load_mapping(Path(preset.mapping), SPEC, FEATURES).routes[0].from_range
     assert first != (-1.0, 1.0)
     assert preset.gain == 0.5
     assert "# mine" in path.read_text()
@@ -399,7 +399,7 @@ def test_a_preset_keeps_its_own_mapping_and_all_else_it_says(
 
     again = run(Stage(monkeypatch, lambda t, now: body(t, 0.2 * math.sin(t), 0.2 * math.sin(t))), "--preset", "soft")
     assert again.exit_code == 0, again.output
-    assert load_mapping(Path(f"{preset.mapping}.bak"), SPEC, FEATURES).routes[0].take == first
+    assert load_mapping(Path(f"{preset.mapping}.bak"), SPEC, FEATURES).routes[0].from_range == first
 
 
 def test_a_set_list_and_a_preset_that_is_not_there_are_one_line(

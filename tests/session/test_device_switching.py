@@ -1,4 +1,4 @@
-"""Cameras and sound cards changed while it plays: who is asked to leave, who comes, and what is gone back to.
+"""Cameras and audio devices changed while it plays: who is asked to leave, who comes, and what is gone back to.
 
 The rules are tested on a child without a process and a clock that is set; one test is a whole session on two servers.
 """
@@ -16,17 +16,17 @@ import pytest
 import soundfile
 
 from livemove.bundle import load_bundle
-from livemove.capture import config as capture_config
-from livemove.capture.config import cameras_here
+from livemove.capture import capture_config
+from livemove.capture.capture_config import cameras_here
 from livemove.contracts import Action, CameraError, Controls, Request
-from livemove.control.config import ControlConfig
+from livemove.control.control_config import ControlConfig
 from livemove.ipc import child
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import device_switching, perform, supervisor
 from livemove.session.perform import PresetDevices, SessionConfig, Status, run_session
 from tests.support.gaps import breaks, counted, steady
 from tests.support.osc import free_port, packet, send
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Jack, Pulse
 from tests.support.sessions import use
 
@@ -66,21 +66,21 @@ class Camera(supervisor.Child):
         self.run()
 
     def start(self) -> None:
-        self.life.clear()
-        self.life.starting(1)
+        self.process_state.clear()
+        self.process_state.starting(1)
         self._remarks, self._started_s = 0, self.clock.s
-        self.life._record["heartbeat_s"][0] = self.clock.s
+        self.process_state._record["heartbeat_s"][0] = self.clock.s
         self.process = cast(Any, Process())
         self.started.append(self.config)
 
     def run(self) -> str | None:
-        self.life.running(self.config)
-        self.life._record["heartbeat_s"][0] = self.clock.s
+        self.process_state.running(self.config)
+        self.process_state._record["heartbeat_s"][0] = self.clock.s
         return self.watch()
 
     def end(self) -> None:
-        assert self.life.asked_to_leave
-        self.life.finished()
+        assert self.process_state.asked_to_leave
+        self.process_state.finished()
         cast(Any, self.process).exitcode = 0
 
 
@@ -122,7 +122,7 @@ def test_where_the_new_one_cannot_be_the_old_one_comes_back(camera: Camera, own_
     camera.end()
     camera.watch()
     if own_words:
-        camera.life.failed(CameraError("no camera called new"))
+        camera.process_state.failed(CameraError("no camera called new"))
         expected = "no camera called new; going on with old"
     else:
         cast(Any, camera.process).exitcode = 1
@@ -141,7 +141,7 @@ def test_of_two_wishes_the_last_one_counts_and_back_is_the_one_that_ran(camera: 
     assert camera.started == ["old", "newer"]
     camera.switch("newest", "", "going on with newer")  # which is on its way: it need not be waited for
     camera.watch()
-    camera.life.failed(CameraError("no"))
+    camera.process_state.failed(CameraError("no"))
     assert camera.watch() == "no; going on with old"
     assert camera.started == ["old", "newer", "newest", "old"]
 
@@ -167,17 +167,17 @@ def test_a_start_takes_as_long_as_it_takes_while_there_is_progress(camera: Camer
     camera.start()
     for _ in range(20):
         clock.s += 0.9 * supervisor.START_LIMIT_S["capture"]
-        camera.life._record["heartbeat_s"][0] = clock.s
+        camera.process_state._record["heartbeat_s"][0] = clock.s
         assert camera.watch() is None
     clock.s += 1.1 * supervisor.START_LIMIT_S["capture"]
     assert "stuck for 60 s while it started" in str(camera.watch())
 
 
 def test_only_work_is_a_sign_of_progress(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
-    life = segment.lives["playback"]
-    life.starting(1)
+    process_state = segment.processes["playback"]
+    process_state.starting(1)
     spent_s, beats = 0.0, list[float]()
-    monkeypatch.setattr(life, "heartbeat", lambda: beats.append(spent_s))
+    monkeypatch.setattr(process_state, "heartbeat", lambda: beats.append(spent_s))
 
     def sleep(_s: float) -> None:
         nonlocal spent_s
@@ -185,13 +185,13 @@ def test_only_work_is_a_sign_of_progress(segment: Segment, monkeypatch: pytest.M
         slept.append(spent_s)
         spent_s += 0.1 if looks < 3 else 0.0
         if looks == 10:
-            life.finished()
+            process_state.finished()
 
     slept: list[float] = []
     clocks = types.SimpleNamespace(sleep=sleep, process_time=lambda: 1.0 + spent_s, thread_time=lambda: 1.0)
     monkeypatch.setattr(child, "time", clocks)
     monkeypatch.setattr(child.os, "times", lambda: types.SimpleNamespace(children_user=0.0, children_system=0.0))
-    child._beat_while_it_starts(life)
+    child._beat_while_it_starts(process_state)
     assert beats == pytest.approx([0.1, 0.2, 0.3])
 
 
@@ -219,7 +219,7 @@ class Stage:
         self.session.playing_s = 1.0
         self.segment = segment
         segment.set_devices(["0 jack (ALSA)", "3 USB (ALSA)", "4 twin (ALSA)", "5 twin (ALSA)"])
-        segment.lives["playback"].running("jack (ALSA)")
+        segment.processes["playback"].running("jack (ALSA)")
 
     def ask(self, *requests: Request) -> list[str]:
         """What the children are to change to."""
@@ -242,13 +242,13 @@ def test_next_and_previous_go_round_the_cameras_and_cards_there_are(
     assert stage.ask(Request(Action.CAMERA, text="http://stage/left")) == ["camera: http://stage/left"]
     assert stage.ask(Request(Action.CAMERA, text="http://stage/left")) == [], "it is the one in use"
     stage.session._tell()
-    told = segment.bulletin.read()
+    told = segment.supervisor_status.read()
     assert told.cameras == ("demo", "stage.mp4", "0", "2", "http://stage/left")
     assert told.camera == 4
     assert told.devices[told.device] == "0 jack (ALSA)"
-    assert stage.ask(Request(Action.DEVICE, -1.0)) == ["sound card: twin (ALSA)"]
+    assert stage.ask(Request(Action.DEVICE, -1.0)) == ["audio device: twin (ALSA)"]
     assert stage.wishes[0][1].device == "5", "of two with one name, the number tells which"
-    assert stage.ask(Request(Action.DEVICE, text="usb")) == ["sound card: USB (ALSA)"]
+    assert stage.ask(Request(Action.DEVICE, text="usb")) == ["audio device: USB (ALSA)"]
     assert stage.wishes[0][1].device == "USB (ALSA)"
     assert stage.ask(Request(Action.DEVICE, text="twin")) == []
     assert "fits several" in stage.session.notices[-1]
@@ -259,23 +259,24 @@ def test_cards_that_were_given_are_those_one_goes_round(
 ) -> None:  # fmt: skip
     stage = Stage(segment, model, monkeypatch, device="jack", devices=("jack", "HDMI", "usb"))
     stage.session._tell()
-    told = segment.bulletin.read()
+    told = segment.supervisor_status.read()
     assert told.devices == ("0 jack (ALSA)", "HDMI", "3 USB (ALSA)")
     assert told.device == 0
-    assert stage.ask(Request(Action.DEVICE, 1.0)) == ["sound card: HDMI"], "it may be plugged in by now"
+    assert stage.ask(Request(Action.DEVICE, 1.0)) == ["audio device: HDMI"], "it may be plugged in by now"
 
 
 def test_a_preset_plugs_in_what_it_names_and_leaves_the_rest(
     segment: Segment, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    plugs = (PresetDevices(camera="0"), PresetDevices(), PresetDevices(camera="2", mirror=True, device="usb"))
+    preset_devices = (PresetDevices(camera="0"), PresetDevices(), PresetDevices(camera="2", mirror=True, device="usb"))
     stage = Stage(
-        segment, model, monkeypatch, camera="0", presets=(Controls(), Controls(), Controls()), plugs=plugs,
+        segment, model, monkeypatch, camera="0", presets=(Controls(), Controls(), Controls()),
+        preset_devices=preset_devices,
         control=ControlConfig(presets=("a", "b", "c")),
     )  # fmt: skip
     assert stage.ask(Request(Action.PRESET, 0.0, True)) == []
     assert stage.ask(Request(Action.PRESET, 1.0)) == []
-    assert stage.ask(Request(Action.PRESET, 1.0)) == ["camera: 2", "sound card: USB (ALSA)"]
+    assert stage.ask(Request(Action.PRESET, 1.0)) == ["camera: 2", "audio device: USB (ALSA)"]
     assert stage.wishes[0][1].mirror
     assert stage.wishes[0][1].loop, "a film that is changed to does not end the show"
 
@@ -312,8 +313,8 @@ def test_a_show_goes_on_over_other_cards_and_cameras(
     port = free_port()
     seen: list[Status] = []
     # When this was told, ask for that; at last there is sound again, and time for some of it.
-    script = [("", "device", "system"), ("sound card: system", "device", "Theremin 3000"),
-              ("no sound card matches", "camera", "missing"), ("no camera called missing", "", "")]  # fmt: skip
+    script = [("", "device", "system"), ("audio device: system", "device", "Theremin 3000"),
+              ("no audio device matches", "camera", "missing"), ("no camera called missing", "", "")]  # fmt: skip
 
     def on_status(status: Status) -> None:
         seen.append(status)
@@ -339,17 +340,22 @@ def test_a_show_goes_on_over_other_cards_and_cameras(
             ),
             on_status,
         )  # fmt: skip
-    assert not script, "a minute was not enough"
+    with timed():
+        assert not script, "a minute was not enough"
     notices = [status.notice for status in seen if status.notice]
-    assert any(notice.startswith("sound card: system (JACK") for notice in notices)
-    assert any("no sound card matches 'Theremin 3000'" in n and "; going on with system (JACK" in n for n in notices)
+    assert any(notice.startswith("audio device: system (JACK") for notice in notices)
+    assert any("no audio device matches 'Theremin 3000'" in n and "; going on with system (JACK" in n for n in notices)
     assert any("no camera called missing" in n and n.endswith("; going on with camera 0") for n in notices)
-    assert sum(report["restarts"].values()) == 0
+    with timed():
+        assert sum(report["restarts"].values()) == 0
     assert report["sample_rate"] == 44100
-    assert seen[-2].rms > 0.3, "silent at the end"
+    with timed():
+        assert seen[-2].rms > 0.3, "silent at the end"
     first, at_first = soundfile.read(tmp_path / "take.wav", dtype="float32")
     second, at_second = soundfile.read(tmp_path / "take-002.wav", dtype="float32")
     assert (at_first, at_second) == (48000, 44100)
-    assert breaks(steady(first, at_first), at_first) <= counted(report)
+    with timed():
+        assert breaks(steady(first, at_first), at_first) <= counted(report)
     # The tone has its pitch at either rate; it is left and taken up once, for the card that was not there.
-    assert breaks(steady(second, at_second), at_second) <= 2 + counted(report)
+    with timed():
+        assert breaks(steady(second, at_second), at_second) <= 2 + counted(report)

@@ -20,11 +20,11 @@ import soundfile
 
 from tests.measure import record as measure_record
 from tests.measure.record import camera_that_tells_the_time
-from tests.support.films import make_film, tone
 from tests.support.mjpeg import NetworkCamera
-from tests.support.real_time import in_real_time
+from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Pulse
-from training.data.sources import find_sources
+from tests.support.videos import make_film, tone
+from training.data.items import find_items
 
 ALONE = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}
 """An environment in which no sound server answers, whatever runs on the machine."""
@@ -87,7 +87,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def lengths(take: Path) -> tuple[float, float]:
-    """Seconds of picture and of sound that can be decoded."""
+    """Seconds of image and of sound that can be decoded."""
     with av.open(str(take)) as container:
         times = [frame.time for frame in container.decode(video=0)]
     with av.open(str(take)) as container:
@@ -112,9 +112,10 @@ def test_what_was_heard_and_what_was_seen_at_one_moment_have_one_time(tmp_path_f
     with Pulse() as server:
         environment = {**os.environ, **ALONE, **server.environment}
         found = measure_record.measure(tmp_path_factory.mktemp("takes"), 8.0, environment)
-    assert len(found.errors) >= 12
-    assert abs(np.median(found.errors)) < 0.010, found
-    assert np.mean(np.abs(found.errors) < 0.010) > 0.8, found
+    with timed():
+        assert len(found.errors) >= 12
+        assert abs(np.median(found.errors)) < 0.010, found
+        assert np.mean(np.abs(found.errors) < 0.010) > 0.8, found
 
 
 @in_real_time
@@ -126,8 +127,9 @@ def test_the_microphone_is_aligned_as_well_and_the_cameras_delay_taken_off(
         environment = {**os.environ, **ALONE, **server.environment}
         folder = tmp_path_factory.mktemp("takes")
         found = measure_record.measure(folder, 20.0, environment, "--camera-delay", "40", mic=True)
-    assert len(found.errors) >= 12
-    assert np.median(found.errors) == pytest.approx(0.040, abs=0.010), found
+    with timed():
+        assert len(found.errors) >= 12
+        assert np.median(found.errors) == pytest.approx(0.040, abs=0.010), found
 
 
 # --- what a take is -------------------------------------------------------------------------------------------
@@ -140,7 +142,7 @@ def test_a_take_lasts_as_long_as_asked_and_is_found_by_prepare(stage: Stage) -> 
     assert sound_s == pytest.approx(2.0, abs=0.01)
     assert 1.0 < picture_s < 2.1
     assert "take.mp4: 2.0 s of song.wav" in said.splitlines()[-1]
-    assert [(s.kind, s.name) for s in find_sources(str(stage.folder), {})] == [("film", "take")]
+    assert [(s.kind, s.name) for s in find_items(str(stage.folder), {})] == [("film", "take")]
 
 
 def test_what_is_played_is_what_is_in_the_take(stage: Stage) -> None:
@@ -204,7 +206,7 @@ def test_a_lost_camera_ends_the_take_and_keeps_it(stage: Stage) -> None:
     stage.camera.mode = "stall"
     code, said = ended(process)
     assert code == 2
-    assert "gave no new picture for 3 s" in refusal(said)
+    assert "gave no new image for 3 s" in refusal(said)
     assert f"s are kept in {stage.take}" in said
     assert lengths(stage.take)[0] > 0.4
 
@@ -237,9 +239,9 @@ def test_a_dead_sound_server_ends_the_take_and_keeps_it(stage: Stage) -> None:
     ("options", "reason"),
     [
         (["--sound", "{folder}/no-song.wav"], "no-song.wav: cannot be played: no such file"),
-        (["--sound", "{folder}/song.wav", "--device", "Theremin 3000"], "no sound card matches 'Theremin 3000'"),
+        (["--sound", "{folder}/song.wav", "--device", "Theremin 3000"], "no audio device matches 'Theremin 3000'"),
         (["--mic", "--input-device", "Theremin 3000"], "`livemove devices --input` lists them"),
-        (["--camera", "demo"], "the demo dancer has no picture to record"),
+        (["--camera", "demo"], "the demo dancer has no image to record"),
         (["--camera", "{folder}/no-film.mp4"], "no-film.mp4: cannot be read as a video: no such file"),
         (["--name", "../../take"], "--name ../../take: letters, digits"),
     ],
@@ -265,11 +267,11 @@ def test_a_film_too_short_to_begin_is_one_line(stage: Stage) -> None:
     assert not stage.take.exists()
 
 
-def test_without_a_sound_card_one_line_says_so(stage: Stage) -> None:
+def test_without_an_audio_device_one_line_says_so(stage: Stage) -> None:
     stage.server.environment = {}
     code, said = stage.run()
     assert code == 2
-    assert "no sound card found" in refusal(said)
+    assert "no audio device found" in refusal(said)
     assert not stage.take.exists()
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from livemove.capture.config import CaptureConfig
-from livemove.control.config import ControlConfig
-from livemove.playback.config import PlaybackConfig
+from livemove.capture.capture_config import CaptureConfig
+from livemove.control.control_config import ControlConfig
+from livemove.playback.playback_config import PlaybackConfig
 from livemove.session.session_config import SET_AT_START, SessionConfig
-from livemove.synthesis.config import SynthesisConfig
+from livemove.synthesis.synthesis_config import SynthesisConfig
 from livemove.takes.config import TakesConfig
 
 

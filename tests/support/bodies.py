@@ -1,6 +1,6 @@
 """Bodies posed as told, for tests of what looks at bodies: landmarks of a person who faces the camera, in plain light.
 
-In: how high the hands are, how far the body has crouched, where in the picture it stands. Out: PoseFrames.
+In: how high the hands are, how far the body has crouched, where in the image it stands. Out: PoseFrames.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def nobody(time_s: float) -> PoseFrame:
 
 
 def placed(frame: PoseFrame, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -> PoseFrame:
-    """The same body nearer (scale > 1) or elsewhere in the picture, x and y in pictures to the right and down."""
+    """The same body nearer (scale > 1) or elsewhere in the image, x and y in images to the right and down."""
     frame.image[0, :, 0] = 0.5 + x + scale * (frame.image[0, :, 0] - 0.5)
     frame.image[0, :, 1] = 0.5 + y + scale * (frame.image[0, :, 1] - 0.5)
     return frame

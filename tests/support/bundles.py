@@ -12,7 +12,7 @@ import numpy as np
 
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
 from livemove.contracts import HOP, ModelSpec
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.reference import ReferenceEngine
 
 MAPPING = """\
@@ -36,13 +36,13 @@ to = [0.0, 1.0]
 def small_spec(name: str = "small") -> ModelSpec:
     """The stage setting with a tenth of its size, so that even the reference engine is quick."""
     return dataclasses.replace(
-        settings.stage(name), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
+        architectures.stage(name), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
     )
 
 
 def random_bundle(path: Path, spec: ModelSpec, seed: int = 0, onnx: bytes | None = None) -> Bundle:
     """A valid bundle with random weights: noise to the ear, but every engine must agree on it."""
-    weights = as_stored(settings.random_weights(spec, seed))
+    weights = as_stored(architectures.random_weights(spec, seed))
     rng = np.random.default_rng(seed)
     hops = 2
     low = np.array([c.minimum for c in spec.channels], np.float32)

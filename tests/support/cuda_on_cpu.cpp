@@ -2,7 +2,10 @@
 
 #include "cuda_on_cpu.hpp"
 
-#include "../../livemove/native/cuda_wavenet.cu"
+#ifndef KERNEL
+#define KERNEL "../../livemove/native/cuda_wavenet.cu"
+#endif
+#include KERNEL
 
 extern "C" void wavenet_on_cpu(const Job* job, int clusters, unsigned seed) {
     cpu::run(clusters, CTAS + 1, shared_bytes, seed, [job] { wavenet(*job); });

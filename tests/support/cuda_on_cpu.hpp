@@ -1,12 +1,13 @@
 // A GPU's clusters in one CPU thread, as far as cuda_wavenet.cu needs them: the functions of cuda_intrinsics.cuh.
 //
-// Every GPU thread is a fiber that runs until it must wait for others; which one goes on is drawn at random, so that a
-// missing barrier shows as a wrong result. In: a job and the number of clusters. Knows nothing of the network.
+// Every GPU thread is a fiber that runs until it must wait for others; which one goes on is drawn at random, and now and
+// then a warp sleeps while the others run ahead, so that a missing barrier shows as a wrong result. In: a job and the number of clusters. Knows nothing of the network.
 
 #pragma once
 
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -162,23 +163,28 @@ inline void run(int clusters, int size, int shared_bytes, unsigned seed, std::fu
             makecontext(&fiber.context, enter, 0);
         }
         size_t left = fibers.size();
+        const size_t count = fibers.size();
+        std::vector<int> asleep(count / WARP, 0);  // passes in which a warp does not move, to let others run ahead
+        const auto run_one = [&left](Fiber& fiber) {
+            current = &fiber;
+            swapcontext(&scheduler, &fiber.context);
+            left -= fiber.ended;
+        };
         while (left > 0) {
             bool moved = false;
-            const size_t first = random() % fibers.size(), stride = 2 * (random() % 64) + 1;  // odd: visits all of 2^n
-            for (size_t n = 0, at = first; n < fibers.size(); ++n, at = (at + stride) % fibers.size()) {
-                Fiber& fiber = *fibers[fibers.size() % 2 ? n : at];
-                if (fiber.ended || !fiber.ready()) continue;
-                current = &fiber;
-                swapcontext(&scheduler, &fiber.context);
+            for (int& passes : asleep) passes = passes > 0 ? passes - 1 : random() % 128 == 0 ? random() % 256 : 0;
+            const size_t first = random() % count;
+            for (size_t n = 0; n < count; ++n) {
+                const size_t at = (first + n) % count;
+                Fiber& fiber = *fibers[at];
+                if (fiber.ended || asleep[at / WARP] > 0 || !fiber.ready()) continue;
+                run_one(fiber);
                 moved = true;
-                left -= fiber.ended;
             }
-            for (auto& fiber : fibers) {  // strides need not visit all: nobody may starve
-                if (moved || fiber->ended || !fiber->ready()) continue;
-                current = fiber.get();
-                swapcontext(&scheduler, &fiber->context);
-                moved = true;
-                left -= fiber->ended;
+            if (!moved) {  // all that could move are asleep
+                std::fill(asleep.begin(), asleep.end(), 0);
+                for (auto& fiber : fibers)
+                    if (!fiber->ended && fiber->ready()) moved = true;
             }
             if (!moved) {
                 std::fprintf(stderr, "the cluster waits for itself: %zu threads\n", left);

@@ -1,8 +1,9 @@
-"""Stands in for livemove.capture.process: a pose thirty times a second, 20 ms old when it arrives. No camera, no model.
+"""Stands in for livemove.capture.capture_process: a pose thirty times a second, 20 ms old when it arrives. No camera,
+no model.
 
 A session finds it through its table of modules (`doubles` in tests/conftest.py). The camera's name says what it does:
 "0" lasts, "film" ends after a second, "missing" is an error of the user, "broken" one of ours. If it is filmed, grey
-pictures are, each a little brighter.
+images are, each a little brighter.
 """
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ import time
 
 import numpy as np
 
-from livemove.capture.config import CaptureConfig
+from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError, PoseFrame
 from livemove.ipc.segment import Segment, now_s
-from livemove.takes.camera_track import FilmSender
+from livemove.takes.camera_track import VideoSender
 
 
 def run(segment: Segment, config: CaptureConfig) -> None:
-    life = segment.lives["capture"]
+    process_state = segment.processes["capture"]
     if config.camera == "missing":
         raise CameraError("no camera called missing: try --camera demo")
     if config.camera == "broken":
         raise ZeroDivisionError("a mistake of ours")
     ends_s = now_s() + 1.0
-    life.running("double")
+    process_state.running("double")
     frame = PoseFrame(people=1)
-    sender = FilmSender(config.film_address) if config.film_address else None
-    while not (segment.stop_requested or life.asked_to_leave) and not (config.camera == "film" and now_s() > ends_s):
+    sender = VideoSender(config.video_address) if config.video_address else None
+    while not (segment.stop_requested or process_state.asked_to_leave) and not (
+        config.camera == "film" and now_s() > ends_s
+    ):
         frame.sequence += 1
         frame.capture_s = now_s() - 0.020
         segment.capture.frame_seen()
@@ -35,5 +38,5 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         segment.capture.frame_used(20.0, 1)
         if sender:
             sender.add(np.full((48, 64, 3), 20 + frame.sequence % 200, np.uint8), frame.capture_s)
-        life.heartbeat()
+        process_state.heartbeat()
         time.sleep(1 / 30)

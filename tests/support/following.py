@@ -24,13 +24,13 @@ def channels_of(clip: Path, bundle: Bundle, hops: int, pose_model: Path | None) 
     channels, wrist = np.zeros((hops, len(bundle.spec.channels)), np.float32), np.zeros(hops)
     at, height = 0, 0.0
     with Landmarker("full", pose_model) as landmarker:
-        for time_s, picture in video_file.frames(clip):
+        for time_s, image in video_file.frames(clip):
             while at < hops and at * HOP / rate < time_s:
                 channels[at], wrist[at] = mapping.step(stream.at(at * HOP / rate), HOP / rate), height
                 at += 1
             if at >= hops:
                 break
-            pose = landmarker.find(picture, time_s)
+            pose = landmarker.find(image, time_s)
             stream.update(pose)
             height = float(pose.image[0, 12, 1] - pose.image[0, 16, 1])
     return channels[:at], wrist[:at]

@@ -16,9 +16,16 @@ def breaks(x: Float32, rate: float) -> int:
     return int((np.diff(wrong, prepend=-(10**9)) > 0.05 * rate).sum())
 
 
+MOST_EXCUSED = 0.05
+"""Share of all blocks: with more starvations, late callbacks and underflows than that, it was not played."""
+
+
 def counted(report: Report) -> int:
-    """Everything that excuses a gap: on a busy machine the server itself may slip, but never unseen."""
-    return report["ring_starvations"] + report["late_callbacks"] + report["portaudio_underflows"]
+    """Everything that excuses a gap: on a busy machine the server itself may slip, but never unseen, and not often."""
+    count = report["ring_starvations"] + report["late_callbacks"] + report["portaudio_underflows"]
+    blocks = report["seconds"] * report["sample_rate"] / report["block"]
+    assert count <= MOST_EXCUSED * blocks, f"{count} of {blocks:.0f} blocks late or starved"
+    return count
 
 
 def steady(x: Float32, rate: float) -> Float32:

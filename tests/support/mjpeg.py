@@ -18,9 +18,9 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving pictures, "freeze" the same one again, "stall" connected but silent, "drop" hangs up.
+    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up.
 
-    draw: makes each picture, uint8 RGB, at the moment it is sent; None: noise.
+    draw: makes each image, uint8 RGB, at the moment it is sent; None: noise.
     """
 
     def __init__(self, mode: str = "play", draw: Callable[[], np.ndarray] | None = None, fps: float = FPS) -> None:

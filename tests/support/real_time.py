@@ -1,18 +1,20 @@
 """For tests of what only real processes and a real clock can show: tried again if the machine itself stood still.
 
-A shared host takes a machine's cores away for half a second now and then; nothing live holds then, nothing is learnt. A
-failure counts only if the machine kept time while the test ran. Pace itself is tested on virtual clocks.
+A shared host takes a machine's cores away for half a second now and then; nothing live holds then, nothing is learnt.
+An assertion about time (`with timed()`) counts only if the machine kept time while the test ran; every other failure
+counts at once. How often tests were tried again is told at the end, and bounded (tests/conftest.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec
@@ -30,6 +32,23 @@ STEAL = 0.05
 SOUND_STALL_S = Lead.MARGIN_S
 """The same for a thread on the sound core that goes before all of ours: what the lead leaves room for, and no more."""
 TRIES = 4
+
+TRIED_AGAIN = "tried again: the machine stood still"
+"""How the warning begins that tells of it; tests/conftest.py counts these."""
+
+
+class TooLate(AssertionError):
+    """An assertion about time that failed: the only failure that a machine which stood still excuses."""
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[None]:
+    """Around assertions that a machine which stands still would break, however right the program is."""
+    try:
+        yield
+    except AssertionError as failure:
+        raise TooLate(*failure.args) from failure
+
 
 SENTINEL = """
 import os, signal, sys, time
@@ -97,7 +116,7 @@ class Watch:
 
 
 def in_real_time(test: Callable[P, None]) -> Callable[P, None]:
-    """Decorator: run the test again, TRIES times in all, after a failure during which the machine stood still.
+    """Decorator: run the test again, TRIES times in all, after it was TooLate while the machine stood still.
 
     It is marked `live`: nothing else should run beside it.
     """
@@ -108,12 +127,12 @@ def in_real_time(test: Callable[P, None]) -> Callable[P, None]:
             with Watch() as watch:
                 try:
                     return test(*args, **kwargs)
-                except (Exception, pytest.fail.Exception) as failure:
+                except TooLate as failure:
                     failed = failure
             if watch.kept_time or not left:
                 raise failed
             warnings.warn(
-                f"tried again: the machine stood still for {watch.longest_s:.3f} s, its sound core for "
+                f"{TRIED_AGAIN} for {watch.longest_s:.3f} s, its sound core for "
                 f"{watch.sound_stall_s:.3f} s, {watch.stolen:.0%} of it stolen",
                 stacklevel=2,
             )

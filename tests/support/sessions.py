@@ -13,6 +13,7 @@ from livemove.contracts import Action, Request
 from livemove.ipc.segment import Segment
 from livemove.offline.replay import ReplayConfig, ReplayReport, replay
 from livemove.session.perform import Report, SessionConfig, Status, run_session
+from tests.support.real_time import timed
 from tests.support.servers import Jack, Pulse
 
 
@@ -22,7 +23,7 @@ def asking(
     todo: dict[float, Action | Request | Callable[[], None]],
     **options: Any,
 ) -> tuple[Report, list[str]]:
-    """(report, notices) of a session without sound card, of the demo dancer unless another is named.
+    """(report, notices) of a session without audio device, of the demo dancer unless another is named.
 
     todo: seconds of playing -> what then.
     """
@@ -54,7 +55,8 @@ def asking(
         **options,
     )  # fmt: skip
     report = run_session(config, on_status)
-    assert not left, "it ended before all was asked"
+    with timed():
+        assert not left, "it ended before all was asked"
     return report, notices
 
 

@@ -35,7 +35,7 @@ from livemove.contracts import (
     initial_state,
 )  # fmt: skip
 from livemove.diagnostics import bench
-from livemove.synthesis import cuda, reference, settings
+from livemove.synthesis import architectures, cuda, cuda_buffers, reference
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import OnnxEngine
@@ -58,10 +58,22 @@ SHORT_HOP = 32
 """Samples per hop for networks of one band: 256 steps take the interpreter 20 s, and the kernels take any number."""
 
 STAGE = dataclasses.replace(
-    settings.stage("small stage"), residual=16, skip=32, hidden=16, conditioning=4, dilations=(1, 3, 18), mixtures=2
+    architectures.stage("small stage"),
+    residual=16,
+    skip=32,
+    hidden=16,
+    conditioning=4,
+    dilations=(1, 3, 18),
+    mixtures=2,
 )
 CLASSIC = dataclasses.replace(
-    settings.classic("small classic"), residual=16, skip=16, hidden=32, conditioning=4, dilations=(2, 20), classes=40
+    architectures.classic("small classic"),
+    residual=16,
+    skip=16,
+    hidden=32,
+    conditioning=4,
+    dilations=(2, 20),
+    classes=40,
 )
 SPECS = {
     "stage": STAGE,
@@ -103,7 +115,7 @@ def brisk_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (contracts, cuda, reference):
+    for module in (contracts, cuda, cuda_buffers, reference):
         monkeypatch.setattr(module, "HOP", SHORT_HOP)
 
 
@@ -117,11 +129,11 @@ def material(spec: ModelSpec, hops: int, seed: int = 0) -> tuple[Float32, Float3
 
 
 def engine(spec: ModelSpec, precision: str = "fp32") -> CudaEngine:
-    return CudaEngine(spec, settings.random_weights(spec, seed=3), precision=precision, device=DEVICE)
+    return CudaEngine(spec, architectures.random_weights(spec, seed=3), precision=precision, device=DEVICE)
 
 
 def oracle(spec: ModelSpec) -> ReferenceEngine:
-    return ReferenceEngine(spec, settings.random_weights(spec, seed=3))
+    return ReferenceEngine(spec, architectures.random_weights(spec, seed=3))
 
 
 def play(player: Engine, channels: Float32, noise: Float32) -> Float32:
@@ -199,7 +211,7 @@ def test_engines_take_over_from_one_another_mid_note(spec: ModelSpec, request: p
     """cuda -> onnx -> native -> reference -> cuda; with hops cut short, which onnx and native do not know, cuda and the
     reference alone. Half the usual gain: at full gain a random network is chaotic and multiplies rounding by ten every
     hop."""
-    weights = {name: w / 2 for name, w in settings.random_weights(spec, seed=3).items()}
+    weights = {name: w / 2 for name, w in architectures.random_weights(spec, seed=3).items()}
     players: list[Engine] = [ReferenceEngine(spec, weights)]
     if spec.bands == 1:
         request.getfixturevalue("short_hops")
@@ -232,7 +244,7 @@ def test_state_survives_a_round_trip_and_reset_forgets_it() -> None:
 def test_several_streams_play_what_each_would_alone() -> None:
     """Nine streams are two programs; each has its own channels, noise, style and temperature."""
     spec, count, hops = SPECS["eight bands, styles, no phase"], 9, 1
-    weights = settings.random_weights(spec, seed=3)
+    weights = architectures.random_weights(spec, seed=3)
     together = CudaStreams(spec, weights, count, precision="fp32", device=DEVICE)
     channels, noise = (np.stack(x) for x in zip(*(material(spec, hops, seed) for seed in range(count)), strict=True))
     styles, temperatures = [i % 2 for i in range(count)], [0.3 + 0.1 * i for i in range(count)]
@@ -271,7 +283,7 @@ def launch_of(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[o
         def __getitem__(self, grid: tuple[int, ...]) -> object:
             return lambda *args, **kwargs: launches.append((args, kwargs))
 
-    player = CudaEngine(spec, settings.random_weights(spec), device=DEVICE)
+    player = CudaEngine(spec, architectures.random_weights(spec), device=DEVICE)
     monkeypatch.setattr(cuda.kernels, "network", Recorder())
     play(player, *material(spec, 1))
     return launches[0]
@@ -280,8 +292,8 @@ def launch_of(spec: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[o
 @pytest.mark.parametrize(
     ("setting", "architecture", "instruction"),
     [
-        (settings.stage, 90, "wgmma.mma_async.sync.aligned.m64n16k16"),
-        (settings.classic, 86, "mma.sync.aligned.m16n8k16"),
+        (architectures.stage, 90, "wgmma.mma_async.sync.aligned.m64n16k16"),
+        (architectures.classic, 86, "mma.sync.aligned.m16n8k16"),
     ],
     ids=["stage, Hopper", "classic, Ampere"],
 )
@@ -305,14 +317,14 @@ def test_the_full_size_compiles_to_tensor_cores_and_fits(
 
 
 def test_the_benchmark_counts_the_samples_of_all_streams() -> None:
-    model = bench.Model("small", STAGE, settings.random_weights(STAGE), None)
+    model = bench.Model("small", STAGE, architectures.random_weights(STAGE), None)
     row = bench._in_lockstep(model, 3, repeats=1, hops=1, device=DEVICE)
     assert (row["engine"], row["setting"], row["streams"]) == ("cuda", "small", 3)
     assert float(row["samples_per_s"]) > 0
 
 
 def test_a_model_too_large_for_the_device_tries_fewer_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    player = CudaStreams(STAGE, settings.random_weights(STAGE), 1, device=DEVICE)
+    player = CudaStreams(STAGE, architectures.random_weights(STAGE), 1, device=DEVICE)
     tried: list[int] = []
 
     class Small:
@@ -334,7 +346,7 @@ def test_a_model_too_large_for_the_device_tries_fewer_stages(monkeypatch: pytest
 
 
 def test_a_kernel_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    player = CudaStreams(STAGE, settings.random_weights(STAGE), 1, device=DEVICE)
+    player = CudaStreams(STAGE, architectures.random_weights(STAGE), 1, device=DEVICE)
 
     class NoCompiler:
         def __getitem__(self, grid: tuple[int, ...]) -> object:
@@ -346,7 +358,7 @@ def test_a_kernel_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.Monkey
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = settings.random_weights(STAGE)
+    weights = architectures.random_weights(STAGE)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     with pytest.raises(EngineError, match="no NVIDIA GPU with a working driver"):
@@ -360,7 +372,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_does_not_fit_is_named() -> None:
-    weights = settings.random_weights(STAGE)
+    weights = architectures.random_weights(STAGE)
     player, (channels, noise) = engine(STAGE), material(STAGE, 2)
     with pytest.raises(EngineError, match="noise"):
         play(player, channels, noise[:-1])

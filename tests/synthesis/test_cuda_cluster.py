@@ -21,7 +21,7 @@ import pytest
 
 from livemove import contracts
 from livemove.contracts import EngineError, Float32, Gate, HarmonicPath, ModelSpec, Phase, Trace
-from livemove.synthesis import cuda, cuda_cluster, reference, settings
+from livemove.synthesis import architectures, cuda, cuda_buffers, cuda_cluster, reference
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.paths import ROOT
@@ -37,10 +37,15 @@ SHORT_HOP = 32
 SHARED_MEMORY = 227 * 1024
 
 STAGE = dataclasses.replace(
-    settings.stage("small stage"), skip=64, hidden=32, conditioning=4, dilations=(1, 3, 18, 1), phase=Phase("pitch", 5)
+    architectures.stage("small stage"),
+    skip=64,
+    hidden=32,
+    conditioning=4,
+    dilations=(1, 3, 18, 1),
+    phase=Phase("pitch", 5),
 )
 CLASSIC = dataclasses.replace(
-    settings.classic("small classic"), residual=40, skip=128, hidden=64, conditioning=4, dilations=(2, 20, 1, 1),
+    architectures.classic("small classic"), residual=40, skip=128, hidden=64, conditioning=4, dilations=(2, 20, 1, 1),
     classes=40,
 )  # fmt: skip
 SPECS = {
@@ -62,12 +67,13 @@ class KernelOnCpu:
     """Takes the place of cuda_cluster.ClusterKernel."""
 
     folder: Path
+    kernel = cuda_cluster.SOURCE
     seed = 0
 
     def __init__(self, spec: ModelSpec, capability: tuple[int, int]) -> None:
         assert not cuda_cluster.why_not(spec)
-        macros = {**cuda_cluster.sizes(spec), "STEPS": spec.steps_per_hop}
-        defined = [f"-D{name}={value}" for name, value in macros.items()]
+        macros = {**cuda_cluster.sizes(spec), "MARKED": 0}
+        defined = [f"-D{name}={value}" for name, value in macros.items()] + [f'-DKERNEL="{self.kernel}"']
         library = self.folder / f"{abs(hash(tuple(defined)))}.so"
         if not library.exists():
             source = ROOT / "tests" / "support" / "cuda_on_cpu.cpp"
@@ -89,7 +95,7 @@ def kernel_on_cpu(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def short_hops(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (contracts, cuda, reference):
+    for module in (contracts, cuda, cuda_buffers, reference):
         monkeypatch.setattr(module, "HOP", SHORT_HOP)
 
 
@@ -110,7 +116,7 @@ def test_distributions_draws_audio_and_state_are_the_references(name: str, reque
         request.getfixturevalue("short_hops")
     hops = -(-48 // spec.steps_per_hop)
     channels, noise = material(spec, hops)
-    weights = settings.random_weights(spec, seed=3)
+    weights = architectures.random_weights(spec, seed=3)
     ours = CudaEngine(spec, weights, device="cpu", kernel="cluster")
     trace, audio = Trace.empty(spec, hops), np.zeros(hops * contracts.HOP, np.float32)
     ours.generate(audio, channels, noise, temperature=0.7, trace=trace)
@@ -128,7 +134,7 @@ def test_distributions_draws_audio_and_state_are_the_references(name: str, reque
 
 def test_several_streams_play_what_each_would_alone() -> None:
     """Six streams are two clusters; each has its own channels, noise and temperature."""
-    count, hops, weights = 6, 1, settings.random_weights(STAGE, seed=3)
+    count, hops, weights = 6, 1, architectures.random_weights(STAGE, seed=3)
     together = CudaStreams(STAGE, weights, count, device="cpu", kernel="cluster")
     channels, noise = (np.stack(x) for x in zip(*(material(STAGE, hops, seed) for seed in range(count)), strict=True))
     temperatures = [0.3 + 0.1 * i for i in range(count)]
@@ -141,7 +147,7 @@ def test_several_streams_play_what_each_would_alone() -> None:
 
 
 def test_hop_by_hop_equals_all_at_once_and_hands_over_to_the_reference() -> None:
-    hops, steps, weights = 4, STAGE.steps_per_hop, settings.random_weights(STAGE, seed=3)
+    hops, steps, weights = 4, STAGE.steps_per_hop, architectures.random_weights(STAGE, seed=3)
     weights = {name: w / 2 for name, w in weights.items()}  # at full gain a random network multiplies rounding
     channels, noise = material(STAGE, hops)
     whole, pieces = np.empty(hops * contracts.HOP, np.float32), np.empty((hops, contracts.HOP), np.float32)
@@ -155,11 +161,32 @@ def test_hop_by_hop_equals_all_at_once_and_hands_over_to_the_reference() -> None
     np.testing.assert_allclose(pieces.reshape(-1), whole, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("make", [settings.stage, settings.classic])
+@pytest.mark.parametrize(
+    ("barrier", "without"),
+    [
+        ("            sync_named(CHAIN, GROUP);\n            arrive_named(GATED", "            arrive_named(GATED"),
+        ("sync_named(CHAIN, GROUP);  // all of the queues", "// all of the queues"),
+    ],
+    ids=["gated units", "queues"],
+)
+def test_a_missing_barrier_shows(barrier: str, without: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """These tests would see it: the kernel without one of its barriers does not play what the reference plays."""
+    text = cuda_cluster.SOURCE.read_text()
+    assert text.count(barrier) == 1
+    (tmp_path / "broken.cu").write_text(text.replace(barrier, without))
+    monkeypatch.setattr(KernelOnCpu, "kernel", tmp_path / "broken.cu")
+    channels, noise = material(STAGE, 2)
+    weights, whole = architectures.random_weights(STAGE, seed=3), np.empty((2, 2 * contracts.HOP), np.float32)
+    CudaEngine(STAGE, weights, device="cpu", kernel="cluster").generate(whole[0], channels, noise)
+    ReferenceEngine(STAGE, weights).generate(whole[1], channels, noise)
+    assert np.max(np.abs(whole[0] - whole[1])) > 1e-3
+
+
+@pytest.mark.parametrize("make", [architectures.stage, architectures.classic])
 def test_the_full_size_compiles_for_hopper_and_fits(make: type) -> None:
     if importlib.util.find_spec("cuda") is None:
         pytest.skip("cuda-bindings is not installed: its NVRTC compiles the kernel")
-    image = cuda_cluster.compiled(cuda_cluster.SOURCE, tuple(cuda_cluster.sizes(make()).items()), (9, 0))
+    image = cuda_cluster.compiled(cuda_cluster.SOURCE, (*cuda_cluster.sizes(make()).items(), ("MARKED", 0)), (9, 0))
     assert image[:4] == b"\x7fELF"
 
 
@@ -168,7 +195,7 @@ def test_what_the_kernel_cannot_play_is_named_and_left_to_triton() -> None:
     assert "16 residual channels" in cuda_cluster.why_not(narrow)
     assert "more than 21" in cuda_cluster.why_not(dataclasses.replace(STAGE, dilations=(1,) * 22))
     assert "skip" in cuda_cluster.why_not(dataclasses.replace(STAGE, skip=512))
-    weights = settings.random_weights(STAGE)
+    weights = architectures.random_weights(STAGE)
     with pytest.raises(EngineError, match="it plays fp16"):
         CudaEngine(STAGE, weights, device="cpu", kernel="cluster", precision="fp32")
     with pytest.raises(EngineError, match="kernel is one of"):

@@ -10,11 +10,13 @@ import pytest
 
 from livemove.bundle import Bundle
 from livemove.contracts import EngineError
-from livemove.synthesis import engines, settings
+from livemove.synthesis import architectures, engines
 from livemove.synthesis.engines import choose_engine, engine_names, make_engine
 from tests.support.bundles import random_bundle
 
-SPEC = dataclasses.replace(settings.stage("tiny"), residual=16, skip=16, hidden=16, dilations=(1, 2, 4), mixtures=1)
+SPEC = dataclasses.replace(
+    architectures.stage("tiny"), residual=16, skip=16, hidden=16, dilations=(1, 2, 4), mixtures=1
+)
 
 
 @pytest.fixture

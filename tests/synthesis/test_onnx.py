@@ -30,7 +30,7 @@ from livemove.contracts import (
     Trace,
     initial_state,
 )
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.onnx import PROVIDERS, OnnxEngine, available_providers
 from livemove.synthesis.reference import ReferenceEngine
@@ -39,10 +39,10 @@ from training.metrics import pitched
 from training.model import onnx_graph
 
 SMALL = dataclasses.replace(
-    settings.stage("small"), residual=16, skip=32, hidden=16, conditioning=4, dilations=(1, 2, 3, 16, 4, 40, 48, 1)
+    architectures.stage("small"), residual=16, skip=32, hidden=16, conditioning=4, dilations=(1, 2, 3, 16, 4, 40, 48, 1)
 )
 SMALL_MULAW = dataclasses.replace(
-    settings.classic("small mulaw"),
+    architectures.classic("small mulaw"),
     residual=16,
     skip=32,
     hidden=16,
@@ -77,7 +77,7 @@ HOPS = 4
 
 @lru_cache
 def graph(spec: ModelSpec) -> bytes:
-    return onnx_graph.build(spec, settings.random_weights(spec))
+    return onnx_graph.build(spec, architectures.random_weights(spec))
 
 
 def engine(spec: ModelSpec) -> OnnxEngine:
@@ -85,7 +85,7 @@ def engine(spec: ModelSpec) -> OnnxEngine:
 
 
 def reference(spec: ModelSpec) -> ReferenceEngine:
-    return ReferenceEngine(spec, settings.random_weights(spec))
+    return ReferenceEngine(spec, architectures.random_weights(spec))
 
 
 def material(spec: ModelSpec, hops: int = HOPS) -> tuple[Float32, Float32]:
@@ -121,7 +121,7 @@ def test_distributions_draws_audio_and_state_are_the_references(spec: ModelSpec)
 
 
 def test_stage_and_classic_agree_with_the_reference_at_full_size() -> None:
-    for spec in (settings.stage(), settings.classic()):
+    for spec in (architectures.stage(), architectures.classic()):
         channels, noise = material(spec, 2)
         audio, trace = np.empty((2, 2 * HOP), np.float32), [Trace.empty(spec, 2) for _ in range(2)]
         engine(spec).generate(audio[0], channels, noise, trace=trace[0])
@@ -188,7 +188,7 @@ def test_engines_take_over_from_one_another_mid_note(spec: ModelSpec) -> None:
     hops, steps = 9, spec.steps_per_hop
     channels, noise = material(spec, hops)
     uninterrupted = play(reference(spec), channels, noise)
-    players = [reference(spec), engine(spec), NativeEngine(spec, settings.random_weights(spec))]
+    players = [reference(spec), engine(spec), NativeEngine(spec, architectures.random_weights(spec))]
     pieces: list[Float32] = []
     for hop in range(hops):
         player = players[hop % 3]
@@ -223,7 +223,7 @@ def test_the_file_plays_in_plain_onnxruntime() -> None:
     np.testing.assert_allclose(np.concatenate(audio), play(engine(spec), channels, noise), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [settings.stage(), settings.classic()], ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", [architectures.stage(), architectures.classic()], ids=lambda s: s.name)
 def test_the_graph_is_small_and_loads_at_once(spec: ModelSpec) -> None:
     assert len(graph(spec)) <= 20e6
     before_s = time.process_time()  # of this process alone: other load does not count
@@ -288,8 +288,8 @@ def test_delays_that_are_not_the_specs_are_refused(delays: object) -> None:
         OnnxEngine(SMALL, about_delays(graph(SMALL), delays))
 
 
-def test_the_example_in_the_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_example_in_the_models_readme_plays_a_glide_without_livemove(tmp_path: Path) -> None:
+    text = (ROOT / "models" / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- ci: plain-onnxruntime -->\n```python\n(.*?)```", text, re.DOTALL)
     assert found
     assert "livemove" not in re.sub(r'"livemove"', "", found[1])

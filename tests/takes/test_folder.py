@@ -6,7 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import wave
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from livemove.takes.folder import (
 
 INFO = TakeInfo(
     livemove="0",
-    started=datetime(2026, 1, 31, 20, 30, tzinfo=timezone.utc),
+    started=datetime(2026, 1, 31, 20, 30, tzinfo=UTC),
     clock_s=1.5,
     rate=48000,
     model_rate=48000,

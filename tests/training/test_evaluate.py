@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.demo import pose_at
-from livemove.contracts import HOP, Float32, LivemoveError
+from livemove.contracts import HOP, Channel, Float32, LivemoveError
 from livemove.offline.render import RenderConfig
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
+from tests.support import note_corpus
+from tests.support.bundles import random_bundle, small_spec
 from tests.support.paths import THEREMIN
 from training import evaluate
 from training.data import procedural
@@ -82,7 +85,19 @@ def test_the_control_ends_where_the_shorter_dance_ends(small_bundle: Bundle) -> 
 
 def test_the_report_holds_every_figure_and_its_plots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "report.html"
-    options = ["--model", str(THEREMIN), "--tracks", "2", "--seconds", "1", "--json", "--report", str(path)]
+    options = [
+        "--model",
+        str(THEREMIN),
+        "--tracks",
+        "2",
+        "--seconds",
+        "1",
+        "--seeds",
+        "0",
+        "--json",
+        "--report",
+        str(path),
+    ]
     assert evaluate.main(options) == 0
     figures = json.loads(capsys.readouterr().out)
     text = path.read_text(encoding="utf-8")
@@ -94,14 +109,14 @@ def test_the_report_holds_every_figure_and_its_plots(tmp_path: Path, capsys: pyt
 
 
 def test_a_report_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--model", str(THEREMIN), "--tracks", "1", "--seconds", "1", "--json"]
+    options = ["--model", str(THEREMIN), "--tracks", "1", "--seconds", "1", "--seeds", "0", "--json"]
     assert evaluate.main([*options, "--report", str(tmp_path / "no" / "report.html")]) == 2
     assert capsys.readouterr().err.strip().count("\n") == 0
 
 
 @pytest.mark.real
 def test_a_real_dancer_is_scored(dancer_clip: Path, pose_model: Path, tmp_path: Path) -> None:
-    from tests.support.films import cut
+    from tests.support.videos import cut
 
     short = tmp_path / "short.mp4"
     cut(dancer_clip, short, 150)
@@ -162,3 +177,67 @@ def test_a_corpus_of_another_rate_is_named(corpus: Corpus, small_bundle: Bundle)
     bundle = dataclasses.replace(small_bundle, spec=dataclasses.replace(small_bundle.spec, sample_rate=16000))
     with pytest.raises(LivemoveError, match="--sample-rate 16000"):
         corpus_scores.scores(bundle, ReferenceEngine(bundle.spec, bundle.weights), corpus, 1.0)
+
+
+# --- a pitched model --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return note_corpus.write(tmp_path_factory.mktemp("notes") / "corpus", count=12, seconds=1.0).root
+
+
+@pytest.fixture(scope="module")
+def horn(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A pitched model of two styles with the descriptors' channels, and random weights."""
+    channels = note_corpus.channels()
+    spec = dataclasses.replace(small_spec("horn"), channels=channels, styles=("horn", "reed"))
+    return random_bundle(tmp_path_factory.mktemp("models") / "horn", spec)
+
+
+def test_a_pitched_model_is_measured_beside_recordings_and_baseline_and_can_be_heard(
+    notes: Path, horn: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--model", str(horn.path), "--quick", "--data", str(notes), "--json"]
+    assert evaluate.main([*options, "--listen", str(tmp_path / "page"), "--card", str(tmp_path / "card")]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    for style in ("horn", "reed"):
+        players = figures["pitched"]["styles"][style]
+        assert set(players) == {"model", "baseline"}
+        assert players["model"].keys() == players["baseline"].keys()
+        assert players["baseline"]["hnr_db"][0] > players["model"]["hnr_db"][0] + 10  # the model is noise
+        assert players["baseline"]["loudness_correlation"][0] > 0.95
+    assert figures["notes"]["recordings"]["hnr_db"] == pytest.approx(30, abs=1.5)
+    assert figures["notes"]["baseline_minus_model_db"][2] < 0
+    assert {"told_apart", "blend"} == set(figures["styles"])
+    text = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    sounds = list((tmp_path / "page").glob("*.wav"))
+    assert text.count("<audio") == len(sounds)
+    assert text.count("data:audio/flac;base64,") == len(sounds)
+    assert {path.stem.rsplit("-", 1)[1] for path in sounds} == {"recording", "model", "baseline"}
+    assert "held-out notes: log_mel_db" in (tmp_path / "card" / "figures.md").read_text(encoding="utf-8")
+    assert (tmp_path / "card" / "spectrogram.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_theremin_has_no_lines_that_its_source_has_not(capsys: pytest.CaptureFixture[str]) -> None:
+    """... but it has: at -40 dB, which is why the figure exists."""
+    assert evaluate.main(["--model", str(THEREMIN), "--quick", "--json"]) == 0
+    played = json.loads(capsys.readouterr().out)["pitched"]["styles"][""]
+    assert played["ceiling"]["alias_db_worst"][0] < -80
+    assert played["model"]["pitch_gross_share"][0] == 0
+    assert played["model"]["loudness_correlation"][0] > 0.95
+
+
+def test_models_are_told_apart_by_their_channels(horn: Bundle) -> None:
+    assert evaluate.kind_of(horn.spec) == "pitched"
+    body = tuple(Channel(name, "", 0.0, 1.0, 0.0) for name in FEATURES[:3])
+    assert evaluate.kind_of(dataclasses.replace(horn.spec, channels=body)) == "pose"
+    struck = tuple(Channel(name, "", 0.0, 1.0, 0.0) for name in ("left_hand", "clap"))
+    assert evaluate.kind_of(dataclasses.replace(horn.spec, channels=struck)) == "hits"
+
+
+def test_a_model_that_cannot_be_measured_alone_says_what_is_missing(
+    horn: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main(["--model", str(horn.path), "--seeds", "0", "--listen", str(tmp_path / "page")]) == 2
+    assert "at least one seed" in capsys.readouterr().err

@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 
 from livemove.contracts import OutputError
 from livemove.media import video_file
-from tests.support.films import RATE, clicks, flashes, make_film, tone
 from tests.support.paths import ROOT
+from tests.support.videos import RATE, clicks, flashes, make_film, tone
 from tests.support.videosite import VideoSite
 from training import kinetics
 from training.data import downloads
@@ -128,9 +128,9 @@ def test_a_cut_begins_where_asked_with_sound_and_picture_together(video: Path, t
 
 
 def test_picture_and_sound_that_came_apart_are_joined(video: Path, tmp_path: Path) -> None:
-    picture = make_film(tmp_path / "picture.mp4", 8.0, None, [3.2, 5.0])
+    image = make_film(tmp_path / "picture.mp4", 8.0, None, [3.2, 5.0])
     sound = make_film(tmp_path / "sound.mkv", 8.0, clicks(8.0, [3.2, 5.0]))
-    cut([picture, sound], 2.5, 7.5, tmp_path / "cut.mp4")
+    cut([image, sound], 2.5, 7.5, tmp_path / "cut.mp4")
     assert flashes(tmp_path / "cut.mp4") == pytest.approx([0.7, 2.5], abs=0.021)
     assert clicked(tmp_path / "cut.mp4") == pytest.approx([0.7, 2.5], abs=0.03)
 

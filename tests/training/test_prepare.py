@@ -20,15 +20,15 @@ from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, OutputError
 from livemove.media import video_file
 from livemove.media.av_writer import TakeFile
-from tests.support.films import RATE, clicks, flashes, make_film, tone
 from tests.support.paths import ROOT
+from tests.support.videos import RATE, clicks, flashes, make_film, tone
 from training import prepare as command
 from training.data import clip as one_clip
 from training.data import workers
 from training.data.clip import ClipError, Settings, prepare_clip, read_sound
-from training.data.clip_picture import draw_clip
+from training.data.clip_plot import draw_clip
 from training.data.corpus import Corpus, RandomWindows, recorded
-from training.data.sources import Source, SourceError, find_sources, songs
+from training.data.items import DatasetError, Item, find_items, songs
 from training.prepare import prepare
 
 SCRIPT = ROOT / "training" / "prepare.py"
@@ -58,15 +58,15 @@ def test_the_kinetics_layout_gives_splits_and_styles(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert [source.key for source in find_sources(str(tmp_path), {})] == ["train/tango/aa", "valid/tango/bb"]
+    assert [source.key for source in find_items(str(tmp_path), {})] == ["train/tango/aa", "valid/tango/bb"]
 
 
 def test_some_files_of_a_plain_folder_are_for_validation_and_stay_so(sounds: Path) -> None:
-    before = {source.path: source.split for source in find_sources(str(sounds), {})}
+    before = {source.path: source.split for source in find_items(str(sounds), {})}
     assert set(before.values()) == {"train", "valid"}
     for i in range(40):
         shutil.copy(sounds / "horn" / "note 0.wav", sounds / "horn" / f"more {i}.wav")
-    after = {source.path: source.split for source in find_sources(str(sounds), before)}
+    after = {source.path: source.split for source in find_items(str(sounds), before)}
     assert {path: after[path] for path in before} == before
     assert 0 < list(after.values()).count("valid") < len(after) / 3
 
@@ -76,7 +76,7 @@ def test_files_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for name in ("jig.wav", "jig.mp3", "reel.wav"):
         (folder / name).touch()
-    assert {source.name for source in find_sources(str(tmp_path), {})} == {"jig.wav", "jig.mp3", "reel"}
+    assert {source.name for source in find_items(str(tmp_path), {})} == {"jig.wav", "jig.mp3", "reel"}
 
 
 def test_a_song_among_takes_is_no_clip_and_that_is_said(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_song_among_takes_is_no_clip_and_that_is_said(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert {source.key.partition("/")[2] for source in find_sources(str(tmp_path), {})} == {
+    assert {source.key.partition("/")[2] for source in find_items(str(tmp_path), {})} == {
         "takes/one", "takes/two", "flute/note"
     }  # fmt: skip
     assert songs(str(tmp_path)) == [tmp_path / "takes" / "song.wav"]
@@ -98,8 +98,8 @@ def test_a_song_among_takes_is_no_clip_and_that_is_said(tmp_path: Path) -> None:
 def test_nothing_to_prepare_is_one_line_and_exit_code_2(tmp_path: Path, src: str, said: str) -> None:
     (tmp_path / "empty").mkdir()
     where = src if ":" in src else str(tmp_path / src)
-    with pytest.raises(SourceError, match=said):
-        find_sources(where, {})
+    with pytest.raises(DatasetError, match=said):
+        find_items(where, {})
     done = CliRunner().invoke(command.main, [where, "-o", str(tmp_path / "data")])
     assert done.exit_code == 2
     assert said in done.stderr
@@ -107,12 +107,12 @@ def test_nothing_to_prepare_is_one_line_and_exit_code_2(tmp_path: Path, src: str
     assert not (tmp_path / "data").exists()
 
 
-# --- sound and picture on one clock -------------------------------------------------------------------------
+# --- sound and image on one clock -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("begin_s", "sound_begin_s"), [(0.0, 0.0), (0.4, 0.4), (0.0, 0.2), (0.4, 0.0)])
 def test_sound_counts_from_the_first_frame(tmp_path: Path, begin_s: float, sound_begin_s: float) -> None:
-    """A click and its place on the picture's clock, wherever the two streams begin in the file."""
+    """A click and its place on the image's clock, wherever the two streams begin in the file."""
     sound = clicks(2.0, [1.0])
     path = make_film(tmp_path / "film.mkv", 2.0, sound, begin_s=begin_s, sound_begin_s=sound_begin_s)
     found = read_sound(path, RATE)
@@ -121,7 +121,7 @@ def test_sound_counts_from_the_first_frame(tmp_path: Path, begin_s: float, sound
 
 
 def test_a_recorded_take_keeps_its_one_clock(tmp_path: Path) -> None:
-    """As `livemove record` writes it: the sound runs when the first picture comes, and pictures come when they like."""
+    """As `livemove record` writes it: the sound runs when the first image comes, and images come when they like."""
     rng = np.random.default_rng(0)
     path = tmp_path / "take.mp4"
     sound = clicks(4.0, [1.0, 2.5])
@@ -133,7 +133,7 @@ def test_a_recorded_take_keeps_its_one_clock(tmp_path: Path) -> None:
             while shown_s < first / RATE:
                 flash = min(abs(shown_s - time_s) for time_s in (1.0, 2.5)) < 0.02
                 white_s += [shown_s] if flash else []
-                take.add_picture(np.full((48, 64, 3), 255 if flash else 40, np.uint8), 100 + shown_s)
+                take.add_frame(np.full((48, 64, 3), 255 if flash else 40, np.uint8), 100 + shown_s)
                 shown_s += 0.03 + 0.008 * rng.random()
         take.finish()
     found = np.abs(read_sound(path, RATE))
@@ -158,7 +158,7 @@ def test_stereo_is_the_mean_of_both(tmp_path: Path) -> None:
 def test_sound_that_is_too_loud_is_made_quieter_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "loud.wav"
     sf.write(path, tone(0.5, level=2.0), RATE, "FLOAT")
-    source = Source("sound", "train", "x", "loud", str(path))
+    source = Item("sound", "train", "x", "loud", str(path))
     clip = prepare_clip(source, tmp_path / "data", Settings())
     assert clip.gain == pytest.approx(0.5, rel=1e-3)
 
@@ -203,9 +203,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_film_is_skipped_with_the_reason(tmp_path: Path, pose_model: Path, kind: str) -> None:
     path = bad_film(kind, tmp_path)
-    clip = prepare_clip(
-        Source("film", "train", "x", "y", str(path)), tmp_path / "data", Settings(pose_model=pose_model)
-    )
+    clip = prepare_clip(Item("film", "train", "x", "y", str(path)), tmp_path / "data", Settings(pose_model=pose_model))
     assert clip.skipped
     assert any(word in clip.skipped for word in BAD[kind].split("|")), clip.skipped
     assert str(path) not in clip.skipped
@@ -246,7 +244,7 @@ class Abort(str):
 
 
 def test_a_clip_that_kills_its_worker_is_the_only_one_lost(sounds: Path, tmp_path: Path) -> None:
-    sources = [Source("sound", "train", "x", "killer", Abort("killer.wav")), *find_sources(str(sounds), {})]
+    sources = [Item("sound", "train", "x", "killer", Abort("killer.wav")), *find_items(str(sounds), {})]
     rows = list(workers.on_this_machine(sources, tmp_path / "data", Settings(), 1))
     assert "SIGABRT" in rows[0].skipped
     assert [row.skipped for row in rows[1:]] == [""] * (len(sources) - 1)
@@ -398,7 +396,7 @@ def test_features_are_those_of_the_stage(danced: tuple[Path, Path], pose_model: 
     corpus = Corpus(root)
     window = corpus.read(corpus.clips[0], FEATURES)
     with Landmarker("full", pose_model) as landmarker:
-        poses = [landmarker.find(picture, time_s) for time_s, picture in video_file.frames(path)]
+        poses = [landmarker.find(image, time_s) for time_s, image in video_file.frames(path)]
     stream, i = FeatureStream(), 0
     for hop in range(len(window.channels)):
         while i < len(poses) and poses[i].capture_s <= hop * HOP / RATE + 1e-9:

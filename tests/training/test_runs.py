@@ -85,7 +85,7 @@ def test_sound_and_pictures_are_in_the_log(dance_run: Path) -> None:
     for file in (dance_run / "log").glob("events*"):
         events = EventAccumulator(str(file)).Reload()
         tags.update(events.Tags()["audio"], events.Tags()["images"])
-    assert tags == {f"example_0/{name}" for name in ("original", "predicted", "generated", "picture")}
+    assert tags == {f"example_0/{name}" for name in ("original", "predicted", "generated", "image")}
 
 
 def test_the_last_step_is_kept_even_if_it_is_no_multiple(dance_run: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_model_of_sound_descriptors_gets_phase_and_a_mapping(dances: Path, tmp
     assert (bundle.spec.phase.harmonics, bundle.spec.bands, bundle.spec.mixtures) == (4, 8, 1)
     assert bundle.mapping_path is not None
     mapping = mapping_for(bundle.mapping_path, bundle.spec, FEATURES)
-    assert mapping.routes[0].give == (48.0, 72.0)
+    assert mapping.routes[0].to_range == (48.0, 72.0)
 
 
 def test_a_classic_model_trains_and_exports(dances: Path, tmp_path: Path) -> None:

@@ -118,7 +118,10 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(trained: Pa
 def test_a_checkpoint_becomes_a_bundle_that_can_be_measured(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main([str(trained), "--name", "mine", "--out", str(tmp_path / "new"), "--tracks", "1"]) == 0
+    assert (
+        export.main([str(trained), "--name", "mine", "--out", str(tmp_path / "new"), "--tracks", "1", "--seeds", "0"])
+        == 0
+    )
     bundle = load_bundle(tmp_path / "new")
     assert bundle.spec.name == "mine"
     assert len(bundle.golden.audio) == export.GOLDEN_HOPS * HOP
@@ -127,7 +130,10 @@ def test_a_checkpoint_becomes_a_bundle_that_can_be_measured(
     assert f"R{bundle.spec.residual} S{bundle.spec.skip}, {bundle.spec.layers} layers" in card
     assert "pitch_cents_median" in card
     capsys.readouterr()
-    assert evaluate.main(["--model", str(tmp_path / "new"), "--json", "--tracks", "1", "--seconds", "1"]) == 0
+    assert (
+        evaluate.main(["--model", str(tmp_path / "new"), "--json", "--tracks", "1", "--seconds", "1", "--seeds", "0"])
+        == 0
+    )
     figures = json.loads(capsys.readouterr().out)
     wanted = {"pitch_cents_median", "pitch_cents_p90", "hnr_db", "loudness_correlation", "response_ms", "rest_dbfs"}
     assert wanted <= figures.keys()

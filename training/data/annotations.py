@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livemove.contracts import LivemoveError
-from training.data.sources import as_name
+from training.data.items import as_name
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "dancing": (

@@ -1,6 +1,6 @@
 """Is a folder of clips fit to learn from? Looks at every clip and says what is wrong with it.
 
-In: a folder in the Kinetics layout (or any folder of films). Out: a Finding per clip. Changes nothing.
+In: a folder in the Kinetics layout (or any folder of videos). Out: a Finding per clip. Changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, CameraError
 from livemove.media import video_file
 from training.data.clip import SILENT_DBFS, ClipError, read_sound
-from training.data.sources import Source
+from training.data.items import Item
 
 LOOKS = 10
 """Frames of a clip in which a person is looked for."""
@@ -51,7 +51,7 @@ class Expected:
     pose_model: Path | None = None
 
 
-def check(clips: Sequence[Source], expected: Expected, workers: int) -> Generator[Finding]:
+def check(clips: Sequence[Item], expected: Expected, workers: int) -> Generator[Finding]:
     """Findings as they come, for good clips too. Raises PoseModelError."""
     find_pose_model(expected.pose, expected.pose_model)
     load_mediapipe()  # once, before threads meet it half loaded
@@ -65,7 +65,7 @@ def check(clips: Sequence[Source], expected: Expected, workers: int) -> Generato
             pool.shutdown(cancel_futures=True)
 
 
-def _look(clip: Source, expected: Expected, stop: threading.Event) -> Finding:
+def _look(clip: Item, expected: Expected, stop: threading.Event) -> Finding:
     path = Path(clip.path)
     troubles: list[str] = []
     details: list[str] = []
@@ -96,7 +96,7 @@ def _look(clip: Source, expected: Expected, stop: threading.Event) -> Finding:
 
 
 def _people(path: Path, about: video_file.Film, expected: Expected, stop: threading.Event) -> tuple[float, float]:
-    """(seconds of picture, share of looks that saw somebody); every frame is decoded, so damage shows."""
+    """(seconds of video, share of looks that saw somebody); every frame is decoded, so damage shows."""
     due = [about.seconds * (i + 0.5) / LOOKS for i in range(LOOKS)]
     looks: list[bool] = []
     end_s = 0.0
@@ -105,12 +105,12 @@ def _people(path: Path, about: video_file.Film, expected: Expected, stop: thread
         return len(looks) < LOOKS and time_s >= due[len(looks)]
 
     with Landmarker(expected.pose, expected.pose_model) as landmarker:
-        for time_s, picture in video_file.some_frames(path, wanted):
+        for time_s, image in video_file.some_frames(path, wanted):
             if stop.is_set():
                 break
             end_s = time_s + 1 / about.fps
-            if picture is not None:
-                looks.append(landmarker.find(picture, time_s).people > 0)
+            if image is not None:
+                looks.append(landmarker.find(image, time_s).people > 0)
     return end_s, float(np.mean(looks)) if looks else 0.0
 
 

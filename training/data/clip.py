@@ -1,6 +1,6 @@
 """From one source to one clip of the corpus: decode, see the body, describe the sound, write. Runs in any process.
 
-In: a Source and Settings. Out: the clip's files and its row; a source that cannot be used gives a row that says why.
+In: an Item and Settings. Out: the clip's files and its row; a source that cannot be used gives a row that says why.
 The body goes through the landmarker and the FeatureStream that play live. Knows nothing of workers or terminals.
 """
 
@@ -21,11 +21,11 @@ from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError, PoseFrame
 from livemove.media import video_file
-from livemove.synthesis import settings as instruments
+from livemove.synthesis import architectures as instruments
 from training.data import descriptors, procedural
 from training.data.corpus import Clip, packed, write_clip
+from training.data.items import Item
 from training.data.phase import recover
-from training.data.sources import Source
 
 TRACK_CHANNELS: dict[str, tuple[Channel, ...]] = {
     "features": tuple(Channel(f.name, f.doc, f.minimum, f.maximum, f.rest) for f in TABLE),
@@ -48,7 +48,7 @@ class ClipError(LivemoveError):
 class Settings:
     """What is the same for all clips of a corpus. pose "full" or "lite"; pose_model: its file, None: from the cache.
 
-    person: share of a film's frames in which somebody must be in view.
+    person: share of a video's frames in which somebody must be in view.
     """
 
     sample_rate: int = 48000
@@ -57,7 +57,7 @@ class Settings:
     person: float = 0.5
 
 
-def prepare_clip(source: Source, root: Path, settings: Settings) -> Clip:
+def prepare_clip(source: Item, root: Path, settings: Settings) -> Clip:
     """Write the clip of a source into the corpus at root. Raises OutputError if it cannot be written."""
     row = Clip(source.split, source.style, source.name, source.path)
     try:
@@ -67,7 +67,7 @@ def prepare_clip(source: Source, root: Path, settings: Settings) -> Clip:
             )
         status = Path(source.path).stat()
         row = dataclasses.replace(row, source_bytes=status.st_size, source_mtime_ns=status.st_mtime_ns)
-        found = _see_film(row, settings) if source.kind == "film" else _hear(row, settings)
+        found = _watch_video(row, settings) if source.kind == "film" else _hear(row, settings)
         return _write(root, settings, *found)
     except ClipError as error:
         return dataclasses.replace(row, skipped=str(error))
@@ -80,17 +80,17 @@ def prepare_clip(source: Source, root: Path, settings: Settings) -> Clip:
 # --- kinds of sources ---------------------------------------------------------------------------------------
 
 
-def _see_film(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
-    """A film: body features and sound descriptors on the clock of its first frame."""
+def _watch_video(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
+    """A video: body features and sound descriptors on the clock of its first frame."""
     path = Path(row.source)
     about = video_file.probe(path)
-    audio = read_sound(path, settings.sample_rate)  # first: it tells soonest that a film is of no use
+    audio = read_sound(path, settings.sample_rate)  # first: it tells soonest that a video is of no use
     _check_loud(audio)
     with Landmarker(settings.pose, settings.pose_model) as landmarker:  # a new one: nothing of the clip before is left
-        poses = [landmarker.find(picture, time_s) for time_s, picture in video_file.frames(path)]
+        poses = [landmarker.find(image, time_s) for time_s, image in video_file.frames(path)]
     end_s, promised_s = poses[-1].capture_s + 1 / about.fps, _promised_s(path)
     if promised_s - end_s > max(1.0, 0.1 * promised_s):
-        raise ClipError(f"the picture breaks off after {end_s:.1f} of {promised_s:.1f} s")
+        raise ClipError(f"the image breaks off after {end_s:.1f} of {promised_s:.1f} s")
     person = float(np.mean([pose.people > 0 for pose in poses]))
     if person < settings.person:
         raise ClipError(f"somebody is in view in {100 * person:.0f} % of the frames only")
@@ -107,7 +107,7 @@ def _hear(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, np.nd
     return row, audio[: len(audio) // HOP * HOP], {}
 
 
-def _make_sound(row: Clip, source: Source, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
+def _make_sound(row: Clip, source: Item, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
     """Procedural sound, with the controls it was made from instead of what can be heard of them."""
     if settings.sample_rate != procedural.SAMPLE_RATE:
         raise ClipError(f"procedural sound has {procedural.SAMPLE_RATE} samples per second")
@@ -191,7 +191,7 @@ def features_at_hops(
 
 
 def read_sound(path: Path, rate: int) -> Float32:
-    """Mono sound float32 [samples] of a film or a sound file at rate; sample 0 belongs to the film's first frame.
+    """Mono sound float32 [samples] of a video or a sound file at rate; sample 0 belongs to the video's first frame.
 
     Gaps in a file's times are filled with silence. Raises ClipError.
     """
@@ -218,7 +218,7 @@ def read_sound(path: Path, rate: int) -> Float32:
 
 
 def _has_picture(container: av.container.InputContainer) -> bool:
-    """Covers of albums are no film."""
+    """Covers of albums are no video."""
     return any(not stream.disposition & av.stream.Disposition.attached_pic for stream in container.streams.video)
 
 
@@ -228,7 +228,7 @@ def _first_frame_s(container: av.container.InputContainer) -> float:
 
 
 def _promised_s(path: Path) -> float:
-    """Seconds of picture from the first frame on, by what the file says of itself; 0 if it says nothing."""
+    """Seconds of image from the first frame on, by what the file says of itself; 0 if it says nothing."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if stream.duration is None:

@@ -4,7 +4,7 @@
     DATA/clips.parquet     one row per clip (the fields of `Clip`), also for those that were skipped, and why
     DATA/clips/SPLIT/STYLE/NAME.flac   mono, 16 bits, whole hops
     DATA/clips/SPLIT/STYLE/NAME.npz    not compressed, so that it can be mapped. One float32 [hops, C] per track
-        ("features", "descriptors", "controls"), row i about samples i * hop .. (i + 1) * hop. Films also keep what
+        ("features", "descriptors", "controls"), row i about samples i * hop .. (i + 1) * hop. Videos also keep what
         MediaPipe saw: frame_s float64 [frames], people int8 [frames], image and world float32 [frames, 33, 3],
         visibility float32 [frames, 33], so that features can be computed again from disturbed landmarks.
         Clips with descriptors also have phase float32 [hops], in cycles 0..1: the running phase of the pitched sound at
@@ -40,7 +40,7 @@ FORMAT = 1
 """Version of the corpus format this code writes, and the only one it reads."""
 
 TRACKS = ("features", "descriptors", "controls")
-"""Body features of films; sound descriptors; the exact controls that made procedural sound. No two channels have one
+"""Body features of videos; sound descriptors; the exact controls that made procedural sound. No two channels have one
 name: controls and descriptors are never in one corpus."""
 
 POSES = ("frame_s", "people", "image", "world", "visibility")
@@ -56,7 +56,7 @@ class Clip:
 
     source, start_s   the file it comes from and where in it; source_bytes and source_mtime_ns tell a changed file
     tracks            which of TRACKS it has
-    hops, seconds     its length; frames, fps: of the film, 0 for sound alone
+    hops, seconds     its length; frames, fps: of the video, 0 for sound alone
     person, voiced    share of frames with somebody in view, share of hops with a pitch
     level_dbfs        RMS of the whole; gain: what it was multiplied by to stay within -1..1
     skipped           why there is no such clip; empty if there is
@@ -156,7 +156,7 @@ class Writer:
 def write_clip(root: Path, clip: Clip, audio: Float32, rate: int, arrays: Mapping[str, np.ndarray]) -> None:
     """Put a clip's two files in place, each whole or not at all. Raises OutputError.
 
-    audio float32 [hops * HOP] within -1..1; arrays: its tracks, and for films what POSES names.
+    audio float32 [hops * HOP] within -1..1; arrays: its tracks, and for videos what POSES names.
     """
     sound, rest = io.BytesIO(), io.BytesIO()
     sf.write(sound, audio, rate, format="FLAC", subtype="PCM_16")
@@ -292,13 +292,13 @@ class Corpus:
             raise
 
     def poses(self, clip: Clip) -> list[PoseFrame]:
-        """What MediaPipe saw in each frame of a film's clip, times from the clip's start. Empty for sound alone."""
+        """What MediaPipe saw in each frame of a video's clip, times from the clip's start. Empty for sound alone."""
         if not clip.frames:
             return []
         return [unpacked(i, *row) for i, row in enumerate(zip(*self.landmarks(clip).values(), strict=True))]
 
     def landmarks(self, clip: Clip) -> dict[str, np.ndarray]:
-        """The same as arrays, mapped, named and in order as in POSES. Raises CorpusError if the clip is no film."""
+        """The same as arrays, mapped, named and in order as in POSES. Raises CorpusError if the clip is no video."""
         path = _file(self.root, clip, ".npz")
         return {name: _mapped(path, name) for name in POSES}
 

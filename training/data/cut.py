@@ -1,4 +1,4 @@
-"""Some seconds of one video, or of a picture and a sound that came apart, as an mp4 (PyAV; no ffmpeg program needed).
+"""Some seconds of one video, or of a video and a sound stream that came apart, as an mp4 (PyAV; no ffmpeg program).
 
 In: files as they were downloaded. Out: H.264 and AAC, times counted from the cut. Knows no network.
 """
@@ -29,7 +29,7 @@ class CutError(LivemoveError):
 def cut(parts: Sequence[Path], start_s: float, end_s: float, target: Path) -> tuple[float, bool]:
     """Write seconds start_s .. end_s of parts to target; (seconds written, whether there is sound).
 
-    The picture comes from the first part that has one, so does the sound. Raises CutError, and OSError if target cannot
+    The video comes from the first part that has one, so does the sound. Raises CutError, and OSError if target cannot
     be written.
     """
     with contextlib.ExitStack() as stack:
@@ -37,16 +37,16 @@ def cut(parts: Sequence[Path], start_s: float, end_s: float, target: Path) -> tu
             opened = [stack.enter_context(av.open(str(part))) for part in parts]
         except FFmpegError as error:
             raise CutError(f"what came is no video: {error.strerror or error}") from error
-        pictures = next((c for c in opened if c.streams.video), None)
-        if pictures is None:
-            raise CutError("what came has no picture")
+        container = next((c for c in opened if c.streams.video), None)
+        if container is None:
+            raise CutError("what came has no video")
         sounds = next((c for c in opened if c.streams.audio), None)
         try:
             sound, rate = _sound(sounds, start_s, end_s) if sounds else (np.zeros((1, 0), np.float32), SOUND_RATES[0])
         except FFmpegError as error:
             raise CutError(f"its sound is damaged: {error.strerror or error}") from error
         with av.open(str(target), "w", format="mp4") as out:
-            seconds = _encode(pictures, sound, rate, start_s, end_s, out)
+            seconds = _encode(container, sound, rate, start_s, end_s, out)
     if seconds < SHORTEST_S:
         raise CutError(f"it ends before second {start_s + SHORTEST_S:g}")
     return seconds, sound.shape[1] > 0
@@ -90,16 +90,16 @@ def _sound(container: InputContainer, start_s: float, end_s: float) -> tuple[Flo
 def _encode(
     source: InputContainer, sound: Float32, rate: int, start_s: float, end_s: float, out: av.container.OutputContainer
 ) -> float:
-    """Both streams into out; seconds of picture."""
+    """Both streams into out; seconds of video."""
     stream = source.streams.video[0]
-    picture = out.add_stream("libx264", rate=stream.average_rate or 25)
-    picture.width, picture.height, picture.pix_fmt = stream.width // 2 * 2, stream.height // 2 * 2, "yuv420p"
-    picture.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0"}
-    picture.codec_context.time_base = Fraction(1, TICKS)
-    voice = None
+    video = out.add_stream("libx264", rate=stream.average_rate or 25)
+    video.width, video.height, video.pix_fmt = stream.width // 2 * 2, stream.height // 2 * 2, "yuv420p"
+    video.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0"}
+    video.codec_context.time_base = Fraction(1, TICKS)
+    audio = None
     if sound.shape[1]:
-        voice = out.add_stream("aac", rate=rate, layout="mono" if len(sound) == 1 else "stereo")
-        voice.bit_rate = 192_000  # the sound is what is learnt from
+        audio = out.add_stream("aac", rate=rate, layout="mono" if len(sound) == 1 else "stereo")
+        audio.bit_rate = 192_000  # the sound is what is learnt from
     origin_s, seconds = _origin_s(source), 0.0
     _seek(source, start_s)
     try:
@@ -110,18 +110,18 @@ def _encode(
             if at_s >= end_s - start_s - 1e-3:
                 break
             seconds = at_s + 1 / float(stream.average_rate or 25)
-            small = frame.reformat(picture.width, picture.height, "yuv420p")
+            small = frame.reformat(video.width, video.height, "yuv420p")
             small.pts, small.time_base, small.pict_type = round(max(at_s, 0.0) * TICKS), Fraction(1, TICKS), 0
-            out.mux(picture.encode(small))
+            out.mux(video.encode(small))
     except FFmpegError as error:
-        raise CutError(f"its picture is damaged: {error.strerror or error}") from error
-    out.mux(picture.encode(None))
-    if voice is not None:
+        raise CutError(f"its video is damaged: {error.strerror or error}") from error
+    out.mux(video.encode(None))
+    if audio is not None:
         for first in range(0, sound.shape[1], 1024):
             block = av.AudioFrame.from_ndarray(
                 np.ascontiguousarray(sound[:, first : first + 1024]), "fltp", "mono" if len(sound) == 1 else "stereo"
             )
             block.sample_rate, block.pts = rate, first
-            out.mux(voice.encode(block))
-        out.mux(voice.encode(None))
+            out.mux(audio.encode(block))
+        out.mux(audio.encode(None))
     return seconds

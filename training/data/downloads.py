@@ -30,7 +30,7 @@ from training.data.cut import CutError, cut
 
 YOUTUBE = "https://www.youtube.com/watch?v={id}"
 FORMAT = "(bv[height<=480],ba)/b[height<=480]/b"
-"""Picture and sound apart, as YouTube keeps them (both are fetched), or one file with both. The landmarker looks at
+"""Video and sound apart, as YouTube keeps them (both are fetched), or one file with both. The landmarker looks at
 256 x 256 pixels: more than 480 lines are of no use."""
 
 # What sites say of videos that will not come back, and of those one has to be let in for.

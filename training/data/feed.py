@@ -1,7 +1,7 @@
 """From a source of sound to what the network is fed: clips by number, so that a run can stop anywhere and go on.
 
-Clip i of a seed is always the same clip, whichever process or machine asks for it. In: a Source. Out: dictionaries of
-NumPy arrays, and Lightning's loaders of them. Knows neither network nor optimiser.
+Clip i of a seed is always the same clip, whichever process or machine asks for it. In: a SoundDataset. Out:
+dictionaries of NumPy arrays, and Lightning's loaders of them. Knows neither network nor optimiser.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HELD_OUT_CLIPS = 16
 SCALE_CLIPS, SCALE_HOPS = 64, 188
 
 
-class Source(Protocol):
+class SoundDataset(Protocol):
     """Sound with its control channels: procedural, or a prepared dataset."""
 
     sample_rate: int
@@ -100,7 +100,7 @@ class Recorded:
     """Windows of a prepared corpus: from random places to train on, the same ones spread over what it holds out.
 
     A corpus that holds nothing out is validated on what it trains on; `holds_out` tells. variants: the dances that are
-    trained on come as these show them; what is held out comes as it was filmed.
+    trained on come as these show them; what is held out comes as it was recorded.
     """
 
     def __init__(self, corpus: Corpus, names: Sequence[str], variants: Variants | None = None) -> None:
@@ -179,7 +179,8 @@ class Recorded:
 
 
 def network_clip(spec: ModelSpec, channels: Float32, audio: Float32, cycles: float, style: int) -> Clip:
-    """Source.clip's dictionary from channels [hops, C] in natural units, audio [(hops + 2 MARGIN) * HOP] around them.
+    """SoundDataset.clip's dictionary from channels [hops, C] in natural units, audio [(hops + 2 MARGIN) * HOP] around
+    them.
 
     cycles: the running phase at the clip's start, of a model that has one.
     """
@@ -216,7 +217,7 @@ class Clips(Dataset[Clip]):
 
     def __init__(
         self,
-        source: Source,
+        source: SoundDataset,
         spec: ModelSpec,
         hops: int,
         seed: int,
@@ -238,7 +239,7 @@ class Clips(Dataset[Clip]):
         return clip
 
 
-def band_scale(source: Source, spec: ModelSpec, seed: int) -> Float32:
+def band_scale(source: SoundDataset, spec: ModelSpec, seed: int) -> Float32:
     """Per band, a little above the largest value met in some clips: network values stay inside -1..1."""
     peak = np.zeros(spec.bands)
     hops = min(SCALE_HOPS, source.longest_hops(False))

@@ -209,7 +209,7 @@ def open_kit(root: Path) -> Kit:
         with np.load(path) as file:
             arrays: dict[str, np.ndarray] = dict(file)
     except (OSError, ValueError) as error:
-        raise LivemoveError(f"{path}: cannot be read ({error}); make it with training/prepare_hits.py") from error
+        raise LivemoveError(f"{path}: cannot be read ({error}); make it with training/corpora/hits.py") from error
 
     def sound(place: str) -> Sound:
         train, valid = (

@@ -33,7 +33,7 @@ SOFT = round(0.012 * RATE)
 ATTACK = round(0.002 * RATE)
 """Fade of a recorded attack: it begins up to a cycle before its onset, so that its phase fits."""
 STOP = round(0.02 * RATE)
-"""A note that still rings when the next begins is stopped within this."""
+"""Fade of a note that would still ring when the next begins: it ends there, for the phase then follows the next."""
 EVEN_S = 0.15
 """A recording's own level is levelled out over so long; what is faster stays."""
 CEILING = 0.97
@@ -71,7 +71,7 @@ class Player:
         fine = np.interp(np.arange(len(written.pitch) * HOP), np.arange(len(cycles)) * float(HOP), cycles)
         out = np.zeros(len(fine))
         for i, bow in enumerate(written.bows):
-            stop = written.bows[i + 1].first * HOP + STOP if i + 1 < len(written.bows) else len(out)
+            stop = written.bows[i + 1].first * HOP if i + 1 < len(written.bows) else len(out)
             self._bow(out, written, fine, bow, min(stop, len(out)), rng)
         return finished(_tilted(out, written.tilt)), cycles
 

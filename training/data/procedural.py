@@ -8,20 +8,20 @@ from __future__ import annotations
 import numpy as np
 
 from livemove.contracts import HOP, LEVEL, Float32, Float64, ModelSpec
-from livemove.synthesis import conditioning, pqmf, settings
+from livemove.synthesis import architectures, conditioning, pqmf
 
 SAMPLE_RATE = 48000
 HOP_RATE = SAMPLE_RATE / HOP
 HARMONICS = 24
 FORMANTS = ((650.0, 0.35, 1.5), (1300.0, 0.25, 0.8), (3000.0, 0.2, 1.2))
-"""Centre in Hz, width in octaves, gain: fixed resonances that give the tone a voice."""
+"""Centre in Hz, width in octaves, gain: fixed resonances that give the tone a vowel-like colour."""
 HELD_OUT_SEED = 2**31
 """Validation clips and evaluation tracks are seeded from here on; training seeds lie below."""
 
 
 def theremin_spec() -> ModelSpec:
-    """The stage setting with the theremin's three channels."""
-    return settings.stage("theremin")
+    """The stage architecture with the theremin's three channels."""
+    return architectures.stage("theremin")
 
 
 def smooth_noise(rng: np.random.Generator, hops: int, cutoff_hz: float) -> Float64:
@@ -54,7 +54,7 @@ def steps(rng: np.random.Generator, hops: int, mean_s: float, draw: Float64) -> 
 
 def controls(rng: np.random.Generator, hops: int) -> Float32:
     """One control track [hops, 3] (pitch, loudness, brightness): glides, notes with portamento, vibrato, rests."""
-    low, high = settings.PITCH.minimum, settings.PITCH.maximum
+    low, high = architectures.PITCH.minimum, architectures.PITCH.maximum
     kind = rng.random()
     if kind < 0.4:  # notes
         pitch = lag(steps(rng, hops, rng.uniform(0.1, 0.8), rng.uniform(low, high, 64)), rng.uniform(0.003, 0.08))

@@ -76,7 +76,7 @@ def compose(rng: np.random.Generator, hops: int, low: float, high: float) -> Sco
         here, at = float(near[end - 1]), end
         rest = _rest(rng)
         if rest and at < hops:
-            # The pitch stays while a note dies away, then wherever the hand goes.
+            # The pitch stays while a note dies away, and so does its phase.
             end = min(at + rest, hops)
             pitch[at:end], near[at:end] = pitch[at - 1], near[at - 1]
             at = end
@@ -150,6 +150,8 @@ def _wander(rng: np.random.Generator, hops: int, here: float, low: float, high: 
     """A body that plays the pitch: never at rest, and the level as freely."""
     near = np.clip(here + rng.uniform(1, 6) * smooth_noise(rng, hops, rng.uniform(0.3, 3)), low, high)
     level = rng.uniform(-34, -16) + rng.uniform(2, 12) * smooth_noise(rng, hops, rng.uniform(0.5, 4))
+    if rng.random() < 0.5:  # down to nothing, while the pitch goes on
+        level -= 45 * np.maximum(smooth_noise(rng, hops, rng.uniform(0.3, 1.5)), 0)
     return _section(rng, near, near, np.clip(level, NOTHING_DB, LOUDEST_DB), [Bow(0, hops, False, False)])
 
 

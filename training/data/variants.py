@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from livemove.contracts import Float32
-from training.data.augment import Shake, Sight, disturbed
+from training.data.augment import Observation, Shake, disturbed
 from training.data.clip import features_at_hops
 from training.data.corpus import Clip, Corpus, CorpusError, replace_file, unpacked
 
 
 class Variants:
-    """Versions 0 .. count - 1 of every film of a corpus. Can be pickled. Raises CorpusError where there is no film."""
+    """Versions 0 .. count - 1 of every video of a corpus. Can be pickled. Raises CorpusError where there is no
+    video."""
 
     def __init__(self, corpus: Corpus, shake: Shake, count: int, seed: int, folder: Path) -> None:
         self.corpus, self.shake, self.count, self.seed = corpus, shake, count, seed
@@ -50,11 +51,17 @@ class Variants:
         """[hops, F], anew."""
         key = int.from_bytes(hashlib.sha256(clip.key.encode()).digest()[:8], "big")
         arrays = self.corpus.landmarks(clip)
-        sight = disturbed(
+        observation = disturbed(
             np.random.default_rng((self.seed, key, number)),
-            Sight(arrival_s=arrays["frame_s"], **arrays),
+            Observation(arrival_s=arrays["frame_s"], **arrays),
             self.shake,
         )
-        columns = (sight.frame_s, sight.people, sight.image, sight.world, sight.visibility)
+        columns = (
+            observation.frame_s,
+            observation.people,
+            observation.image,
+            observation.world,
+            observation.visibility,
+        )
         poses = [unpacked(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
-        return features_at_hops(poses, clip.hops, self.corpus.sample_rate, sight.arrival_s)
+        return features_at_hops(poses, clip.hops, self.corpus.sample_rate, observation.arrival_s)

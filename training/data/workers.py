@@ -18,10 +18,10 @@ from livemove.contracts import LivemoveError, OutputError
 from training.data import cluster
 from training.data.clip import Settings, prepare_clip
 from training.data.corpus import Clip
-from training.data.sources import Source
+from training.data.items import Item
 
 
-def on_this_machine(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
+def on_this_machine(sources: Sequence[Item], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
     """Rows in the order they are finished. Raises OutputError if the corpus cannot be written.
 
     Each worker holds one landmarker and one clip. They end with this process, however it ends.
@@ -54,9 +54,9 @@ class _Worker:
         self.process = context.Process(target=_work, args=(theirs, root, settings), daemon=True)
         self.process.start()
         theirs.close()  # or its end would never be seen
-        self.source: Source | None = None
+        self.source: Item | None = None
 
-    def give(self, source: Source) -> None:
+    def give(self, source: Item) -> None:
         self.source = source
         self.pipe.send(source)
 
@@ -89,7 +89,7 @@ def _work(pipe: connection.Connection, root: Path, settings: Settings) -> None:
         return  # the parent is gone
 
 
-def _prepared(source: Source, root: Path, settings: Settings) -> Clip | LivemoveError:
+def _prepared(source: Item, root: Path, settings: Settings) -> Clip | LivemoveError:
     try:
         return prepare_clip(source, root, settings)
     except LivemoveError as error:
@@ -98,7 +98,7 @@ def _prepared(source: Source, root: Path, settings: Settings) -> Clip | Livemove
         return died(source, f"{type(error).__name__}: {error}")
 
 
-def died(source: Source, why: str) -> Clip:
+def died(source: Item, why: str) -> Clip:
     """The row of a source that could not be looked at to the end. Without its size: the next run tries it again."""
     return Clip(source.split, source.style, source.name, source.path, skipped=why)
 
@@ -112,7 +112,7 @@ def _cause(exitcode: int | None) -> str:
 # --- Ray ----------------------------------------------------------------------------------------------------
 
 
-def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
+def on_ray(sources: Sequence[Item], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
     """The same rows by Ray Data: on the cluster RAY_ADDRESS names, else on a local one of so many workers.
 
     Nodes see SRC, DATA and the pose model under the same paths. Raises OutputError, ClusterError.
@@ -137,7 +137,7 @@ def on_ray(sources: Sequence[Source], root: Path, settings: Settings, workers: i
 
 def _on_node(row: dict[str, Any], root: Path, settings: Settings) -> dict[str, Any]:
     """A task: the same function the local workers run."""
-    result = _prepared(Source(**row["source"]), root, settings)
+    result = _prepared(Item(**row["source"]), root, settings)
     if isinstance(result, LivemoveError):
-        return {"clip": dataclasses.asdict(died(Source(**row["source"]), "")), "error": str(result)}
+        return {"clip": dataclasses.asdict(died(Item(**row["source"]), "")), "error": str(result)}
     return {"clip": dataclasses.asdict(result), "error": ""}

@@ -97,7 +97,7 @@ def spectrogram_db(audio: Float32, width: int = 1024) -> Float32:
     return np.maximum(20 * np.log10(amplitude + 1e-9), FLOOR_DB).T.astype(np.float32)
 
 
-def picture(spec: ModelSpec, example: Example, with_channels: bool) -> Figure:
+def image(spec: ModelSpec, example: Example, with_channels: bool) -> Figure:
     """Spectrograms of the three, the pitch that is heard and asked for, and (if wanted) the channels."""
     rate, seconds = spec.sample_rate, len(example.original) / spec.sample_rate
     figure = Figure(figsize=(10, 11 if with_channels else 8.5), layout="constrained")
@@ -163,7 +163,7 @@ class Examples(pl.Callback):
 
     def write(self, trainer: pl.Trainer, number: int, example: Example) -> None:
         spec, step = self.clips.spec, trainer.global_step
-        figure = picture(spec, example, self.args.log_video)
+        figure = image(spec, example, self.args.log_video)
         sounds = {name: getattr(example, name) for name in ("original", "predicted", "generated")}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

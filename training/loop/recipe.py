@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from livemove.contracts import Channel, Gate, HarmonicPath, LivemoveError, ModelSpec, Phase
-from livemove.synthesis import pqmf, settings
+from livemove.synthesis import architectures, pqmf
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 INSTRUMENTS = ("theremin", "sine")
@@ -142,7 +142,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--sample_rate",
         type=COUNT,
         default=None,
-        help="Hz at which a raw folder is prepared; the setting's own if not given",
+        help="Hz at which a raw folder is prepared; the architecture's own if not given",
     )
     add("--batch_size", type=COUNT, default=8, help="clips per step and accumulation, over all processes together")
     add("--val_batch_size", type=COUNT, default=None, help="clips per validation batch; batch_size if not given")
@@ -167,10 +167,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     add("--pin_memory", action=switch, default=False, help="page-locked clips, quicker on their way to a GPU")
 
-    model = parser.add_argument_group("model (the setting's own value where none is given)")
+    model = parser.add_argument_group("model (the architecture's own value where none is given)")
     add = model.add_argument
     add(
-        "--setting",
+        "--architecture",
+        "--setting",  # its former name, in experiments and checkpoints
+        dest="architecture",
         choices=("stage", "classic"),
         default="stage",
         help="stage: 48 kHz in 16 bands, mixture of logistics; classic: one band, mu-law softmax",
@@ -281,6 +283,15 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--seed", type=_number(int, 0, 2**31 - 1), default=1, help="of weights, clips, noise: same seed, same run")
 
     add(
+        "--train",
+        choices=("all", "path", "network"),
+        default="all",
+        help=(
+            "what is optimised: all at once; the harmonic path and the conditioner, by path_loss alone; or the network "
+            "beside them, which wants such a run as --pretrained"
+        ),
+    )
+    add(
         "--path_loss",
         type=AMOUNT,
         default=0.1,
@@ -314,7 +325,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--missing_limbs",
         type=SHARE,
         default=0.0,
-        help="share of the time in which an arm, a leg, both or the whole person is out of sight",
+        help="share of the time in which an arm, a leg, both or the whole person is out of view",
     )
     add(
         "--variants",
@@ -507,7 +518,8 @@ def command_line(arguments: dict[str, Any]) -> str:
     """The command that would start such a run: flags that differ from their defaults. Paths by their last name."""
     words = ["python training/train.py"]
     for action in make_parser("")._actions:
-        value = arguments.get(action.dest)
+        former = "setting" if action.dest == "architecture" else action.dest  # in checkpoints of before
+        value = arguments.get(action.dest, arguments.get(former))
         if action.dest in ("config", "out", "resume", "auto_resume") or value is None or value == action.default:
             continue
         if action.dest == "steps" and arguments.get("n_epochs"):
@@ -524,12 +536,12 @@ def command_line(arguments: dict[str, Any]) -> str:
 def model_spec(
     args: argparse.Namespace, sample_rate: int, channels: tuple[Channel, ...], styles: tuple[str, ...]
 ) -> ModelSpec:
-    """The setting with the sizes that were asked for. Raises RecipeError for sizes that do not go together."""
-    stage = args.setting == "stage"
-    base = settings.stage(args.name, channels) if stage else settings.classic(args.name, channels)
+    """The architecture with the sizes that were asked for. Raises RecipeError for sizes that do not go together."""
+    stage = args.architecture == "stage"
+    base = architectures.stage(args.name, channels) if stage else architectures.classic(args.name, channels)
     for flag in ("bands", "mixtures") if not stage else ("classes",):
         if getattr(args, flag) is not None:
-            raise RecipeError(f"--{flag}: the {args.setting} setting has none; use the other --setting")
+            raise RecipeError(f"--{flag}: the {args.architecture} architecture has none; use the other --architecture")
     bands = args.bands or base.bands
     layer_size = args.layer_size or 10
     skip = args.skip_channels or base.skip
@@ -553,7 +565,7 @@ def model_spec(
     names = [c.name for c in channels]
     if args.harmonic_path:
         if not stage or bands == 1 or not changed.get("phase", base.phase):
-            raise RecipeError("--harmonic_path: needs the stage setting, bands, and a phase (--phase_harmonics)")
+            raise RecipeError("--harmonic_path: needs the stage architecture, bands, and a phase (--phase_harmonics)")
         level = "loudness" if "loudness" in names else ""
         changed["harmonic_path"] = HarmonicPath(args.harmonic_path, args.path_hidden, level)
     if args.pitch_range:

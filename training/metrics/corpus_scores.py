@@ -12,10 +12,10 @@ import numpy as np
 
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Engine, Float32, LivemoveError, ModelSpec
-from livemove.synthesis import pqmf
 from training.data.corpus import Clip, Corpus
 from training.data.feed import Recorded
 from training.metrics import beats, likelihood, pitched
+from training.metrics.playing import sound
 
 WINDOW_S = 1.0
 """Length of the windows likelihood is measured on."""
@@ -33,11 +33,7 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     worse in likelihood. Raises CorpusError, LivemoveError for a corpus of another rate.
     """
     spec = bundle.spec
-    if corpus.sample_rate != spec.sample_rate:
-        raise LivemoveError(
-            f"{corpus.root}: prepared at {corpus.sample_rate} Hz, {spec.name} sounds at {spec.sample_rate}; prepare it "
-            f"again with --sample-rate {spec.sample_rate}"
-        )
+    check_rate(spec, corpus)
     source = Recorded(corpus, spec.channel_names)
     hops = min(round(WINDOW_S * spec.sample_rate / HOP), source.longest_hops(True))
     styles = model_styles(spec, corpus)
@@ -58,6 +54,15 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
         "ignores_channels": float(str(control["nll_bits"])) <= float(str(found["nll_bits"])),
         **played(bundle, engine, corpus, split, temperature),
     }
+
+
+def check_rate(spec: ModelSpec, corpus: Corpus) -> None:
+    """Raises LivemoveError for a corpus of another rate than the model's."""
+    if corpus.sample_rate != spec.sample_rate:
+        raise LivemoveError(
+            f"{corpus.root}: prepared at {corpus.sample_rate} Hz, {spec.name} sounds at {spec.sample_rate}; prepare it "
+            f"again with --sample-rate {spec.sample_rate}"
+        )
 
 
 def model_styles(spec: ModelSpec, corpus: Corpus) -> list[int]:
@@ -88,18 +93,6 @@ def played(bundle: Bundle, engine: Engine, corpus: Corpus, split: str, temperatu
     if rows:
         result["dance"] = {name: _mean(row[name] for row in rows) for name in rows[0]}
     return result
-
-
-def sound(engine: Engine, channels: Float32, style: int, temperature: float, seed: int) -> Float32:
-    """Audio [hops * HOP] of channels [hops, C] from a fresh engine, the filter bank's delay taken out."""
-    spec = engine.spec
-    delay = pqmf.delay(spec.bands, spec.pqmf_taps) if spec.bands > 1 else 0
-    longer = np.concatenate([channels, np.repeat(channels[-1:], -(-delay // HOP), 0)])
-    noise = np.random.default_rng(seed).random((len(longer) * spec.steps_per_hop, spec.noise_width), np.float32)
-    out = np.empty(len(longer) * HOP, np.float32)
-    engine.reset()
-    engine.generate(out, longer, noise, style=style, temperature=temperature)
-    return out[delay : delay + len(channels) * HOP]
 
 
 def _beats(corpus: Corpus, clip: Clip, original: Float32, own: Float32, other: Float32, rate: int) -> dict[str, float]:

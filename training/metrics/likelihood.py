@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,3 +72,16 @@ def predicted(values: Sequence[Tensor]) -> Float64:
         z = residual / scales
         result[band] = float((z + scales.log() + 2 * F.softplus(-z)).mean(1).min())
     return result
+
+
+def ignoring(metrics: Mapping[str, Any]) -> str | None:
+    """The line that says so, of a validation that did no better by each clip's channels than by another clip's."""
+    if not {"val_loss", "val_loss_shuffled"} <= metrics.keys():
+        return None
+    own, other = float(metrics["val_loss"]), float(metrics["val_loss_shuffled"])
+    if other > own:
+        return None
+    return (
+        "it ignores its channels so far: held-out clips are expected as well by another clip's channels "
+        f"(val_loss_shuffled {other:.4f}, val_loss {own:.4f}); train longer, or on more"
+    )

@@ -1,6 +1,6 @@
 """How a model of hits does: onsets where its channels rise and nowhere else, when they peak, and how its hits differ.
 
-In: a bundle with its engine, a corpus of training/prepare_hits.py. Out: scores; beside each the same of the recordings
+In: a bundle with its engine, a corpus of training/corpora/hits.py. Out: scores; beside each the same of the recordings
 the corpus was made of, and of the nearest sample, one recording for each limb and dynamic, played by the same channels.
 """
 
@@ -93,7 +93,7 @@ class Dancer:
 def scripted_dancer(bundle: Bundle, seconds: float = 60.0, seed: int = 0) -> Dancer:
     """A minute of it, through the bundle's own mapping."""
     acts = scripted_hits.script(seed, seconds)
-    frames = scripted_hits.film(acts, seconds, scripted_hits.Camera(), seed)
+    frames = scripted_hits.video(acts, seconds, scripted_hits.Camera(), seed)
     meant = scripted_hits.truth(acts)
     mapping = mapping_for(bundle.mapping_path, bundle.spec, FEATURES)
     strengths = strengths_of(scripted_hits.channels(frames, seconds, mapping, HOP_S))

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from livemove.contracts import HOP, Float32
 from training.metrics import pitched
 
+IGNORES = "it expects held-out sound no better by its own channels than by another window's"
 SHOWN = 3
 """So many control tracks are drawn."""
 
@@ -47,12 +48,58 @@ def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         if isinstance(value, float):
             ceiling = figures["ceiling"].get(name)
             yield name, f"{value:.3g}", "" if ceiling is None else f"{ceiling:.3g}"
+    yield from _pitched(figures)
     data, clip = figures.get("data", {}), figures.get("clip", {})
     yield from _beside("data", {**data, **data.get("dance", {})})
     yield from _beside("hits", figures.get("hits", {}))
     yield from _beside(
         "clip", {**clip, **{f"{name}_shuffled": value for name, value in clip.get("shuffled", {}).items()}}
     )
+
+
+def _pitched(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Figures of a pitched model with their range over the seeds; those of other players beside them."""
+    for style, players in figures.get("pitched", {}).get("styles", {}).items():
+        yield from _against(f"{style}: " if style else "played: ", players)
+    notes = figures.get("notes")
+    if notes:
+        recordings = {"recordings": {name: [value] * 3 for name, value in notes["recordings"].items()}}
+        players = {name: value for name, value in notes.items() if isinstance(value, dict) and name != "recordings"}
+        yield from _against("held-out notes: ", {**players, **recordings})
+        if "baseline_minus_model_db" in notes:
+            mean, low, high = notes["baseline_minus_model_db"]
+            yield (
+                "held-out notes: baseline's log-mel distance less the model's, dB",
+                f"{mean:.3g}",
+                (f"95 % [{low:.3g} .. {high:.3g}] over {notes['notes']} notes"),
+            )
+    styles = figures.get("styles", {})
+    if "told_apart" in styles:
+        told = styles["told_apart"]
+        yield "styles told apart", f"{told['accuracy']:.3g}", f"discriminant analysis trained on {told['trained_on']}"
+    if "blend" in styles:
+        yield "style blend, monotone steps", f"{styles['blend']['monotone']:.3g}", ""
+
+
+def _against(where: str, players: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name, spread in players["model"].items():
+        others = [f"{text(row[name])} ({who})" for who, row in players.items() if who != "model" and name in row]
+        yield where + name, text(spread), ", ".join(others)
+
+
+def text(spread: Sequence[float]) -> str:
+    """Median and, where the seeds differ, lowest and highest."""
+    median, low, high = (f"{value:.3g}" for value in spread)
+    return median if low == high else f"{median} [{low} .. {high}]"
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """Table of an evaluation for MODEL.md, with what stands beside each figure, and what speaks against the model."""
+    lines = [f"| figure | model | {'ceiling' if figures['ceiling'] else 'beside it'} |", "|---|---|---|"]
+    for name, value, beside in rows(figures):
+        if name not in ("temperature", "seconds"):
+            lines.append(f"| {name} | {value} | {beside} |")
+    return "\n\n".join(["\n".join(lines), *warnings(figures)])
 
 
 def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -73,7 +120,7 @@ def warnings(figures: dict[str, Any]) -> list[str]:
     """What the controls say against the model."""
     lines: list[str] = []
     if figures.get("data", {}).get("ignores_channels"):
-        lines.append("It expects held-out sound no better by its channels than by another window's: it ignores them.")
+        lines.append(f"It ignores its channels: {IGNORES}.")
     if figures.get("clip", {}).get("ignores_dancer"):
         lines.append("The sound meets this dancer's beats no better than another dance's sound does.")
     return lines
@@ -89,11 +136,11 @@ def write(path: Path, figures: dict[str, Any], heard: Sequence[Heard], rate: int
     parts = [(figures, "control tracks"), (figures.get("data", {}), "held-out sound")]
     plots = [_bands(part, title) for part, title in parts if "nll_bits_by_band" in part]
     plots += [_track(h, rate) for h in heard[:SHOWN]]
-    pictures = "".join(f'<p><img src="data:image/png;base64,{_png(plot)}"></p>' for plot in plots)
+    images = "".join(f'<p><img src="data:image/png;base64,{_png(plot)}"></p>' for plot in plots)
     title = html.escape(f"{figures['model']} on {figures['engine']}, temperature {figures['temperature']:g}")
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
-        f"<table><tr><th>figure</th><th>model</th><th>beside it</th></tr>{table}</table>{against}{pictures}",
+        f"<table><tr><th>figure</th><th>model</th><th>beside it</th></tr>{table}</table>{against}{images}",
         encoding="utf-8",
     )
 

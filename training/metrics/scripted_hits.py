@@ -14,7 +14,7 @@ import numpy as np
 
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping
-from livemove.body.triggers import HITS, Hit, HitSources, Triggers
+from livemove.body.triggers import HITS, Hit, HitInputs, Triggers
 from livemove.capture import demo
 from livemove.contracts import Float32, Float64, PoseFrame
 
@@ -72,7 +72,7 @@ def truth(acts: Sequence[Act]) -> list[Hit]:
     return [Hit(HITS.index(a.what), 0.5 * (a.size + a.fast), a.time_s) for a in acts if a.what in HITS]
 
 
-def film(acts: Sequence[Act], seconds: float, camera: Camera, seed: int) -> list[PoseFrame]:
+def video(acts: Sequence[Act], seconds: float, camera: Camera, seed: int) -> list[PoseFrame]:
     """The script as a camera and a landmarker see it."""
     rng = np.random.default_rng((seed, 8))
     frames: list[PoseFrame] = []
@@ -209,7 +209,7 @@ def scores(seeds: Sequence[int] = (0, 1, 2), seconds: float = 90.0) -> dict[str,
     for seed in seeds:
         acts = script(seed, seconds)
         for fps in (25.0, 30.0):
-            found = detect(film(acts, seconds, Camera(fps), seed))
+            found = detect(video(acts, seconds, Camera(fps), seed))
             rows.append(compare(found, truth(acts)))
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
     return {**means, "f1_worst": min(row["f1"] for row in rows), "hits": sum(row["hits"] for row in rows)}
@@ -217,8 +217,8 @@ def scores(seeds: Sequence[int] = (0, 1, 2), seconds: float = 90.0) -> dict[str,
 
 def channels(frames: Sequence[PoseFrame], seconds: float, mapping: Mapping, hop_s: float) -> Float32:
     """Channels float32 [hops, C] of these frames, as `livemove render` makes them: a hop knows the frames before it."""
-    stream, hits, jump = FeatureStream(), HitSources(), FEATURES.index("jump")
-    sources = np.full(len(FEATURES) + len(mapping.outside), np.nan, np.float32)
+    stream, hits, jump = FeatureStream(), HitInputs(), FEATURES.index("jump")
+    inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
     out: list[Float32] = []
     waiting = list(reversed(frames))
     for hop in range(int(seconds / hop_s)):
@@ -226,8 +226,8 @@ def channels(frames: Sequence[PoseFrame], seconds: float, mapping: Mapping, hop_
         while waiting and waiting[-1].capture_s <= now_s:
             frame = waiting.pop()
             hits.update(frame, float(stream.update(frame)[jump]))
-        sources[: len(FEATURES)] = stream.at(now_s)
+        inputs[: len(FEATURES)] = stream.at(now_s)
         hits.step(hop_s)
-        hits.put(sources[len(FEATURES) :], mapping.outside)
-        out.append(mapping.step(sources, hop_s))
+        hits.put(inputs[len(FEATURES) :], mapping.external)
+        out.append(mapping.step(inputs, hop_s))
     return np.stack(out)

@@ -60,26 +60,15 @@ class WaveNet(nn.Module):
         The clip starts from the engines' initial state: silence behind it.
         """
         spec, r = self.spec, self.spec.residual
-        embedding = self.weight("style.embedding")
-        of_style = style @ embedding if style.is_floating_point() else embedding[style]
-        embedded = torch.tanh(
-            channels @ self.weight("conditioner.weight") + self.weight("conditioner.bias") + of_style[:, None]
-        )
+        embedded = self._embed(channels, style)
         added = channels.new_zeros(1)
         h = self.weight("input.bias")
         if spec.phase:
             features = phase_features(spec, hz, cycles, max(spec.phase.harmonics, spec.path_width // 2))
             h = h + first_harmonics(features, spec.phase.harmonics) @ self.weight("input.phase")
-        if self.harmonics is not None:
-            hidden = torch.cat([embedded, self.harmonics.octaves(channels)], -1)
-            for layer in "12":
-                hidden = F.relu(
-                    hidden @ self.weight(f"harmonics.weight_{layer}") + self.weight(f"harmonics.bias_{layer}")
-                )
-            amplitudes = hidden @ self.weight("harmonics.weight_3") + self.weight("harmonics.bias_3")
-            features = first_harmonics(features, spec.path_width // 2)
-            added = self.harmonics(amplitudes, channels, hz, features) / self.weight("bands.scale")
-            h = h + added @ self.weight("input.harmonics")
+            if self.harmonics is not None:
+                added = self._path(embedded, channels, hz, features)
+                h = h + added @ self.weight("input.harmonics")
         h = h + self._input(values if self.harmonics is None else values - added.detach())
         gates: list[Tensor] = []
         for layer, dilation in enumerate(spec.dilations):
@@ -98,6 +87,27 @@ class WaveNet(nn.Module):
             logits, means, log_scales = parameters.unflatten(-1, (spec.bands, 3, spec.mixtures)).unbind(-2)
             parameters = torch.stack([logits, means + added[..., None], log_scales], -2).flatten(-3)
         return parameters, added
+
+    def path(self, channels: Tensor, hz: Tensor, cycles: Tensor, style: Tensor) -> Tensor:
+        """What the harmonic path alone adds to the means [batch, steps, bands]; arguments as of `forward`."""
+        features = phase_features(self.spec, hz, cycles, self.spec.path_width // 2)
+        return self._path(self._embed(channels, style), channels, hz, features)
+
+    def _embed(self, channels: Tensor, style: Tensor) -> Tensor:
+        embedding = self.weight("style.embedding")
+        of_style = style @ embedding if style.is_floating_point() else embedding[style]
+        return torch.tanh(
+            channels @ self.weight("conditioner.weight") + self.weight("conditioner.bias") + of_style[:, None]
+        )
+
+    def _path(self, embedded: Tensor, channels: Tensor, hz: Tensor, features: Tensor) -> Tensor:
+        assert self.harmonics is not None
+        hidden = torch.cat([embedded, self.harmonics.octaves(channels)], -1)
+        for layer in "12":
+            hidden = F.relu(hidden @ self.weight(f"harmonics.weight_{layer}") + self.weight(f"harmonics.bias_{layer}"))
+        amplitudes = hidden @ self.weight("harmonics.weight_3") + self.weight("harmonics.bias_3")
+        features = first_harmonics(features, self.spec.path_width // 2)
+        return self.harmonics(amplitudes, channels, hz, features) / self.weight("bands.scale")
 
     def _input(self, values: Tensor) -> Tensor:
         spec, weight = self.spec, self.weight("input.weight")

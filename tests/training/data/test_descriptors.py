@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from livemove.contracts import HOP
-from tests.support.films import clicks
+from tests.support.videos import clicks
 from training.data import descriptors, procedural
 from training.data.descriptors import NAMES, describe, track_pitch
 

@@ -12,7 +12,7 @@ import torch
 from livemove.body.features import FEATURES, REST
 from livemove.capture import demo
 from livemove.contracts import HOP, ModelSpec
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support.dances import RATE, write_dances
 from training.data import augment, feed
 from training.data.augment import Shake
@@ -30,7 +30,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> feed.Recorded:
     return feed.Recorded(Corpus(write_dances(tmp_path_factory.mktemp("corpus") / "dances")), FEATURES)
 
 
-def spec_of(source: feed.Source, *flags: str) -> ModelSpec:
+def spec_of(source: feed.SoundDataset, *flags: str) -> ModelSpec:
     args = recipe.read_arguments(["--instrument", "theremin", *flags], "")
     return recipe.model_spec(args, source.sample_rate, source.channels, source.styles)
 
@@ -95,11 +95,11 @@ def danced(source: feed.Recorded) -> tuple[Clip, np.ndarray]:
     return clip, source.corpus.read(clip, FEATURES).channels
 
 
-def sight(seconds: float = 20.0) -> augment.Sight:
+def observation(seconds: float = 20.0) -> augment.Observation:
     """The demo's dancer before a camera of 25 frames a second."""
     poses = [demo.pose_at(i / 25, i) for i in range(round(25 * seconds))]
     columns = packed(poses)
-    return augment.Sight(arrival_s=columns["frame_s"], **columns)
+    return augment.Observation(arrival_s=columns["frame_s"], **columns)
 
 
 def test_landmarks_left_alone_give_the_very_features_that_were_prepared(source: feed.Recorded, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_mirror_exchanges_left_and_right(source: feed.Recorded, tmp_path: Path
 
 
 def test_a_mirrors_mirror_shows_what_was_there() -> None:
-    seen = sight(1)
+    seen = observation(1)
     twice = augment.mirrored(augment.mirrored(seen))
     np.testing.assert_allclose(twice.image, seen.image, atol=1e-6)
     np.testing.assert_array_equal(twice.world, seen.world)
@@ -126,17 +126,17 @@ def test_a_mirrors_mirror_shows_what_was_there() -> None:
 
 
 def test_noise_is_as_loud_as_asked_and_the_same_in_picture_and_space() -> None:
-    seen = sight()
+    seen = observation()
     noisy = augment.jittered(np.random.default_rng(0), seen, 0.02)
     trunk = np.linalg.norm(seen.world[:, 11:13].mean(1) - seen.world[:, 23:25].mean(1), axis=-1).mean()
     assert (noisy.world - seen.world).std() == pytest.approx(0.02 * trunk, rel=0.05)
-    in_space, in_picture = (noisy.world - seen.world)[..., :2], (noisy.image - seen.image)[..., :2]
+    in_space, in_image = (noisy.world - seen.world)[..., :2], (noisy.image - seen.image)[..., :2]
     for axis in (0, 1):
-        assert np.corrcoef(in_space[..., axis].ravel(), in_picture[..., axis].ravel())[0, 1] > 0.999
+        assert np.corrcoef(in_space[..., axis].ravel(), in_image[..., axis].ravel())[0, 1] > 0.999
 
 
 def test_as_many_frames_are_lost_as_asked_and_the_first_is_not() -> None:
-    seen = sight()
+    seen = observation()
     lost = augment.dropped(np.random.default_rng(0), seen, 0.3)
     assert len(lost.frame_s) == pytest.approx(0.7 * len(seen.frame_s), rel=0.1)
     assert lost.frame_s[0] == seen.frame_s[0]
@@ -144,7 +144,7 @@ def test_as_many_frames_are_lost_as_asked_and_the_first_is_not() -> None:
 
 
 def test_poses_come_late_unevenly_and_never_out_of_order() -> None:
-    seen = sight()
+    seen = observation()
     late = augment.late(np.random.default_rng(0), seen, 0.06)
     lag = late.arrival_s - seen.frame_s
     assert (np.diff(late.arrival_s) >= 0).all()
@@ -155,7 +155,7 @@ def test_poses_come_late_unevenly_and_never_out_of_order() -> None:
 
 
 def test_a_pose_that_comes_late_plays_late() -> None:
-    seen = sight(2)
+    seen = observation(2)
     poses = [demo.pose_at(t, i) for i, t in enumerate(seen.frame_s)]
     at_once, later = (features_at_hops(poses, 100, RATE, seen.frame_s + lag) for lag in (0.0, 3 * HOP_S))
     np.testing.assert_array_equal(later[:3], np.tile(REST, (3, 1)))
@@ -163,10 +163,10 @@ def test_a_pose_that_comes_late_plays_late() -> None:
     np.testing.assert_allclose(later[30:, i], at_once[27:-3, i], atol=1e-6)
 
 
-def test_limbs_are_out_of_sight_for_as_long_as_asked() -> None:
+def test_limbs_are_out_of_view_for_as_long_as_asked() -> None:
     time_s = np.arange(25 * 600) / 25
     nowhere = np.zeros((len(time_s), 33, 3), np.float32)
-    seen = augment.Sight(time_s, time_s, np.ones(len(time_s), np.int8), nowhere, nowhere, nowhere[..., 0] + 1)
+    seen = augment.Observation(time_s, time_s, np.ones(len(time_s), np.int8), nowhere, nowhere, nowhere[..., 0] + 1)
     away = augment.hidden(np.random.default_rng(0), seen, 0.3)
     gone = (away.visibility == 0).any(-1)
     assert gone.mean() == pytest.approx(0.3, abs=0.06)
@@ -176,7 +176,7 @@ def test_limbs_are_out_of_sight_for_as_long_as_asked() -> None:
 
 
 def test_a_hidden_limb_is_held_and_eased_to_rest_as_on_stage(source: feed.Recorded, tmp_path: Path) -> None:
-    """Out of sight for good, the person leaves nothing but rest."""
+    """Out of view for good, the person leaves nothing but rest."""
     clip, _ = danced(source)
     gone = variants(source, tmp_path, Shake(missing=1)).features(clip, 0)
     np.testing.assert_array_equal(gone, np.tile(REST, (clip.hops, 1)))
@@ -221,8 +221,8 @@ def test_every_experiment_can_be_read_and_names_a_model(experiment: str) -> None
     args = recipe.read_arguments(["--config", experiment, "--seed", "3"], "")
     assert (args.name, args.seed) == (experiment, 3)
     assert args.out == Path("runs") / experiment
-    spec = recipe.model_spec(args, 48000, settings.stage().channels, ())
-    assert spec.head == {"classic": "mulaw", "stage": "logistic"}[args.setting]
+    spec = recipe.model_spec(args, 48000, architectures.stage().channels, ())
+    assert spec.head == {"classic": "mulaw", "stage": "logistic"}[args.architecture]
 
 
 def test_flags_count_more_than_the_experiment_and_the_last_of_two_ways_counts(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_bad_experiment_is_one_line(
 
 def test_sizes_of_the_origin_describe_the_network() -> None:
     sine = feed.Sine()
-    spec = spec_of(sine, "--setting", "classic", "--layer_size", "14", "--stack_size", "2", "--classes", "128",
+    spec = spec_of(sine, "--architecture", "classic", "--layer_size", "14", "--stack_size", "2", "--classes", "128",
                    "--residual_channels", "32", "--skip_channels", "64")  # fmt: skip
     assert spec.dilations == tuple(2**i for i in range(14)) * 2
     assert (spec.classes, spec.residual, spec.skip, spec.hidden, spec.sample_rate) == (128, 32, 64, 64, 16000)

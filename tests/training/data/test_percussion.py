@@ -10,7 +10,7 @@ import pytest
 from livemove.body.triggers import HITS, REFRACTORY_S, WEAKEST
 from livemove.contracts import HOP, LivemoveError
 from tests.support.hit_recordings import TAKES, write_voices
-from training import prepare_hits
+from training.corpora import hits as command
 from training.data import percussion
 from training.data.corpus import Corpus
 from training.metrics import percussion as scores
@@ -98,7 +98,7 @@ def test_missing_recordings_are_named(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("file,articulation,dynamic\n")
     with pytest.raises(LivemoveError, match="no recordings of chestside_l"):
         percussion.load_kit(tmp_path)
-    with pytest.raises(LivemoveError, match="prepare_hits"):
+    with pytest.raises(LivemoveError, match=r"training/corpora/hits\.py"):
         percussion.open_kit(tmp_path)
 
 
@@ -107,7 +107,7 @@ def test_the_command_makes_a_corpus_and_says_how_much(
 ) -> None:
     root = tmp_path / "drums"
     with pytest.raises(SystemExit) as end:
-        prepare_hits.main([str(voices), "-o", str(root), "--clips", "10", "--seconds", "1"])
+        command.main([str(voices), "-o", str(root), "--clips", "10", "--seconds", "1"])
     assert end.value.code == 0
     assert "10 clips (10 s)" in capsys.readouterr().out
     assert sum(clip.split == "valid" for clip in Corpus(root).clips) == 1

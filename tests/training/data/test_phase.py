@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 
 from livemove.contracts import HOP
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from tests.support import tones
 from training.data import corpus, phase
 from training.data.clip import Settings
@@ -135,7 +135,7 @@ def test_prepare_stores_phase_and_the_pitch_that_retraces_it(prepared: tuple[cor
 
 def test_training_clips_begin_at_the_stored_phase(prepared: tuple[corpus.Corpus, np.ndarray]) -> None:
     made, cycles = prepared
-    spec = settings.stage("theremin")
+    spec = architectures.stage("theremin")
     source = Recorded(made, spec.channel_names)
     for index in range(3):
         window = source.windows(20, 7)[index]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from training.data import procedural
 from training.metrics import likelihood
 
 SPEC = dataclasses.replace(
-    settings.stage("tiny"), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
+    architectures.stage("tiny"), residual=16, skip=16, hidden=16, conditioning=4, dilations=(1, 2, 4), mixtures=1
 )
 
 
@@ -37,7 +37,7 @@ def test_the_baseline_of_classes_is_their_entropy() -> None:
 
 
 def test_bits_of_a_network_that_says_one_logistic_everywhere_are_those_of_that_logistic() -> None:
-    weights = settings.random_weights(SPEC)
+    weights = architectures.random_weights(SPEC)
     for name, value in weights.items():
         if name not in ("bands.scale", "pqmf.prototype"):
             value[...] = 0.0

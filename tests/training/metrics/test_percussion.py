@@ -10,13 +10,15 @@ import pytest
 from livemove.body.triggers import HITS
 from livemove.bundle import Bundle
 from livemove.contracts import Channel, Float32, ModelSpec
-from livemove.synthesis import pqmf, settings
+from livemove.synthesis import architectures, pqmf
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.bundles import random_bundle
 from tests.support.hit_recordings import RATE, write_voices
 from tests.support.paths import ROOT
+from training import evaluate
 from training.data import percussion
 from training.data.corpus import Corpus
+from training.metrics import corpus_scores, report
 from training.metrics import percussion as scores
 
 
@@ -77,20 +79,22 @@ class Drummer(ReferenceEngine):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    made = random_bundle(tmp_path_factory.mktemp("drums") / "drums", settings.stage("drums"))
-    small = dataclasses.replace(settings.stage("drums"), residual=16, skip=16, hidden=16, conditioning=4, mixtures=1)
+    made = random_bundle(tmp_path_factory.mktemp("drums") / "drums", architectures.stage("drums"))
+    small = dataclasses.replace(
+        architectures.stage("drums"), residual=16, skip=16, hidden=16, conditioning=4, mixtures=1
+    )
     channels = tuple(Channel(name, percussion.UNIT, 0.0, 1.0, 0.0) for name in HITS)
     spec = dataclasses.replace(small, channels=channels, phase=None)
     mapping = ROOT / "training" / "cards" / "bodydrum.toml"
     (made.path / "mapping.toml").write_bytes(mapping.read_bytes())
-    return dataclasses.replace(made, spec=spec, weights=settings.random_weights(spec, 0))
+    return dataclasses.replace(made, spec=spec, weights=architectures.random_weights(spec, 0))
 
 
 def test_an_engine_that_plays_the_recordings_scores_as_they_do_and_a_late_one_does_not(
     bundle: Bundle, corpus: Corpus
 ) -> None:
     assert scores.is_of_hits(bundle.spec)
-    assert not scores.is_of_hits(settings.stage("theremin"))
+    assert not scores.is_of_hits(architectures.stage("theremin"))
     kit = percussion.open_kit(corpus.root)
     good = scores.scores(bundle, Drummer(bundle.spec, bundle.weights, kit), corpus, 1.0, clips=2)
     assert good["scripted_trigger_f1"] >= 0.9
@@ -105,3 +109,20 @@ def test_an_engine_that_plays_the_recordings_scores_as_they_do_and_a_late_one_do
     late = scores.scores(bundle, Drummer(bundle.spec, bundle.weights, kit, late=600), corpus, 1.0, clips=1)
     assert late["onset_f1"] < 0.2
     assert late["scripted_onset_f1"] < 0.2
+
+
+def test_an_evaluation_scores_hits_beside_the_recordings_and_only_of_models_that_all_limbs_play(
+    bundle: Bundle, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_scores, "scores", lambda *_: {})
+    monkeypatch.setattr(scores, "scripted_dancer", lambda _: scores.Dancer(np.array([0.5]), hits_at(0.5)))
+    monkeypatch.setattr(scores.scripted_hits, "scores", lambda: {})
+    kit = percussion.open_kit(corpus.root)
+    drummer = Drummer(bundle.spec, bundle.weights, kit)
+    figures = evaluate.scored(bundle, drummer, 1.0, corpus, evaluate.QUICK).figures
+    assert figures["hits"]["scripted_onset_f1"] == 1.0
+    shown = {name: beside for name, _, beside in report.rows(figures)}
+    assert "(recordings)" in shown["hits: onset_f1"]
+    assert "(baseline)" in shown["hits: onset_f1"]
+    one_limb = dataclasses.replace(bundle, spec=dataclasses.replace(bundle.spec, channels=bundle.spec.channels[:1]))
+    assert "hits" not in evaluate.scored(one_limb, drummer, 1.0, corpus, evaluate.QUICK).figures

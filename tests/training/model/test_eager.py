@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from livemove.contracts import HOP, ModelSpec, Trace
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.reference import ReferenceEngine
 from training.model import eager
 from training.model.wavenet import WaveNet
@@ -17,11 +17,11 @@ from training.model.wavenet import WaveNet
 SMALL = {"residual": 16, "skip": 32, "hidden": 16, "conditioning": 4, "dilations": (1, 2, 4, 8, 1)}
 
 
-@pytest.mark.parametrize("make", [settings.stage, settings.classic])
+@pytest.mark.parametrize("make", [architectures.stage, architectures.classic])
 def test_step_by_step_it_gives_the_references_distribution(make: type) -> None:
     spec: ModelSpec = dataclasses.replace(make(), phase=None, **SMALL)
     network = WaveNet(spec)
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     network.load_weights(weights)
     generator = eager.QueueGenerator(network)
     middle = np.array([[(c.minimum + c.maximum) / 2 for c in spec.channels]], np.float32)
@@ -38,4 +38,4 @@ def test_step_by_step_it_gives_the_references_distribution(make: type) -> None:
 
 
 def test_it_generates_hop_after_hop() -> None:
-    assert eager.steps_per_s(dataclasses.replace(settings.stage(), **SMALL), 0.02) > 0
+    assert eager.steps_per_s(dataclasses.replace(architectures.stage(), **SMALL), 0.02) > 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from livemove.contracts import HOP, Gate, HarmonicPath, ModelSpec, Phase, Trace
-from livemove.synthesis import conditioning, harmonic_path, pqmf, sampling, settings
+from livemove.synthesis import architectures, conditioning, harmonic_path, pqmf, sampling
 from livemove.synthesis.reference import ReferenceEngine
 from training.model.wavenet import WaveNet, nats
 
@@ -34,7 +34,7 @@ def with_path(spec: ModelSpec) -> ModelSpec:
     )
 
 
-SPECS = [small(settings.stage()), small(settings.classic()), with_path(small(settings.stage()))]
+SPECS = [small(architectures.stage()), small(architectures.classic()), with_path(small(architectures.stage()))]
 
 
 def scene(spec: ModelSpec, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +72,7 @@ def parallel(spec: ModelSpec, network: WaveNet, trace: Trace, channels: np.ndarr
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_parallel_network_equals_reference(spec: ModelSpec) -> None:
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     network = WaveNet(spec)
     network.load_weights(weights)
     trace, channels, _ = free_run(spec, weights)
@@ -82,7 +82,7 @@ def test_parallel_network_equals_reference(spec: ModelSpec) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_network_is_causal(spec: ModelSpec) -> None:
     network = WaveNet(spec)
-    network.load_weights(settings.random_weights(spec))
+    network.load_weights(architectures.random_weights(spec))
     trace, channels, _ = free_run(spec, network.weights())
     before = parallel(spec, network, trace, channels)
     changed = HOPS * spec.steps_per_hop // 2
@@ -95,7 +95,7 @@ def test_network_is_causal(spec: ModelSpec) -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_receptive_field_is_what_the_spec_says(spec: ModelSpec) -> None:
     network = WaveNet(spec)
-    network.load_weights(settings.random_weights(spec))
+    network.load_weights(architectures.random_weights(spec))
     steps = spec.receptive_field + 8
     hops = -(-steps // spec.steps_per_hop)
     channels = torch.zeros(1, hops, len(spec.channels))
@@ -116,7 +116,7 @@ def test_receptive_field_is_what_the_spec_says(spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_chunked_equals_whole(spec: ModelSpec) -> None:
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     _, channels, whole = free_run(spec, weights)
     _, noise = scene(spec)
     engine = ReferenceEngine(spec, weights)
@@ -131,7 +131,7 @@ def test_chunked_equals_whole(spec: ModelSpec) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
 def test_state_carries_everything(spec: ModelSpec) -> None:
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     _, channels, whole = free_run(spec, weights)
     _, noise = scene(spec)
     first, second = ReferenceEngine(spec, weights), ReferenceEngine(spec, weights)
@@ -143,7 +143,7 @@ def test_state_carries_everything(spec: ModelSpec) -> None:
 
 
 def test_logistic_mixture_density_integrates_to_one() -> None:
-    spec = small(settings.stage())
+    spec = small(architectures.stage())
     parameters = torch.randn(1, 1, spec.parameters, generator=torch.Generator().manual_seed(0)).clamp(-2, 2)
     grid = torch.linspace(-120, 120, 60001)[None, :, None].expand(1, -1, spec.bands)
     density = torch.exp(-nats(spec, parameters.expand(1, grid.shape[1], -1), grid))
@@ -152,7 +152,7 @@ def test_logistic_mixture_density_integrates_to_one() -> None:
 
 def test_samples_follow_the_density_they_are_drawn_from() -> None:
     """Mean and variance of many draws match the mixture's own (a logistic of scale s has variance (pi s)^2 / 3)."""
-    spec = dataclasses.replace(small(settings.stage()), bands=4, pqmf_taps=40)
+    spec = dataclasses.replace(small(architectures.stage()), bands=4, pqmf_taps=40)
     layout = np.zeros((spec.bands, 3, spec.mixtures), np.float32)
     layout[:, 0] = [0.3, -0.4]
     layout[:, 1] = [-0.2, 0.3]
@@ -178,7 +178,7 @@ def test_mulaw_round_trip_is_within_half_a_level() -> None:
 
 def test_the_harmonic_path_puts_a_sine_where_the_filter_bank_does() -> None:
     """A steady harmonic through the tabulated gains equals the analysis of the same sine, to -90 dB."""
-    spec = with_path(settings.stage())
+    spec = with_path(architectures.stage())
     for hz, start in ((311.7, 0.3), (1500.0, 0.1), (5233.0, 0.9), (17900.0, 0.5)):
         samples = np.arange(4800)
         sine = np.cos(2 * np.pi * (hz * samples / spec.sample_rate + start)).astype(np.float32)
@@ -195,7 +195,7 @@ def test_weights_of_styles_are_the_style_where_they_name_one() -> None:
     made = []
     for style in (1, np.float32([0, 1]), np.float32([0.5, 0.5])):
         audio = np.empty(HOPS * HOP, np.float32)
-        ReferenceEngine(spec, settings.random_weights(spec)).generate(audio, channels, noise, style=style)
+        ReferenceEngine(spec, architectures.random_weights(spec)).generate(audio, channels, noise, style=style)
         made.append(audio)
     np.testing.assert_array_equal(made[0], made[1])
     assert np.abs(made[2] - made[0]).max() > 1e-3
@@ -204,7 +204,7 @@ def test_weights_of_styles_are_the_style_where_they_name_one() -> None:
 def test_a_closed_gate_is_silence_and_an_open_one_changes_nothing() -> None:
     spec = SPECS[2]
     channels, noise = scene(spec)
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     made = {}
     for name, gate in (("gated", spec.gate), ("free", None)):
         for loudness in (0.0, 1.0):

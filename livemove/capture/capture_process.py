@@ -1,0 +1,198 @@
+"""The capture process: newest frame -> landmarks -> mailbox; a demo dancer or a take may stand in for the camera.
+
+`follow` is the loop itself, on callbacks; `run` ties it to the shared memory of a session. Knows nothing of features.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from livemove.capture import demo
+from livemove.capture.cameras import Feed, Image, open_feed
+from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.landmarker import Landmarker
+from livemove.contracts import PoseFrame
+from livemove.ipc.cpu_affinity import leave_sound_core
+from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
+from livemove.takes.camera_track import VideoSender
+from livemove.takes.folder import load_take
+
+LOOK_S = 0.1
+"""How long to wait for a frame before looking whether to stop."""
+
+
+class Tally(Protocol):
+    """Who counts; `exchange.CaptureTelemetry` is one."""
+
+    def frame_seen(self, count: int = 1) -> None:
+        """So many more frames came from the camera."""
+
+    def frame_used(self, pose_ms: float, people: int) -> None:
+        """One went through the landmarker."""
+
+
+def run(segment: Segment, config: CaptureConfig) -> None:
+    """Until the supervisor asks to stop or leave, or a video ends. Raises CameraError, PoseModelError at the start."""
+    process_state = segment.processes["capture"]
+    state = {"running": False}
+
+    def publish(frame: PoseFrame) -> None:
+        segment.pose.write(frame)
+        if not state["running"]:
+            state["running"] = True
+            process_state.running(config.camera)
+
+    def stop() -> bool:
+        process_state.heartbeat()
+        return segment.stop_requested or process_state.asked_to_leave
+
+    sender = VideoSender(config.video_address) if config.video_address else None
+    told = False
+
+    def show_it(image: Image, capture_s: float) -> None:
+        nonlocal told
+        show(segment, config.mirror, image, capture_s)
+        if sender is not None:
+            sender.add(image, capture_s)
+            if sender.trouble and not told:
+                told = True
+                process_state.remark(sender.trouble)
+
+    try:
+        follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=leave_sound_core)
+    finally:
+        if sender is not None:
+            sender.close()
+
+
+def show(segment: Segment, mirror: bool, image: Image, capture_s: float) -> None:
+    """Give the image to the monitor, if one runs: without it, it costs nothing."""
+    if segment.processes["monitor"].state is State.RUNNING:
+        segment.image.write(small(image, mirror), capture_s)
+
+
+def small(image: Image, mirror: bool = False) -> Image:
+    """uint8 RGB [height, width, 3], its longer edge IMAGE_EDGE at most; mirrored left to right if asked."""
+    import cv2
+
+    height, width, _ = image.shape
+    scale = min(IMAGE_EDGE / max(height, width), 1.0)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    reduced: Image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return reduced[:, ::-1] if mirror else reduced
+
+
+def follow(
+    config: CaptureConfig,
+    publish: Callable[[PoseFrame], None],
+    stop: Callable[[], bool],
+    tally: Tally,
+    now: Callable[[], float],
+    sleep: Callable[[float], object] = time.sleep,
+    show: Callable[[Image, float], None] | None = None,
+    settle: Callable[[], object] | None = None,
+) -> Feed | None:
+    """Publish the pose in the newest frame, again and again, until stop() or the end of a video.
+
+    stop is asked several times a second, in between two frames. now: the clock of `PoseFrame.capture_s`; sleep: how
+    the demo lets it pass; show gets each image that was used, and its time, once its pose is published; settle
+    chooses where the landmarker runs, and not the camera's thread. A camera lost on the way leaves a silence, not an
+    error: the features ease to rest until it is back. Returns the feed, with its counts of losses and returns (None for
+    demo and take). Raises CameraError, PoseModelError before the first frame, TakeError.
+    """
+    if config.kind == "demo":
+        _follow_demo(config, publish, stop, tally, now, sleep)
+        return None
+    if config.kind == "take":
+        _follow_take(config, publish, stop, tally, now, sleep)
+        return None
+    feed = open_feed(config, now)  # its thread opens the camera while mediapipe loads here
+    try:
+        if settle is not None:
+            settle()  # MediaPipe's threads are started, and placed, with the landmarker
+        with Landmarker(config.pose, config.pose_model, config.mirror) as landmarker:
+            counted = 0
+            while not stop():
+                camera_frame = feed.take(LOOK_S)
+                seen = feed.seen
+                tally.frame_seen(seen - counted)
+                counted = seen
+                if camera_frame is None:
+                    if feed.over:
+                        break
+                    feed.check_silence()
+                    continue
+                began_s = now()
+                frame = landmarker.find(camera_frame.image, camera_frame.capture_s)
+                publish(frame)
+                tally.frame_used((now() - began_s) * 1e3, frame.people)
+                if show is not None:
+                    show(camera_frame.image, camera_frame.capture_s)
+    finally:
+        feed.close()
+    return feed
+
+
+def _follow_demo(
+    config: CaptureConfig,
+    publish: Callable[[PoseFrame], None],
+    stop: Callable[[], bool],
+    tally: Tally,
+    now: Callable[[], float],
+    sleep: Callable[[float], object],
+) -> None:
+    """At the demo's frame rate; what a machine that stood still has missed is left out, as a camera would."""
+    start_s, sequence, tick = now(), 0, 0
+    while not stop():
+        tally.frame_seen()
+        began_s = now()
+        frame = demo.pose_at(began_s - start_s, sequence, config.mirror)
+        frame.capture_s = began_s
+        publish(frame)
+        tally.frame_used((now() - began_s) * 1e3, frame.people)
+        sequence += 1
+        tick = max(tick, math.floor((now() - start_s) * demo.FPS)) + 1
+        sleep(max(start_s + tick / demo.FPS - now(), 0.0))
+
+
+def _follow_take(
+    config: CaptureConfig,
+    publish: Callable[[PoseFrame], None],
+    stop: Callable[[], bool],
+    tally: Tally,
+    now: Callable[[], float],
+    sleep: Callable[[float], object],
+) -> None:
+    """The poses of a take, at their own pace, from its first sound to its last."""
+    take = load_take(Path(config.camera))
+    sequence = 0
+
+    def wait(until_s: float) -> bool:
+        """Until then; False if asked to stop before."""
+        while (left_s := until_s - now()) > 0.0 and not stop():
+            sleep(min(left_s, LOOK_S))
+        return not stop()
+
+    while True:
+        start_s = now() - take.info.clock_s
+        for frame in take.frames():
+            due_s = start_s + frame.capture_s
+            if due_s < now() - LOOK_S:  # before the take began, or missed by a machine that stood still
+                continue
+            if not wait(due_s):
+                return
+            tally.frame_seen()
+            frame.sequence, frame.capture_s = sequence, now()
+            if config.mirror:
+                frame.image[: frame.people, :, 0] = 1.0 - frame.image[: frame.people, :, 0]
+            publish(frame)
+            tally.frame_used((now() - frame.capture_s) * 1e3, frame.people)
+            sequence += 1
+        if not wait(start_s + take.info.clock_s + take.seconds) or not config.loop:
+            return

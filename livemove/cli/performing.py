@@ -1,0 +1,407 @@
+"""Playing: `livemove perform`, and `livemove calibrate` before it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from livemove.cli import text
+from livemove.cli.shared import (
+    UserError,
+    check_report,
+    given,
+    have_pose_model,
+    instrument_options,
+    model_option,
+    pose_options,
+    print_json,
+    print_table,
+    status_display,
+    stderr_console,
+    write_report,
+)
+from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
+
+if TYPE_CHECKING:
+    from livemove.session.calibrate import Progress as Calibrating
+    from livemove.session.perform import Report, Status
+
+
+@click.command()
+@click.option(
+    "--camera",
+    "-c",
+    multiple=True,
+    default=("0",),
+    show_default=True,
+    metavar="N|FILE|URL|TAKE|demo",
+    help="Webcam by number, a video file at its own pace, an http or rtsp address, a take, or the demo dancer. "
+    "Several times: to change between while playing.",
+)
+@click.option("--loop", is_flag=True, help="Start a video file again at its end.")
+@click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
+@click.option(
+    "--device",
+    "-d",
+    multiple=True,
+    metavar="N|NAME",
+    help="Audio device: number or part of its name (`livemove devices`). Several times: to change between while "
+    "playing; without it, all there are.",
+)
+@click.option(
+    "--block",
+    type=click.IntRange(*BLOCKS),
+    default=512,
+    show_default=True,
+    help="Buffer size of the audio device in frames: smaller reacts sooner, larger is safer.",
+)
+@click.option("--samplerate", type=click.IntRange(*SAMPLE_RATES), help="Sample rate of the device, if not the model's.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE.wav",
+    help="Record what is played; needs no audio device.",
+)
+@click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
+@click.option(
+    "--takes",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where takes go; without it, into the folder you are in.",
+)
+@click.option(
+    "--video",
+    "--film",  # its former name
+    "video",
+    is_flag=True,
+    help="Takes keep the camera's video too, for `livemove render TAKE -o X.mp4`.",
+)
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
+@click.option(
+    "--look-ahead",
+    type=click.FloatRange(*CONTROLS["look_ahead"].limits),
+    default=0,
+    show_default=True,
+    metavar="MS",
+    help="Extrapolate the movement by so many milliseconds, so that the sound follows sooner.",
+)
+@click.option(
+    "--monitor/--no-monitor",
+    default=None,
+    help="The window with camera image, sound and figures; without either, one opens where there is a display.",
+)
+@click.option(
+    "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
+)
+@click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")
+@click.option(
+    "--preset",
+    "-p",
+    "preset_names",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
+)
+@click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
+@click.option("--muted", is_flag=True, help="Begin in silence.")
+@click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
+@click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
+@click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
+@click.option(
+    "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."
+)
+@click.option(
+    "--learn",
+    metavar="WHAT",
+    help="The first MIDI knob, pad or pedal you move plays gain, mute, freeze, panic, octave ...",
+)
+@model_option(several=True)
+@instrument_options
+@click.pass_context
+def perform(
+    context: click.Context,
+    report: Path | None,
+    models: tuple[str, ...],
+    style: str | None,
+    duration: float | None,
+    look_ahead: float,
+    monitor: bool | None,
+    learn: str | None,
+    mapping: Path | None,
+    preset_names: tuple[str, ...],
+    save: str | None,
+    **options: Any,
+) -> None:
+    """Play live: camera, pose, network, audio device. Ctrl-C ends it, or Q twice in the window.
+
+    Stand so that the camera sees you from head to hips at least. With the theremin, your right hand's height is
+    the pitch, your left hand's height the loudness, and the distance between your hands the brightness.
+
+    \b
+    livemove perform                                     webcam and default audio device; without them, see below
+    livemove perform --camera demo                       no camera: the demo dancer
+    livemove perform --camera demo -o take.wav           no audio device either: into a file
+    livemove perform --camera dance.mp4 --loop           a video file plays
+    livemove perform --device "USB" --block 256          a certain audio device, quicker
+    livemove perform -c 0 -c demo -d USB -d HDMI         cameras and audio devices to change between while playing
+    livemove perform --mapping my.toml                   your own mapping
+    livemove perform --duration 30 --report r.json       half a minute, measured
+    livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
+    livemove perform --no-monitor                        without the window: the same keys, typed in the terminal
+    livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
+    livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
+    livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
+    livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
+    livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
+    livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
+    livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
+
+    Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
+    unless you name one.
+    """
+    from livemove.bundle import find_bundle
+    from livemove.capture.cameras import check_camera
+    from livemove.capture.capture_config import CaptureConfig
+    from livemove.cli import fallback
+    from livemove.cli.keyboard import typed_keys
+    from livemove.cli.models import ignoring, model_name, slots_of_presets, style_index
+    from livemove.contracts import CameraError, ControlError, DeviceError
+    from livemove.control import keys
+    from livemove.control.control_config import ControlConfig, address
+    from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
+    from livemove.control.user_files import learnt_file
+    from livemove.control.vocabulary import learnable
+    from livemove.diagnostics.doctor import whatever_is_missing
+    from livemove.monitor.monitor_config import has_display
+    from livemove.session.perform import PresetDevices, SessionConfig, run_session
+
+    check_report(report)
+    if save is not None:
+        check_name(save)
+    cameras, cards = options["camera"], options["device"]
+    for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
+        if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
+            check_camera(further)
+    options.update(camera=cameras[0], device=next(iter(cards), None))
+    presets = set_list(preset_names)
+    if presets:
+        if given(context, "models") or given(context, "mapping"):
+            raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
+        slots, controls = slots_of_presets(presets)
+        first = presets[0]
+        chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
+        chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
+        options.update({key: value for key, value in chosen.items() if not given(context, key)})
+        if not given(context, "look_ahead"):
+            look_ahead = first.look_ahead_ms
+    else:
+        slots, controls = [(find_bundle(model), mapping) for model in models], ()
+    for line in ignoring([path for path, _ in slots]):
+        click.echo(line, err=True)
+    (folder, mapping), *others = slots
+    if options["mpe"] and options["midi_out"] is None:
+        raise ControlError("--mpe needs --midi-out NAME: where it goes")
+    osc, osc_out = options.pop("osc"), options.pop("osc_out")
+    config = SessionConfig.of(
+        model=folder,
+        mapping=mapping,
+        others=tuple(others),
+        presets=controls,
+        preset_devices=tuple(
+            PresetDevices(
+                **{name: None if given(context, name) else vars(preset.devices)[name] for name in vars(PresetDevices())}
+            )
+            for preset in presets
+        ),
+        cameras=cameras[1:],
+        devices=cards[1:] and cards,
+        control=ControlConfig(
+            osc=address(osc) if osc else None,
+            osc_out=address(osc_out) if osc_out else None,
+            midi=options.pop("midi"),
+            midi_out=options.pop("midi_out"),
+            mpe=options.pop("mpe"),
+            link=options.pop("link"),
+            learnt=learnt_file(),
+            presets=tuple(preset.name for preset in presets),
+        ),
+        learn=learnable(learn) if learn else 0,
+        style=controls[0].style if controls and style is None else style_index(style, folder),
+        look_ahead_s=look_ahead / 1000,
+        mute=options.pop("muted"),
+        folder=options.pop("takes"),
+        duration_s=duration,
+        monitor=has_display() if monitor is None else monitor,
+        **options,
+    )
+    seen: list[Status] = []
+
+    def play(config: SessionConfig) -> Report:
+        """Raises CameraError or DeviceError at the start."""
+
+        def remember(status: Status) -> None:
+            seen[:] = [status]
+            on_status(status)
+
+        if config.capture.kind == "index":
+            check_camera(config.capture)  # quick: no process is started in vain
+        have_pose_model(config.capture.camera, config.capture.pose, config.capture.pose_model)
+        with status_display(folder.name) as on_status, typed_keys() as typed:
+            if typed is not None and not config.monitor:
+                click.echo(keys.HELP, err=True)
+            return run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
+
+    named = [given(context, name) or any(getattr(p.devices, name) for p in presets) for name in ("camera", "device")]
+    result: Report | None = None
+    while result is None:
+        try:
+            result = play(config)
+        except (CameraError, DeviceError) as error:
+            other = None if seen and seen[0].seconds > 0 else fallback.instead(config, error, *named)
+            if other is None:
+                output = config.output if named[1] else config.output or Path()  # a file stands in for no device
+                missing = whatever_is_missing(config.capture.camera, config.playback.device, output, error)
+                raise UserError(*missing) from error
+            config, line = other
+            click.echo(line, err=True)
+    write_report(report, result)
+    for line in text.summary(result, config.output):
+        click.echo(line, err=True)
+    if save is not None:
+        last, control = seen[0].controls, config.control
+        played, its_mapping = slots[last.model]
+        devices = Devices(
+            seen[0].camera, config.capture.mirror, seen[0].card, config.playback.block, config.playback.samplerate,
+            osc, osc_out, control.midi, control.midi_out, control.mpe or None, control.link or None,
+        )  # fmt: skip
+        kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
+        click.echo(f"kept: {kept}", err=True)
+
+
+@click.command()
+@click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="As in perform.")
+@click.option("--mirror", is_flag=True, help="As in perform.")
+@click.option(
+    "--preset",
+    "-p",
+    metavar="NAME|FILE",
+    help="For this preset: its model and mapping; the fitted one is kept with it.",
+)
+@model_option(several=False)
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The mapping to fit, if not the model's own; it stays as it is.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="FILE.toml",
+    help="Where the fitted mapping goes; without it and --preset, among your settings.",
+)
+@pose_options
+@click.option(
+    "--duration",
+    "duration_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long all steps together take (20), or how much of a video is watched (all of it).",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+@click.pass_context
+def calibrate(
+    context: click.Context, preset: str | None, model: str, output: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
+
+    Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
+    whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
+    A video, a take or the demo is watched as it is.
+
+    \b
+    livemove calibrate                                  webcam, the theremin
+    livemove calibrate --preset soft                    for this preset, and kept with it
+    livemove calibrate -m mine --mapping my.toml -o me.toml
+    livemove calibrate --camera rehearsal.mp4           from a video of you
+    livemove calibrate --duration 40                    with more time for each step
+    """
+    import shlex
+
+    from livemove.bundle import find_bundle
+    from livemove.cli.models import model_name
+    from livemove.contracts import ControlError
+    from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
+    from livemove.control.user_files import config_folder
+    from livemove.session import calibrate
+
+    file = None
+    if preset is not None:
+        if given(context, "model") or output is not None:
+            raise ControlError("a preset names its model and keeps its mapping: leave out --model and --output")
+        file, kept = one_preset(preset)
+        model = kept.model
+        if not given(context, "camera") and kept.devices.camera is not None:
+            options["camera"] = kept.devices.camera
+        if not given(context, "mirror") and kept.devices.mirror is not None:
+            options["mirror"] = kept.devices.mirror
+        options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
+    config = calibrate.CalibrationConfig(model=find_bundle(model), **options)
+    written = output or config_folder() / "mappings" / f"{config.model.name}.toml"
+    written = written if file is None else fitted_mapping(file)
+    calibrate.check_place(written)
+    have_pose_model(config.camera, config.pose, config.pose_model)
+    with _calibration_display() as on_progress:
+        done = calibrate.calibrate(config, on_progress)
+    play = ["livemove", "perform", "--camera", config.camera, *(["--mirror"] if config.mirror else [])]
+    if file is None:
+        calibrate.keep_mapping(written, done.text)
+        play += ["--model", model_name(config.model), "--mapping", str(written)]
+    else:
+        keep_fitted_mapping(file, done.text)
+        play += ["--preset", str(preset)]
+    if as_json:
+        print_json(calibrate.report(done, written, play))
+        return
+    print_table(text.calibrated(done.channels))
+    click.echo(f"kept: {written}\nplay with it: {shlex.join(play)}")
+
+
+@contextlib.contextmanager
+def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
+    """On a terminal big letters, and a bell at each step for who looks elsewhere; without one a line for each step."""
+    console = stderr_console()
+    last: Any = None
+
+    def is_new(now: Calibrating) -> bool:
+        """Whether it is another step."""
+        nonlocal last
+        before, last = last, (now.phase, now.step)
+        return before != last
+
+    if console.is_terminal:
+        from rich.live import Live
+        from rich.text import Text
+
+        with Live(Text("starting …"), console=console, refresh_per_second=10, transient=True) as live:
+
+            def update(now: Calibrating) -> None:
+                if is_new(now) and now.phase == "moving":
+                    live.console.bell()
+                live.update(Text.from_markup(text.calibration(now, live.console.width)))
+
+            yield update
+        return
+
+    def show(now: Calibrating) -> None:
+        if is_new(now):
+            console.print(text.calibration_line(now), soft_wrap=True)
+
+    yield show

@@ -1,0 +1,49 @@
+"""What the control process is told: plain, picklable, importable without python-osc or mido."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from livemove.contracts import Channel, ControlError
+
+LOCAL = "127.0.0.1"
+"""Who listens here is not heard by the network."""
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """Every way in and out that is wanted; None: not that one.
+
+    osc, osc_out      (host, port) to listen at, to send to
+    midi, midi_out    part of a port's name; "" the first port there is
+    mpe               to midi_out as MPE; else as control changes
+    link              join the Ableton Link session
+    learnt            file of what was learnt by moving knobs
+    models, presets   names, in the order of their numbers
+    channels          each model's
+    """
+
+    osc: tuple[str, int] | None = None
+    osc_out: tuple[str, int] | None = None
+    midi: str | None = None
+    midi_out: str | None = None
+    mpe: bool = False
+    link: bool = False
+    learnt: Path | None = None
+    models: tuple[str, ...] = ()
+    presets: tuple[str, ...] = ()
+    channels: tuple[tuple[Channel, ...], ...] = ()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to do."""
+        return self.link or any(each is not None for each in (self.osc, self.osc_out, self.midi, self.midi_out))
+
+
+def address(text: str) -> tuple[str, int]:
+    """ "9000" (this machine only), "HOST:9000" or "[IPv6]:9000" -> host, port. Raises ControlError."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ControlError(f"{text!r} is no address: write a port, as in 9000, or host:port, as in 192.168.0.7:9000")
+    return host.strip("[]") or LOCAL, int(port)

@@ -1,0 +1,192 @@
+"""The control process: OSC, MIDI and Link in -> requests and inputs; features and channels -> OSC and MIDI out.
+
+In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the external inputs
+and its own process state. Whatever floods or breaks here, the sound goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+
+from livemove.body.features import FEATURES
+from livemove.contracts import Action, Channel, Request
+from livemove.control.control_config import ControlConfig
+from livemove.control.link import Link
+from livemove.control.mpe import roles
+from livemove.control.osc import OscIn, OscOut
+from livemove.control.vocabulary import LEARNABLE, Received
+from livemove.ipc.segment import RequestQueue, Segment, now_s
+
+REST_S = 0.001
+"""After every batch: a flood is read in gulps, and cannot keep a core busy. Not below other processes (nice), for on a
+busy machine a message then waits a tenth of a second."""
+
+LABEL_S = 0.5
+CHECK_S = 1.0
+"""How often it is looked whether a MIDI port is still there."""
+
+
+class RequestSender:
+    """Requests on their way to the supervisor's queue. While it is full, only the last request to set a value waits."""
+
+    def __init__(self, queue: RequestQueue) -> None:
+        self._queue = queue
+        self._waiting: list[Request] = []
+
+    def ask(self, requests: list[Request]) -> None:
+        for request in requests:
+            if request.absolute:
+                self._waiting = [r for r in self._waiting if (r.action, r.absolute) != (request.action, True)]
+            self._waiting.append(request)
+        while self._waiting and self._queue.ask(self._waiting[0]):
+            del self._waiting[0]
+        del self._waiting[1000:]
+
+
+class SendTrigger:
+    """When OSC and MIDI out are due: once per pose, when synthesis has made hops from it.
+
+    Without poses (a lost camera) less often: features ease to rest, and a note must not hang.
+    """
+
+    HOPS = 2
+    EASING_HOPS = 16
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._poses = self._hops = 0
+        self._due = False
+
+    def due(self) -> bool:
+        """Once for every pose."""
+        poses, hops = self._segment.capture.frames_used, self._segment.synthesis.hops
+        if poses != self._poses:
+            self._poses, self._hops, self._due = poses, hops, True
+        if hops < self._hops + (self.HOPS if self._due else self.EASING_HOPS):
+            return False
+        self._hops, self._due = hops, False
+        return True
+
+
+class Connections:
+    """The open OSC sockets, MIDI ports and the Link session. Raises ControlError when one cannot be opened."""
+
+    def __init__(self, config: ControlConfig) -> None:
+        self.osc = OscIn(*config.osc, {"model": config.models, "preset": config.presets}) if config.osc else None
+        self.osc_out = OscOut(*config.osc_out) if config.osc_out else None
+        self.midi = self.midi_out = None
+        if config.midi is not None or config.midi_out is not None:
+            from livemove.control.midi import (  # mido need not be installed
+                MidiBindings,
+                MidiIn,
+                MidiInterpreter,
+                MidiOut,
+            )
+
+            self.midi = MidiIn(config.midi) if config.midi is not None else None
+            self.midi_out = MidiOut(config.midi_out, config.mpe) if config.midi_out is not None else None
+            self.midi_interpreter = MidiInterpreter(MidiBindings(config.learnt), bool(config.presets))
+        self.link = Link() if config.link else None
+        self._ears = [self.osc.socket] if self.osc else []
+        self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out or self.link else 0.1
+        self._checked_s = now_s()
+
+    def wait(self) -> None:
+        """Until something may have come, or is to be sent."""
+        if self._ears:
+            select.select(self._ears, [], [], self._poll_s)
+        else:
+            time.sleep(self._poll_s)
+
+    def listen(self, learning: int, ahead_s: float) -> tuple[Received, list[str]]:
+        """What came, and what to tell the person. learning: Controls.learn; ahead_s: what is made now is heard then."""
+        received = self.osc.listen() if self.osc else Received()
+        if self.link:
+            received.inputs.update(self.link.inputs(ahead_s))
+        told: list[str] = []
+        if self.midi:
+            name = next((name for name, action in LEARNABLE.items() if action == learning), "")
+            for message in self.midi.messages():
+                if said := self.midi_interpreter.handle(message, received, name):
+                    told.append(said)
+                    name = ""
+                    received.requests.append(Request(Action.LEARN, 0.0, absolute=True))
+            if now_s() - self._checked_s > CHECK_S:
+                self._checked_s = now_s()
+                told.append(self.midi.check())
+        return received, [line for line in told if line]
+
+    def send(self, segment: Segment, channels: tuple[Channel, ...]) -> None:
+        """Every feature and every channel of the model that plays, as of the last hop."""
+        values = segment.synthesis.channels.tolist()
+        if self.osc_out:
+            features = zip(FEATURES, segment.synthesis.features.tolist(), strict=False)
+            found = {f"/livemove/feature/{name}": value for name, value in features}
+            played = zip(channels, values, strict=False)
+            self.osc_out.send({**found, **{f"/livemove/channel/{c.name}": value for c, value in played}})
+        if self.midi_out:
+            self.midi_out.send(channels, values)
+
+    def label(self, received: Received) -> str:
+        """What is open, and how much came."""
+        found: list[str] = []
+        if self.osc:
+            found.append("OSC at {}:{}".format(*self.osc.socket.getsockname()[:2]))
+        if self.midi:
+            found.append(f"MIDI from {self.midi.name}")
+        if self.midi_out:
+            found.append(f"MIDI to {self.midi_out.name}")
+        if self.link:
+            found.append(self.link.label)
+        if self.osc or self.midi:
+            found.append(
+                f"{received.messages} messages, {received.troubles} not understood, {received.skipped} skipped"
+            )
+        return "; ".join(found) or "OSC out"
+
+    def close(self) -> None:
+        if self.midi_out:
+            self.midi_out.close()
+        if self.link:
+            self.link.close()
+
+
+def run(segment: Segment, config: ControlConfig) -> None:
+    """Listen and send until the supervisor asks to stop. Raises ControlError before it runs."""
+    process_state = segment.processes["control"]
+    logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
+    connections = Connections(config)
+    for name, channels in zip(config.models, config.channels, strict=False):
+        if config.mpe and not roles(channels).keys() >= {"pitch", "loudness"}:
+            process_state.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
+    requests, trigger = RequestSender(segment.commands), SendTrigger(segment)
+    total = Received()
+    label_due_s = 0.0
+    while not segment.stop_requested:
+        if now_s() >= label_due_s:
+            label_due_s = now_s() + LABEL_S
+            process_state.running(connections.label(total))
+        process_state.heartbeat()
+        connections.wait()
+        ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
+        received, told = connections.listen(segment.controls.read().learn, ahead_s)
+        requests.ask(received.requests)
+        if received.inputs:
+            for place, name in enumerate(segment.external_inputs.wanted):
+                if name in received.inputs:
+                    segment.external_inputs.set(place, received.inputs[name])
+        if received.trouble and not total.troubles:
+            told.append(f"OSC: {received.trouble} (said once)")
+        for line in told:
+            process_state.remark(line)
+        total.messages += received.messages
+        total.troubles += received.troubles
+        total.skipped += received.skipped
+        if trigger.due():
+            model = min(segment.controls.read().model, len(config.channels) - 1)
+            connections.send(segment, config.channels[model])
+        if received.messages or received.troubles:
+            time.sleep(REST_S)
+    connections.close()

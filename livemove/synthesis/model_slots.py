@@ -1,0 +1,223 @@
+"""The loaded models of a set: one sounds, or two while they are crossfaded; freeze, panic, steering.
+
+In: the inputs of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
+shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from livemove.body.features import FEATURES
+from livemove.body.mapping import Mapping, mapping_for
+from livemove.bundle import Bundle
+from livemove.contracts import HOP, Controls, EngineState, Float32
+from livemove.synthesis.engines import EngineChoice
+
+FADE_HOPS = 8
+"""Length of a crossfade: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
+
+THAW_S = 0.05
+"""From where a freeze held the body to where it is now."""
+
+BOTH = 0.8
+"""Two engines that need more than this share of the time together do not play at once: one fades out, then one in."""
+
+
+class ModelSlot:
+    """One model ready to play: engine, mapping, its own noise.
+
+    want: name of an external input -> its place among the values given to `play`.
+    """
+
+    def __init__(
+        self, bundle: Bundle, choice: EngineChoice, mapping: Path | None, seed: int, want: Callable[[str], int]
+    ) -> None:
+        spec = bundle.spec
+        self.spec = spec
+        self.engine = choice.engine
+        self.realtime = choice.realtime
+        self.mapping_path = mapping or bundle.mapping_path
+        self.out = np.zeros(HOP, np.float32)
+        self.channels = np.zeros((1, len(spec.channels)), np.float32)
+        self._want = want
+        self._random = np.random.Generator(np.random.SFC64(seed))
+        self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
+        self._hop_s = HOP / spec.sample_rate
+        self._steering = (0, 0, 0)
+        self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
+
+    def set_mapping(self, mapping: Mapping) -> None:
+        """The mapping from now on. Raises LivemoveError, and changes nothing, if there is no room for its external
+        inputs."""
+        places = [len(FEATURES) + self._want(name) for name in mapping.external]
+        self._inside = np.array([*range(len(FEATURES)), *places], np.intp)
+        mapping.steer(*self._steering)
+        self.mapping = mapping
+
+    def warm_up(self) -> None:
+        """First calls are slow (pages, caches, lazy kernels): make them before anybody listens."""
+        hops, spec = 8, self.spec
+        rest = np.array([[channel.rest for channel in spec.channels]] * hops, np.float32)
+        noise = self._random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
+        self.engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
+        self.engine.reset()
+
+    def enter(self, inputs: Float32, controls: Controls) -> None:
+        """From silence, the channels where these inputs put them."""
+        self.engine.reset()
+        self._steer(controls)
+        self.mapping.step(inputs[self._inside], math.inf)
+
+    def forget(self) -> None:
+        """As never played, the channels at rest."""
+        self.engine.reset()
+        self.mapping.reset()
+
+    def play(self, inputs: Float32, controls: Controls) -> None:
+        """Fill `out` and `channels` with the next hop; inputs float32 [F + places]."""
+        self._steer(controls)
+        spec = self.spec
+        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s)
+        self._random.random(out=self._noise, dtype=np.float32)
+        style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
+        temperature = spec.temperature * controls.temperature
+        self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
+
+    def noise_state(self) -> list[int]:
+        """Where its noise is, between two hops: four whole numbers, SFC64's."""
+        state: Any = self._random.bit_generator.state["state"]["state"]
+        return [int(word) for word in state]
+
+    def set_noise_state(self, words: list[int]) -> None:
+        """What `noise_state` gave."""
+        state: Any = self._random.bit_generator.state
+        state["state"]["state"] = np.array(words, np.uint64)
+        state["has_uint32"] = 0
+        self._random.bit_generator.state = state
+
+    def _steer(self, controls: Controls) -> None:
+        steering = (controls.octave, controls.scale, controls.root)
+        if steering != self._steering:
+            self._steering = steering
+            self.mapping.steer(*steering)
+
+
+class ModelCrossfader:
+    """Plays the slot that is chosen, and crossfades to the next. `controls` as they are at the start: only what changes
+    later is acted upon."""
+
+    def __init__(self, slots: Sequence[ModelSlot], controls: Controls) -> None:
+        self.slots = slots
+        self.current: ModelSlot = slots[self._index(controls)]
+        self.played: tuple[ModelSlot, ModelSlot | None] = (self.current, None)
+        self._leaving: ModelSlot | None = None
+        self._fade = 0
+        self._curves = _curves(together=True)
+        self._panics = controls.panics
+        self._silent = False
+        self._hop_s = HOP / slots[0].spec.sample_rate
+        self._held = np.zeros(0, np.float32)
+        self._thaw = 1.0  # 0: frozen; 1: free
+        self._out = np.zeros(HOP, np.float32)
+        self._rise = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
+
+    def play(self, inputs: Float32, controls: Controls) -> Float32:
+        """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places]."""
+        inputs = self._hold(inputs, controls.freeze)
+        wanted = self.slots[self._index(controls)]
+        if self._leaving is None and wanted is not self.current:
+            self._leaving, self.current, self._fade = self.current, wanted, 0
+            share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
+            self._curves = _curves(together=share < BOTH)
+            wanted.enter(inputs, controls)
+        self.played = (self.current, self._leaving)
+        if self._leaving is None:
+            self.current.play(inputs, controls)
+            out = self.current.out
+        else:
+            out = self._hand_over(self._leaving, inputs, controls)
+        if self._silent:
+            out = np.multiply(out, self._rise, out=self._out)
+            self._silent = False
+        if controls.panics != self._panics:
+            self._panics = controls.panics
+            out = np.multiply(out, self._rise[::-1], out=self._out)
+            self._silent = True
+            self._leaving = None
+            for slot in self.slots:
+                slot.forget()
+        return out
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """(head, arrays) from which, with the same channels and controls, the same sound follows.
+
+        None for the few hops in which one model hands over to another, or sound comes back after a panic.
+        """
+        if self._leaving is not None or self._silent:
+            return None
+        head: dict[str, Any] = {
+            "model": self.slots.index(self.current),
+            "panics": self._panics,
+            "engines": [slot.engine.name for slot in self.slots],
+            "realtime": [slot.realtime for slot in self.slots],
+            "noise": [slot.noise_state() for slot in self.slots],
+        }
+        return head, vars(self.current.engine.state())
+
+    def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """What `state` gave; the slots must be of the same models and engines."""
+        self.current = self.slots[int(head["model"])]
+        self._leaving, self._silent, self._panics = None, False, head["panics"]
+        self.current.engine.set_state(EngineState(**arrays))
+        for slot, realtime, noise in zip(self.slots, head["realtime"], head["noise"], strict=True):
+            slot.realtime = realtime
+            slot.set_noise_state(noise)
+
+    @property
+    def channels(self) -> Float32:
+        """float32 [C] of the last hop of the model that sounds, or comes in."""
+        return self.current.channels[0]
+
+    def _index(self, controls: Controls) -> int:
+        return min(max(controls.model, 0), len(self.slots) - 1)
+
+    def _hand_over(self, leaving: ModelSlot, inputs: Float32, controls: Controls) -> Float32:
+        self._out[:] = 0.0
+        for slot, curve in zip((leaving, self.current), self._curves, strict=True):
+            gain = curve[self._fade]
+            if gain.any():
+                slot.play(inputs, controls)
+                self._out += gain * slot.out
+        self._fade += 1
+        if self._fade == FADE_HOPS:
+            self._leaving = None
+        return self._out
+
+    def _hold(self, inputs: Float32, freeze: bool) -> Float32:
+        """Sources as a freeze left them; after it, on the way back to where they are now."""
+        if freeze and self._thaw == 0.0:
+            return self._held
+        now = inputs if self._thaw >= 1.0 else (self._held + self._thaw * (inputs - self._held)).astype(np.float32)
+        if freeze:
+            self._held = now.copy()
+            self._thaw = 0.0
+        elif self._thaw < 1.0:
+            self._thaw = min(self._thaw + self._hop_s / THAW_S, 1.0)
+        return now
+
+
+def _curves(together: bool) -> tuple[Float32, Float32]:
+    """Gains float32 [FADE_HOPS, HOP] of who leaves and who comes: over the whole time, or one after the other."""
+    place = (np.arange(FADE_HOPS * HOP) + 0.5) / (FADE_HOPS * HOP)
+    leave, come = (place, place) if together else (np.minimum(2 * place, 1.0), np.maximum(2 * place - 1.0, 0.0))
+    out, into = np.cos(0.5 * np.pi * leave), np.sin(0.5 * np.pi * come)
+    if not together:
+        out[place > 0.5] = 0.0
+    shape = (FADE_HOPS, HOP)
+    return out.astype(np.float32).reshape(shape), into.astype(np.float32).reshape(shape)

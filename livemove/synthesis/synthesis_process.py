@@ -1,0 +1,194 @@
+"""The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
+
+In: the pose and controls mailboxes, external inputs. Out: audio hops, each marked with the pose it was made from.
+Knows nothing of cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out
+of it.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import soxr
+
+from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.triggers import HitInputs
+from livemove.bundle import load_bundle
+from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
+from livemove.ipc.cpu_affinity import take_sound_core
+from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
+from livemove.synthesis.engines import choose_engine
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.pace import Lead, RealTime
+from livemove.synthesis.synthesis_config import SynthesisConfig
+
+SNAPSHOT_S = 5.0
+"""A take can begin anywhere; to be made again it is made from so long before at most. A snapshot costs 0.3 ms."""
+
+STALE_POSE_S = 1.0
+"""A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
+
+JUMP = FEATURES.index("jump")
+
+
+class HopWriter:
+    """Hops at the model's rate -> the ring at the device's rate, each with its mark. The ring's one producer."""
+
+    def __init__(self, ring: AudioRing, model_rate: int, device_rate: float) -> None:
+        self.rate = device_rate
+        self._ring = ring
+        self._ratio = device_rate / model_rate
+        self._first = ring.written
+        self._hops = 0
+        self._resampler = None
+        if device_rate != model_rate:
+            # soxr gives its output in lumps. LQ's hold it back 5 ms on average, 10 at most (HQ: 11 and 19), and what it
+            # adds to a 15 kHz sine at 44.1 kHz lies 113 dB down (HQ: the same).
+            self._resampler = soxr.ResampleStream(model_rate, device_rate, 1, dtype="float32", quality="LQ")
+
+    def write(self, hop: Float32, capture_s: float) -> None:
+        self._ring.mark(self._first + round(self._hops * HOP * self._ratio), capture_s)
+        self._hops += 1
+        self._ring.write(hop if self._resampler is None else self._resampler.resample_chunk(hop))
+
+
+class Reloader:
+    """Reads the mapping files again beside the loop, which never waits for a file.
+
+    Its thread is started before the loop asks for real time, and so has none.
+    """
+
+    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState) -> None:
+        self._slots = slots
+        self._process_state = process_state
+        self._asked = threading.Event()
+        self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
+        threading.Thread(target=self._read, name="mapping reader", daemon=True).start()
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    def apply(self) -> None:
+        """In the loop: mappings that were read take over where the old ones are."""
+        while self._ready:
+            slot, mapping = self._ready.popleft()
+            mapping.take_over(slot.mapping)
+            try:
+                slot.set_mapping(mapping)
+            except LivemoveError as error:
+                self._process_state.remark(f"{error}; the mapping in use stays")
+
+    def _read(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            for slot in self._slots:
+                if slot.mapping_path is None:
+                    continue
+                try:
+                    self._ready.append((slot, mapping_for(slot.mapping_path, slot.spec, FEATURES)))
+                    self._process_state.remark(f"{slot.mapping_path}: read again")
+                except LivemoveError as error:
+                    self._process_state.remark(f"{error}; the mapping in use stays")
+
+
+def run(segment: Segment, config: SynthesisConfig) -> None:
+    """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
+    process_state = segment.processes["synthesis"]
+    slots: list[ModelSlot] = []
+    for model, mapping in ((config.model, config.mapping), *config.others):
+        bundle = load_bundle(model)
+        process_state.heartbeat()
+        choice = choose_engine(config.engine, bundle, config.provider)
+        slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want))
+        slots[-1].warm_up()
+        process_state.heartbeat()
+    while segment.device_rate == 0.0:  # playback opens its device at the same time
+        if segment.stop_requested:
+            return
+        process_state.heartbeat()
+        time.sleep(0.002)
+
+    model_rate = slots[0].spec.sample_rate
+    writer = _writer(segment, model_rate, config.block)
+    controls = segment.controls.read()
+    stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
+    hits = HitInputs()
+    hop_s = HOP / model_rate
+    slowest = min(slot.realtime for slot in slots)
+    lead = Lead(hop_s, slowest)
+    frame = PoseFrame()
+    seen_s = math.nan
+    external = segment.external_inputs.values
+    inputs = np.zeros(len(FEATURES) + len(external), np.float32)
+    crossfader = ModelCrossfader(slots, controls)
+    reloader, reloads = Reloader(slots, process_state), controls.reloads
+    life_s, hops, snapshot_s = now_s(), 0, 0.0
+    nothing = np.zeros(0, np.float32)
+
+    process_state.running(slots[0].engine.name)
+    sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
+    take_sound_core()
+    real_time = RealTime(slowest, now_s())
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nothing below makes cycles; a full collection costs tens of ms
+    while not segment.stop_requested or segment.processes["playback"].state is State.RUNNING:  # it fades out at the end
+        process_state.heartbeat()
+        if segment.device_rate != writer.rate:  # another audio device: it waits for this before it opens
+            writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
+        played = segment.playback
+        lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())
+        if not segment.ring.wait_due(lead.seconds, 0.1):
+            continue
+        began_s = now_s()
+        if segment.pose.read(frame):
+            hits.update(frame, float(stream.update(frame)[JUMP]))
+            seen_s = frame.capture_s
+        if began_s - seen_s > STALE_POSE_S:
+            seen_s = math.nan
+        controls = segment.controls.read()
+        if controls.look_ahead_s != stream.spec.look_ahead_s:
+            stream.spec = replace(stream.spec, look_ahead_s=controls.look_ahead_s)
+        if controls.reloads != reloads:
+            reloads = controls.reloads
+            reloader.ask()
+        reloader.apply()
+        inputs[: len(FEATURES)] = features = stream.at(began_s)
+        hits.step(hop_s)
+        if controls.freeze:
+            hits.value[:] = 0.0  # a held envelope is no hit
+        hits.put(external, segment.external_inputs.wanted)
+        inputs[len(FEATURES) :] = external
+        if began_s >= snapshot_s and (state := crossfader.state()) is not None:
+            snapshot_s = began_s + SNAPSHOT_S
+            place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
+            segment.snapshot.write({**place, **state[0]}, state[1])
+        first = segment.ring.written
+        writer.write(crossfader.play(inputs, controls), seen_s)
+        sounding, leaving = crossfader.played
+        samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))
+        segment.made.add(made, controls, inputs, sounding.channels[0], left)
+        hops += 1
+        ended_s = now_s()
+        real_time.hop(ended_s)
+        segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
+        segment.synthesis.set_features(features)
+
+
+def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:
+    """For the audio device that is there now; what was written for another one goes nowhere."""
+    writer = HopWriter(segment.ring, model_rate, segment.device_rate)
+    segment.ring.set_pace(writer.rate, block)
+    segment.synthesis.set_rate(writer.rate)
+    return writer

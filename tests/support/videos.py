@@ -1,0 +1,115 @@
+"""Films made on the spot for tests: flashes in the image, clicks or tones in the sound, both at known times.
+
+In: times and sounds, or a clip to cut. Out: files. Of livemove it knows the reader of video files alone.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from livemove.media import video_file
+
+RATE = 48000
+
+
+def tone(seconds: float, hz: float = 440.0, level: float = 0.3) -> np.ndarray:
+    """float32 [samples]."""
+    return (level * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def clicks(seconds: float, at_s: list[float]) -> np.ndarray:
+    """float32 [samples]: silence with a decaying noise of 20 ms at each of these times."""
+    out = np.zeros(round(seconds * RATE), np.float32)
+    burst = np.random.default_rng(0).standard_normal(960) * np.exp(-np.arange(960) / 200)
+    for time_s in at_s:
+        place = round(time_s * RATE)
+        out[place : place + 960] += 0.3 * burst[: len(out) - place]
+    return out
+
+
+def make_film(
+    path: Path,
+    seconds: float = 3.0,
+    sound: np.ndarray | None = None,
+    flashes_s: list[float] | None = None,
+    fps: int = 25,
+    begin_s: float = 0.0,
+    sound_begin_s: float | None = None,
+) -> Path:
+    """A film of a moving grey field, white in the frames nearest to flashes_s; times in it begin at begin_s.
+
+    sound float32 [samples] at RATE, None for none; sound_begin_s: where it begins, like the image if None.
+    """
+    lossless = path.suffix == ".mkv"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=fps)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.options = {"g": "10"}
+        video.codec_context.time_base = Fraction(1, fps)
+        voice = None
+        if sound is not None:
+            voice = container.add_stream("flac" if lossless else "aac", rate=RATE, layout="mono")
+        white = {round(time_s * fps) for time_s in flashes_s or []}
+        for i in range(round(seconds * fps)):
+            image = np.full((48, 64, 3), 255 if i in white else 40 + i % 60, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = i + round(begin_s * fps), Fraction(1, fps)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if voice is not None and sound is not None:
+            offset = round((begin_s if sound_begin_s is None else sound_begin_s) * RATE)
+            for first in range(0, len(sound), 1024):
+                part = np.ascontiguousarray(sound[None, first : first + 1024])
+                if lossless:
+                    part = (part * 32767).astype(np.int16)
+                block = av.AudioFrame.from_ndarray(part, "s16" if lossless else "fltp", "mono")
+                block.sample_rate, block.pts, block.time_base = RATE, first + offset, Fraction(1, RATE)
+                container.mux(voice.encode(block))
+            container.mux(voice.encode(None))
+    return path
+
+
+def flashes(path: Path) -> list[float]:
+    """When the image is white, in seconds from its first frame."""
+    found: list[float] = []
+    start: float | None = None
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            start = frame.time if start is None else start
+            if frame.to_ndarray(format="gray").mean() > 200:
+                found.append(frame.time - start)
+    return found
+
+
+def make_clip(path: Path, codec: str, count: int = 25, width: int = 64, height: int = 48, fps: int = 25) -> Path:
+    """A clip that gets brighter by 8 grey levels a frame, from 16 to 255."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for i in range(count):
+            image = np.full((height, width, 3), min(16 + 8 * i, 255), np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def cut(clip: Path, short: Path, frames: int) -> None:
+    """The first frames of a clip as a film of its own."""
+    with av.open(str(short), "w") as container:
+        stream = None
+        for number, (_, image) in enumerate(video_file.frames(clip)):
+            if number == frames:
+                break
+            if stream is None:
+                stream = container.add_stream("mpeg4", rate=25)
+                stream.height, stream.width = image.shape[:2]
+                stream.pix_fmt = "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        assert stream is not None
+        container.mux(stream.encode(None))

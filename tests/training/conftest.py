@@ -1,4 +1,4 @@
-"""Fixtures of several tests: a small corpus of training/corpora/dance.py, made by its command of motions and sounds of code."""
+"""Fixtures of several tests: a small corpus of training/corpora/dance.py, made of motions and sounds of code."""
 
 from __future__ import annotations
 

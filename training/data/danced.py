@@ -18,11 +18,11 @@ import numpy as np
 
 from livemove.contracts import HOP, LivemoveError
 from training.data import dance_kit, dance_score, mocap
-from training.data.augment import Shake, Sight, disturbed
+from training.data.augment import Observation, Shake, disturbed
 from training.data.bvh import MotionError, read_bvh
 from training.data.clip import features_at_hops
 from training.data.corpus import Clip, packed, unpacked, write_clip
-from training.data.sources import as_name
+from training.data.items import as_name
 
 RATE = 48000
 VALID_SHARE = 0.2
@@ -82,7 +82,7 @@ def _held_out(performances: list[str]) -> list[str]:
     return ranked[: max(round(VALID_SHARE * len(ranked)), 1)] if len(ranked) > 1 else []
 
 
-def danced(take: Take) -> Sight:
+def danced(take: Take) -> Observation:
     """What the camera saw of a take, disturbed as on a stage. Raises MotionError."""
     digest = hashlib.sha256(f"{take.path.name} {take.variant}".encode()).digest()
     rng = np.random.default_rng((take.seed, int.from_bytes(digest[:8], "big")))

@@ -3,7 +3,8 @@
 A pitched model plays control tracks within its own range, over several seeds, ten minutes of unkind ones among them.
 With --data CORPUS also held-out notes from their own channels, beside the recordings and beside an additive synthesiser
 fitted to the same corpus. --data scores any model on held-out clips, --clip on a dancer; beside those stands a control
-that was given another's movement. --listen DIR writes a page with players, --card DIR what MODEL.md shows.
+that was given another's movement. A model played by poses is also told on a corpus of training/dance.py whether it
+hears who dances. --listen DIR writes a page with players, --card DIR what MODEL.md shows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from training.metrics import (
     additive,
     clip_scores,
     corpus_scores,
+    dance_scores,
     held_out,
     instrument,
     listen,
@@ -107,6 +109,8 @@ def scored(
     kind = kind_of(spec)
     if kind == "pitched" and amount.seeds:
         pitched_scores(result, bundle, engine, temperature, corpus, amount)
+    if kind == "pose" and corpus and dance_scores.is_dance(corpus):
+        result.figures["dance"] = dance_scores.scores(bundle, engine, corpus, temperature)
     return result
 
 

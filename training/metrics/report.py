@@ -51,6 +51,9 @@ def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     yield from _pitched(figures)
     data, clip = figures.get("data", {}), figures.get("clip", {})
     yield from _beside("data", {**data, **data.get("dance", {})})
+    for part, found in figures.get("dance", {}).items():
+        if isinstance(found, dict):
+            yield from _beside(f"dance {part}", found)
     yield from _beside(
         "clip", {**clip, **{f"{name}_shuffled": value for name, value in clip.get("shuffled", {}).items()}}
     )
@@ -102,12 +105,18 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Single figures of one part; NAME_shuffled and NAME_baseline beside NAME."""
+    """Single figures of one part; NAME_interval, NAME_shuffled, NAME_baseline and NAME_ceiling beside NAME."""
     for name, value in found.items():
-        if not isinstance(value, (bool, int, float)) or name.endswith(("_shuffled", "_baseline")):
+        stem, _, suffix = name.rpartition("_")
+        shown_beside = suffix in ("shuffled", "baseline", "ceiling") and stem in found
+        if not isinstance(value, (bool, int, float)) or shown_beside:
             continue
         text = str(value) if isinstance(value, (bool, int)) else f"{value:.3g}"
-        others = {"baseline": found.get(f"{name}_baseline"), "another's movement": found.get(f"{name}_shuffled")}
+        if f"{name}_interval" in found:
+            low, high = found[f"{name}_interval"]
+            text += f" [{low:.3g}, {high:.3g}]"
+        names = {"baseline": "baseline", "another's movement": "shuffled", "ceiling": "ceiling"}
+        others = {label: found.get(f"{name}_{end}") for label, end in names.items()}
         yield f"{where}: {name}", text, ", ".join(f"{v:.3g} ({k})" for k, v in others.items() if v is not None)
 
 
@@ -116,6 +125,8 @@ def warnings(figures: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     if figures.get("data", {}).get("ignores_channels"):
         lines.append(f"It ignores its channels: {IGNORES}.")
+    if figures.get("dance", {}).get("ignores_dancer"):
+        lines.append("With its own dancer it is not surely better than with another: it does not hear who dances.")
     if figures.get("clip", {}).get("ignores_dancer"):
         lines.append("The sound meets this dancer's beats no better than another dance's sound does.")
     return lines

@@ -67,3 +67,27 @@ def test_scores_of_dance_and_of_music_divide_by_their_own() -> None:
     kinematic, musical = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0])
     assert beats.of_dance(kinematic, musical) == {"coverage": 2.0, "hit": 0.5}
     assert beats.of_music(kinematic, musical) == {"coverage": 2.0, "hit": 1.0}
+
+
+def test_strong_onsets_are_where_something_is_struck() -> None:
+    rate = 48000
+    audio = np.zeros(3 * rate, np.float32)
+    at_s = np.array([0.5, 0.9, 1.7, 2.5])
+    for time_s in at_s:
+        begin = round(time_s * rate)
+        audio[begin : begin + 4800] += 0.4 * np.sin(np.arange(4800) * 0.1) * np.exp(-np.arange(4800) / 1000)
+    audio += 0.002 * np.random.default_rng(0).standard_normal(len(audio)).astype(np.float32)
+    found = beats.strong_onsets(audio, rate)
+    np.testing.assert_allclose(found, at_s, atol=0.012)
+    assert beats.f_measure(found, at_s) == 1.0
+
+
+def test_f_measure_matches_one_to_one() -> None:
+    one, two = np.array([1.0]), np.array([0.98, 1.02])
+    assert beats.f_measure(two, one) == pytest.approx(2 / 3)
+    assert beats.f_measure(one, one + 0.08) == 0.0
+    assert beats.f_measure(np.zeros(0), np.zeros(0)) == 1.0
+
+
+def test_one_second_bins_count_seconds() -> None:
+    assert beats.in_seconds(np.array([0.1, 0.9, 2.5]), np.array([0.5, 1.5])) == {"coverage": 1.0, "hit": 0.5}

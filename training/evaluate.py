@@ -3,8 +3,8 @@
 A pitched model plays control tracks within its own range, over several seeds, ten minutes of unkind ones among them.
 With --data CORPUS also held-out notes from their own channels, beside the recordings and beside an additive synthesiser
 fitted to the same corpus. --data scores any model on held-out clips, --clip on a dancer; beside those stands a control
-that was given another's movement. A model played by poses is also told on a corpus of training/dance.py whether it
-hears who dances. --listen DIR writes a page with players, --card DIR what MODEL.md shows.
+that was given another's movement. On a corpus of training/corpora/dance.py a model played by poses
+is also scored on whether it hears who dances. --listen DIR writes a page with players, --card DIR what MODEL.md shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Fixtures of several tests: a small corpus of training/dance.py, made by its command of motions and sounds of code."""
+"""Fixtures of several tests: a small corpus of training/corpora/dance.py, from motions and sounds that code makes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import soundfile as sf
 from click.testing import CliRunner
 
 from tests.support.motions import swinging, write_motion
-from training import dance
+from training.corpora import dance
 from training.data import dance_kit
 from training.data.corpus import Corpus
 

@@ -1,6 +1,6 @@
 """From motion capture to what a stage's camera would have seen of it: MediaPipe's landmarks of a simulated dancer.
 
-In: a Motion and a seeded generator. Out: a Sight, as training/data/augment.py disturbs it further and corpora keep it.
+In: a Motion and a seeded generator. Out: an Observation, which training/data/augment.py disturbs further.
 The skeleton's joints become MediaPipe's 33 landmarks, the dance varies in tempo and in which limbs take part, and a
 camera with perspective, height, yaw, frame rate, noise and occlusion looks at it. Knows no sound and no features.
 
@@ -18,7 +18,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from livemove.contracts import LANDMARKS, Float64
-from training.data.augment import Sight, wander
+from training.data.augment import Observation, wander
 from training.data.bvh import END, Motion, MotionError, positions
 
 JOINTS: dict[str, tuple[str, ...]] = {
@@ -215,7 +215,7 @@ def timed(rng: np.random.Generator, body: Dancer) -> Dancer:
 # --- the camera ---------------------------------------------------------------------------------------------
 
 
-def filmed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Sight:
+def observed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Observation:
     """What the camera saw: frames in their order, each with the dancer's landmarks as MediaPipe gives them."""
     frame_s, frames = _frame_times(rng, body, camera)
     marks = body.marks[frames]
@@ -233,7 +233,7 @@ def filmed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Sight:
     ], -1)  # fmt: skip
     visibility = _visibility(rng, seen, image, frame_s)
     people = ((image[:, (11, 12, 23, 24), :2] > 0) & (image[:, (11, 12, 23, 24), :2] < 1)).all((1, 2))
-    return Sight(
+    return Observation(
         frame_s=frame_s,
         arrival_s=frame_s.copy(),
         people=people.astype(np.int8),

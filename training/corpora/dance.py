@@ -1,4 +1,4 @@
-"""From motion capture and one-shots to a corpus to train on: `python training/dance.py MOCAP --sounds SOUNDS -o DATA`.
+"""From motion capture to a corpus to train on: `python training/corpora/dance.py MOCAP --sounds SOUNDS -o DATA`.
 
 In: folders of .bvh files and of percussion sounds. Out: a corpus (training/data/corpus.py) of simulated dancers and the
 music composed from what a camera saw of them (training/data/dance_score.py). training/cards/dance.md says where both
@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from training.data import command_line, dance_kit, danced
 from training.data.clip import TRACK_CHANNELS
@@ -26,7 +26,7 @@ from training.metrics import dance_scores
 
 EXAMPLES = """
 \b
-python training/dance.py ~/mocap --sounds ~/sounds -o data/dance --workers 4
+python training/corpora/dance.py ~/mocap --sounds ~/sounds -o data/dance --workers 4
 python training/train.py --config dance --dataset data/dance
 """
 

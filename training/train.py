@@ -48,6 +48,7 @@ from training.data.corpus import Corpus
 from training.data.feed import Clip, Clips, Feed, Recorded, Sine, SoundDataset, Theremin, band_scale
 from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
+from training.loop import path_fit
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.metrics.likelihood import ignoring
@@ -82,6 +83,7 @@ class Training(pl.LightningModule):
             self.model.weight("bands.scale").copy_(torch.from_numpy(scale))
 
         self.resident: Resident | None = None
+        self.path_is_fitted = False
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return self.resident.batch(batch) if self.resident and "start" in batch else batch
@@ -124,18 +126,11 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
-        if self.args.train == "path":
-            left = path_loss(
-                batch["bands"] / self.model.weight("bands.scale"),
-                self.model.path(batch["channels"], batch["hz"], batch["cycles"], batch["style"]),
-            )
-            self.log("path_loss", left, prog_bar=True, batch_size=len(batch["bands"]))
-            return left
         each, _, left = self.loss(batch, self.args.input_noise * (1 - progress))
         loss = each.mean()
         if self.model.spec.harmonic_path:
             self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
-            if self.args.train == "all":
+            if not self.path_is_fitted:
                 loss = loss + self.args.path_loss * left
         if self.global_step % self.args.log_every == 0 and not torch.isfinite(loss):
             raise RecipeError(
@@ -171,18 +166,16 @@ class Training(pl.LightningModule):
         checkpoint["facts"] = {**self.facts, "step": self.global_step, **figures}
 
     def configure_optimizers(self) -> Any:
-        trained = [parameter for name, parameter in self.model.named_parameters() if is_trained(name, self.args.train)]
+        trained = [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if not (self.path_is_fitted and name.startswith(path_fit.OF_PATH))
+        ]
         optimizer = make_optimizer(self.args, trained)
         schedule = make_schedule(self.args, optimizer, self.trainer.max_steps)
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def is_trained(parameter: str, part: str) -> bool:
-    """Whether a parameter is optimised where `part` is what --train says. What the path is computed from is its own."""
-    of_path = parameter.startswith(("harmonics__", "conditioner__", "style__"))
-    return part == "all" or of_path == (part == "path")
 
 
 def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
@@ -497,6 +490,11 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     module.resident = resident
     if args.pretrained:
         module.start_from(args.pretrained)
+    if spec.harmonic_path and args.path_fit and isinstance(source, Recorded):
+        module.path_is_fitted = True
+        if not (resume or args.pretrained):
+            share = path_fit.fit(module.model, source)
+            print(f"harmonic path: explains {share:.1%} of the harmonics' power", file=sys.stderr)
     if args.compile:
         module.model.compile()
     waiting = Waiting(args.log_every)

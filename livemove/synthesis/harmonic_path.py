@@ -70,10 +70,16 @@ def amplitudes(spec: ModelSpec, weights: Weights, channels: Float32, embedded: F
 
     channels [..., C] in natural units; embedded [..., E]: conditioning.embed of them.
     """
-    hidden = np.concatenate([embedded, octaves(spec, channels)], -1)
+    last = hidden(spec, weights, channels, embedded)
+    return (last @ weights["harmonics.weight_3"] + weights["harmonics.bias_3"]) * level(spec, channels)[..., None]
+
+
+def hidden(spec: ModelSpec, weights: Weights, channels: Float32, embedded: Float32) -> Float32:
+    """What goes into the last layer of the amplitudes' network [..., hidden]; arguments as of `amplitudes`."""
+    x = np.concatenate([embedded, octaves(spec, channels)], -1)
     for layer in ("1", "2"):
-        hidden = np.maximum(hidden @ weights[f"harmonics.weight_{layer}"] + weights[f"harmonics.bias_{layer}"], 0)
-    return (hidden @ weights["harmonics.weight_3"] + weights["harmonics.bias_3"]) * level(spec, channels)[..., None]
+        x = np.maximum(x @ weights[f"harmonics.weight_{layer}"] + weights[f"harmonics.bias_{layer}"], 0)
+    return x
 
 
 def sums(spec: ModelSpec, hz: float, values: Float32) -> Float32:

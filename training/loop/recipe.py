@@ -283,19 +283,16 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--seed", type=_number(int, 0, 2**31 - 1), default=1, help="of weights, clips, noise: same seed, same run")
 
     add(
-        "--train",
-        choices=("all", "path", "network"),
-        default="all",
-        help=(
-            "what is optimised: all at once; the harmonic path and the conditioner, by path_loss alone; or the network "
-            "beside them, which wants such a run as --pretrained"
-        ),
+        "--path_fit",
+        action=switch,
+        default=True,
+        help="fit the harmonic path to a dataset by least squares, once, and train the network beside it",
     )
     add(
         "--path_loss",
         type=AMOUNT,
         default=0.1,
-        help="weight of what the harmonic path leaves unexplained, beside the likelihood",
+        help="weight of what a harmonic path that is not fitted leaves unexplained, beside the likelihood",
     )
 
     shake = parser.add_argument_group("augmentation: what a stage does to the input")

@@ -88,11 +88,6 @@ class WaveNet(nn.Module):
             parameters = torch.stack([logits, means + added[..., None], log_scales], -2).flatten(-3)
         return parameters, added
 
-    def path(self, channels: Tensor, hz: Tensor, cycles: Tensor, style: Tensor) -> Tensor:
-        """What the harmonic path alone adds to the means [batch, steps, bands]; arguments as of `forward`."""
-        features = phase_features(self.spec, hz, cycles, self.spec.path_width // 2)
-        return self._path(self._embed(channels, style), channels, hz, features)
-
     def _embed(self, channels: Tensor, style: Tensor) -> Tensor:
         embedding = self.weight("style.embedding")
         of_style = style @ embedding if style.is_floating_point() else embedding[style]

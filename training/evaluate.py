@@ -3,8 +3,8 @@
 A pitched model plays control tracks within its own range, over several seeds, ten minutes of unkind ones among them.
 With --data CORPUS also held-out notes from their own channels, beside the recordings and beside an additive synthesiser
 fitted to the same corpus. --data scores any model on held-out clips, --clip on a dancer; beside those stands a control
-that was given another's movement. On a corpus of training/corpora/dance.py a model played by poses
-is also scored on whether it hears who dances. --listen DIR writes a page with players, --card DIR what MODEL.md shows.
+that was given another's movement. A model played by poses is also told on a corpus of corpora/dance.py whether it hears
+who dances. --listen DIR writes a page with players, --card DIR what MODEL.md shows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from training.metrics import (
     held_out,
     instrument,
     listen,
+    percussion,
     report,
+    scripted_hits,
     styles,
     theremin,
 )
@@ -111,6 +113,8 @@ def scored(
         pitched_scores(result, bundle, engine, temperature, corpus, amount)
     if kind == "pose" and corpus and dance_scores.is_dance(corpus):
         result.figures["dance"] = dance_scores.scores(bundle, engine, corpus, temperature)
+    if corpus and kind == "hits" and percussion.is_of_hits(spec):
+        result.figures["hits"] = percussion.scores(bundle, engine, corpus, temperature)
     return result
 
 
@@ -192,6 +196,8 @@ def everything(args: argparse.Namespace) -> tuple[Result, ModelSpec]:
     result = scored(bundle, engine, temperature, corpus, amount_of(args), quiet=args.json)
     if watched:
         result.figures["clip"] = clip_scores.scores(bundle, engine, *watched)
+        if percussion.is_of_hits(spec):
+            result.figures["clip"] |= scripted_hits.per_minute([pose for pose, _ in watched[0].poses])
     if (args.listen or args.card) and not result.players:
         raise LivemoveError(f"{spec.name}: --listen and --card are for pitched models, measured with at least one seed")
     return result, spec

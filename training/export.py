@@ -172,9 +172,10 @@ def likelihoods(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> str | None:
-    """The mapping.toml to carry: the one given, the bundle's own, or one for the descriptors it knows; None where the
-    channels are the body's features, which play themselves. Raises LivemoveError."""
-    for path in [given] if given else [bundle / "mapping.toml" for bundle in bundles]:
+    """The mapping.toml to carry: the one given, the bundle's own, the one beside its card, or one for the descriptors
+    it knows; None where the channels are the body's features, which play themselves. Raises LivemoveError."""
+    own = [*(bundle / "mapping.toml" for bundle in bundles), CARDS / f"{spec.name}.toml"]
+    for path in [given] if given else own:
         if path.is_file():
             return path.read_text(encoding="utf-8")
         if given:

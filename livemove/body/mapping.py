@@ -1,8 +1,8 @@
 """mapping.toml: which input plays which channel of a model, over which range, along which curve, in which scale.
 
-Inputs (body features, and by name external inputs: MIDI, OSC and Link) come in once a hop, channels in the model's
-natural units go out. It knows names and numbers only: not where an input comes from, nor what a model does with a
-channel.
+Inputs (body features, and by name external inputs: hits of the body, MIDI, OSC and Link) come in once a hop, channels
+in the model's natural units go out. It knows names and numbers only: not where an input comes from, nor what a model
+does with a channel.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import NoReturn, cast
 import numpy as np
 
 from livemove.body.notes import SCALES, pitch_class
+from livemove.body.triggers import HITS, PREFIX
 from livemove.contracts import Channel, Float32, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -31,10 +32,11 @@ PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
 
 EXTERNAL = re.compile(
-    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)"
+    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
+    rf"{PREFIX}({'|'.join(HITS)})"
 )
-"""Names of external inputs: an OSC address, a MIDI message, Link's beat. Everything else is a body
-feature."""
+"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit of the body (its envelope, see
+livemove.body.triggers). Everything else is a body feature."""
 
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
@@ -69,7 +71,8 @@ class Route:
 class Mapping:
     """Inputs to channels, one step a hop. `routes` are in the order of the model's channels.
 
-    external: names of the external inputs (OSC, MIDI, Link), in the order in which their values follow the features'.
+    external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
+    follow the features'.
     """
 
     def __init__(
@@ -240,6 +243,8 @@ class _Reader:
         if external and source not in self.external:
             self.external.append(source)
         if not external and source not in self.inputs:
+            if source.startswith(PREFIX):
+                self.fail(name, f"source: unknown hit {source!r}{_near(source, [PREFIX + hit for hit in HITS])}")
             if source.startswith(("osc", "midi", "link")):
                 known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
                 self.fail(name, f"source: unknown input {source!r}; write {known}")

@@ -1,4 +1,4 @@
-"""`python -m livemove.diagnostics.gpu --out DIR`: everything about the cuda engine on this machine, in three minutes.
+"""`python -m livemove.diagnostics.gpu --out DIR`: the cuda engine, both of its kernels, on this machine in 3 minutes.
 
 In: a folder. Out: DIR/gpu.json and DIR/gpu.png, a table on standard output; exit status 2 and one line without a GPU.
 Every section runs in a process of its own with a time limit, so that a kernel that hangs or dies costs only itself.
@@ -27,9 +27,9 @@ PACKAGES = ("numpy", "torch", "triton", "cuda-bindings", "onnxruntime", "nanobin
 
 SECTIONS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("parity cluster", "parity triton"), 75.0),  # together: both mostly compile
+    (("bench triton",), 60.0),
     (("bench cluster",), 45.0),
     (("limits",), 25.0),
-    (("bench triton",), 60.0),
     (("baselines",), 60.0),
 )
 """Sections that run at the same time, and their limit in seconds; the most important first."""

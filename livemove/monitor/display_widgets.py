@@ -17,7 +17,6 @@ from livemove.monitor.telemetry import Tone, clock, decibels
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-CENTRE = Qt.AlignmentFlag.AlignCenter
 
 
 def card(painter: QPainter, area: QRect | QRectF, colour: QColor = style.CARD, edge: QColor | None = None) -> None:

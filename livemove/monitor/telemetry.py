@@ -30,8 +30,6 @@ WINDOW = 4096
 
 SILENT_S = 1.0
 """A camera, or a supervisor, that says nothing for so long is missed."""
-FRESH_S = 10.0
-"""A trouble is told as news for so long."""
 
 
 class Tone(enum.IntEnum):

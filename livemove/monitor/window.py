@@ -71,7 +71,8 @@ def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
         routes = mapping_for(config.mapping, config.spec, FEATURES).routes
     except MappingError:  # synthesis says so, and cannot play with it; the window only shows other lanes first
         return groups
-    playing = [*(route.input for route in routes), FEATURES.index("energy"), FEATURES.index("presence")]
+    features = [route.input for route in routes if route.input < len(FEATURES)]
+    playing = [*features, FEATURES.index("energy"), FEATURES.index("presence")]
     playing = list(dict.fromkeys(playing))[:FEATURE_LANES]
     return [("what plays", playing), *groups]
 

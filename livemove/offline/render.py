@@ -23,6 +23,7 @@ import soundfile as sf
 
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.triggers import HitInputs
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
@@ -33,6 +34,7 @@ from livemove.native._realtime import Output
 from livemove.synthesis.engines import make_engine
 
 SUFFIXES = (".wav", ".mp4")
+JUMP = FEATURES.index("jump")
 BATCH_HOPS = 16
 
 LANDMARKERS = 2
@@ -178,7 +180,8 @@ class Player:
 
     def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
         self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
-        self.stream = FeatureStream()
+        self.stream, self.hits = FeatureStream(), HitInputs()
+        self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.random = np.random.Generator(np.random.SFC64(config.seed))
         self.style = config.style
         self.temperature = bundle.spec.temperature * config.temperature
@@ -188,16 +191,23 @@ class Player:
         """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
         spec, hop_s = self.spec, HOP / self.spec.sample_rate
         due = math.ceil(until_s / hop_s - 1e-6)
-        self.stream.update(pose)
+        self.hits.update(pose, float(self.stream.update(pose)[JUMP]))
         while self.hops < due:
             hops = min(BATCH_HOPS, due - self.hops)
             times = (self.hops + np.arange(hops)) * hop_s
-            channels = np.stack([self.mapping.step(self.stream.at(float(t)), hop_s) for t in times])
+            channels = np.stack([self.mapping.step(self._inputs(float(t), hop_s), hop_s) for t in times])
             noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
             out = np.zeros(hops * HOP, np.float32)
             self.engine.generate(out, channels, noise, style=self.style, temperature=self.temperature)
             self.hops += hops
             yield out
+
+    def _inputs(self, now_s: float, hop_s: float) -> Float32:
+        """Features and hits of the hop at now_s; other external inputs have not come."""
+        self.inputs[: len(FEATURES)] = self.stream.at(now_s)
+        self.hits.step(hop_s)
+        self.hits.put(self.inputs[len(FEATURES) :], self.mapping.external)
+        return self.inputs
 
 
 class _Finish:

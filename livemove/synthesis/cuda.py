@@ -1,8 +1,8 @@
 """The cuda engine: contracts.Engine on an NVIDIA GPU, and the same for several streams at once.
 
 In: a spec, its weights, channels and noise. Out: audio, trace, state. Holds weights and state on the GPU, launches
-the kernels and streams back what they play. The network is one of two
-kernels on the same state: cuda_cluster's where the GPU and the model allow it, else Triton's in cuda_kernels.py.
+the kernels and streams back what they play. The network is one of two kernels on the same state: Triton's in
+cuda_kernels.py or, if asked for, cuda_cluster's.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportPossiblyUnboundVariable=false
@@ -40,7 +40,9 @@ else:
     _missing = ""
     kernels: Any = cuda_kernels  # Triton's language, which type checkers do not speak
 
-KERNELS = ("auto", "cluster", "triton")
+KERNELS = ("triton", "cluster")
+"""cluster: on one thread-block cluster per four streams (cuda_cluster.py); no GPU has run it yet, so it must be asked
+for, and `python -m livemove.diagnostics.gpu` measures both."""
 
 PRECISIONS = ("fp16", "fp32")
 """fp16: matrices rounded to float16 (a bundle holds no more), through tensor cores; what they are multiplied with keeps
@@ -85,7 +87,7 @@ class CudaEngine:
         *,
         precision: str = "fp16",
         device: str = "cuda",
-        kernel: str = "auto",
+        kernel: str = "triton",
     ) -> None:
         self.spec = spec
         self._streams = CudaStreams(spec, weights, 1, precision=precision, device=device, kernel=kernel)
@@ -128,9 +130,9 @@ class CudaEngine:
 class CudaStreams:
     """Several streams of one model on one GPU, in lockstep, each with its own state, channels, style and noise.
 
-    precision: one of PRECISIONS. kernel: one of KERNELS; "auto" is the cluster kernel where it can be had (fp16 only).
-    device: "cuda", or "cpu" under TRITON_INTERPRET=1, for tests. EngineError if there is no GPU to use, if nothing can
-    be compiled for it, or if the model does not fit it.
+    precision: one of PRECISIONS. kernel: one of KERNELS; "cluster" plays fp16 only. device: "cuda", or "cpu" under
+    TRITON_INTERPRET=1, for tests. EngineError if there is no GPU to use, if the kernel cannot be compiled for it, or if
+    the model does not fit it or the kernel.
     """
 
     def __init__(
@@ -141,7 +143,7 @@ class CudaStreams:
         *,
         precision: str = "fp16",
         device: str = "cuda",
-        kernel: str = "auto",
+        kernel: str = "triton",
     ) -> None:
         if device == "cpu" and not _missing:
             if isinstance(kernels.network, JITFunction):
@@ -171,11 +173,8 @@ class CudaStreams:
         self._drawn = self._zeros(LAUNCH_HOPS * spec.steps_per_hop, lanes, size.bands)
         self._parameters = self._zeros(1)
         self._stages = STAGES[0]
-        self._cluster: cuda_cluster.ClusterKernel | None = None
+        self._cluster = self._cluster_kernel(weights) if kernel == "cluster" else None
         self._clocks: torch.Tensor | None = None
-        self.why_no_cluster = "Triton was asked for"
-        if kernel == "cluster" or (kernel == "auto" and self._device.type == "cuda"):
-            self._take_cluster_kernel(weights, must=kernel == "cluster")
         self.reset()
         if self._device.type == "cuda":
             self._warm_up()
@@ -384,22 +383,16 @@ class CudaStreams:
         """Rows of the last `back` values, oldest first."""
         return self._tensor((self._start - back + np.arange(back)) & (self._size.values - 1), torch.int64)
 
-    def _take_cluster_kernel(self, weights: Weights, *, must: bool) -> None:
-        """Compile the cluster kernel; where that cannot be, Triton's stays, unless `must`: then EngineError."""
+    def _cluster_kernel(self, weights: Weights) -> cuda_cluster.ClusterKernel:
+        """The cluster kernel, compiled, its weights uploaded; EngineError where it cannot be had."""
+        if self._precision != "fp16":
+            raise EngineError(f"engine cuda: the cluster kernel plays fp16, not {self._precision}")
         gpu = self._device.type == "cuda"
-        try:
-            if self._precision != "fp16":
-                raise EngineError(f"engine cuda: no cluster kernel: it plays fp16, not {self._precision}")
-            capability = torch.cuda.get_device_capability(self._device) if gpu else cuda_cluster.CAPABILITY
-            cluster = cuda_cluster.ClusterKernel(self.spec, capability)
-        except EngineError as error:
-            if must:
-                raise
-            self.why_no_cluster = str(error)
-            return
+        capability = torch.cuda.get_device_capability(self._device) if gpu else cuda_cluster.CAPABILITY
+        kernel = cuda_cluster.ClusterKernel(self.spec, capability)
         packed = cuda_cluster.pack(self.spec, weights)
         self._cluster_weights = {name: self._tensor(array) for name, array in packed.items()}
-        self._cluster, self.why_no_cluster = cluster, ""
+        return kernel
 
     def _warm_up(self) -> None:
         """Compile, and find how many layers' weights fit into shared memory at a time."""

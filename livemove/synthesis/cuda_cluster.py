@@ -1,7 +1,7 @@
 """The cuda engine's network for GPUs with thread-block clusters (compute capability 9.0): native/cuda_wavenet.cu.
 
 In: a spec and its weights; pointers to state and inputs. Out: weights in the order the kernel reads them, a compiled
-kernel that can be launched. Knows neither torch nor the engine; where it cannot be used, Triton's kernel plays.
+kernel that can be launched; EngineError where it cannot be used. Knows neither torch nor the engine.
 """
 
 # cuda-bindings has no type stubs, and is installed only where there is a GPU.

@@ -15,7 +15,7 @@ How the work is cut, reckoned from bytes and clocks of an H100 at 1.75 GHz (none
   eight streams cost what one does. More streams are more programs on other multiprocessors, which wait for nobody.
 - One stream over several multiprocessors is held up by what they say to one another, 0.7 us through L2: cut by role,
   two exchanges a step, it would gain a third. Where multiprocessors can write into one another's shared memory
-  (compute capability 9.0), native/cuda_wavenet.cu does that instead of this kernel; see there.
+  (compute capability 9.0), native/cuda_wavenet.cu, played if asked for, does that instead; see there.
 """
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false

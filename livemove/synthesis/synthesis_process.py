@@ -21,6 +21,7 @@ import soxr
 
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.triggers import HitInputs
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
@@ -35,6 +36,8 @@ SNAPSHOT_S = 5.0
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
+
+JUMP = FEATURES.index("jump")
 
 
 class HopWriter:
@@ -119,6 +122,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
+    hits = HitInputs()
     hop_s = HOP / model_rate
     slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
@@ -148,7 +152,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             continue
         began_s = now_s()
         if segment.pose.read(frame):
-            stream.update(frame)
+            hits.update(frame, float(stream.update(frame)[JUMP]))
             seen_s = frame.capture_s
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
@@ -160,6 +164,10 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             reloader.ask()
         reloader.apply()
         inputs[: len(FEATURES)] = features = stream.at(began_s)
+        hits.step(hop_s)
+        if controls.freeze:
+            hits.value[:] = 0.0  # a held envelope is no hit
+        hits.put(external, segment.external_inputs.wanted)
         inputs[len(FEATURES) :] = external
         if began_s >= snapshot_s and (state := crossfader.state()) is not None:
             snapshot_s = began_s + SNAPSHOT_S

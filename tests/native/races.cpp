@@ -5,7 +5,9 @@
 #include <memory>
 #include <thread>
 
-#include "realtime.hpp"
+#include "realtime/queue.hpp"
+#include "realtime/ring.hpp"
+#include "realtime/seqlock.hpp"
 
 using namespace livemove;
 

@@ -190,13 +190,19 @@ def test_the_full_size_compiles_for_hopper_and_fits(make: type) -> None:
     assert image[:4] == b"\x7fELF"
 
 
-def test_what_the_kernel_cannot_play_is_named_and_left_to_triton() -> None:
+def test_what_the_kernel_cannot_play_is_named() -> None:
     narrow = dataclasses.replace(STAGE, residual=16)
     assert "16 residual channels" in cuda_cluster.why_not(narrow)
     assert "more than 21" in cuda_cluster.why_not(dataclasses.replace(STAGE, dilations=(1,) * 22))
     assert "skip" in cuda_cluster.why_not(dataclasses.replace(STAGE, skip=512))
     weights = architectures.random_weights(STAGE)
-    with pytest.raises(EngineError, match="it plays fp16"):
+    with pytest.raises(EngineError, match="the cluster kernel plays fp16, not fp32"):
         CudaEngine(STAGE, weights, device="cpu", kernel="cluster", precision="fp32")
     with pytest.raises(EngineError, match="kernel is one of"):
         CudaEngine(STAGE, weights, device="cpu", kernel="warp")
+
+
+def test_it_plays_only_if_asked_for() -> None:
+    weights = architectures.random_weights(STAGE)
+    assert CudaEngine(STAGE, weights, device="cpu").detail.endswith("fp16, triton")
+    assert CudaEngine(STAGE, weights, device="cpu", kernel="cluster").detail.endswith("fp16, cluster")

@@ -1,4 +1,4 @@
-"""Fixtures of several tests: a small corpus of training/corpora/dance.py, from motions and sounds that code makes."""
+"""Fixtures of several tests: a small corpus of training/corpora/dance.py, made of motions and sounds of code."""
 
 from __future__ import annotations
 

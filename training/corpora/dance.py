@@ -1,4 +1,4 @@
-"""From motion capture to a corpus to train on: `python training/corpora/dance.py MOCAP --sounds SOUNDS -o DATA`.
+"""From motion capture and one-shots to a corpus: `python training/corpora/dance.py MOCAP --sounds SOUNDS -o DATA`.
 
 In: folders of .bvh files and of percussion sounds. Out: a corpus (training/data/corpus.py) of simulated dancers and the
 music composed from what a camera saw of them (training/data/dance_score.py). training/cards/dance.md says where both

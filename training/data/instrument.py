@@ -22,8 +22,6 @@ APART_DB, SPREAD_DB = 4.0, 7.0
 NAMES = ("ppp", "pp", "p", "mp", "m", "mf", "f", "ff", "fff")
 CROSS_S = 0.05
 """Notes follow each other, in legato, in a crossfade of about this length."""
-FAR = 2.0
-"""Semitones a note is moved at most to fill a gap, where there is one nearer than that."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From motion capture to what a stage's camera would have seen of it: MediaPipe's landmarks of a simulated dancer.
 
-In: a Motion and a seeded generator. Out: an Observation, which training/data/augment.py disturbs further.
+In: a Motion and a seeded generator. Out: an Observation, as data/augment.py disturbs it further and corpora keep it.
 The skeleton's joints become MediaPipe's 33 landmarks, the dance varies in tempo and in which limbs take part, and a
 camera with perspective, height, yaw, frame rate, noise and occlusion looks at it. Knows no sound and no features.
 
@@ -215,7 +215,7 @@ def timed(rng: np.random.Generator, body: Dancer) -> Dancer:
 # --- the camera ---------------------------------------------------------------------------------------------
 
 
-def observed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Observation:
+def filmed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Observation:
     """What the camera saw: frames in their order, each with the dancer's landmarks as MediaPipe gives them."""
     frame_s, frames = _frame_times(rng, body, camera)
     marks = body.marks[frames]

@@ -1,8 +1,8 @@
 """Whether a model hears the dancer: likelihood, beats and styles on held-out dances, each beside its control.
 
-In: a bundle with its engine, a corpus of training/corpora/dance.py. Out: scores with bootstrap intervals over clips.
-What was struck when is known from the rules that composed the music (training/data/dance_score.py). One entry:
-`scores`; `of_corpus` says the same of the corpus's own sound: the ceiling.
+In: a bundle with its engine, a corpus of corpora/dance.py. Out: scores with bootstrap intervals over clips. What was
+struck when is known from the rules that composed the music (training/data/dance_score.py). One entry: `scores`;
+`of_corpus` says the same of the corpus's own sound: the ceiling.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ def rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for part, found in figures.get("dance", {}).items():
         if isinstance(found, dict):
             yield from _beside(f"dance {part}", found)
+    yield from _beside("hits", figures.get("hits", {}))
     yield from _beside(
         "clip", {**clip, **{f"{name}_shuffled": value for name, value in clip.get("shuffled", {}).items()}}
     )
@@ -105,17 +106,22 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Single figures of one part; NAME_interval, NAME_shuffled, NAME_baseline and NAME_ceiling beside NAME."""
+    """Single figures of one part; NAME_interval, _shuffled, _baseline, _recordings and _ceiling beside NAME."""
     for name, value in found.items():
         stem, _, suffix = name.rpartition("_")
-        shown_beside = suffix in ("shuffled", "baseline", "ceiling") and stem in found
+        shown_beside = suffix in ("shuffled", "baseline", "recordings", "ceiling") and stem in found
         if not isinstance(value, (bool, int, float)) or shown_beside:
             continue
         text = str(value) if isinstance(value, (bool, int)) else f"{value:.3g}"
         if f"{name}_interval" in found:
             low, high = found[f"{name}_interval"]
             text += f" [{low:.3g}, {high:.3g}]"
-        names = {"baseline": "baseline", "another's movement": "shuffled", "ceiling": "ceiling"}
+        names = {
+            "baseline": "baseline",
+            "another's movement": "shuffled",
+            "recordings": "recordings",
+            "ceiling": "ceiling",
+        }
         others = {label: found.get(f"{name}_{end}") for label, end in names.items()}
         yield f"{where}: {name}", text, ", ".join(f"{v:.3g} ({k})" for k, v in others.items() if v is not None)
 

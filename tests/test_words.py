@@ -15,6 +15,7 @@ import pytest
 
 from livemove.cli import main
 from training import kinetics, prepare
+from training.corpora import dance
 from training.loop import recipe
 
 ROOT = next(each for each in Path(__file__).resolve().parents if (each / "pyproject.toml").is_file())
@@ -49,6 +50,7 @@ HELP = {
     **dict(commands(main, "livemove")),
     **dict(commands(prepare.main, "training/prepare.py")),
     **dict(commands(kinetics.main, "training/kinetics.py")),
+    **dict(commands(dance.main, "training/corpora/dance.py")),
 }
 
 

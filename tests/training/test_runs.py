@@ -110,7 +110,7 @@ def test_an_end_to_end_model_becomes_a_bundle_that_plays_without_a_mapping(dance
     card = bundle.description_path.read_text(encoding="utf-8")
     assert "made of sines" in card
     assert "dance_3.mp4" in card
-    assert "other clips' poses" in card
+    assert "other clips' channels" in card
     assert "--missing_limbs 0.5" in card
 
 

@@ -24,7 +24,7 @@ MEMORY_S = 0.25
 PENTATONIC = (0, 3, 5, 7, 10)
 """Minor pentatonic, semitones above its root."""
 HIDDEN = 1e-3
-"""A speed is exactly 0 where the limb is out of sight: it vanished, it did not stop."""
+"""A speed is exactly 0 where the limb is out of view: it vanished, it did not stop."""
 RESTING = 0.1
 """Energy below which the pulse rests."""
 

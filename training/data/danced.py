@@ -28,7 +28,7 @@ RATE = 48000
 VALID_SHARE = 0.2
 """Of performances; all takes of one performance are in one split."""
 SHAKE = Shake(dropped=0.0, latency_s=0.02, mirror=0.5, missing=0.04)
-"""What the stage does on top of what the simulated camera does: lag, mirrored dances, limbs and people out of sight."""
+"""What the stage does on top of what the simulated camera does: lag, mirrored dances, limbs and people out of view."""
 MIN_S = 3.0
 
 
@@ -93,20 +93,20 @@ def danced(take: Take) -> Observation:
         body = mocap.dancer(motion, str(rng.choice(names, p=shares)))
     except MotionError as error:
         raise MotionError(f"{take.path}: {error}") from error
-    sight = mocap.filmed(rng, mocap.timed(rng, body), mocap.drawn_camera(rng))
-    return disturbed(rng, sight, SHAKE)
+    observation = mocap.observed(rng, mocap.timed(rng, body), mocap.drawn_camera(rng))
+    return disturbed(rng, observation, SHAKE)
 
 
 def make_clip(take: Take, root: Path, sounds: Path) -> Clip:
     """Write one clip into the corpus at root; its row. Raises LivemoveError."""
-    sight = danced(take)
-    columns = (sight.frame_s, sight.people, sight.image, sight.world, sight.visibility)
+    observation = danced(take)
+    columns = (observation.frame_s, observation.people, observation.image, observation.world, observation.visibility)
     poses = [unpacked(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
-    hops = int(sight.frame_s[-1] * RATE) // HOP
+    hops = int(observation.frame_s[-1] * RATE) // HOP
     row = Clip(take.split, take.style, take.name, take.path.name)
     if hops * HOP < MIN_S * RATE:
         return dataclasses.replace(row, skipped=f"shorter than {MIN_S:g} s")
-    features = features_at_hops(poses, hops, RATE, sight.arrival_s)
+    features = features_at_hops(poses, hops, RATE, observation.arrival_s)
     audio = dance_kit.mixdown(dance_score.compose(features, take.style, RATE), take.style, hops, sounds, RATE)
     held_out = take.split == "valid"
     rms = float(np.sqrt((audio.astype(np.float64) ** 2).mean()))
@@ -116,8 +116,8 @@ def make_clip(take: Take, root: Path, sounds: Path) -> Clip:
         hops=hops,
         seconds=hops * HOP / RATE,
         frames=len(poses) if held_out else 0,
-        fps=float(1 / np.median(np.diff(sight.frame_s))) if held_out else 0.0,
-        person=float((sight.people > 0).mean()),
+        fps=float(1 / np.median(np.diff(observation.frame_s))) if held_out else 0.0,
+        person=float((observation.people > 0).mean()),
         level_dbfs=20 * math.log10(max(rms, 1e-6)),
     )
     # Landmarks, the larger part of a clip, are for scoring only: disturbing them again would part dance and music.

@@ -26,10 +26,10 @@ def camera(**changed: float) -> mocap.Camera:
 
 
 def features_of(body: mocap.Dancer, seen_by: mocap.Camera) -> np.ndarray:
-    sight = mocap.filmed(np.random.default_rng(0), body, seen_by)
-    columns = (sight.frame_s, sight.people, sight.image, sight.world, sight.visibility)
+    observation = mocap.observed(np.random.default_rng(0), body, seen_by)
+    columns = (observation.frame_s, observation.people, observation.image, observation.world, observation.visibility)
     poses = [unpacked(i, *row) for i, row in enumerate(zip(*columns, strict=True))]
-    return features_at_hops(poses, int(sight.frame_s[-1] * 187.5), 48000)
+    return features_at_hops(poses, int(observation.frame_s[-1] * 187.5), 48000)
 
 
 def test_an_elbow_bent_by_ninety_degrees_brings_the_hand_forward(tmp_path: Path) -> None:
@@ -80,8 +80,10 @@ def test_who_faces_the_camera_is_seen_facing_it_and_in_profile_from_the_side(tmp
 
 def test_image_and_world_agree_with_a_pinhole(tmp_path: Path) -> None:
     body = mocap.dancer(read_bvh(write_motion(tmp_path / "a.bvh", 1.0)))
-    near, far = (mocap.filmed(np.random.default_rng(0), body, camera(distance_m=d, height_m=0.95)) for d in (3.0, 6.0))
-    heights = [np.ptp(sight.image[0, (11, 27), 1]) for sight in (near, far)]
+    near, far = (
+        mocap.observed(np.random.default_rng(0), body, camera(distance_m=d, height_m=0.95)) for d in (3.0, 6.0)
+    )
+    heights = [np.ptp(observation.image[0, (11, 27), 1]) for observation in (near, far)]
     assert heights[0] / heights[1] == pytest.approx(2.0, abs=0.03)
     np.testing.assert_allclose(near.world, far.world, atol=1e-5)
     assert (near.visibility > 0.9).all()
@@ -90,7 +92,7 @@ def test_image_and_world_agree_with_a_pinhole(tmp_path: Path) -> None:
 
 def test_a_dancer_beyond_the_frame_s_edge_is_not_seen(tmp_path: Path) -> None:
     body = mocap.dancer(read_bvh(write_motion(tmp_path / "a.bvh", 1.0)))
-    close = mocap.filmed(np.random.default_rng(0), body, camera(distance_m=0.8))
+    close = mocap.observed(np.random.default_rng(0), body, camera(distance_m=0.8))
     assert (close.visibility[:, 27:] < 0.5).all()
 
 
@@ -116,11 +118,11 @@ def test_tempo_and_pauses_keep_the_way_and_change_the_time(tmp_path: Path) -> No
     assert max(lengths) > 5.0  # some have a pause
 
 
-def test_the_same_seed_films_the_same(tmp_path: Path) -> None:
+def test_the_same_seed_is_observed_the_same(tmp_path: Path) -> None:
     body = mocap.dancer(read_bvh(write_motion(tmp_path / "a.bvh", 2.0, LeftArm=swinging(2.0, 1, 60))))
-    sights = []
+    observations = []
     for _ in range(2):
         rng = np.random.default_rng(7)
-        sights.append(mocap.filmed(rng, body, mocap.drawn_camera(rng)))
-    np.testing.assert_array_equal(sights[0].world, sights[1].world)
-    assert (np.diff(sights[0].frame_s) > 0).all()
+        observations.append(mocap.observed(rng, body, mocap.drawn_camera(rng)))
+    np.testing.assert_array_equal(observations[0].world, observations[1].world)
+    assert (np.diff(observations[0].frame_s) > 0).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from livemove.bundle import Bundle
-from livemove.synthesis import settings
+from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
 from tests.support.bundles import small_spec
 from training import evaluate
@@ -58,7 +58,7 @@ def test_styles_are_told_apart_where_they_differ_only() -> None:
 def test_a_network_that_learned_nothing_is_said_not_to_hear_the_dancer(dance_corpus: Corpus) -> None:
     channels, styles = dance_corpus.tracks["features"], dance_corpus.styles
     spec = dataclasses.replace(small_spec("deaf"), channels=channels, styles=styles, phase=None)
-    weights = settings.random_weights(spec)
+    weights = architectures.random_weights(spec)
     bundle = cast(Bundle, SimpleNamespace(spec=spec, weights=weights))
     figures = evaluate.scored(bundle, NativeEngine(spec, weights), 1.0, dance_corpus, evaluate.QUICK).figures
     found = figures["dance"]

@@ -3,6 +3,7 @@ Writes checkpoints, a log with sound in it, and the flags it ran with; export.py
 
 Lightning runs the loop (precision, devices, clipping, averaging, progress); this file says what a step is, and when to
 look and to save. Clips and noise come from seed and step, so a run killed and resumed ends as if it had never stopped.
+Over 500 lines: the step, its callbacks and the run belong together; whoever adds to it moves the callbacks to loop/.
 """
 
 from __future__ import annotations

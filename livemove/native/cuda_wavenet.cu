@@ -1,6 +1,7 @@
 // The cuda engine's network as one persistent kernel: four streams of a WaveNet per thread-block cluster.
 //
 // In: packed weights (livemove/synthesis/cuda_cluster.py), state, conditions, noise. Out: values, state, distributions.
+// Over 500 lines: one kernel, whose roles talk through the same shared memory.
 // Sizes are macros that the same file gives to the compiler. Runs per sample: no step reads a weight from outside the
 // multiprocessor it is used on, and the host is not asked between the first and the last step of a launch.
 //

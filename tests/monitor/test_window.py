@@ -1,4 +1,7 @@
-"""The window itself, offscreen: real widgets, real keys, real shared memory; and a whole performance steered by it."""
+"""The window itself, offscreen: real widgets, real keys, real shared memory; and a whole performance steered by it.
+
+Over 500 lines: one window, whose fixtures all of these tests share.
+"""
 
 from __future__ import annotations
 

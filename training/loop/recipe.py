@@ -1,7 +1,7 @@
 """What a training run is asked to do: flags, experiments in YAML, and the ModelSpec they describe.
 
 In: a command line. Out: a checked argparse.Namespace and, given channels and styles, a ModelSpec. Knows no data, no
-network and no loop.
+network and no loop. Over 500 lines, most of them the flags of one command, each with its help.
 """
 
 from __future__ import annotations

@@ -215,7 +215,7 @@ def timed(rng: np.random.Generator, body: Dancer) -> Dancer:
 # --- the camera ---------------------------------------------------------------------------------------------
 
 
-def filmed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Observation:
+def observed(rng: np.random.Generator, body: Dancer, camera: Camera) -> Observation:
     """What the camera saw: frames in their order, each with the dancer's landmarks as MediaPipe gives them."""
     frame_s, frames = _frame_times(rng, body, camera)
     marks = body.marks[frames]

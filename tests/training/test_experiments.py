@@ -18,9 +18,10 @@ from livemove.body.features import FEATURES
 from livemove.contracts import HOP
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
 from tests.support.dances import CHANNELS, RATE, dance, write_dances
+from tests.support.hit_recordings import write_voices
 from tests.support.paths import ROOT
 from training import train
-from training.data import procedural
+from training.data import percussion, procedural
 from training.data.corpus import Clip, Corpus, Writer, packed, write_clip
 from training.data.feed import Recorded, band_scale
 from training.loop import recipe
@@ -35,11 +36,21 @@ def dances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dances(tmp_path_factory.mktemp("corpus") / "dances")
 
 
+@pytest.fixture(scope="module")
+def hits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of struck sounds, for models that hits play."""
+    voices = write_voices(tmp_path_factory.mktemp("voices"))
+    root = tmp_path_factory.mktemp("struck") / "data"
+    list(percussion.prepare(voices, root, clips=10, seconds=4.0))
+    return root
+
+
 @pytest.mark.parametrize("experiment", sorted(p.stem for p in recipe.EXPERIMENTS.glob("*.yaml")))
-def test_every_experiment_begins_and_ends(dances: Path, tmp_path: Path, experiment: str) -> None:
+def test_every_experiment_begins_and_ends(dances: Path, hits: Path, tmp_path: Path, experiment: str) -> None:
     """At a hundredth of its size; its optimiser, schedule, precision, augmentation and log are its own."""
     document = recipe.read_experiment(recipe.find_experiment(Path(experiment)))
-    data = [] if "instrument" in document else ["--dataset", str(dances)]
+    corpus = hits if "left_hand" in document.get("channels", []) else dances
+    data = [] if "instrument" in document else ["--dataset", str(corpus)]
     assert train.main(["--config", experiment, "--out", str(tmp_path), *data, *SMALL]) == 0
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 2
 

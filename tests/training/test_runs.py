@@ -85,7 +85,7 @@ def test_sound_and_pictures_are_in_the_log(dance_run: Path) -> None:
     for file in (dance_run / "log").glob("events*"):
         events = EventAccumulator(str(file)).Reload()
         tags.update(events.Tags()["audio"], events.Tags()["images"])
-    assert tags == {f"example_0/{name}" for name in ("original", "predicted", "generated", "image")}
+    assert tags == {f"example_0/{name}" for name in ("original", "predicted", "generated", "picture")}
 
 
 def test_the_last_step_is_kept_even_if_it_is_no_multiple(dance_run: Path) -> None:

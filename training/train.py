@@ -530,6 +530,7 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
         warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")  # Batches.first
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")  # compute_share tells
+        warnings.filterwarnings("ignore", message=".*on_after_batch_transfer.*")  # the module's is meant: `resident`
         trainer.fit(module, feed, ckpt_path=resume)
     if trainer.is_global_zero:
         said = ""

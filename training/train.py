@@ -49,7 +49,7 @@ from training.data.corpus import Corpus
 from training.data.feed import Clip, Clips, Feed, Recorded, Sine, SoundDataset, Theremin, band_scale
 from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
-from training.loop import path_fit
+from training.loop import path_fit, path_target
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.metrics.likelihood import ignoring
@@ -177,6 +177,20 @@ class Training(pl.LightningModule):
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def learn_beside_path(module: Training, resident: Resident | None, resume: Path | None) -> None:
+    """--steady_path: change what the network learns, by the path as it is, or as it was in the run that goes on."""
+    if resident is None:
+        raise RecipeError("--steady_path: only with --resident, for it changes the analysed corpus")
+    network = module.model
+    if resume:
+        network = WaveNet(module.model.spec)
+        saved = open_checkpoint(resume)["state_dict"]
+        network.load_state_dict({name.removeprefix("model."): value for name, value in saved.items()})
+    with progress("steady harmonics", len(resident.spans)) as say:
+        gone = path_target.take_out(network, resident, lambda done, clips: say(done, "", clips))
+    print(f"steady harmonics: {gone:.1%} of the power was the recordings' own, and is left out", file=sys.stderr)
 
 
 def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
@@ -494,8 +508,11 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     if spec.harmonic_path and args.path_fit and isinstance(source, Recorded):
         module.path_is_fitted = True
         if not (resume or args.pretrained):
-            share = path_fit.fit(module.model, source)
+            with progress("harmonic path", path_fit.STEPS) as say:
+                share = path_fit.fit(module.model, source, say=lambda done, steps: say(done, "", steps))
             print(f"harmonic path: explains {share:.1%} of the harmonics' power", file=sys.stderr)
+        if args.steady_path:
+            learn_beside_path(module, resident, resume)
     if args.compile:
         module.model.compile()
     waiting = Waiting(args.log_every)

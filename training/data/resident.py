@@ -48,7 +48,7 @@ class Places(Dataset[dict[str, np.ndarray]]):
 class Resident:
     """The clips a corpus trains on, end to end: bands [steps, bands], channels [hops, C], hz [hops], cycles [hops].
 
-    cycles: the phase at a hop's beginning. Sound whose phase nobody stored gets one at random per clip, so a model with
+    cycles: the phase at a hop's beginning; spans: (first hop, hop after the last, style) of each clip. Sound whose phase nobody stored gets one at random per clip, so a model with
     a phase wants a corpus that has it. Raises CorpusError.
     """
 
@@ -59,6 +59,9 @@ class Resident:
         clips = source.corpus.select("train", source.names)
         with ThreadPoolExecutor(THREADS) as pool:
             analysed = list(pool.map(lambda clip: self._analysed(source, clip), clips))
+        ends = np.cumsum([0, *(len(hz) for _, _, hz, _ in analysed)]).tolist()
+        styles = [source.styles.index(clip.style) for clip in clips]
+        self.spans = list(zip(ends[:-1], ends[1:], styles, strict=True))
         columns = [np.concatenate(parts) for parts in zip(*analysed, strict=True)]
         self.bands, self.channels, self.hz, self.cycles = (torch.from_numpy(c).to(device) for c in columns)
         size_mb = sum(c.nbytes for c in columns) / 1e6

@@ -286,7 +286,14 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--path_fit",
         action=switch,
         default=True,
-        help="fit the harmonic path to a dataset by least squares, once, and train the network beside it",
+        help="fit the harmonic path to a dataset's harmonics before the first step; the network is trained beside it",
+    )
+    add(
+        "--steady_path",
+        action=switch,
+        default=False,
+        help="where a tone is steady, learn its harmonics as the fitted path has them, not as each recording has; with "
+        "--resident",
     )
     add(
         "--path_loss",

@@ -25,7 +25,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Note:
-    """A held-out clip, or its beginning: style is the model's index; phase in cycles at its start; voiced [hops]."""
+    """A stretch of a held-out clip: style is the model's index; phase in cycles at its start; voiced [hops]."""
 
     name: str
     style: int
@@ -36,25 +36,36 @@ class Note:
 
 
 def notes(corpus: Corpus, spec: ModelSpec, count: int = 24, seconds: float = LONGEST_S) -> list[Note]:
-    """Up to `count` clips spread over what the corpus holds out. Raises CorpusError if it holds nothing out."""
-    clips = [c for c in corpus.select("valid", spec.channel_names) if not spec.styles or c.style in spec.styles]
+    """Stretches of what the corpus holds out. Raises CorpusError if it holds nothing out."""
+    return stretches(corpus, spec, "valid", count, seconds)
+
+
+def stretches(corpus: Corpus, spec: ModelSpec, split: str, count: int, seconds: float) -> list[Note]:
+    """Up to `count` stretches of at most `seconds`, spread over a split, none overlapping another.
+
+    Raises CorpusError if the split has no clip that the model could play.
+    """
+    clips = [c for c in corpus.select(split, spec.channel_names) if not spec.styles or c.style in spec.styles]
     if not clips:
-        raise CorpusError(f"{corpus.root}: holds out no clip with {', '.join(spec.channel_names)}")
-    chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, min(count, len(clips))).round().astype(int))]
-    return [_note(corpus, spec, clip, seconds) for clip in chosen]
+        raise CorpusError(f"{corpus.root}: no {split} clip with {', '.join(spec.channel_names)}")
+    hops = round(seconds * spec.sample_rate / HOP)
+    places = [(clip, at) for clip in clips for at in range(0, max(clip.hops - hops // 2, 1), hops)]
+    chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
+    return [_note(corpus, spec, *places[i], hops) for i in chosen]
 
 
-def _note(corpus: Corpus, spec: ModelSpec, clip: Clip, seconds: float) -> Note:
-    hops = min(clip.hops, round(seconds * spec.sample_rate / HOP))
+def _note(corpus: Corpus, spec: ModelSpec, clip: Clip, at: int, hops: int) -> Note:
+    hops = min(clip.hops - at, hops)
     known = {c.name for c in corpus.channels}
-    voicing = corpus.read(clip, ("voicing",), 0, hops).channels[:, 0] if "voicing" in known else np.ones(hops)
-    window = corpus.read(clip, spec.channel_names, 0, hops)
+    voicing = corpus.read(clip, ("voicing",), at, hops).channels[:, 0] if "voicing" in known else np.ones(hops)
+    window = corpus.read(clip, spec.channel_names, at, hops)
     style = spec.styles.index(clip.style) if clip.style in spec.styles else 0
     channels = np.ascontiguousarray(window.channels)
     voiced = (voicing > 0.5) & (channels[:, spec.channel_names.index("loudness")] > 0.15)
     phase = corpus.phase(clip)
-    start = 0.0 if phase is None else float(phase[0])
-    return Note(clip.name, style, channels, window.audio, start, voiced)
+    start = 0.0 if phase is None else float(phase[at])
+    name = f"{clip.name} from {at * HOP / spec.sample_rate:.1f} s" if at else clip.name
+    return Note(name, style, channels, window.audio, start, voiced)
 
 
 def figures(sounds: Sequence[Float32], played: Sequence[Note], spec: ModelSpec) -> dict[str, float]:

@@ -95,11 +95,24 @@ class WaveNet(nn.Module):
             channels @ self.weight("conditioner.weight") + self.weight("conditioner.bias") + of_style[:, None]
         )
 
-    def _path(self, embedded: Tensor, channels: Tensor, hz: Tensor, features: Tensor) -> Tensor:
+    def path_hidden(self, channels: Tensor, style: Tensor) -> Tensor:
+        """What goes into the path's last layer [batch, hops, hidden]; arguments as of `forward`."""
+        return self._path_hidden(self._embed(channels, style), channels)
+
+    def path_amplitudes(self, channels: Tensor, style: Tensor) -> Tensor:
+        """The harmonics' amplitudes over the level [batch, hops, 2K]; arguments as of `forward`."""
+        return self.path_hidden(channels, style) @ self.weight("harmonics.weight_3") + self.weight("harmonics.bias_3")
+
+    def _path_hidden(self, embedded: Tensor, channels: Tensor) -> Tensor:
         assert self.harmonics is not None
         hidden = torch.cat([embedded, self.harmonics.octaves(channels)], -1)
         for layer in "12":
             hidden = F.relu(hidden @ self.weight(f"harmonics.weight_{layer}") + self.weight(f"harmonics.bias_{layer}"))
+        return hidden
+
+    def _path(self, embedded: Tensor, channels: Tensor, hz: Tensor, features: Tensor) -> Tensor:
+        assert self.harmonics is not None
+        hidden = self._path_hidden(embedded, channels)
         amplitudes = hidden @ self.weight("harmonics.weight_3") + self.weight("harmonics.bias_3")
         features = first_harmonics(features, self.spec.path_width // 2)
         return self.harmonics(amplitudes, channels, hz, features) / self.weight("bands.scale")

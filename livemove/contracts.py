@@ -241,9 +241,11 @@ def weight_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
                   s += g @ skip[l];  h += g @ residual[l] + residual_bias[l]   (the last layer has no residual)
     head          y = relu(relu(s + skip.bias) @ head.weight_1 + head.bias_1) @ head.weight_2 + head.bias_2
     bands.scale   logistic only: band signal = network value * scale, network values clipped to -1..1
-    harmonics     harmonic path, once a hop: a = relu(relu([e, f] @ weight_1 + bias_1) @ weight_2 + bias_2) @ weight_3
-                      + bias_3, times the level; f: the pitch's octaves. See synthesis/harmonic_path.py for m[t]
-                      [bands], which is added to the means of all mixture components
+    harmonics     harmonic path, once a hop: a = [w_1 h, w_2 h ...] @ weight_3 + bias_3, times the level, for
+                      h = relu(relu([e, f] @ weight_1 + bias_1) @ weight_2 + bias_2); f: the pitch's octaves; w_s: the
+                      weight of style s (a model of one or no style: 1), so that amplitudes blend in straight lines if
+                      h is the same for all styles. See synthesis/harmonic_path.py for m[t] [bands], which is added to
+                      the means of all mixture components
     """
     n, r, s, a, e = spec.layers, spec.residual, spec.skip, spec.hidden, spec.conditioning
     shapes: dict[str, tuple[int, ...]] = {
@@ -277,7 +279,7 @@ def weight_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
             "harmonics.bias_1": (hidden,),
             "harmonics.weight_2": (hidden, hidden),
             "harmonics.bias_2": (hidden,),
-            "harmonics.weight_3": (hidden, spec.path_width),
+            "harmonics.weight_3": (max(len(spec.styles), 1) * hidden, spec.path_width),
             "harmonics.bias_3": (spec.path_width,),
         }
     return shapes

@@ -299,7 +299,7 @@ class CudaStreams:
         torch.addmm(self._weights["condition_bias"], embedded, self._weights["condition"], out=conditions)
         if self._harmonic_means:
             offsets, amplitudes = self._harmonic_means(
-                slot.embedded[:hops], slot.levels[:hops], slot.hz[:hops], self._phases, self._amplitudes
+                slot.embedded[:hops], slot.styles, slot.levels[:hops], slot.hz[:hops], self._phases, self._amplitudes
             )
             slot.offsets[: hops * spec.steps_per_hop, :, : spec.bands] = offsets.flatten(0, 1)
             self._amplitudes.copy_(amplitudes)

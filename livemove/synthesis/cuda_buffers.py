@@ -21,8 +21,9 @@ class LaunchBuffers:
     """Buffers for at most LAUNCH_HOPS hops of `lanes` streams, of which `streams` play; the others rest.
 
     embedded float32 [hops, lanes, E, with a harmonic path the pitch's octaves after it]; hz float64 [hops, lanes];
-    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; gates, levels float32 [hops, lanes];
-    offsets float32 [steps, lanes, bands], the harmonic path's means; conditions float32 [hops, lanes, layers * 2R];
+    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; styles float32 [lanes, styles];
+    gates, levels float32 [hops, lanes]; offsets float32 [steps, lanes, bands], the harmonic path's means;
+    conditions float32 [hops, lanes, layers * 2R];
     audio float32, streams packed. Bands and R are padded as `size` says.
     """
 
@@ -44,9 +45,11 @@ class LaunchBuffers:
             "levels": host(LAUNCH_HOPS, lanes),
             "noise": host(steps, lanes, 1 if spec.head == "mulaw" else 2, size.bands, fill=0.5),
             "temperatures": host(lanes, fill=1.0),
+            "styles": host(lanes, max(len(spec.styles), 1)),
         }
         self._there = {name: torch.empty_like(tensor, device=device) for name, tensor in self._host.items()}
-        self.embedded, self.hz, self.gates, self.levels, self.noise, self.temperatures = self._there.values()
+        self.embedded, self.hz, self.gates, self.levels, self.noise = list(self._there.values())[:5]
+        self.temperatures, self.styles = self._there["temperatures"], self._there["styles"]
         self.offsets = torch.zeros((steps if spec.harmonic_path else 1, lanes, size.bands), device=device)
         self.conditions = torch.zeros((LAUNCH_HOPS, lanes, spec.layers * 2 * size.residual), device=device)
         self.audio = torch.zeros(streams * LAUNCH_HOPS * HOP, device=device)
@@ -64,6 +67,7 @@ class LaunchBuffers:
         mixed = np.stack([conditioning.style_weights(spec, style) for style in styles])  # [streams, styles]
         embedded = array["embedded"][:hops, :streams]
         embedded[..., : spec.conditioning] = conditioning.embed(spec, self._weights, own, mixed)
+        array["styles"][:streams] = mixed
         array["gates"][:hops, :streams] = conditioning.gate(spec, own)
         if spec.harmonic_path:
             embedded[..., spec.conditioning :] = harmonic_path.octaves(spec, own)
@@ -74,7 +78,7 @@ class LaunchBuffers:
         drawn = noise.reshape(streams, steps, -1, spec.bands).swapaxes(0, 1)
         array["noise"][:steps, :streams, : drawn.shape[2], : spec.bands] = drawn
         for name, host in self._host.items():
-            rows = {"noise": steps, "temperatures": len(host)}.get(name, hops)
+            rows = {"noise": steps, "temperatures": len(host), "styles": len(host)}.get(name, hops)
             self._there[name][:rows].copy_(host[:rows], non_blocking=True)
 
     def fetch(self, hops: int) -> None:

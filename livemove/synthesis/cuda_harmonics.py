@@ -42,16 +42,20 @@ class HarmonicMeans:
         self._ramp = (self._steps / steps).float()[:, None]
 
     def __call__(
-        self, inputs: Tensor, level: Tensor, hz: Tensor, phases: Tensor, before: Tensor
+        self, inputs: Tensor, styles: Tensor, level: Tensor, hz: Tensor, phases: Tensor, before: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(offsets [hops, steps, lanes, bands] in network values, amplitudes [lanes, 2K] of the last hop).
 
-        inputs [hops, lanes, E + 2 * PITCH_OCTAVES]: the conditioner's output and harmonic_path.octaves; level
-        [hops, lanes]; hz float64 [hops, lanes]; phases float64 [lanes] and before [lanes, 2K] at the launch's begin.
+        inputs [hops, lanes, E + 2 * PITCH_OCTAVES]: the conditioner's output and harmonic_path.octaves; styles
+        [lanes, styles] their weights; level [hops, lanes]; hz float64 [hops, lanes]; phases float64 [lanes] and before
+        [lanes, 2K] at the launch's begin.
         """
         hidden = inputs
         for i, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
-            hidden = torch.matmul(torch.relu(hidden) if i else hidden, weight) + bias
+            hidden = torch.relu(hidden) if i else hidden
+            if i == 2 and len(self.spec.styles) > 1:
+                hidden = (styles[..., None] * hidden[..., None, :]).flatten(-2)
+            hidden = torch.matmul(hidden, weight) + bias
         now = hidden * level[..., None]
         then = torch.cat([before[None], now[:-1]])
         features = self._features(hz, phases)  # [hops, lanes, steps, 2K]

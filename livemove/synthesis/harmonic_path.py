@@ -65,21 +65,32 @@ def level(spec: ModelSpec, channels: Float32) -> Float32:
     return np.float32(LEVEL) * np.clip(channels[..., index], channel.minimum, channel.maximum) ** 2
 
 
-def amplitudes(spec: ModelSpec, weights: Weights, channels: Float32, embedded: Float32) -> Float32:
+def amplitudes(
+    spec: ModelSpec, weights: Weights, channels: Float32, embedded: Float32, style: int | Float32 = 0
+) -> Float32:
     """a [..., 2K]: real parts of the harmonics' amplitudes, then imaginary ones; band signal units.
 
-    channels [..., C] in natural units; embedded [..., E]: conditioning.embed of them.
+    channels [..., C] in natural units; embedded [..., E]: conditioning.embed of them; style as of Engine.generate.
     """
-    last = hidden(spec, weights, channels, embedded)
+    last = of_styles(spec, hidden(spec, weights, channels, embedded), style)
     return (last @ weights["harmonics.weight_3"] + weights["harmonics.bias_3"]) * level(spec, channels)[..., None]
 
 
 def hidden(spec: ModelSpec, weights: Weights, channels: Float32, embedded: Float32) -> Float32:
-    """What goes into the last layer of the amplitudes' network [..., hidden]; arguments as of `amplitudes`."""
+    """The second layer of the amplitudes' network [..., hidden]; arguments as of `amplitudes`."""
     x = np.concatenate([embedded, octaves(spec, channels)], -1)
     for layer in ("1", "2"):
         x = np.maximum(x @ weights[f"harmonics.weight_{layer}"] + weights[f"harmonics.bias_{layer}"], 0)
     return x
+
+
+def of_styles(spec: ModelSpec, hidden: Float32, style: int | Float32) -> Float32:
+    """What goes into the last layer [..., styles * hidden]: `hidden` times the weight of each style, in turn."""
+    if len(spec.styles) < 2:
+        return hidden
+    shares = conditioning.style_weights(spec, style)
+    every = shares[:, None] * hidden[..., None, :]
+    return every.reshape(*hidden.shape[:-1], every.shape[-2] * every.shape[-1])
 
 
 def sums(spec: ModelSpec, hz: float, values: Float32) -> Float32:

@@ -61,7 +61,7 @@ class ReferenceEngine:
         spec, steps = self.spec, self.spec.steps_per_hop
         for hop in range(len(channels)):
             embedded = conditioning.embed(spec, self.weights, channels[hop], style)
-            phases, harmonics = self._phases(channels[hop], embedded)
+            phases, harmonics = self._phases(channels[hop], embedded, style)
             values = np.empty((steps, spec.bands), np.float32)
             for step in range(steps):
                 at = hop * steps + step
@@ -76,7 +76,7 @@ class ReferenceEngine:
                 self._state.inputs[1] = values[step] - harmonics[step]
             out[hop * HOP : (hop + 1) * HOP] = self._audio(values, conditioning.gate(spec, channels[hop]))
 
-    def _phases(self, channels: Float32, embedded: Float32) -> tuple[Float32, Float32]:
+    def _phases(self, channels: Float32, embedded: Float32, style: int | Float32) -> tuple[Float32, Float32]:
         """Of one hop: phase features [steps, 2K] at the input, and the harmonic path's means [steps, bands]."""
         spec, steps = self.spec, self.spec.steps_per_hop
         silent = np.zeros((steps, spec.bands), np.float32)
@@ -90,7 +90,7 @@ class ReferenceEngine:
             return phases, silent
         features = conditioning.phase_features(spec, np.full(steps, hz), cycles, spec.harmonic_path.harmonics)
         before = self._state.amplitudes
-        self._state.amplitudes = harmonic_path.amplitudes(spec, self.weights, channels, embedded)
+        self._state.amplitudes = harmonic_path.amplitudes(spec, self.weights, channels, embedded, style)
         return phases, harmonic_path.means(spec, self.weights, float(hz), features, before, self._state.amplitudes)
 
     def _step(self, embedded: Float32, phase: Float32, harmonics: Float32) -> Float32:

@@ -88,8 +88,12 @@ SPECS = {
     "mu-law with phase and gate": dataclasses.replace(
         CLASSIC, dilations=(1,), phase=Phase("pitch", 3), gate=Gate("loudness", 0.1, 0.8)
     ),
-    "harmonic path, gate": dataclasses.replace(
-        STAGE, dilations=(3,), harmonic_path=HarmonicPath(7, 6, "loudness"), gate=Gate("loudness", 0.1, 0.8)
+    "harmonic path, gate, styles": dataclasses.replace(
+        STAGE,
+        dilations=(3,),
+        harmonic_path=HarmonicPath(7, 6, "loudness"),
+        gate=Gate("loudness", 0.1, 0.8),
+        styles=("a", "b"),
     ),
 }
 
@@ -166,7 +170,8 @@ def test_distributions_draws_audio_and_state_are_the_references(name: str, reque
     spec = SPECS[name]
     if spec.bands == 1:
         request.getfixturevalue("short_hops")
-    hops, style = -(-32 // spec.steps_per_hop), len(spec.styles) // 2
+    hops = -(-32 // spec.steps_per_hop)
+    style = np.float32([0.3, 0.7]) if spec.styles else 0
     channels, noise = material(spec, hops)
     ours, trace, audio = engine(spec), Trace.empty(spec, hops), np.zeros(hops * contracts.HOP, np.float32)
     ours.generate(audio, channels, noise, style=style, temperature=0.7, trace=trace)

@@ -39,6 +39,7 @@ class Plan:
     instrument: str
     seconds: float
     seed: int
+    beyond: float = 0.0
 
     @property
     def style(self) -> str:
@@ -80,7 +81,8 @@ def _is_done(writer: Writer, plan: Plan, job: Job) -> bool:
     row = writer.rows.get(f"{job[0]}/{plan.style}/{phrases.name(*job)}")
     if row is None or not has_files(writer.root, row):
         return False
-    return job[0] == "valid" or (row.source == phrases.source(plan.seed) and abs(row.seconds - plan.seconds) < 0.01)
+    as_asked = row.source == phrases.source(plan.seed, plan.beyond) and abs(row.seconds - plan.seconds) < 0.01
+    return job[0] == "valid" or as_asked
 
 
 def _held_out(library: Library, instrument: str) -> list[list[Note]]:
@@ -104,7 +106,8 @@ class _Worker:
     def make(self, job: Job) -> Clip:
         split, index = job
         if split == "train":
-            made = phrases.phrase(self.player, self.plan.style, self.plan.seed, index, self.plan.seconds)
+            plan = self.plan
+            made = phrases.phrase(self.player, plan.style, plan.seed, index, plan.seconds, plan.beyond)
         else:
             made = phrases.held_out_clip(self.player, self.plan.style, self.held_out[index], index)
         row, audio, arrays = made
@@ -124,6 +127,27 @@ def _begin(plan: Plan) -> None:
 def _make(job: Job) -> Clip:
     assert _worker is not None
     return _worker.make(job)
+
+
+def find_library(sounds: Path, library_at: Path, instrument: str, workers: int, as_recorded: bool = False) -> list[str]:
+    """Make the note library of an instrument from a folder with manifest.csv, unless it is there. Says what it does on
+    the terminal; returns what was left out. Raises NotesError, OutputError."""
+    if (library_at / "notes.json").exists():
+        if notes.load_library(library_at).canonical == as_recorded:
+            raise NotesError(f"{library_at}: was made {'without' if as_recorded else 'with'} --as-recorded; "
+                             "give another --library")  # fmt: skip
+        return []
+    began_s = time.perf_counter()
+    ranges = {part.name: part for part in parts_of(instrument)}
+    files = notes.read_manifest(sounds, list(ranges))
+    files = [f for f in files if ranges[f.instrument].low <= f.midi <= ranges[f.instrument].high]
+    with command_line.progress("notes", len(files)) as say:
+        library, left_out = notes.make_library(files, workers, as_recorded, say)
+    notes.save_library(library, library_at)
+    for line in left_out:
+        click.echo(f"left out {line}", err=True)
+    click.echo(f"{library_at}: {len(library.notes)} notes in {time.perf_counter() - began_s:.1f} s")
+    return left_out
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -154,10 +178,14 @@ python training/corpora/phrases.py libraries/sax -o data/sax --instrument saxoph
 @click.option("--seconds", type=click.FloatRange(2), default=15.0, show_default=True, help="Length of a clip.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
+@click.option(
+    "--beyond", type=click.FloatRange(0, 24), default=0.0, show_default=True, metavar="SEMITONES",
+    help="So far phrases lead out of the recorded range, on its outermost notes: for styles that are to blend.",
+)  # fmt: skip
 @click.option("--as-recorded", is_flag=True, help="Keep the harmonics' own phases instead of canonical ones.")
 def main(
     sounds: Path, root: Path | None, instrument: str, library_at: Path | None, minutes: float, seconds: float,
-    seed: int, workers: int, as_recorded: bool,
+    seed: int, workers: int, beyond: float, as_recorded: bool,
 ) -> None:  # fmt: skip
     """Make a corpus of phrases from single notes: legato and detached, glides, vibrato, all dynamics, rests.
 
@@ -167,33 +195,18 @@ def main(
 
     Exit code 0: all of it is there; 1: some notes could not be used; 2: nothing was done, and a line says why.
     """
-    began_s = time.perf_counter()
     if (sounds / "notes.json").exists():
         library_at = sounds
     if library_at is None:
         if root is None:
             raise NotesError("nothing to do: give -o DATA, --library FOLDER or both")
         library_at = root.with_name(f"{root.name}.notes")
-    left_out: list[str] = []
-    if (library_at / "notes.json").exists():
-        if notes.load_library(library_at).canonical == as_recorded:
-            raise NotesError(f"{library_at}: was made {'without' if as_recorded else 'with'} --as-recorded; "
-                             "give another --library")  # fmt: skip
-    else:
-        files = notes.read_manifest(sounds, [part.name for part in parts_of(instrument)])
-        ranges = {part.name: part for part in parts_of(instrument)}
-        files = [f for f in files if ranges[f.instrument].low <= f.midi <= ranges[f.instrument].high]
-        with command_line.progress("notes", len(files)) as say:
-            library, left_out = notes.make_library(files, workers, as_recorded, say)
-        notes.save_library(library, library_at)
-        for line in left_out:
-            click.echo(f"left out {line}", err=True)
-        click.echo(f"{library_at}: {len(library.notes)} notes in {time.perf_counter() - began_s:.1f} s")
+    left_out = find_library(sounds, library_at, instrument, workers, as_recorded)
     if root is not None:
         began_s, made_s = time.perf_counter(), 0.0
         with command_line.progress("clips", 0) as say:
             for count, (row, total) in enumerate(
-                make_phrases(Plan(library_at, root, instrument, seconds, seed), minutes, workers), 1
+                make_phrases(Plan(library_at, root, instrument, seconds, seed, beyond), minutes, workers), 1
             ):
                 made_s += row.seconds
                 say(count, row.key, total)

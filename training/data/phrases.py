@@ -258,19 +258,22 @@ def name(split: str, index: int) -> str:
     return f"phrase_{index:05d}" if split == "train" else f"held_out_{index:03d}"
 
 
-def source(seed: int) -> str:
+def source(seed: int, beyond: float = 0.0) -> str:
     """What a training clip is made from, in its row."""
-    return f"phrases of seed {seed}"
+    return f"phrases of seed {seed}" + (f", {beyond:g} semitones beyond the recordings" if beyond else "")
 
 
-def phrase(player: Player, style: str, seed: int, index: int, seconds: float) -> Made:
-    """Training clip `index` of a seed: the same on every machine."""
+def phrase(player: Player, style: str, seed: int, index: int, seconds: float, beyond: float = 0.0) -> Made:
+    """Training clip `index` of a seed: the same on every machine. beyond: semitones that it leads out of the recorded
+    range, within the pitch channel's: its outermost notes, resampled."""
     rng = np.random.default_rng((seed, index, zlib.crc32(style.encode())))
-    instrument = player.instrument
-    written = score.compose(rng, round(seconds * RATE / HOP), instrument.low, instrument.high)
+    low, high = player.instrument.low, player.instrument.high
+    if beyond:
+        low, high = max(low - beyond, score.PITCH.minimum), min(high + beyond, score.PITCH.maximum)
+    written = score.compose(rng, round(seconds * RATE / HOP), low, high)
     audio, cycles = player.play(written, rng, rng.random())
-    row = Clip("train", style, name("train", index), source(seed))
-    return _described(row, audio, written, cycles)
+    row = Clip("train", style, name("train", index), source(seed, beyond))
+    return described(row, audio, written, cycles)
 
 
 def held_out_clip(player: Player, style: str, notes: list[Note], index: int) -> Made:
@@ -283,10 +286,11 @@ def held_out_clip(player: Player, style: str, notes: list[Note], index: int) -> 
         played.append((note, pitch, int(rng.integers(30, 90))))
     audio, written, cycles = player.plain(played)
     row = Clip("valid", style, name("valid", index), ", ".join(note.file for note in notes))
-    return _described(row, audio, written, cycles)
+    return described(row, audio, written, cycles)
 
 
-def _described(row: Clip, audio: Float32, written: Score, cycles: Float64) -> Made:
+def described(row: Clip, audio: Float32, written: Score, cycles: Float64) -> Made:
+    """The clip of a row, its tracks and figures filled in."""
     arrays = clip_arrays(audio, written, cycles)
     rms = float(np.sqrt((audio.astype(np.float64) ** 2).mean()))
     hops = len(written.pitch)

@@ -91,11 +91,12 @@ def spectrum(frequency_hz: Float64, brightness: Float64) -> Float64:
     return amplitude * np.sqrt(2 / (amplitude**2).sum(-1, keepdims=True))
 
 
-def tone(channels: Float32, phase: float, before: Float32 | None = None) -> Float32:
+def tone(channels: Float32, phase: float, before: Float32 | None = None, phases: Float64 | None = None) -> Float32:
     """Audio [hops * HOP] of a control track [hops, 3]; phase: cycles at its start.
 
     Pitch is constant inside a hop, as the engine integrates it; amplitudes ramp linearly over each hop from the
-    hop before (`before` [3], or the first one). Loudness 0 is exact silence. Fixed Schroeder phases keep the crest low.
+    hop before (`before` [3], or the first one). Loudness 0 is exact silence. Harmonics are cos(2 pi k cycles + phases
+    [k - 1]); without phases [HARMONICS], sines of fixed Schroeder phases, which keep the crest low.
     """
     track = np.concatenate([(channels[:1] if before is None else before[None]), channels]).astype(np.float64)
     hz = 440 * 2 ** ((track[:, 0] - 69) / 12)
@@ -109,8 +110,8 @@ def tone(channels: Float32, phase: float, before: Float32 | None = None) -> Floa
     for k in range(1, HARMONICS + 1):
         power *= carrier
         a = amplitude[:-1, k - 1, None] * (1 - ramp) + amplitude[1:, k - 1, None] * ramp
-        offset = np.exp(-1j * np.pi * k * (k - 1) / HARMONICS)
-        out += a * (power * offset).imag
+        angle = -np.pi * k * (k - 1) / HARMONICS if phases is None else phases[k - 1] + np.pi / 2
+        out += a * (power * np.exp(1j * angle)).imag
     return out.reshape(-1).astype(np.float32)
 
 

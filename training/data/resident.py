@@ -48,8 +48,9 @@ class Places(Dataset[dict[str, np.ndarray]]):
 class Resident:
     """The clips a corpus trains on, end to end: bands [steps, bands], channels [hops, C], hz [hops], cycles [hops].
 
-    cycles: the phase at a hop's beginning; spans: (first hop, hop after the last, style) of each clip. Sound whose phase nobody stored gets one at random per clip, so a model with
-    a phase wants a corpus that has it. Raises CorpusError.
+    cycles: the phase at a hop's beginning; spans: (first hop, hop after the last, style) of each clip. Sound whose
+    phase nobody stored gets one at random per clip, so a model with a phase wants a corpus that has it. Raises
+    CorpusError.
     """
 
     def __init__(self, source: Recorded, spec: ModelSpec, hops: int, device: torch.device) -> None:

@@ -4,12 +4,13 @@ In: a fresh network, a source with stored phases. Out: the weights of its path a
 after that. The harmonics are demodulated once, and the path is taught their amplitudes directly: gradients of what the
 path leaves in the bands found half of them (training/LOG.md), for a band's power hardly tells of the weaker harmonics
 in it. Random layers with a linear solution (Rahimi & Recht 2007) begin; they explain the power, which is in the first
-harmonics. The ear hears ratios, so all layers are then refined by magnitudes in log units. Knows no corpus format.
+harmonics. The ear hears ratios, so all layers are then refined by magnitudes in log units. The layers before the last
+do not know the style, the last one has a part for each: amplitudes of a blend are exactly the blend of the amplitudes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from livemove.contracts import HOP, LEVEL, Float32, Float64, ModelSpec
 from livemove.synthesis import conditioning, harmonic_path
-from training.data.corpus import CorpusError, Window
+from training.data.corpus import Clip, CorpusError
 from training.data.feed import Recorded
 from training.model.wavenet import WaveNet
 
@@ -39,6 +40,10 @@ SHARPNESS = 2.0
 """Gain of the random layers: how quickly their outputs change with the channels."""
 SPREAD = 0.7
 """Standard deviation of their biases."""
+STYLE_SHARE = 4
+"""One in so many of the conditioner's outputs tells of the style, and of nothing else."""
+EDGE = 3.0
+"""Semitones at the ends of what a style was heard to play, whose amplitudes go on to the end of the pitch channel."""
 STEPS, BATCH, RATE = 3000, 1024, 3e-3
 """Of the refinement: optimisation steps of so many hops, and the highest learning rate."""
 FLOOR = 3e-4
@@ -80,6 +85,21 @@ def draw(network: WaveNet) -> None:
             weight.normal_(0.0, SHARPNESS / weight.shape[0] ** 0.5)
         for name in ("harmonics.bias_1", "harmonics.bias_2", "conditioner.bias"):
             network.weight(name).normal_(0.0, SPREAD)
+        for part in _kept_apart(network, [network.weight(name) for name in APART]):
+            part.zero_()
+
+
+APART = ("conditioner.weight", "conditioner.bias", "style.embedding", "harmonics.weight_1")
+
+
+def _kept_apart(network: WaveNet, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Views of the parts that stay 0 of tensors shaped as APART, so that the path's layers do not know the style."""
+    spec = network.spec
+    if len(spec.styles) < 2:
+        return []
+    of_style = spec.conditioning - spec.conditioning // STYLE_SHARE
+    weight, bias, embedding, first = tensors
+    return [weight[:, of_style:], bias[of_style:], embedding[:, :of_style], first[of_style : spec.conditioning]]
 
 
 @dataclass(frozen=True)
@@ -97,17 +117,17 @@ class Rows:
 def fit(network: WaveNet, source: Recorded, steps: int = STEPS, say: Callable[[int, int], None] | None = None) -> float:
     """Set all of the path's weights; returns the share of the harmonics' power that it explains.
 
-    `say` is told (steps done, all). Draws from torch's generator. Raises CorpusError for a corpus without anything
-    loud.
+    Beyond the pitches that a style was heard to play, the amplitudes at the edge go on. `say` is told (steps done,
+    all). Draws from torch's generator. Raises CorpusError for a corpus without anything loud.
     """
     draw(network)
     rows = measured(network.spec, source)
-    solve(network, rows)
-    refine(network, rows, steps, say)
+    every = together([rows, *continued(network.spec, rows)])
+    solve(network, every)
+    refine(network, every, steps, say)
     with torch.no_grad():
         left = total = 0.0
-        for start in range(0, len(rows.level), BATCH):
-            some = torch.arange(start, min(start + BATCH, len(rows.level)))
+        for some in torch.arange(len(rows.level)).split(BATCH):
             weight = (rows.level[some, None] * torch.cat([rows.heard[some]] * 2, 1)) ** 2
             left += float((weight * (_amplitudes(network, rows, some) - rows.wanted[some]) ** 2).sum())
             total += float((weight * rows.wanted[some] ** 2).sum())
@@ -115,27 +135,34 @@ def fit(network: WaveNet, source: Recorded, steps: int = STEPS, say: Callable[[i
 
 
 def measured(spec: ModelSpec, source: Recorded) -> Rows:
-    """Demodulate the corpus, up to ROWS hops. Raises CorpusError where none is loud."""
+    """Demodulate the corpus, up to ROWS hops, as many of every style. Raises CorpusError where none is loud."""
     clips = source.corpus.select("train", source.names)
-    found: list[tuple[Float32, np.ndarray, Float32, Float32, Float32]] = []
-    left = ROWS
-    # every clip once, far ones first: a prefix is spread over the corpus
-    for index in np.argsort(np.modf(np.arange(len(clips)) * 0.618034)[0], kind="stable"):
-        rows = _rows(spec, source.corpus.read(clips[index], source.names), source)
-        found.append(rows)
-        left -= len(rows[0])
-        if left <= 0:
-            break
-    rows = [np.concatenate(column)[:ROWS] for column in zip(*found, strict=True)] if found else []
-    if not rows or not len(rows[0]):
+    several = len(source.styles) > 1
+    groups = [[c for c in clips if c.style == style] for style in source.styles] if several else [list(clips)]
+    found: list[Rows] = []
+    for group in groups:
+        left = ROWS // len(groups)
+        # every clip once, in an order whose beginning is spread over the corpus
+        for index in np.argsort(np.modf(np.arange(len(group)) * 0.618034)[0], kind="stable"):
+            rows = _rows(spec, source, group[index])
+            found.append(Rows(*(column[:left] for column in vars(rows).values())))
+            left -= len(rows.level)
+            if left <= 0:
+                break
+    rows = together(found) if found else None
+    if rows is None or not len(rows.level):
         raise CorpusError(f"{source.corpus.root}: nothing loud enough to fit harmonics to")
-    return Rows(*(torch.from_numpy(column) for column in rows))
+    return rows
 
 
-def _rows(
-    spec: ModelSpec, window: Window, source: Recorded
-) -> tuple[Float32, np.ndarray, Float32, Float32, Float32]:  # fmt: skip
-    """The fields of Rows for the louder hops of one clip."""
+def together(parts: Sequence[Rows]) -> Rows:
+    """The rows of all parts, one after the other."""
+    return Rows(*(torch.cat(column) for column in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def _rows(spec: ModelSpec, source: Recorded, clip: Clip) -> Rows:
+    """The louder hops of one clip."""
+    window = source.corpus.read(clip, source.names)
     hz = conditioning.pitch_hz(spec, window.channels)
     level = harmonic_path.level(spec, window.channels).astype(np.float64)
     count = spec.path_width // 2
@@ -144,9 +171,32 @@ def _rows(
     heard = hz[loud, None] * np.arange(1, count + 1) < AUDIBLE * spec.sample_rate
     wanted = np.concatenate([found.real, found.imag], 1)[loud] / level[loud, None]
     channels = conditioning.normalise(spec, window.channels)[loud]
-    style = np.full(len(channels), window.style, np.int64)
-    return (channels.astype(np.float32), style, wanted.astype(np.float32), level[loud].astype(np.float32),
-            heard.astype(np.float32))  # fmt: skip
+    floats = (torch.from_numpy(np.float32(x)) for x in (channels, wanted, level[loud], heard))
+    channels, wanted, level, heard = floats
+    return Rows(channels, torch.full((len(level),), window.style, dtype=torch.int64), wanted, level, heard)
+
+
+def continued(spec: ModelSpec, rows: Rows) -> list[Rows]:
+    """The hops at the edges of each style's pitches, moved out to the ends of the pitch channel."""
+    assert spec.phase is not None
+    pitch = spec.channel_names.index(spec.phase.channel)
+    channel = spec.channels[pitch]
+    reach = 2 * EDGE / (channel.maximum - channel.minimum)
+    rng = np.random.default_rng(0)
+    moved: list[Rows] = []
+    for style in torch.unique(rows.style).tolist():
+        mine = rows.style == style
+        notes = rows.channels[:, pitch]
+        low, high = np.percentile(notes[mine].numpy(), (0.5, 99.5))
+        for edge, end, inwards in ((low, -1.0, 1.0), (high, 1.0, -1.0)):
+            if (edge - end) * inwards < reach / EDGE:
+                continue
+            near = mine & ((notes - edge) * inwards < reach)
+            channels = rows.channels[near].clone()
+            drawn = rng.uniform(min(edge, end), max(edge, end), len(channels))
+            channels[:, pitch] = torch.from_numpy(drawn.astype(np.float32))
+            moved.append(Rows(channels, rows.style[near], rows.wanted[near], rows.level[near], rows.heard[near]))
+    return moved
 
 
 def solve(network: WaveNet, rows: Rows) -> None:
@@ -180,6 +230,8 @@ def refine(network: WaveNet, rows: Rows, steps: int, say: Callable[[int, int], N
         loss = distance(_amplitudes(network, rows, some), rows, some)
         optimiser.zero_grad()
         loss.backward()
+        for part in _kept_apart(network, [network.weight(name).grad for name in APART]):
+            part.zero_()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         rates.step()

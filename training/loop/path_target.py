@@ -1,4 +1,4 @@
-"""What the network is to learn beside a fitted harmonic path: the recording, with steady harmonics as the path has them.
+"""What the network is to learn beside a fitted harmonic path: the recording, its steady harmonics as the path has them.
 
 In: a network whose path is fitted, a corpus as tensors. Out: the corpus' bands, changed in place. Every note of every
 recording has harmonics of its own, which the channels do not tell. A network that is taught them carries them on from
@@ -74,9 +74,10 @@ def deviation_bands(network: WaveNet, resident: Resident, first: int, last: int,
     """[steps, bands] of the resident hops first..last, one clip: the slow part of what the path leaves of its
     harmonics, where steady."""
     spec = network.spec
-    assert spec.harmonic_path is not None and spec.phase is not None and network.harmonics is not None
+    assert network.harmonics is not None
     channels = resident.channels[first:last].cpu()
-    hz, cycles = resident.hz[first:last].cpu(), resident.cycles[first:last].cpu()
+    hz, cycles = (x[first:last].cpu() for x in (resident.hz, resident.cycles))
+    turning, speed = (x.numpy().astype(np.float64) for x in (cycles, hz))
     with torch.no_grad():
         path = network.path_amplitudes(channels[None], torch.tensor([style]))[0].numpy()
     natural = _natural(spec, channels.numpy())
@@ -84,12 +85,11 @@ def deviation_bands(network: WaveNet, resident: Resident, first: int, last: int,
     steps = slice(first * spec.steps_per_hop, last * spec.steps_per_hop)
     audio = _audio(spec, resident.bands[steps].cpu().numpy())
     count = spec.path_width // 2
-    found = demodulated(audio, cycles.numpy().astype(np.float64), hz.numpy().astype(np.float64), spec.sample_rate, count)
+    found = demodulated(audio, turning, speed, spec.sample_rate, count)
     deviation = found - (path[:, :count] + 1j * path[:, count:]) * level[:, None]
-    loudness = np.sqrt(level)
-    notes = 69 + 12 * np.log2(np.maximum(hz.numpy(), 1.0) / 440)
+    notes = 69 + 12 * np.log2(np.maximum(speed, 1.0) / 440)
     hop_s = HOP / spec.sample_rate
-    weight = steadiness(notes, loudness, hop_s) * (level > QUIET)
+    weight = steadiness(notes, np.sqrt(level), hop_s) * (level > QUIET)
     # relative to the level, so that a swell's loud part does not decide for its soft one
     share = slow(deviation / np.maximum(level, QUIET)[:, None], weight, hop_s) * weight[:, None]
     amplitudes = torch.from_numpy(np.concatenate([share.real, share.imag], 1).astype(np.float32))

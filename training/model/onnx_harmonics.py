@@ -53,6 +53,8 @@ def _amplitudes(g: Graph, spec: ModelSpec, w: dict[str, Float64], normalised: st
     for layer in "12":
         bias = g.constant(w[f"harmonics.bias_{layer}"])
         hidden = g.one("Relu", g.dense(hidden, w[f"harmonics.weight_{layer}"], bias))
+    if len(spec.styles) > 1:
+        hidden = g.shaped(g.one("Mul", g.shaped("style", -1, 1), hidden), 1, -1)
     made = g.dense(hidden, w["harmonics.weight_3"], g.constant(w["harmonics.bias_3"]))
     if spec.harmonic_path.level:
         index = spec.channel_names.index(spec.harmonic_path.level)

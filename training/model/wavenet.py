@@ -67,7 +67,7 @@ class WaveNet(nn.Module):
             features = phase_features(spec, hz, cycles, max(spec.phase.harmonics, spec.path_width // 2))
             h = h + first_harmonics(features, spec.phase.harmonics) @ self.weight("input.phase")
             if self.harmonics is not None:
-                added = self._path(embedded, channels, hz, features)
+                added = self._path(embedded, channels, hz, features, style)
                 h = h + added @ self.weight("input.harmonics")
         h = h + self._input(values if self.harmonics is None else values - added.detach())
         gates: list[Tensor] = []
@@ -97,22 +97,25 @@ class WaveNet(nn.Module):
 
     def path_hidden(self, channels: Tensor, style: Tensor) -> Tensor:
         """What goes into the path's last layer [batch, hops, hidden]; arguments as of `forward`."""
-        return self._path_hidden(self._embed(channels, style), channels)
+        return self._path_hidden(self._embed(channels, style), channels, style)
 
     def path_amplitudes(self, channels: Tensor, style: Tensor) -> Tensor:
         """The harmonics' amplitudes over the level [batch, hops, 2K]; arguments as of `forward`."""
         return self.path_hidden(channels, style) @ self.weight("harmonics.weight_3") + self.weight("harmonics.bias_3")
 
-    def _path_hidden(self, embedded: Tensor, channels: Tensor) -> Tensor:
+    def _path_hidden(self, embedded: Tensor, channels: Tensor, style: Tensor) -> Tensor:
         assert self.harmonics is not None
         hidden = torch.cat([embedded, self.harmonics.octaves(channels)], -1)
         for layer in "12":
             hidden = F.relu(hidden @ self.weight(f"harmonics.weight_{layer}") + self.weight(f"harmonics.bias_{layer}"))
+        if len(self.spec.styles) > 1:
+            shares = style if style.is_floating_point() else F.one_hot(style, len(self.spec.styles)).to(hidden.dtype)
+            hidden = (shares[:, None, :, None] * hidden[:, :, None]).flatten(2)
         return hidden
 
-    def _path(self, embedded: Tensor, channels: Tensor, hz: Tensor, features: Tensor) -> Tensor:
+    def _path(self, embedded: Tensor, channels: Tensor, hz: Tensor, features: Tensor, style: Tensor) -> Tensor:
         assert self.harmonics is not None
-        hidden = self._path_hidden(embedded, channels)
+        hidden = self._path_hidden(embedded, channels, style)
         amplitudes = hidden @ self.weight("harmonics.weight_3") + self.weight("harmonics.bias_3")
         features = first_harmonics(features, self.spec.path_width // 2)
         return self.harmonics(amplitudes, channels, hz, features) / self.weight("bands.scale")

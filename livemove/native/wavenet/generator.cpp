@@ -54,8 +54,8 @@ size_t Generator::bound(const Sizes& n, const std::vector<int>& dilations) {
     floats += 16 * static_cast<size_t>(n.taps + n.bands) + 2 * static_cast<size_t>(n.classes);
     floats += static_cast<size_t>(std::max(n.classes, 16 * n.mixtures)) * 3 + 1024;
     const size_t path = 2 * n.path_harmonics, wide = n.path_hidden;
-    floats += path ? HarmonicPath::bound({n.path_harmonics, n.path_hidden, n.conditioning, n.bands, 0.0}) : 0;
-    floats += wide * (e + 2 * kPitchOctaves + wide + path + 2) + path + (kHop / n.bands) * (path + 16) + 16 * r + 4096;
+    floats += path ? HarmonicPath::bound({n.path_harmonics, n.path_hidden, n.conditioning, n.bands, 1, 0.0}) : 0;
+    floats += wide * (e + 2 * kPitchOctaves + wide + std::max(n.styles, 1) * path + 2) + path + (kHop / n.bands) * (path + 16) + 16 * r + 4096;
     for (int d : dilations) {
         expect(d > 0 && d <= (1 << 20), "dilation");
         floats += 2 * static_cast<size_t>(d) * r;
@@ -250,16 +250,18 @@ void Generator::prepare(const Tensors& tensors, In ranges, In filters, In decode
 
 void Generator::prepare_path(const Tensors& tensors, In response) {
     const size_t hidden = n_.path_hidden, inputs = n_.conditioning + 2 * kPitchOctaves, width = 2 * n_.path_harmonics;
+    const size_t styles = std::max(n_.styles, 1);
     const struct {
         const char* name;
         size_t count;
     } parts[6] = {{"harmonics.weight_1", inputs * hidden}, {"harmonics.bias_1", hidden},
                   {"harmonics.weight_2", hidden * hidden}, {"harmonics.bias_2", hidden},
-                  {"harmonics.weight_3", hidden * width},  {"harmonics.bias_3", width}};
+                  {"harmonics.weight_3", styles * hidden * width}, {"harmonics.bias_3", width}};
     const float* weights[6];
     for (int i = 0; i < 6; ++i) weights[i] = copy(tensor(tensors, parts[i].name, parts[i].count).data, parts[i].count);
     expect(response.size > 1, "response");
-    const PathSizes sizes{n_.path_harmonics, n_.path_hidden, n_.conditioning, n_.bands, n_.sample_rate};
+    const PathSizes sizes{n_.path_harmonics, n_.path_hidden, n_.conditioning, n_.bands, static_cast<int>(styles),
+                          n_.sample_rate};
     path_ = std::make_unique<HarmonicPath>(sizes, isa_, arena_, weights, scale_, copy(response.data, response.size),
                                            static_cast<int>(response.size));
     plan_.path_width = path_->width();
@@ -384,7 +386,7 @@ void Generator::condition(const float* channels, const float* style) noexcept {
     const float loudness = n_.level_channel < 0 ? 1.0f : within(channels, n_.level_channel);
     const float level = n_.level_channel < 0 ? 1.0f : kLevel * loudness * loudness;
     const float normalised = static_cast<float>((note - low) / (high - low) * 2.0 - 1.0);
-    path_->update(plan_.embedded, normalised, hz, level);
+    path_->update(plan_.embedded, style, normalised, hz, level);
 }
 
 // A channel inside its range; NaN becomes the lower end.

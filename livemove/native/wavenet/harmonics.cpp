@@ -29,15 +29,30 @@ HarmonicPath::HarmonicPath(const PathSizes& sizes, const Isa& isa, Arena& arena,
     sums_ = arena.take<float>(2 * static_cast<size_t>(vectors_) * width() * lanes_);
 }
 
-// y = x @ w + bias, w [rows][columns].
-void HarmonicPath::dense(const float* x, int rows, const float* w, const float* bias, int columns, bool rectified,
+// y = relu(x @ w + bias), w [rows][columns].
+void HarmonicPath::dense(const float* x, int rows, const float* w, const float* bias, int columns,
                          float* y) const noexcept {
     std::copy_n(bias, columns, y);
     for (int row = 0; row < rows; ++row, w += columns) {
         const float value = x[row];
         for (int i = 0; i < columns; ++i) y[i] += value * w[i];
     }
-    for (int i = 0; i < columns && rectified; ++i) y[i] = std::max(y[i], 0.0f);
+    for (int i = 0; i < columns; ++i) y[i] = std::max(y[i], 0.0f);
+}
+
+// The last layer: y = sum of style[s] * (hidden @ w[s]), and the bias; w [styles][hidden][2K]. Silent styles cost nothing.
+void HarmonicPath::blend(const float* style, float* y) const noexcept {
+    const int columns = width();
+    std::copy_n(weights_[5], columns, y);
+    for (int s = 0; s < n_.styles; ++s) {
+        const float share = n_.styles > 1 ? style[s] : 1.0f;
+        if (share == 0.0f) continue;
+        const float* w = weights_[4] + static_cast<size_t>(s) * n_.hidden * columns;
+        for (int row = 0; row < n_.hidden; ++row, w += columns) {
+            const float value = share * hidden_[1][row];
+            for (int i = 0; i < columns; ++i) y[i] += value * w[i];
+        }
+    }
 }
 
 // The prototype at a distance from its centre in bands' widths.
@@ -49,7 +64,7 @@ float HarmonicPath::response(double bands) const noexcept {
     return response_[left] * (1.0f - part) + response_[left + 1] * part;
 }
 
-void HarmonicPath::update(const float* embedded, float pitch, double hz, float level) noexcept {
+void HarmonicPath::update(const float* embedded, const float* style, float pitch, double hz, float level) noexcept {
     const int e = n_.conditioning, k2 = width(), count = n_.harmonics;
     std::copy_n(embedded, e, input_);
     for (int i = 0; i < kPitchOctaves; ++i) {
@@ -57,12 +72,12 @@ void HarmonicPath::update(const float* embedded, float pitch, double hz, float l
         input_[e + i] = std::sin(angle);
         input_[e + kPitchOctaves + i] = std::cos(angle);
     }
-    dense(input_, e + 2 * kPitchOctaves, weights_[0], weights_[1], n_.hidden, true, hidden_[0]);
-    dense(hidden_[0], n_.hidden, weights_[2], weights_[3], n_.hidden, true, hidden_[1]);
+    dense(input_, e + 2 * kPitchOctaves, weights_[0], weights_[1], n_.hidden, hidden_[0]);
+    dense(hidden_[0], n_.hidden, weights_[2], weights_[3], n_.hidden, hidden_[1]);
     const float* before = amplitudes_[now_];
     now_ = 1 - now_;
     float* now = amplitudes_[now_];
-    dense(hidden_[1], n_.hidden, weights_[4], weights_[5], k2, false, now);
+    blend(style, now);
     for (int i = 0; i < k2; ++i) now[i] *= level;
 
     const size_t half = static_cast<size_t>(vectors_) * k2 * lanes_;

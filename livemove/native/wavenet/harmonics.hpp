@@ -16,7 +16,7 @@ constexpr float kLevel = 0.25f;      // contracts.LEVEL
 constexpr int kResponsePoints = 256;  // per band's width, see harmonic_path.py
 
 struct PathSizes {
-    int harmonics, hidden, conditioning, bands;
+    int harmonics, hidden, conditioning, bands, styles;
     double sample_rate;
 };
 
@@ -30,8 +30,9 @@ public:
 
     static size_t bound(const PathSizes& sizes);
 
-    // HOT, once a hop: pitch is the normalised channel, level what amplitudes are in units of.
-    void update(const float* embedded, float pitch, double hz, float level) noexcept;
+    // HOT, once a hop: style [styles] their weights (of one style: not looked at), pitch is the normalised channel,
+    // level what amplitudes are in units of.
+    void update(const float* embedded, const float* style, float pitch, double hz, float level) noexcept;
 
     int width() const { return 2 * n_.harmonics; }
     // [before, now][vectors of bands][2K][lanes], divided by the bands' scales.
@@ -39,8 +40,8 @@ public:
     float* amplitudes() const { return amplitudes_[now_]; }
 
 private:
-    void dense(const float* x, int rows, const float* w, const float* bias, int columns, bool rectified,
-               float* y) const noexcept;
+    void dense(const float* x, int rows, const float* w, const float* bias, int columns, float* y) const noexcept;
+    void blend(const float* style, float* y) const noexcept;
     float response(double bands) const noexcept;
 
     PathSizes n_;

@@ -9,7 +9,7 @@ import numpy as np
 
 from livemove.contracts import Float32, ModelSpec
 
-LOG_SCALE_FLOOR = -7.0
+LOG_SCALE_FLOOR = -9.0
 """Lowest log scale of a logistic, in network values; below it the density is a spike nobody hears."""
 
 NOISE_MARGIN = np.float32(1e-5)

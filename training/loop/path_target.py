@@ -45,7 +45,8 @@ def steadiness(notes: np.ndarray, loudness: np.ndarray, hop_s: float) -> Float64
     change = after / np.maximum(before, 1e-4)
     restless = (highest - lowest > STEP) | (change > RISE) | (change < FALL)
     fade = signal.windows.hann(2 * round(FADE_S / hop_s / 2) + 3)[1:-1]
-    return np.convolve(ndimage.minimum_filter1d((~restless).astype(float), len(fade)), fade / fade.sum(), "same")
+    calm = ndimage.minimum_filter1d((~restless).astype(float), len(fade))
+    return ndimage.convolve1d(calm, fade / fade.sum(), mode="nearest")
 
 
 def slow(deviation: np.ndarray, weight: Float64, hop_s: float) -> np.ndarray:

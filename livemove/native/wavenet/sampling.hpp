@@ -62,7 +62,7 @@ inline void sample_logistic(const Plan& plan, const float* noise, const float* d
             mean = v_select_le(before, target, v_load_unaligned(means + m * bands), mean);
             log_scale = v_select_le(before, target, v_load_unaligned(log_scales + m * bands), log_scale);
         }
-        const V spread = v_mul(v_exp(v_max(log_scale, v_set(-7.0f))), scale);
+        const V spread = v_mul(v_exp(v_max(log_scale, v_set(-9.0f))), scale);
         V x = v_fma(spread, v_load_unaligned(draw + band), mean);
         x = v_min(v_max(x, v_set(-1.0f)), v_set(1.0f));
         float result[LANES];

@@ -8,6 +8,8 @@ leaves out, the network would have to sing. Knows no optimiser.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -59,25 +61,30 @@ def demodulated(audio: Float32, cycles: Float64, hz: Float64, rate: int, count: 
     return found
 
 
-def draw(network: WaveNet) -> None:
-    """Random layers before the last one, from torch's generator."""
+def draw(network: WaveNet, names: Collection[str]) -> None:
+    """Of these weights the random layers before the last one, from torch's generator."""
     with torch.no_grad():
         for name in ("conditioner.weight", "harmonics.weight_1", "harmonics.weight_2"):
-            weight = network.weight(name)
-            weight.normal_(0.0, SHARPNESS / weight.shape[0] ** 0.5)
+            if name in names:
+                weight = network.weight(name)
+                weight.normal_(0.0, SHARPNESS / weight.shape[0] ** 0.5)
         for name in ("harmonics.bias_1", "harmonics.bias_2", "conditioner.bias"):
-            network.weight(name).normal_(0.0, SPREAD)
+            if name in names:
+                network.weight(name).normal_(0.0, SPREAD)
 
 
-def fit(network: WaveNet, source: Recorded) -> float:
-    """Set all of the path's weights; returns the share of the harmonics' power that it explains.
+def fit(network: WaveNet, source: Recorded, anew: Collection[str] | None = None) -> float:
+    """Set the path's weights; returns the share of the harmonics' power that it explains.
+
+    anew: names of the weights that may be drawn, None: any. A network that was trained before keeps the layers before
+    the last one, because its own layers have learnt to read what the conditioner says.
 
     Every hop counts by its level; amplitudes are compared in units of it. Raises CorpusError for a corpus without
     anything loud.
     """
     spec = network.spec
     assert spec.harmonic_path is not None
-    draw(network)
+    draw(network, network.weights() if anew is None else anew)
     clips = source.corpus.select("train", source.names)
     chosen = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, CLIPS).astype(int))]
     hidden_width, count = spec.harmonic_path.hidden + 1, spec.harmonic_path.harmonics

@@ -528,6 +528,7 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         callbacks.append(LearningRateMonitor("step"))
     if not any(isinstance(callback, pl.callbacks.ProgressBar) for callback in watching):
         callbacks.append(Bar(refresh_rate=1) if sys.stderr.isatty() else PlainBar(refresh_rate=50))
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises
     trainer = make_trainer(args, callbacks, logger)
     if trainer.is_global_zero:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -539,7 +540,6 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         clips, held_out, args.steps, args.accumulation_steps, args.batch_size,
         args.val_batch_size or args.batch_size, args.num_workers, args.pin_memory, start_worker,
     )  # fmt: skip
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning against a newer torch
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")

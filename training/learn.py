@@ -361,7 +361,7 @@ def _finished(plan: Plan, name: str, corpus: Corpus, folder: Path, target: Path,
         else:
             said, follows = verdict.of_sound(make_engine("auto", draft), corpus, spec.temperature)
             lines.extend(said)
-            found.kept["follows"] = follows
+            found.kept["follows"] = {channel: value for channel, value in follows.items() if np.isfinite(value)}
         if plan.kind != "movement" and found.figures["data"]["ignores_channels"]:
             lines.append("it ignores its channels: give it more time (--minutes), or a longer recording")
         verdict_text = "\n".join(f"- {line}" for line in lines)

@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +24,18 @@ if __package__ in (None, ""):
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import MATCHED, SPECTROGRAM, Bundle, Golden, as_stored, save_bundle
-from livemove.contracts import (
-    HOP,
-    Channel,
-    Float32,
-    Gate,
-    HarmonicPath,
-    LivemoveError,
-    ModelSpec,
-    Phase,
-    Trace,
-    Weights,
-    weight_shapes,
-)
+from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec, Trace, Weights, weight_shapes
 from livemove.synthesis.engines import make_engine
+from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.reference import ReferenceEngine
 from training import evaluate
 from training.data import procedural
 from training.data.corpus import Corpus
 from training.loop.recipe import command_line
-from training.metrics import likelihood, listen, report
+from training.metrics import likelihood, listen, noise_levels, report
 from training.metrics.theremin import held_out_tracks, is_theremin
 from training.model import onnx_graph
+from training.model.transfer import spec_of
 from training.model.wavenet import key
 
 GOLDEN_HOPS = 24
@@ -85,14 +76,9 @@ def load_checkpoint(path: Path) -> Trained:
         raise LivemoveError(f"{path}: no such checkpoint; train one with: python training/train.py")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        plain, arguments = checkpoint["spec"], checkpoint["arguments"]
+        spec, arguments = spec_of(checkpoint["spec"]), checkpoint["arguments"]
     except Exception as error:  # a truncated zip, a pickle of something else: torch raises all kinds
         raise LivemoveError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
-    plain["channels"] = tuple(Channel(**c) for c in plain["channels"])
-    plain["phase"] = Phase(**plain["phase"]) if plain["phase"] else None
-    for field, kind in (("harmonic_path", HarmonicPath), ("gate", Gate)):
-        plain[field] = kind(**plain[field]) if plain.get(field) else None
-    spec = ModelSpec(**{**plain, "dilations": tuple(plain["dilations"]), "styles": tuple(plain["styles"])})
     weights = {name: checkpoint["state_dict"]["model." + key(name)].numpy() for name in weight_shapes(spec)}
     return Trained(spec, as_stored(weights), arguments, checkpoint.get("facts", {}))
 
@@ -139,17 +125,22 @@ def make_golden(spec: ModelSpec, weights: Weights) -> Golden:
     return Golden(channels=channels, noise=best[1], audio=best[2], style=0, temperature=spec.temperature)
 
 
-def measured(
-    args: argparse.Namespace, bundle: Bundle, facts: dict[str, Any]
-) -> tuple[str, dict[str, Any], bytes | None]:
-    """(table for MODEL.md, content of figures.json, spectrogram as PNG): by the measures that apply, or else the run's
-    last validation. Raises LivemoveError."""
-    spec, corpus = bundle.spec, Corpus(args.data) if args.data else None
-    kept = likelihoods(facts)
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """table: of MODEL.md; kept: content of figures.json; picture: spectrogram as PNG; figures: all, as evaluate has
+    them."""
+
+    table: str
+    kept: dict[str, Any]
+    picture: bytes | None = None
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+
+def measured(bundle: Bundle, facts: dict[str, Any], corpus: Corpus | None, amount: evaluate.Amount) -> Measured:
+    """By the measures that apply, or else the run's last validation. Raises LivemoveError."""
+    spec, kept = bundle.spec, likelihoods(facts)
     if not (evaluate.kind_of(spec) == "pitched" or corpus):
-        return validation_table(facts), kept, None
-    amount = evaluate.QUICK if args.quick else evaluate.Amount()
-    amount = dataclasses.replace(amount, **{n: v for n in ("tracks", "seeds") if (v := getattr(args, n)) is not None})
+        return Measured(validation_table(facts), kept)
     result = evaluate.scored(bundle, make_engine("auto", bundle), spec.temperature, corpus, amount)
     figures, picture = result.figures, None
     kept |= {name: figures["data"][name] for name in MATCHED if name in figures.get("data", {})}
@@ -158,7 +149,7 @@ def measured(
     if result.players:
         found = listen.examples(result.players, spec, result.ranges, result.notes[:1], kinds=("phrases",))
         picture = listen.card_picture(found, spec.sample_rate)
-    return report.markdown(figures), kept, picture
+    return Measured(report.markdown(figures), kept, picture, figures)
 
 
 def likelihoods(facts: dict[str, Any]) -> dict[str, Any]:
@@ -196,8 +187,9 @@ def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> st
     return "\n".join(tables)
 
 
-def own_card(spec: ModelSpec, trained: Trained, licence: str) -> str:
-    """MODEL.md from the run's own facts, for a model nobody has written a card for. {figures} is left to fill in."""
+def own_card(spec: ModelSpec, trained: Trained, licence: str, command: str = "") -> str:
+    """MODEL.md from the run's own facts, for a model nobody has written a card for. {figures} is left to fill in;
+    command: what was typed, if it was not training/train.py."""
     facts, run = trained.facts, trained.arguments
     end_to_end = set(spec.channel_names) <= set(FEATURES)
     rows = [f"| {c.name} | {c.minimum:g} to {c.maximum:g} {c.unit} | {c.rest:g} |" for c in spec.channels]
@@ -217,7 +209,7 @@ def own_card(spec: ModelSpec, trained: Trained, licence: str) -> str:
         "## How it was made", "",
         f"{spec.sample_rate} Hz in {bands}, {spec.step_rate:g} steps/s, R{spec.residual} S{spec.skip}, "
         f"{spec.layers} layers ({spec.receptive_field / spec.step_rate:.2f} s receptive field), {head}.",
-        *data, "", f"    {command_line(run)}", "",
+        *data, "", f"    {command or command_line(run)}", "",
         "## Figures", "", "{figures}", "",
         "## Licence", "", licence, "",
     ])  # fmt: skip
@@ -254,6 +246,37 @@ def card_text(spec: ModelSpec, trained: Trained, licence: str) -> str:
     )  # fmt: skip
 
 
+def with_calibrated_noise(trained: Trained, corpus: Corpus) -> Trained:
+    """The same with every band as noisy at temperature 1 as the corpus it was trained on; as it is, if it has no phase
+    by which noise is told from tone. Raises CorpusError."""
+    spec = trained.spec
+    if spec.phase is None or evaluate.kind_of(spec) != "pitched":
+        return trained
+    weights, before, after = noise_levels.calibrated(spec, trained.weights, corpus, NativeEngine)
+    for when, excess in (("before", before), ("after", after)):
+        print(f"noise over the recordings' {when}, dB by band: {' '.join(f'{x:.1f}' for x in excess)}", file=sys.stderr)
+    return dataclasses.replace(trained, weights=as_stored(weights))
+
+
+def export(
+    spec: ModelSpec, trained: Trained, out: Path, mapping: str | None, text: str, measure: Callable[[Bundle], Measured]
+) -> tuple[Bundle, Measured]:
+    """Write the bundle of a checkpoint to `out`, with what `measure` says of it; text: MODEL.md, {figures} left to
+    fill in. Raises LivemoveError."""
+    golden = make_golden(spec, trained.weights)
+    graph = onnx_graph.build(spec, trained.weights)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = save_bundle(
+            Path(folder) / spec.name, spec, trained.weights, golden, graph, mapping, "# not measured yet\n"
+        )
+        mapping_for(draft.mapping_path, spec, FEATURES)  # it must fit, or nobody can play the model
+        found = measure(draft)
+    table = found.table + (f"\n\n![spectrogram]({SPECTROGRAM})" if found.picture else "")
+    text = text.replace("{figures}", table)
+    made = save_bundle(out, spec, trained.weights, golden, graph, mapping, text, found.kept or None, found.picture)
+    return made, found
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a .ckpt of training/train.py")
@@ -269,6 +292,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--tracks", type=int, default=None, help="held-out tracks a theremin is measured on (16)")
     parser.add_argument("--seeds", type=int, default=None, help="of the control tracks of a pitched model (3)")
     parser.add_argument("--quick", action="store_true", help="measure with one seed and a tenth of the material")
+    parser.add_argument("--as_trained", action="store_true", help="keep the noise the network makes; without, --data "
+                        "given, every band of a pitched model is made as noisy as the recordings at temperature 1")  # fmt: skip
     parser.add_argument("--licence", default=NO_LICENCE, help="of the data, and so of the weights: goes into MODEL.md")
     args = parser.parse_args(argv)
     try:
@@ -279,24 +304,20 @@ def main(argv: list[str] | None = None) -> int:
         spec = dataclasses.replace(trained.spec, name=name, temperature=temperature)
         mapping = mapping_text(spec, args.mapping, [out, ROOT / "models" / name])
         text = card_text(spec, trained, args.licence)
+        corpus = Corpus(args.data) if args.data else None
+        if corpus and not args.as_trained:
+            trained = with_calibrated_noise(trained, corpus)
+        amount = evaluate.QUICK if args.quick else evaluate.Amount()
+        given = {n: v for n in ("tracks", "seeds") if (v := getattr(args, n)) is not None}
+        amount = dataclasses.replace(amount, **given)
         print("golden vectors ...", file=sys.stderr)
-        golden = make_golden(spec, trained.weights)
-        graph = onnx_graph.build(spec, trained.weights)
-        with tempfile.TemporaryDirectory() as folder:
-            draft = save_bundle(
-                Path(folder) / name, spec, trained.weights, golden, graph, mapping, "# not measured yet\n"
-            )
-            mapping_for(draft.mapping_path, spec, FEATURES)  # it must fit, or nobody can play the model
-            table, kept, picture = measured(args, draft, trained.facts)
-        if picture:
-            table += f"\n\n![spectrogram]({SPECTROGRAM})"
-        made = save_bundle(
-            out, spec, trained.weights, golden, graph, mapping, text.replace("{figures}", table), kept or None, picture
+        made, found = export(
+            spec, trained, out, mapping, text, lambda draft: measured(draft, trained.facts, corpus, amount)
         )
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2
-    print(table)
+    print(found.table)
     print(f"exported to {out}")
     if made.ignores_channels:
         print(f"{name} ignores its channels: {report.IGNORES}", file=sys.stderr)

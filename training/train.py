@@ -42,7 +42,8 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.body.features import FEATURES
-from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
+from livemove.bundle import load_bundle
+from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec, Weights, weight_shapes
 from training.data.augment import Shake
 from training.data.command_line import progress
 from training.data.corpus import Corpus
@@ -53,7 +54,8 @@ from training.loop import path_fit, path_target
 from training.loop.examples import Examples
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.metrics.likelihood import ignoring
-from training.model.wavenet import WaveNet, nats
+from training.model.transfer import differences, spec_of, transfer
+from training.model.wavenet import WaveNet, key, nats
 
 KEPT = 3
 """Checkpoints kept beside last.ckpt and best.ckpt."""
@@ -89,15 +91,17 @@ class Training(pl.LightningModule):
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return self.resident.batch(batch) if self.resident and "start" in batch else batch
 
-    def start_from(self, checkpoint: Path) -> None:
-        """Take over a checkpoint's weights as the optimiser left them (not their average), its band scales too."""
-        saved = open_checkpoint(checkpoint)
-        mine = dataclasses.asdict(self.model.spec)
-        different = [name for name in mine if name not in ("name", "temperature") and saved["spec"][name] != mine[name]]
-        if different:
-            raise RecipeError(f"--pretrained {checkpoint}: holds another network: it differs in {', '.join(different)}")
-        state = saved.get("current_model_state", saved["state_dict"])
-        self.model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+    def start_from(self, given: Path) -> list[str]:
+        """Take over a checkpoint's weights as the optimiser left them (not their average), or a bundle's; of another
+        network what fits. Returns the names of the weights that begin anew. Raises RecipeError, BundleError."""
+        spec, weights = pretrained(given)
+        if not (different := differences(self.model.spec, spec)):
+            self.model.load_weights(weights)
+            return []
+        new = transfer(self.model, spec, weights)
+        print(f"{given} differs in {', '.join(different)}; what fits is carried over"
+              + (f", these begin anew: {', '.join(new)}" if new else ""), file=sys.stderr)  # fmt: skip
+        return new
 
     def loss(self, batch: dict[str, Tensor], noise: float) -> tuple[Tensor, Tensor, Tensor]:
         """(nats per value [clips, steps, bands], parameters, what the harmonic path leaves of each clip's bands: see
@@ -339,6 +343,17 @@ def open_checkpoint(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
 
 
+def pretrained(given: Path) -> tuple[ModelSpec, Weights]:
+    """Spec and weights of a checkpoint, as the optimiser left them, or of a bundle by folder or name. Raises
+    RecipeError, BundleError."""
+    if not given.is_file() and (given.is_dir() or not given.suffix):
+        bundle = load_bundle(given)
+        return bundle.spec, bundle.weights
+    saved = open_checkpoint(given)
+    spec, state = spec_of(saved["spec"]), saved.get("current_model_state", saved["state_dict"])
+    return spec, {name: state[f"model.{key(name)}"].numpy() for name in weight_shapes(spec)}
+
+
 def open_dataset(args: argparse.Namespace) -> tuple[SoundDataset, dict[str, Any]]:
     """Where the clips come from, and what a model's card says of it. Raises LivemoveError."""
     if args.instrument:
@@ -503,13 +518,12 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     pl.seed_everything(args.seed, verbose=False)
     module = Training(spec, args, scale, facts)
     module.resident = resident
-    if args.pretrained:
-        module.start_from(args.pretrained)
+    anew = module.start_from(args.pretrained) if args.pretrained and not resume else None
     if spec.harmonic_path and args.path_fit and isinstance(source, Recorded):
         module.path_is_fitted = True
-        if not (resume or args.pretrained):
+        if not resume:
             with progress("harmonic path", path_fit.STEPS) as say:
-                share = path_fit.fit(module.model, source, say=lambda done, steps: say(done, "", steps))
+                share = path_fit.fit(module.model, source, anew, say=lambda done, steps: say(done, "", steps))
             print(f"harmonic path: explains {share:.1%} of the harmonics' power", file=sys.stderr)
         if args.steady_path:
             learn_beside_path(module, resident, resume)
@@ -529,7 +543,9 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         callbacks.append(EarlyStopping("val_loss", patience=args.early_stop))
     if logger:
         callbacks.append(LearningRateMonitor("step"))
-    callbacks.append(Bar(refresh_rate=1) if sys.stderr.isatty() else PlainBar(refresh_rate=50))
+    if not any(isinstance(callback, pl.callbacks.ProgressBar) for callback in watching):
+        callbacks.append(Bar(refresh_rate=1) if sys.stderr.isatty() else PlainBar(refresh_rate=50))
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises
     trainer = make_trainer(args, callbacks, logger)
     if trainer.is_global_zero:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -541,7 +557,6 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
         clips, held_out, args.steps, args.accumulation_steps, args.batch_size,
         args.val_batch_size or args.batch_size, args.num_workers, args.pin_memory, start_worker,
     )  # fmt: skip
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # it advertises
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning against a newer torch
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")

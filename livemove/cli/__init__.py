@@ -1,4 +1,4 @@
-"""The command line: livemove perform | calibrate | record | render | replay | devices | models | presets | bench ...
+"""The command line: livemove perform | calibrate | record | learn | render | replay | devices | models | bench ...
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 Nothing else prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -13,6 +13,7 @@ import click
 from livemove import __version__
 from livemove.cli.benchmark import bench
 from livemove.cli.inspecting import devices, doctor, models, presets
+from livemove.cli.learning import learn
 from livemove.cli.performing import calibrate, perform
 from livemove.cli.shared import UserError
 from livemove.cli.takes import record, render, replay
@@ -46,9 +47,10 @@ def main() -> None:
     livemove calibrate                            20 seconds of moving, and it fits your body
     livemove render clip.mp4 -o clip-played.mp4   let a video play the instrument
     livemove record --sound song.wav takes/       record a video of yourself dancing to a song, to train on
+    livemove learn flute.wav                      make an instrument of a minute of your own sound
     livemove doctor                               what works on this machine, what does not
     """
 
 
-for _command in (perform, calibrate, record, render, replay, devices, models, presets, bench, doctor):
+for _command in (perform, calibrate, record, learn, render, replay, devices, models, presets, bench, doctor):
     main.add_command(_command)

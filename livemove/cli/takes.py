@@ -85,7 +85,7 @@ def record(camera_delay: float, **options: Any) -> None:
 
     Video and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored. What you heard and what the camera saw
     at one moment have one time in it. Ctrl-C ends a take and keeps it; after a crash all but its last two seconds can
-    be read. Nothing is ever overwritten. Then: `python training/prepare.py FOLDER -o DATA`.
+    be read. Nothing is ever overwritten. Then: `livemove learn FOLDER`.
 
     A camera's own delay (mostly 20 to 80 ms) cannot be known from here. To measure it, record yourself clapping with
     --mic, look in the take how much later the hands meet than it claps, and give that to --camera-delay from then on.

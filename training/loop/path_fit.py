@@ -10,7 +10,7 @@ do not know the style, the last one has a part for each: amplitudes of a blend a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,16 +77,19 @@ def demodulated(audio: Float32, cycles: Float64, hz: Float64, rate: int, count: 
     return found
 
 
-def draw(network: WaveNet) -> None:
-    """Random layers before the last one, from torch's generator."""
+def draw(network: WaveNet, names: Collection[str]) -> None:
+    """Of these weights the random layers before the last one, from torch's generator."""
     with torch.no_grad():
         for name in ("conditioner.weight", "harmonics.weight_1", "harmonics.weight_2"):
-            weight = network.weight(name)
-            weight.normal_(0.0, SHARPNESS / weight.shape[0] ** 0.5)
+            if name in names:
+                weight = network.weight(name)
+                weight.normal_(0.0, SHARPNESS / weight.shape[0] ** 0.5)
         for name in ("harmonics.bias_1", "harmonics.bias_2", "conditioner.bias"):
-            network.weight(name).normal_(0.0, SPREAD)
-        for part in _kept_apart(network, [network.weight(name) for name in APART]):
-            part.zero_()
+            if name in names:
+                network.weight(name).normal_(0.0, SPREAD)
+        if set(APART) <= set(names):
+            for part in _kept_apart(network, [network.weight(name) for name in APART]):
+                part.zero_()
 
 
 APART = ("conditioner.weight", "conditioner.bias", "style.embedding", "harmonics.weight_1")
@@ -114,17 +117,29 @@ class Rows:
     heard: Tensor
 
 
-def fit(network: WaveNet, source: Recorded, steps: int = STEPS, say: Callable[[int, int], None] | None = None) -> float:
-    """Set all of the path's weights; returns the share of the harmonics' power that it explains.
+def fit(
+    network: WaveNet,
+    source: Recorded,
+    anew: Collection[str] | None = None,
+    steps: int = STEPS,
+    say: Callable[[int, int], None] | None = None,
+) -> float:
+    """Set the path's weights; returns the share of the harmonics' power that it explains.
+
+    anew: names of the weights that may be drawn, None: any. A network that was trained before keeps its conditioner,
+    because its own layers have learnt to read what it says. Beyond the pitches that a style was heard to play, the
+    amplitudes at the edge go on. `say` is told (steps done, all). Draws from torch's generator. Raises CorpusError for
+    a corpus without anything loud.
 
     Beyond the pitches that a style was heard to play, the amplitudes at the edge go on. `say` is told (steps done,
     all). Draws from torch's generator. Raises CorpusError for a corpus without anything loud.
     """
-    draw(network)
+    draw(network, network.weights() if anew is None else anew)
     rows = measured(network.spec, source)
     every = together([rows, *continued(network.spec, rows)])
     solve(network, every)
-    refine(network, every, steps, say)
+    changing = OF_PATH if anew is None or "conditioner.weight" in anew else OF_PATH[:1]
+    refine(network, every, changing, steps, say)
     with torch.no_grad():
         left = total = 0.0
         for some in torch.arange(len(rows.level)).split(BATCH):
@@ -218,11 +233,17 @@ def solve(network: WaveNet, rows: Rows) -> None:
         network.weight("harmonics.bias_3").copy_(solution[-1])
 
 
-def refine(network: WaveNet, rows: Rows, steps: int, say: Callable[[int, int], None] | None = None) -> None:
-    """All layers of path and conditioner by Adam (Kingma & Ba 2015), one cycle of learning rates."""
+def refine(
+    network: WaveNet,
+    rows: Rows,
+    changing: tuple[str, ...],
+    steps: int,
+    say: Callable[[int, int], None] | None = None,
+) -> None:
+    """The parameters whose names begin so, by Adam (Kingma & Ba 2015), one cycle of learning rates."""
     if not steps:
         return
-    weights = [p for name, p in network.named_parameters() if name.startswith(OF_PATH)]
+    weights = [p for name, p in network.named_parameters() if name.startswith(changing)]
     optimiser = torch.optim.Adam(weights, RATE)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     for step in range(steps):
@@ -230,8 +251,9 @@ def refine(network: WaveNet, rows: Rows, steps: int, say: Callable[[int, int], N
         loss = distance(_amplitudes(network, rows, some), rows, some)
         optimiser.zero_grad()
         loss.backward()
-        for part in _kept_apart(network, [network.weight(name).grad for name in APART]):
-            part.zero_()
+        if changing == OF_PATH:
+            for part in _kept_apart(network, [require_gradient(network.weight(name)) for name in APART]):
+                part.zero_()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         rates.step()
@@ -239,6 +261,12 @@ def refine(network: WaveNet, rows: Rows, steps: int, say: Callable[[int, int], N
             say(step + 1, steps)
     for weight in weights:
         weight.grad = None
+
+
+def require_gradient(weight: Tensor) -> Tensor:
+    """Of a weight that has one."""
+    assert weight.grad is not None
+    return weight.grad
 
 
 def distance(amplitudes: Tensor, rows: Rows, some: Tensor) -> Tensor:

@@ -383,7 +383,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         dest="pretrained",
         type=Path,
         default=None,
-        help="start from this checkpoint's weights",
+        help="start from the weights of this checkpoint or model (folder or name); of another network what fits",
     )
     add("--resume", action=switch, default=False, help="go on from OUT/last.ckpt, exactly as if never stopped")
     add(

@@ -272,7 +272,7 @@ class PlayPage(QWidget):
         if 0 <= supervisor_status.camera < len(supervisor_status.cameras):
             cameras = supervisor_status.cameras
             self.camera_view.name(camera_name(cameras[supervisor_status.camera]), len(cameras) > 1)
-        self.console.show_controls(controls)
+        self.console.show_controls(controls, state.styles)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
         self.buttons["record"].show_lit(recorded_s is not None, "" if recorded_s is None else clock(recorded_s))

@@ -21,7 +21,8 @@ class LaunchBuffers:
     """Buffers for at most LAUNCH_HOPS hops of `lanes` streams, of which `streams` play; the others rest.
 
     embedded float32 [hops, lanes, E, with a harmonic path the pitch's octaves after it]; hz float64 [hops, lanes];
-    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; styles float32 [lanes, styles]; gates, levels float32 [hops, lanes];
+    noise float32 [steps, lanes, 1 or 2, bands]; temperatures float32 [lanes]; styles float32 [lanes, styles]; gates,
+    levels float32 [hops, lanes];
     offsets float32 [steps, lanes, bands], the harmonic path's means; conditions float32 [hops, lanes, layers * 2R];
     audio float32, streams packed. Bands and R are padded as `size` says.
     """

@@ -62,8 +62,8 @@ def two_voices(path: Path, mapping: str = MAPPING) -> Bundle:
     weights["head.bias_2"].reshape(spec.bands, 3, spec.mixtures)[:, 2] = -9.0  # hardly any noise
     weights["style.embedding"][:] = [[-1.0] * spec.conditioning, [1.0] * spec.conditioning]
     weights["harmonics.bias_2"][0] = 1.0  # a hidden unit that is always on, alike for both styles
-    weights["harmonics.weight_3"][0, 0] = 1.4
-    weights["harmonics.weight_3"][16, :8] = 0.5
+    weights["harmonics.weight_3"][0, 0] = 0.8
+    weights["harmonics.weight_3"][16, :8] = 0.3
     return _saved(path, spec, as_stored(weights), np.random.default_rng(0), mapping=mapping)
 
 

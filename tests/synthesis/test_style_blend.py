@@ -48,9 +48,9 @@ def test_a_blend_moves_every_harmonic_in_a_straight_line_from_one_end_to_the_oth
     bundle: Bundle, engine: type[NativeEngine] | type[ReferenceEngine]
 ) -> None:
     found = np.array([amplitudes(bundle, share, engine) for share in SHARES])
-    assert found[0, 0] > 0.3
+    assert found[0, 0] > 0.15
     assert found[0, 1:].max() < 0.003
-    assert found[-1].min() > 0.1
+    assert found[-1].min() > 0.06
     straight = found[0] + np.array(SHARES)[:, None] * (found[-1] - found[0])
     np.testing.assert_allclose(found, straight, atol=0.002)
     decibels = 20 * np.log10(found[:, 1:])  # and so the spectrum goes away from one and towards the other

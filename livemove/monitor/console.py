@@ -216,11 +216,13 @@ class Console(QWidget):
             rows.addLayout(row)
         self.setFixedHeight(len(lines) * 16 * GRID + (len(lines) - 1) * GAP)
 
-    def show_controls(self, controls: Controls, styles: Sequence[float] = ()) -> None:
+    def show_weights(self, controls: Controls, styles: Sequence[float]) -> None:
         """styles: weights as they sound; a slider stands where it was set by hand, else where its style sounds."""
         for place, (tile, sounding) in enumerate(zip(self.weights, styles, strict=False)):
             by_hand = controls.styles[place] if place < len(controls.styles) else 0.0
             tile.show_value(by_hand if any(controls.styles) else sounding, f"{100 * sounding:.0f} %")
+
+    def show_controls(self, controls: Controls) -> None:
         gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s
         self.values["gain"].show_value(gain_db, f"{written_db(gain_db)} dB")
         self.values["temperature"].show_value(controls.temperature, f"{controls.temperature:.2f}")

@@ -259,6 +259,7 @@ class PlayPage(QWidget):
         if due or (state.pose is None) == self.camera_view.posed:  # who comes or goes is seen at once
             self.camera_view.show_pose(state.pose)
         self.update_history(state, slow)
+        self.console.show_weights(state.controls, state.styles)
         if slow:
             self.camera_view.say_missing(state.verdict.words if state.verdict.camera else "")
             self.bar.show_state(state)
@@ -272,7 +273,7 @@ class PlayPage(QWidget):
         if 0 <= supervisor_status.camera < len(supervisor_status.cameras):
             cameras = supervisor_status.cameras
             self.camera_view.name(camera_name(cameras[supervisor_status.camera]), len(cameras) > 1)
-        self.console.show_controls(controls, state.styles)
+        self.console.show_controls(controls)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
         self.buttons["record"].show_lit(recorded_s is not None, "" if recorded_s is None else clock(recorded_s))

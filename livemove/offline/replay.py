@@ -129,7 +129,7 @@ class _Recorded(Mapping):
         return self.now
 
 
-class _RecordedBlend(StyleBlend):
+class RecordedBlend(StyleBlend):
     """Stands where a style blend was, and gives the weights that it gave: those of `now`; or, of a take from before
     styles could be blended (None), the style by its number."""
 
@@ -160,7 +160,7 @@ def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
         if config.engine not in (None, "auto", model.engine):
             raise TakeError(f"{model.engine} played, not {config.engine}")
         slot = _slot(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping))
-        slot.mapping, slot.blend = _Recorded(len(slot.spec.channels)), _RecordedBlend(slot.spec)
+        slot.mapping, slot.blend = _Recorded(len(slot.spec.channels)), RecordedBlend(slot.spec)
         slots.append(slot)
     return slots
 
@@ -238,7 +238,7 @@ def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator
             assert isinstance(slot.mapping, _Recorded)
             vector = row["channels"] if i == sounding else row["leaving"]
             slot.mapping.now[:] = vector[: len(slot.mapping.now)]
-            assert isinstance(slot.blend, _RecordedBlend)
+            assert isinstance(slot.blend, RecordedBlend)
             slot.blend.now = _numbers(row, "blend" if i == sounding else "leaving_blend")
         out = crossfader.play(sources, controls)
         if row["samples"] or take.info.rate != take.info.model_rate:

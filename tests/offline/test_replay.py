@@ -131,20 +131,6 @@ def test_a_blend_that_hand_and_body_move_is_made_again_to_the_bit(
 
 
 @in_real_time
-def test_a_take_from_before_blends_is_made_again_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    takes, voices = tmp_path / "takes", two_voices(tmp_path / "voices").path
-    asking(monkeypatch, voices, {}, record=True, folder=takes, duration_s=1.5, style=1, output=tmp_path / "whole.wav")
-    path = only(takes) / "hops.npy"
-    rows = np.load(path)
-    kept = [name for name in rows.dtype.names if name not in ("styles", "blend", "leaving_blend")]
-    old = np.zeros(len(rows), [(name, rows.dtype[name]) for name in kept])
-    for name in kept:
-        old[name] = rows[name]
-    np.save(path, old)
-    assert set(same_again(path.parent, tmp_path / "again.wav").hops["style"]) == {1.0}
-
-
-@in_real_time
 def test_the_last_minutes_are_exactly_what_was_played(
     models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

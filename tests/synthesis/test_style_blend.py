@@ -13,7 +13,7 @@ from livemove.body.mapping import load_mapping
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, Float32
 from livemove.ipc.logs import HOP_ROW
-from livemove.offline.replay import controls_of
+from livemove.offline.replay import RecordedBlend, controls_of
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.native import NativeEngine
@@ -144,3 +144,15 @@ def test_a_row_of_a_take_from_before_blends_has_its_style_by_number() -> None:
     row["style"] = 2
     assert controls_of(row[0]).style == 2
     assert controls_of(row[0]).styles == ()
+
+
+def test_a_style_by_number_as_old_takes_have_it_sounds_to_the_bit_as_weights_do(bundle: Bundle) -> None:
+    sounds: list[Float32] = []
+    for recorded in (False, True):
+        slot = slot_of(bundle)
+        if recorded:
+            slot.blend = RecordedBlend(bundle.spec)
+        crossfader = ModelCrossfader([slot], Controls(style=1))
+        sounds.append(np.concatenate([crossfader.play(body(0.3), Controls(style=1)).copy() for _ in range(60)]))
+    assert np.abs(sounds[0]).max() > 0.05
+    assert np.array_equal(*sounds)

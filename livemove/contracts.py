@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from livemove.controls import STYLE_WEIGHTS
 from livemove.controls import Action as Action
 
 HOP = 256
@@ -25,6 +26,9 @@ LANDMARKS = 33
 """Landmarks per person in MediaPipe's pose topology."""
 
 MAX_PEOPLE = 4
+
+MAX_BLEND = len(STYLE_WEIGHTS)
+"""Styles that can be blended: a model of more plays them one at a time."""
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -403,7 +407,10 @@ class Controls:
 
     gain          linear
     temperature   factor on the model's own
-    style         index; a model that has fewer plays its last
+    style         index of the one that plays, if `styles` says nothing; 0: as the mapping says, else the first. A model
+                  that has not so many plays its first
+    styles        weight 0..1 of each style, set by hand: what plays is their blend, whatever they sum to; missing ones
+                  and a model's further styles have 0; all 0 or (): see style
     mute          silence at the output; everything else goes on
     freeze        the channels hold, however the body moves
     octave        added to the range of a pitch channel, as far as the model can play it
@@ -431,6 +438,7 @@ class Controls:
     panics: int = 0
     reloads: int = 0
     learn: int = 0
+    styles: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -442,8 +450,8 @@ class Request:
     It is added to what is set, so that whoever asks need not know that; with absolute it is what to set. text: in place
     of that the camera or audio device by name, as the command line takes it or a list has it. MUTE, FREEZE and RECORD
     are switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off; RELOAD reads
-    the mappings again; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends
-    it all.
+    the mappings again; STYLE_1 .. STYLE_8 are weights of the model's styles; SAVE_LAST makes a take of what was just
+    played; LEARN takes an Action, 0 to give up; STOP ends it all.
     """
 
     action: Action

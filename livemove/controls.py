@@ -33,6 +33,14 @@ class Action(enum.IntEnum):
     SAVE_LAST = 17
     CAMERA = 18
     DEVICE = 19
+    STYLE_1 = 20
+    STYLE_2 = 21
+    STYLE_3 = 22
+    STYLE_4 = 23
+    STYLE_5 = 24
+    STYLE_6 = 25
+    STYLE_7 = 26
+    STYLE_8 = 27
 
 
 class Kind(enum.Enum):
@@ -122,6 +130,9 @@ KEY_NAMES = {
 }
 """Keys that are no letters, and how they are written."""
 
+STYLE_WEIGHTS = tuple(Action[f"STYLE_{i}"] for i in range(1, 9))
+"""The weights of a model's styles, in their order: so many styles can be blended. One with more plays one at a time."""
+
 _TABLE = (
     Control(
         "gain", Action.GAIN, Kind.VALUE, "gain", -60.0, 20.0, 0.0, "dB", step=1.0, resolution=0.5, key="up",
@@ -151,6 +162,11 @@ _TABLE = (
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
     Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),
     Control("reload", Action.RELOAD, Kind.TRIGGER, "read the mapping again", key="f5"),
+    *(
+        Control(f"style_{i}", action, Kind.VALUE, f"weight of style {i}", 0.0, 1.0, 0.0, step=0.05, resolution=0.01,
+                knob=(0.0, 1.0))
+        for i, action in enumerate(STYLE_WEIGHTS, 1)
+    ),
 )  # fmt: skip
 
 CONTROLS = {control.name: control for control in _TABLE}

@@ -183,6 +183,8 @@ def everything(args: argparse.Namespace) -> tuple[Result, ModelSpec]:
     spec = bundle.spec
     engine = make_engine(args.engine, bundle)
     corpus = Corpus(args.data) if args.data else None
+    if corpus and (line := corpus_scores.unknown_styles(bundle.spec, corpus)):
+        print(line, file=sys.stderr)
     watched = [
         clip_scores.watch(clip, bundle.path, args.pose, args.pose_model) for clip in (args.clip, args.stranger) if clip
     ]

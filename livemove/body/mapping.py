@@ -1,7 +1,18 @@
 """mapping.toml: which input plays which channel of a model, over which range, along which curve, in which scale.
 
 Inputs (body features, and by name external inputs: hits of the body, MIDI, OSC and Link) come in once a hop, channels
-in the model's natural units go out. It knows names and numbers only: not where an input comes from, nor what a model
+in the model's natural units go out, and the weights of its styles where the mapping plays them:
+
+    [styles.cello]           a weight from its own input, 0..1 unless `to` says otherwise; one table for each style that
+    source = "crouch"        is played; weights need not sum to 1, and while all are 0 the style that is set plays
+    from = [0.0, 1.0]
+
+    [styles]                 or an axis from style to style, at equal distances
+    between = ["cello", "flute", "tuba"]
+    source = "right_hand_height"
+    from = [-0.5, 1.0]
+
+ It knows names and numbers only: not where an input comes from, nor what a model
 does with a channel.
 """
 
@@ -20,7 +31,7 @@ import numpy as np
 
 from livemove.body.notes import SCALES, pitch_class
 from livemove.body.triggers import HITS, PREFIX
-from livemove.contracts import Channel, Float32, MappingError, ModelSpec
+from livemove.contracts import MAX_BLEND, Channel, Float32, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""
@@ -68,11 +79,36 @@ class Route:
     root: float = 0.0
 
 
+@dataclass(frozen=True)
+class StyleRoutes:
+    """How the weights of a model's styles are played: as channels of their own, after the model's.
+
+    styles  how many the model has
+    places  indices of the styles that are played: each by its own route, or all by one that leads along an axis
+    """
+
+    styles: int
+    places: tuple[int, ...]
+    channels: tuple[Channel, ...]
+    routes: tuple[Route, ...]
+
+    def weigh(self, values: np.ndarray, weights: Float32) -> None:
+        """Fill weights [styles] from the values of `channels`: weights, or a place on the axis 0 .. len(places) - 1."""
+        weights[:] = 0.0
+        if len(values) == len(self.places):
+            weights[list(self.places)] = np.maximum(values, 0.0)
+            return
+        left = min(int(values[0]), len(self.places) - 2)
+        part = float(values[0]) - left
+        weights[self.places[left]] = 1.0 - part
+        weights[self.places[left + 1]] = part
+
+
 class Mapping:
     """Inputs to channels, one step a hop. `routes` are in the order of the model's channels.
 
     external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
-    follow the features'.
+    follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none.
     """
 
     def __init__(
@@ -81,14 +117,21 @@ class Mapping:
         routes: tuple[Route, ...],
         presence: int | None,
         external: tuple[str, ...] = (),
+        style_routes: StyleRoutes | None = None,
     ) -> None:
         """presence: index of the input that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
         self.routes = routes
         self.external = external
         self._presence = presence
-        self._rest = np.array([channel.rest for channel in channels])
-        self._follow(routes)
+        self._style_routes = style_routes
+        self.styles: Float32 | None = None
+        self._played = list(zip(channels, routes, strict=True))
+        if style_routes is not None:
+            self._played += zip(style_routes.channels, style_routes.routes, strict=True)
+            self.styles = np.zeros(style_routes.styles, np.float32)
+        self._rest = np.array([channel.rest for channel, _ in self._played])
+        self._follow(tuple(route for _, route in self._played))
         self.reset()
 
     def _follow(self, routes: tuple[Route, ...]) -> None:
@@ -108,7 +151,8 @@ class Mapping:
 
     def take_over(self, other: Mapping) -> None:
         """Go on from where another mapping of the same model is."""
-        self._value = other._value.copy()
+        shared = len(self._value) if self._style_routes == other._style_routes else len(self.channels)
+        self._value[:shared] = other._value[:shared]
 
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
@@ -116,8 +160,7 @@ class Mapping:
         The range is cut to what the model can play, so that the whole gesture still plays; an octave that would leave
         nothing of it goes only as far as something is left.
         """
-        pairs = zip(self.channels, self.routes, strict=True)
-        self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in pairs))
+        self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in self._played))
 
     def step(self, inputs: Float32, dt_s: float) -> Float32:
         """float32 [C], natural units, after dt_s seconds with these inputs, float32 [F + len(external)].
@@ -135,7 +178,9 @@ class Mapping:
             goal = np.where(self._eased, self._rest + float(inputs[self._presence]) * (goal - self._rest), goal)
         goal = np.where(np.isfinite(goal), goal, self._value)
         self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
-        return self._value.astype(np.float32)
+        if self._style_routes is not None and self.styles is not None:
+            self._style_routes.weigh(self._value[len(self.channels) :], self.styles)
+        return self._value[: len(self.channels)].astype(np.float32)
 
 
 def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
@@ -213,8 +258,8 @@ class _Reader:
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
-            if key != "channels":
-                self.fail("", f"unknown table [{key}]; channels stand under [channels.NAME]")
+            if key not in ("channels", "styles"):
+                self.fail("", f"unknown table [{key}]; channels stand under [channels.NAME], styles under [styles]")
         tables = _table(document.get("channels"))
         if tables is None:
             self.fail("", "no [channels.NAME] tables")
@@ -228,8 +273,45 @@ class _Reader:
             if table is None:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
+        blend = self.styles(document["styles"]) if "styles" in document else None
         presence = self.inputs.index("presence") if "presence" in self.inputs else None
-        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.external))
+        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.external), blend)
+
+    def styles(self, value: object) -> StyleRoutes:
+        table, names = _table(value), self.spec.styles
+        if table is None:
+            self.fail("", "styles: expected a table, [styles] or [styles.NAME]")
+        if len(names) < 2:
+            self.fail("", f"[styles]: model {self.spec.name} has no styles to blend; take the table out")
+        if len(names) > MAX_BLEND:
+            self.fail("", f"[styles]: model {self.spec.name} has {len(names)} styles; up to {MAX_BLEND} can be blended")
+        axis = "between" in table or "source" in table
+        played = table.get("between") if axis else list(table)
+        if not isinstance(played, list) or len(cast("list[object]", played)) < 1 + axis:
+            self.fail("", 'styles: expected names, as in between = ["cello", "flute"], or tables [styles.NAME]')
+        places: list[int] = []
+        for name in cast("list[object]", played):
+            if not isinstance(name, str) or name not in names:
+                self.fail("", f"styles: model {self.spec.name} has no style {name!r}{_near(str(name), names)}")
+            if names.index(name) in places:
+                self.fail("", f"styles: {name!r} stands there twice")
+            places.append(names.index(name))
+        tables = {"styles": {k: v for k, v in table.items() if k != "between"}} if axis else table
+        channels: list[Channel] = []
+        routes: list[Route] = []
+        for name, own in tables.items():
+            entries = _table(own)
+            label = name if axis else f"styles.{name}"
+            if entries is None:
+                self.fail(label, f"expected a table, [styles.{name}]")
+            channel = Channel(label, "0..1", 0.0, float(len(places) - 1) if axis else 1.0, 0.0)
+            if axis and "to" in entries:
+                self.fail(label, "to: an axis goes from its first style to its last; turn `from` round instead")
+            if "scale" in entries:
+                self.fail(label, "scale: for pitch")
+            channels.append(channel)
+            routes.append(self.route(channel, entries))
+        return StyleRoutes(len(names), tuple(places), tuple(channels), tuple(routes))
 
     def route(self, channel: Channel, table: dict[str, object]) -> Route:
         name = channel.name

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from livemove.bundle import find_bundle, list_bundles, load_bundle
-from livemove.contracts import BundleError, Controls, EngineError, LivemoveError, weight_shapes
+from livemove.contracts import BundleError, ControlError, Controls, EngineError, LivemoveError, weight_shapes
 from livemove.control.presets import Preset
+from livemove.control.styles import Chosen, read_styles
 from livemove.diagnostics import bench
 from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
 
@@ -73,16 +74,14 @@ def ignoring(models: Sequence[Path]) -> list[str]:
     ]
 
 
-def style_index(style: str | None, model: Path) -> int:
-    """A style by name or number, None for the first. Raises LivemoveError that lists the model's styles."""
+def chosen_styles(style: str | None, model: Path) -> Chosen:
+    """What --style says, None for the first. Raises LivemoveError that lists the model's styles."""
     if style is None:
-        return 0
-    names = load_bundle(model).spec.styles
-    if style in names:
-        return names.index(style)
-    if style.isdecimal() and int(style) < max(len(names), 1):
-        return int(style)
-    raise LivemoveError(f"--style {style}: {model.name} has {', '.join(names) or 'no styles'}")
+        return 0, ()
+    try:
+        return read_styles(style, load_bundle(model).spec.styles)
+    except ControlError as error:
+        raise LivemoveError(f"--style {style}: {model.name}: {error}") from error
 
 
 def model_name(folder: Path) -> str:
@@ -100,10 +99,10 @@ def slots_of_presets(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path |
         if slot not in loaded:
             loaded.append(slot)
         try:
-            style = style_index(preset.style or None, folder)
+            style, weights = chosen_styles(preset.style or None, folder)
         except LivemoveError as error:
             raise LivemoveError(f"preset {preset.name}: {error}") from error
-        controls.append(preset.controls(loaded.index(slot), style))
+        controls.append(preset.controls(loaded.index(slot), style, weights))
     return loaded, tuple(controls)
 
 

@@ -165,12 +165,12 @@ def perform(
     Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
     unless you name one.
     """
-    from livemove.bundle import find_bundle
+    from livemove.bundle import find_bundle, load_bundle
     from livemove.capture.cameras import check_camera
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli import fallback
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.models import ignoring, model_name, slots_of_presets, style_index
+    from livemove.cli.models import chosen_styles, ignoring, model_name, slots_of_presets
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
@@ -208,6 +208,10 @@ def perform(
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
+    if controls and style is None:
+        style_at_start, weights_at_start = controls[0].style, controls[0].styles
+    else:
+        style_at_start, weights_at_start = chosen_styles(style, folder)
     config = SessionConfig.of(
         model=folder,
         mapping=mapping,
@@ -232,7 +236,8 @@ def perform(
             presets=tuple(preset.name for preset in presets),
         ),
         learn=learnable(learn) if learn else 0,
-        style=controls[0].style if controls and style is None else style_index(style, folder),
+        style=style_at_start,
+        styles=weights_at_start,
         look_ahead_s=look_ahead / 1000,
         mute=options.pop("muted"),
         folder=options.pop("takes"),
@@ -280,7 +285,8 @@ def perform(
             seen[0].camera, config.capture.mirror, seen[0].card, config.playback.block, config.playback.samplerate,
             osc, osc_out, control.midi, control.midi_out, control.mpe or None, control.link or None,
         )  # fmt: skip
-        kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
+        styles = load_bundle(played).spec.styles
+        kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices, styles))
         click.echo(f"kept: {kept}", err=True)
 
 

@@ -68,7 +68,10 @@ def instrument_options(command: Command) -> Command:
         pose_options,
         click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
                      help="Your own mapping.toml: which part of the body plays what."),
-        click.option("--style", default=None, metavar="NAME|N", help="Style, for models that have some."),
+        click.option(
+            "--style", default=None, metavar="NAME|N|NAME=W,...",
+            help="Style, for models that have some, or a blend: cello=0.5,flute=0.5.",
+        ),
         click.option("--temperature", type=click.FloatRange(*CONTROLS["temperature"].limits), default=1.0,
                      show_default=True,
                      help="How freely the network chooses: above 1 wilder, below 1 calmer."),

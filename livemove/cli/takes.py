@@ -166,7 +166,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
-    from livemove.cli.models import style_index
+    from livemove.cli.models import chosen_styles
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
     from livemove.takes.folder import is_take
@@ -176,7 +176,8 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
         _take_video(options["clip"], options["output"], report)
         return
     folder = find_bundle(model)
-    config = RenderConfig(model=folder, style=style_index(style, folder), duration_s=duration, **options)
+    chosen, weights = chosen_styles(style, folder)
+    config = RenderConfig(model=folder, style=chosen, styles=weights, duration_s=duration, **options)
     have_pose_model(str(config.clip), config.pose, config.pose_model)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:

@@ -21,7 +21,7 @@ class ControlConfig:
     link              join the Ableton Link session
     learnt            file of what was learnt by moving knobs
     models, presets   names, in the order of their numbers
-    channels          each model's
+    channels, styles  each model's; of styles the names
     """
 
     osc: tuple[str, int] | None = None
@@ -34,6 +34,7 @@ class ControlConfig:
     models: tuple[str, ...] = ()
     presets: tuple[str, ...] = ()
     channels: tuple[tuple[Channel, ...], ...] = ()
+    styles: tuple[tuple[str, ...], ...] = ()
 
     @property
     def wanted(self) -> bool:

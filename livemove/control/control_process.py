@@ -11,7 +11,7 @@ import select
 import time
 
 from livemove.body.features import FEATURES
-from livemove.contracts import Action, Channel, Request
+from livemove.contracts import Action, Channel, Controls, Request
 from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
 from livemove.control.mpe import roles
@@ -89,6 +89,7 @@ class Connections:
             self.midi_out = MidiOut(config.midi_out, config.mpe) if config.midi_out is not None else None
             self.midi_interpreter = MidiInterpreter(MidiBindings(config.learnt), bool(config.presets))
         self.link = Link() if config.link else None
+        self._styles = config.styles
         self._ears = [self.osc.socket] if self.osc else []
         self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out or self.link else 0.1
         self._checked_s = now_s()
@@ -100,14 +101,16 @@ class Connections:
         else:
             time.sleep(self._poll_s)
 
-    def listen(self, learning: int, ahead_s: float) -> tuple[Received, list[str]]:
-        """What came, and what to tell the person. learning: Controls.learn; ahead_s: what is made now is heard then."""
+    def listen(self, controls: Controls, ahead_s: float) -> tuple[Received, list[str]]:
+        """What came, and what to tell the person; ahead_s: what is made now is heard then."""
+        if self.osc and self._styles:
+            self.osc.names["style"] = self._styles[min(controls.model, len(self._styles) - 1)]
         received = self.osc.listen() if self.osc else Received()
         if self.link:
             received.inputs.update(self.link.inputs(ahead_s))
         told: list[str] = []
         if self.midi:
-            name = next((name for name, action in LEARNABLE.items() if action == learning), "")
+            name = next((name for name, action in LEARNABLE.items() if action == controls.learn), "")
             for message in self.midi.messages():
                 if said := self.midi_interpreter.handle(message, received, name):
                     told.append(said)
@@ -171,7 +174,7 @@ def run(segment: Segment, config: ControlConfig) -> None:
         process_state.heartbeat()
         connections.wait()
         ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
-        received, told = connections.listen(segment.controls.read().learn, ahead_s)
+        received, told = connections.listen(segment.controls.read(), ahead_s)
         requests.ask(received.requests)
         if received.inputs:
             for place, name in enumerate(segment.external_inputs.wanted):

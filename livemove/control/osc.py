@@ -8,6 +8,9 @@ In and out: datagrams. Knows no shared memory and no model. With the names of co
 /livemove/NAME/by amount    changes it; model, preset, style, scale, root, camera and device go round
 /livemove/mute, /freeze,
   /record                   1 is on, 0 off; without a value the switch is thrown
+/livemove/style/NAME value  the weight of one of the model's styles, 0..1; also /livemove/style_1 .. style_8
+/livemove/styles f f ...    the weights of all of them, in the model's order; those that are left out are 0; all 0: the
+                            style that is set, or what the mapping plays
 /livemove/panic, /reload,
   /save_last                does it; a value of 0 (a button that is let go) does nothing
 /livemove/learn NAME        the next MIDI knob, pad or pedal that moves is bound to that name
@@ -25,9 +28,10 @@ from collections.abc import Mapping, Sequence
 from pythonosc.osc_packet import OscPacket, ParseError
 
 from livemove.body.notes import NOTES, SCALES
-from livemove.contracts import Action, ControlError, Request
+from livemove.contracts import MAX_BLEND, Action, ControlError, Request
+from livemove.control.styles import place
 from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received, learnable, note_number
-from livemove.controls import BY_ACTION, decibels
+from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
 
 PREFIX = "/livemove/"
 
@@ -47,7 +51,7 @@ class OscIn:
 
     def __init__(self, host: str, port: int, names: Mapping[str, Sequence[str]]) -> None:
         """Raises ControlError when the address cannot be listened at."""
-        self._names = {"scale": ("", *SCALES), "root": ("", *NOTES), **names}
+        self.names: dict[str, Sequence[str]] = {"scale": ("", *SCALES), "root": ("", *NOTES), **names}
         try:
             family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self.socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -102,7 +106,7 @@ class OscIn:
             if number is not None:
                 received.inputs["osc:" + where] = number
             try:
-                received.requests.extend(requests_of(where, values, self._names))
+                received.requests.extend(requests_of(where, values, self.names))
             except (ValueError, ControlError) as error:
                 received.complain(f"{sender} sends {_plain(where)}: {error}")
 
@@ -124,6 +128,10 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         return [Request(SWITCHES[name], float(number != 0.0), absolute=True)]
     if name == "learn" and not relative:
         return [Request(Action.LEARN, _learnable(value))]
+    if name == "styles" and not relative:
+        return _weights(values, names.get("style", ()))
+    if name == "style" and relative not in ("", "by"):
+        return [_weight(relative, number, names.get("style", ()))]
     if name not in SETS or relative not in ("", "by"):
         raise ValueError("there is no such address")
     control = BY_ACTION[SETS[name]]
@@ -141,6 +149,34 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
     if number is None:
         raise ValueError("it takes a number")
     return [Request(control.action, decibels(number) if factor else number, absolute=True)]
+
+
+def _weights(values: Sequence[object], styles: Sequence[str]) -> list[Request]:
+    """One request for the weight of each style."""
+    weights = [_number(value) for value in values]
+    if not 0 < len(weights) <= len(styles):
+        raise ValueError(f"it takes as many weights as there are styles: {', '.join(styles) or 'the model has none'}")
+    found = [_checked(weight) for weight in weights] + [0.0] * (min(len(styles), MAX_BLEND) - len(weights))
+    return [Request(action, weight, absolute=True) for action, weight in zip(STYLE_WEIGHTS, found, strict=False)]
+
+
+def _weight(name: str, number: float | None, styles: Sequence[str]) -> Request:
+    name, _, relative = name.partition("/")
+    try:
+        index = place(name, styles) if not name.isdecimal() else place(str(int(name) - 1), styles)
+    except ControlError as error:
+        raise ValueError(str(error)) from error
+    if index >= MAX_BLEND or relative not in ("", "by"):
+        raise ValueError("there is no such address")
+    if relative and number is not None:
+        return Request(STYLE_WEIGHTS[index], number)
+    return Request(STYLE_WEIGHTS[index], _checked(number), absolute=True)
+
+
+def _checked(weight: float | None) -> float:
+    if weight is None or weight < 0.0:
+        raise ValueError("a weight is a number from 0 to 1")
+    return weight
 
 
 def _called(value: object) -> str:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, cast
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import ControlError, Controls
+from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
@@ -55,7 +56,7 @@ class Preset:
 
     model     a name from `livemove models`, or a folder
     mapping   a mapping.toml, from the preset's own folder on; "" the model's own
-    style     name, or number from 0; "" the first
+    style     name, number from 0, or a blend, "cello=0.5,flute=0.5"; "" the first
     scale     one of body.notes.SCALES; "" as the mapping says; root likewise, "C" .. "B"
     muted     whether a show that begins with it begins in silence
     """
@@ -73,12 +74,13 @@ class Preset:
     muted: bool = False
     devices: Devices = field(default_factory=Devices)
 
-    def controls(self, model: int, style: int) -> Controls:
-        """What it sets; model: its number among those that are loaded."""
+    def controls(self, model: int, style: int, styles: tuple[float, ...] = ()) -> Controls:
+        """What it sets; model: its number among those that are loaded; style, styles: what `style` comes to there."""
         return Controls(
             gain=self.gain,
             temperature=self.temperature,
             style=style,
+            styles=styles,
             octave=self.octave,
             scale=1 + list(SCALES).index(self.scale) if self.scale else 0,
             root=note_number(self.root) if self.root else 0,
@@ -126,13 +128,15 @@ def check_name(name: str) -> None:
         raise ControlError(f"{name!r} is no name for a preset: use letters, digits, - and _")
 
 
-def from_controls(name: str, model: str, mapping: Path | None, controls: Controls, devices: Devices) -> Preset:
-    """What is set now, as a preset."""
+def from_controls(
+    name: str, model: str, mapping: Path | None, controls: Controls, devices: Devices, styles: Sequence[str] = ()
+) -> Preset:
+    """What is set now, as a preset; styles: names of the model's."""
     return Preset(
         name=name,
         model=model,
         mapping=str(mapping.resolve()) if mapping else "",
-        style=str(controls.style) if controls.style else "",
+        style=written_styles(controls.style, controls.styles, styles),
         gain=round(controls.gain, 4),
         temperature=round(controls.temperature, 4),
         octave=controls.octave,

@@ -6,12 +6,12 @@ Requests come from the monitor's keys, from OSC and from MIDI. Knows no process,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from livemove.body.notes import NOTES, SCALES
-from livemove.contracts import Action, ControlError, Controls, Request
-from livemove.controls import BY_ACTION, decibels
+from livemove.contracts import MAX_BLEND, Action, ControlError, Controls, Request
+from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
 
 
 def steer(
@@ -44,7 +44,9 @@ def steer(
     if action is Action.TEMPERATURE:
         return replace(controls, temperature=near(controls.temperature))
     if action is Action.STYLE:
-        return replace(controls, style=place(controls.style, max(styles, 1)))
+        return replace(controls, style=place(controls.style, max(styles, 1)), styles=())
+    if action in STYLE_WEIGHTS:
+        return _weighed(controls, STYLE_WEIGHTS.index(action), near, styles)
     if action is Action.FREEZE:
         return replace(controls, freeze=amount != 0.0 if absolute else not controls.freeze)
     if action is Action.PANIC:
@@ -60,7 +62,7 @@ def steer(
     if action is Action.RELOAD:
         return replace(controls, reloads=controls.reloads + 1)
     if action is Action.MODEL:
-        return replace(controls, model=place(controls.model, models), style=0)
+        return replace(controls, model=place(controls.model, models), style=0, styles=())
     if action is Action.PRESET and presets:
         number = place(controls.preset - 1 if absolute or controls.preset else -1 if amount > 0 else 0, len(presets))
         kept = {name: getattr(controls, name) for name in ("mute", "panics", "reloads", "learn")}
@@ -68,6 +70,17 @@ def steer(
     if action is Action.LEARN:
         return replace(controls, learn=round(min(max(amount, 0.0), float(max(Action)))))
     return controls
+
+
+def _weighed(controls: Controls, index: int, near: Callable[[float], float], styles: int) -> Controls:
+    """With another weight of one style; before the first, the style that is set has all of it."""
+    if not index < styles <= MAX_BLEND or styles < 2:
+        return controls
+    own = controls.styles or tuple(float(i == controls.style) for i in range(styles))
+    weights = [*own, *[0.0] * (styles - len(own))][:styles]
+    weights[index] = near(weights[index])
+    strongest = max(range(styles), key=weights.__getitem__)
+    return replace(controls, styles=tuple(weights) if any(weights) else (), style=strongest)
 
 
 def choose(request: Request, names: Sequence[str], now: int) -> str | None:

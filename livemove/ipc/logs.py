@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove import contracts
-from livemove.contracts import Controls, Float32
+from livemove.contracts import MAX_BLEND, Controls, Float32
 from livemove.native import _realtime
 from livemove.native._realtime import SNAPSHOT_BYTES
 
@@ -35,7 +35,7 @@ POSE_ROW = np.dtype(
 BLOCK_ROW = np.dtype([(name, f"<{kind}") for name, kind, _, _ in _realtime.BLOCK])
 """One call of the callback, as native/realtime/layout.hpp says."""
 
-_STEERED = tuple(field.name for field in dataclasses.fields(Controls))
+_STEERED = tuple(field.name for field in dataclasses.fields(Controls) if field.name != "styles")
 
 _HOP = (
     # When the engine began (on the clock), the hop's number since then, when the hop was begun.
@@ -48,14 +48,25 @@ _HOP = (
     *("source_count", "channel_count", "leaving_count", *_STEERED),
 )
 
+_VECTORS = {
+    "sources": 128,
+    "channels": 64,
+    "leaving": 64,
+    "styles": MAX_BLEND,
+    "blend": MAX_BLEND,
+    "leaving_blend": MAX_BLEND,
+}
+"""float32 of a hop, and how many there is room for."""
+
 HOP_ROW = np.dtype(
     {
-        "names": [*_HOP, "sources", "channels", "leaving"],
-        "formats": ["<f8"] * len(_HOP) + [("<f4", 128), ("<f4", 64), ("<f4", 64)],
+        "names": [*_HOP, *_VECTORS],
+        "formats": ["<f8"] * len(_HOP) + [("<f4", count) for count in _VECTORS.values()],
         "itemsize": _realtime.HOP_BYTES,
     }
 )
-"""One hop as synthesis made it: sources as the mapping got them, channels as the engine did."""
+"""One hop as synthesis made it: sources as the mapping got them, channels as the engine did; styles as the performer
+set them, blend and leaving_blend as the engines got them (NaN: not so many, none)."""
 
 
 class Log:
@@ -89,10 +100,24 @@ class HopLog:
         self._bytes = row.view(np.uint8)
         self._head = self._bytes[: 8 * len(_HOP)].view(np.float64)
         self._vectors = [row[name][0] for name in ("sources", "channels", "leaving")]
+        self._styles, self._blend, self._leaving = (row[name][0] for name in ("styles", "blend", "leaving_blend"))
 
-    def add(self, head: tuple[float, ...], controls: Controls, *vectors: Float32) -> None:
-        """Synthesis only. head: HOP_ROW's fields up to sounding; vectors: its sources, channels, leaving, float32."""
+    def add(
+        self,
+        head: tuple[float, ...],
+        controls: Controls,
+        *vectors: Float32,
+        blend: Float32 | None = None,
+        leaving: Float32 | None = None,
+    ) -> None:
+        """Synthesis only. head: HOP_ROW's fields up to sounding; vectors: its sources, channels, leaving, float32;
+        blend, leaving: weights [styles] of the model that sounds, and of one that leaves; None: none."""
         counts = [len(vector) for vector in vectors]
+        for place, values in ((self._styles, controls.styles), (self._blend, blend), (self._leaving, leaving)):
+            count = 0 if values is None else len(values)
+            place[count:] = math.nan
+            if values is not None:
+                place[:count] = values
         self._head[:] = (*head, *counts, *(getattr(controls, name) for name in _STEERED))
         for place, vector, count in zip(self._vectors, vectors, counts, strict=True):
             place[:count] = vector

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import Controls, PoseFrame, SupervisorStatus
+from livemove.contracts import MAX_BLEND, Controls, PoseFrame, SupervisorStatus
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
 from livemove.ipc.records import lines, names
@@ -69,22 +69,25 @@ class ControlsMailbox:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
         self._numbers = self._bytes[:24].view(np.float64)
-        self._integers = self._bytes[24:].view(np.int64)
+        self._integers = self._bytes[24 : -8 * MAX_BLEND].view(np.int64)
+        self._styles = self._bytes[-8 * MAX_BLEND :].view(np.float64)
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
         self._numbers[:] = controls.gain, controls.temperature, controls.look_ahead_s
         self._integers[0] = controls.mute
-        self._integers[1:] = [getattr(controls, name) for name in self.CHOICES]
+        self._integers[1:] = [*(getattr(controls, name) for name in self.CHOICES), len(controls.styles)]
+        self._styles[: len(controls.styles)] = controls.styles
         self._native.write(self._bytes)
 
     def read(self) -> Controls:
         """Any process: the newest controls; the previous ones while a write is under way."""
         if self._native.read(self._bytes):
             gain, temperature, look_ahead_s = self._numbers.tolist()
-            mute, *integers = self._integers.tolist()
+            mute, *integers, count = self._integers.tolist()
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
             choices["freeze"] = bool(choices["freeze"])
+            choices["styles"] = tuple(self._styles[:count].tolist())
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last
 

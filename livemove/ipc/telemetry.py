@@ -105,6 +105,14 @@ class SynthesisTelemetry:
         r["channel_count"][0] = count
         r["channels"][:count] = channels[:count]
 
+    def set_styles(self, weights: Float32 | None) -> None:
+        """Weights of the styles [S <= MAX_BLEND] as the engine got them at the last hop; None: it blends none."""
+        r = self._record
+        count = 0 if weights is None else len(weights)
+        r["style_count"][0] = count
+        if weights is not None:
+            r["styles"][:count] = weights
+
     def set_rate(self, rate: float) -> None:
         """What is written into the ring from now on has this rate."""
         self._record["rate"][0] = rate
@@ -137,6 +145,11 @@ class SynthesisTelemetry:
     def channels(self) -> npt.NDArray[np.float64]:
         """float64 [C]: the last hop's."""
         return self._record["channels"][: int(self._record["channel_count"][0])].copy()
+
+    @property
+    def styles(self) -> npt.NDArray[np.float64]:
+        """float64 [S]: weights of the styles of the last hop; empty for a model that blends none."""
+        return self._record["styles"][: int(self._record["style_count"][0])].copy()
 
     @property
     def features(self) -> npt.NDArray[np.float64]:

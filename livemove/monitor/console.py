@@ -5,18 +5,20 @@ In: what is set, and how it goes. Out: widgets whose clicks ask. Knows no shared
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from livemove.body.notes import NOTES, SCALES
-from livemove.contracts import Action, Controls, Request, SupervisorStatus
-from livemove.controls import CONTROLS
+from livemove.contracts import MAX_BLEND, Action, Controls, Request, SupervisorStatus
+from livemove.controls import BY_ACTION, CONTROLS, STYLE_WEIGHTS
 from livemove.monitor import style
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
-from livemove.monitor.input_widgets import HAND, Handlers, ListTile, ValueTile
+from livemove.monitor.input_widgets import HAND, ControlTile, Handlers, ListTile, ValueTile
 from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.style import GAP, GRID, PADDING, TONES
 from livemove.monitor.telemetry import Tone, Verdict, clock, decibels, signed, spoken, written_db
@@ -176,13 +178,15 @@ class TopBar(QWidget):
         painter.drawText(chip.adjusted(7 * GRID, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, verdict.words)
 
 
+WEIGHT_PER_PIXEL = 0.005
+
+
 class Console(QWidget):
-    """What can be set, in one row along the lower edge."""
+    """What can be set, in one row along the lower edge; above it a slider for each style of a model that blends."""
 
     def __init__(self, config: MonitorConfig, handlers: Handlers) -> None:
         super().__init__()
         ask, offer = handlers.ask, handlers.offer
-        self.setFixedHeight(16 * GRID)
         lowest, highest = map(int, CONTROLS["octave"].limits)
         octaves = [signed(octave, "+d") if octave else "0" for octave in range(lowest, highest + 1)]
         scales = ["as mapped", *(spoken(name) for name in SCALES)]
@@ -194,11 +198,29 @@ class Console(QWidget):
             "style": ListTile("style", Action.STYLE, list(config.spec.styles), ask, offer),
             "preset": ListTile("preset", Action.PRESET, list(config.presets), ask, offer),
         }
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(GAP)
-        for tile in (*self.values.values(), *self.picks.values()):
-            row.addWidget(tile, 1)
+        names = config.spec.styles if 1 < len(config.spec.styles) <= MAX_BLEND else ()
+        self.weights = [
+            ValueTile(replace(BY_ACTION[action], name=name), WEIGHT_PER_PIXEL, ask)
+            for action, name in zip(STYLE_WEIGHTS, names, strict=False)
+        ]
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(GAP)
+        lines: list[list[ControlTile]] = [[*self.weights]] if self.weights else []
+        lines.append([*self.values.values(), *self.picks.values()])
+        for tiles in lines:
+            row = QHBoxLayout()
+            row.setSpacing(GAP)
+            for tile in tiles:
+                row.addWidget(tile, 1)
+            rows.addLayout(row)
+        self.setFixedHeight(len(lines) * 16 * GRID + (len(lines) - 1) * GAP)
+
+    def show_weights(self, controls: Controls, styles: Sequence[float]) -> None:
+        """styles: weights as they sound; a slider stands where it was set by hand, else where its style sounds."""
+        for place, (tile, sounding) in enumerate(zip(self.weights, styles, strict=False)):
+            by_hand = controls.styles[place] if place < len(controls.styles) else 0.0
+            tile.show_value(by_hand if any(controls.styles) else sounding, f"{100 * sounding:.0f} %")
 
     def show_controls(self, controls: Controls) -> None:
         gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s

@@ -259,6 +259,7 @@ class PlayPage(QWidget):
         if due or (state.pose is None) == self.camera_view.posed:  # who comes or goes is seen at once
             self.camera_view.show_pose(state.pose)
         self.update_history(state, slow)
+        self.console.show_weights(state.controls, state.styles)
         if slow:
             self.camera_view.say_missing(state.verdict.words if state.verdict.camera else "")
             self.bar.show_state(state)

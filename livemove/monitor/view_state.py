@@ -13,7 +13,8 @@ from livemove.monitor.telemetry import AudioColumns, Figures, Verdict
 
 @dataclass(frozen=True)
 class ViewState:
-    """Everything known at one redraw. values float64 [n, C + F]: see `telemetry.TraceReader`."""
+    """Everything known at one redraw. values float64 [n, C + F]: see `telemetry.TraceReader`; styles: weights of the
+    model's styles as they sound, none of a model that has nothing to blend."""
 
     now: float
     dt_s: float
@@ -26,6 +27,7 @@ class ViewState:
     sound: AudioColumns
     values: npt.NDArray[np.float64]
     supervisor_status: SupervisorStatus
+    styles: tuple[float, ...] = ()
 
     @property
     def recording_s(self) -> float | None:

@@ -163,6 +163,7 @@ class MonitorWindow(QWidget):
             sound=self._analyzer.read(),
             values=self._traces.read(),
             supervisor_status=supervisor_status,
+            styles=tuple(segment.synthesis.styles.tolist()),
         )
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play

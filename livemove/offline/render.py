@@ -32,6 +32,7 @@ from livemove.ipc.segment import Segment
 from livemove.media import video_file
 from livemove.native._realtime import Output
 from livemove.synthesis.engines import make_engine
+from livemove.synthesis.style_blend import StyleBlend
 
 SUFFIXES = (".wav", ".mp4")
 JUMP = FEATURES.index("jump")
@@ -60,6 +61,7 @@ class RenderConfig:
     pose: str = "full"
     pose_model: Path | None = None
     style: int = 0
+    styles: tuple[float, ...] = ()
     temperature: float = 1.0
     gain: float = 1.0
     seed: int = 0
@@ -183,7 +185,8 @@ class Player:
         self.stream, self.hits = FeatureStream(), HitInputs()
         self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.random = np.random.Generator(np.random.SFC64(config.seed))
-        self.style = config.style
+        self.controls = Controls(style=config.style, styles=config.styles)
+        self.blend = StyleBlend(bundle.spec, HOP / bundle.spec.sample_rate)
         self.temperature = bundle.spec.temperature * config.temperature
         self.hops = 0
 
@@ -195,10 +198,13 @@ class Player:
         while self.hops < due:
             hops = min(BATCH_HOPS, due - self.hops)
             times = (self.hops + np.arange(hops)) * hop_s
+            if self.mapping.styles is not None:
+                hops, times = 1, times[:1]  # a call of the engine has one style
             channels = np.stack([self.mapping.step(self._inputs(float(t), hop_s), hop_s) for t in times])
             noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
             out = np.zeros(hops * HOP, np.float32)
-            self.engine.generate(out, channels, noise, style=self.style, temperature=self.temperature)
+            style = self.blend.step(self.controls, self.mapping.styles)
+            self.engine.generate(out, channels, noise, style=style, temperature=self.temperature)
             self.hops += hops
             yield out
 

@@ -21,11 +21,12 @@ import numpy.typing as npt
 from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
-from livemove.contracts import HOP, Controls, Float32, TakeError
+from livemove.contracts import HOP, Controls, Float32, ModelSpec, TakeError
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import Output
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.style_blend import StyleBlend
 from livemove.synthesis.synthesis_process import HopWriter
 from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
 from livemove.takes.wav_recorder import check_writable
@@ -115,6 +116,7 @@ class _Recorded(Mapping):
 
     def __init__(self, channels: int) -> None:
         self.external = ()
+        self.styles = None
         self.now = np.zeros(channels, np.float32)
 
     def reset(self) -> None:
@@ -125,6 +127,21 @@ class _Recorded(Mapping):
 
     def step(self, inputs: Float32, dt_s: float) -> Float32:
         return self.now
+
+
+class RecordedBlend(StyleBlend):
+    """Stands where a style blend was, and gives the weights that it gave: those of `now`; or, of a take from before
+    styles could be blended (None), the style by its number."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec, 1.0)
+        self.now: Float32 | None = None
+
+    def step(self, controls: Controls, played: Float32 | None) -> int | Float32:
+        if self.weights is not None and self.now is not None:
+            self.weights[:] = self.now[: len(self.weights)]
+            return self.weights
+        return min(max(controls.style, 0), max(self.count - 1, 0))
 
 
 def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
@@ -143,7 +160,7 @@ def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
         if config.engine not in (None, "auto", model.engine):
             raise TakeError(f"{model.engine} played, not {config.engine}")
         slot = _slot(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping))
-        slot.mapping = _Recorded(len(slot.spec.channels))
+        slot.mapping, slot.blend = _Recorded(len(slot.spec.channels)), RecordedBlend(slot.spec)
         slots.append(slot)
     return slots
 
@@ -221,6 +238,8 @@ def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator
             assert isinstance(slot.mapping, _Recorded)
             vector = row["channels"] if i == sounding else row["leaving"]
             slot.mapping.now[:] = vector[: len(slot.mapping.now)]
+            assert isinstance(slot.blend, RecordedBlend)
+            slot.blend.now = _numbers(row, "blend" if i == sounding else "leaving_blend")
         out = crossfader.play(sources, controls)
         if row["samples"] or take.info.rate != take.info.model_rate:
             writer.write(out, math.nan)
@@ -231,9 +250,20 @@ def controls_of(row: np.void) -> Controls:
     """The controls of a hop; those that livemove did not have then are at rest."""
     have = row.dtype.names or ()
     values: dict[str, Any] = {
-        f.name: type(f.default)(row[f.name]) for f in dataclasses.fields(Controls) if f.name in have
+        f.name: type(f.default)(row[f.name])
+        for f in dataclasses.fields(Controls)
+        if f.name in have and f.name != "styles"
     }
-    return Controls(**values)
+    styles = _numbers(row, "styles")
+    return Controls(**values, styles=() if styles is None else tuple(styles.tolist()))
+
+
+def _numbers(row: np.void, name: str) -> Float32 | None:
+    """The weights of a hop under that name; None where it has none, or livemove did not record them then."""
+    if name not in (row.dtype.names or ()):
+        return None
+    found: Float32 = row[name][~np.isnan(row[name])]
+    return found if len(found) else None
 
 
 # --- the movement -------------------------------------------------------------------------------------------

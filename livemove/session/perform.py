@@ -16,8 +16,9 @@ from typing import Any
 
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
-from livemove.contracts import Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
+from livemove.contracts import MAX_BLEND, Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
 from livemove.control.steering import steer
+from livemove.controls import STYLE_WEIGHTS
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
 from livemove.monitor.monitor_config import MonitorConfig
@@ -167,7 +168,8 @@ class _Session:
         if config.control.wanted:
             models = tuple(each.path.name for each in bundles)
             channels = tuple(each.spec.channels for each in bundles)
-            configs["control"] = replace(config.control, models=models, channels=channels)
+            styles = tuple(each.spec.styles for each in bundles)
+            configs["control"] = replace(config.control, models=models, channels=channels, styles=styles)
         self.children = {role: Child(role, segment, each, log) for role, each in configs.items()}
         switched_to = (each.camera for each in config.preset_devices if each.camera is not None)
         self.switching = DeviceSwitching(
@@ -180,6 +182,7 @@ class _Session:
         )
         self.controls = segment.controls.read()
         self.told = SupervisorStatus()
+        self.without_styles: set[Path] = set()
         self.window: Window | None = None
         if config.monitor:
             first, *others = zip((b.spec for b in bundles), _mappings(config, bundles), strict=True)
@@ -244,6 +247,8 @@ class _Session:
                 else:
                     self.switching.change(request)
             styles = len(self.bundles[self.controls.model].spec.styles)
+            if notice := self._no_styles(request):
+                self.notices.append(notice)
             before = self.controls
             self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
             self.segment.controls.write(self.controls)
@@ -253,6 +258,19 @@ class _Session:
                     self.switching.switch_to(self.config.preset_devices[self.controls.preset - 1])
             elif self.controls.model != before.model:
                 self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
+
+    def _no_styles(self, request: Request) -> str:
+        """For who wants a style or a blend of a model that has none, once for each model; else empty."""
+        model = self.bundles[self.controls.model]
+        asked = request.action is Action.STYLE or request.action in STYLE_WEIGHTS
+        count = len(model.spec.styles)
+        enough = count > 0 if request.action is Action.STYLE else 1 < count <= MAX_BLEND
+        if not asked or enough or model.path in self.without_styles:
+            return ""
+        self.without_styles.add(model.path)
+        if count > MAX_BLEND:
+            return f"{model.path.name} has {count} styles and plays one at a time: {MAX_BLEND} at most can be blended"
+        return f"{model.path.name} has no styles{' to blend' if count else ''}"
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now

@@ -18,6 +18,7 @@ from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32
 from livemove.synthesis.engines import EngineChoice
+from livemove.synthesis.style_blend import StyleBlend
 
 FADE_HOPS = 8
 """Length of a crossfade: 43 ms at 48 kHz. Equal power, for two models are never in phase."""
@@ -50,6 +51,7 @@ class ModelSlot:
         self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
         self._hop_s = HOP / spec.sample_rate
         self._steering = (0, 0, 0)
+        self.blend = StyleBlend(spec, self._hop_s)
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
 
     def set_mapping(self, mapping: Mapping) -> None:
@@ -73,11 +75,13 @@ class ModelSlot:
         self.engine.reset()
         self._steer(controls)
         self.mapping.step(inputs[self._inside], math.inf)
+        self.blend.jump()
 
     def forget(self) -> None:
         """As never played, the channels at rest."""
         self.engine.reset()
         self.mapping.reset()
+        self.blend.jump()
 
     def play(self, inputs: Float32, controls: Controls) -> None:
         """Fill `out` and `channels` with the next hop; inputs float32 [F + places]."""
@@ -85,7 +89,7 @@ class ModelSlot:
         spec = self.spec
         self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s)
         self._random.random(out=self._noise, dtype=np.float32)
-        style = min(max(controls.style, 0), max(len(spec.styles) - 1, 0))
+        style = self.blend.step(controls, self.mapping.styles)
         temperature = spec.temperature * controls.temperature
         self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
 

@@ -177,13 +177,15 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         writer.write(crossfader.play(inputs, controls), seen_s)
         sounding, leaving = crossfader.played
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
+        blend, of_leaving = sounding.blend.weights, None if leaving is None else leaving.blend.weights
         made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))
-        segment.made.add(made, controls, inputs, sounding.channels[0], left)
+        segment.made.add(made, controls, inputs, sounding.channels[0], left, blend=blend, leaving=of_leaving)
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)
         segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
         segment.synthesis.set_features(features)
+        segment.synthesis.set_styles(blend)
 
 
 def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:

@@ -202,8 +202,8 @@ def _people(poses: Rows) -> Rows:
 def _hop_row(sources: int, channels: int) -> np.dtype[Any]:
     """HOP_ROW with so many of its sources and channels."""
     widths = {"sources": sources, "channels": channels, "leaving": channels}
-    names = [name for name in HOP_ROW.names or () if name != "source_count"]
-    return np.dtype([(name, "<f4", widths[name]) if name in widths else (name, "<f8") for name in names])
+    shapes = {name: widths.get(name, HOP_ROW[name].shape) for name in HOP_ROW.names or () if name != "source_count"}
+    return np.dtype([(name, "<f4" if shape else "<f8", shape) for name, shape in shapes.items()])
 
 
 def _narrow(hops: Rows, row: np.dtype[Any]) -> Rows:

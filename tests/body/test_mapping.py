@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -215,3 +216,69 @@ def test_the_theremin_is_silent_with_hanging_arms_and_spans_its_range_when_dance
     assert np.ptp(pitch) > 12.0
     assert np.mean(loudness > 0.3) > 0.7
     assert np.ptp(brightness) > 0.4
+
+
+# --- styles -------------------------------------------------------------------------------------------------
+
+THREE = dataclasses.replace(SPEC, styles=("cello", "flute", "tuba"))
+
+
+def weights(text: str, **inputs: float) -> np.ndarray:
+    mapping = load_mapping(GOOD + text, THREE, FEATURES)
+    values = np.zeros(len(FEATURES) + len(mapping.external), np.float32)
+    values[FEATURES.index("presence")] = 1.0
+    for name, value in inputs.items():
+        values[FEATURES.index(name) if name in FEATURES else len(FEATURES)] = value
+    assert len(mapping.step(values, math.inf)) == len(THREE.channels)
+    assert mapping.styles is not None
+    return mapping.styles
+
+
+@pytest.mark.parametrize(
+    ("crouch", "expected"),
+    [(0.0, (1, 0, 0)), (0.25, (0.5, 0, 0.5)), (0.5, (0, 0, 1)), (0.75, (0, 0.5, 0.5)), (2.0, (0, 1, 0))],
+)
+def test_an_axis_leads_from_style_to_style(crouch: float, expected: tuple[float, ...]) -> None:
+    text = '[styles]\nbetween = ["cello", "tuba", "flute"]\nsource = "crouch"\nfrom = [0.0, 1.0]\n'
+    np.testing.assert_allclose(weights(text, crouch=crouch), expected, atol=1e-6)
+
+
+def test_each_style_may_have_its_own_input_range_and_curve() -> None:
+    text = """
+[styles.cello]
+source = "crouch"
+from = [0.0, 1.0]
+[styles.flute]
+source = "osc:/fader1"
+from = [0.0, 1.0]
+curve = "square"
+to = [0.0, 0.5]
+"""
+    np.testing.assert_allclose(weights(text, crouch=0.4, fader=0.5), [0.4, 0.125, 0.0], atol=1e-6)
+    assert weights(text, crouch=0.0).sum() == 0  # then the style that is set plays
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[styles]\n", "styles: expected names"),
+        ('[styles]\nbetween = ["cello"]\nsource = "crouch"\nfrom = [0, 1]\n', "styles: expected names"),
+        ('[styles]\nbetween = ["cello", "oboe"]\nsource = "crouch"\nfrom = [0, 1]\n', "no style 'oboe'"),
+        ('[styles]\nbetween = ["cello", "cello"]\nsource = "crouch"\nfrom = [0, 1]\n', "twice"),
+        ('[styles]\nbetween = ["cello", "flute"]\nsource = "croch"\nfrom = [0, 1]\n', "did you mean crouch"),
+        ('[styles]\nbetween = ["cello", "flute"]\nsource = "crouch"\nfrom = [0, 1]\nto = [0, 1]\n', "to: an axis"),
+        ('[styles.celo]\nsource = "crouch"\nfrom = [0, 1]\n', "did you mean cello"),
+        ('[styles.cello]\nsource = "crouch"\nfrom = [0, nan]\n', "styles.cello"),
+        ('[styles.cello]\nsource = "crouch"\nfrom = [0, 1]\nto = [-1, 1]\n', "leaves the model's range"),
+    ],
+)
+def test_a_mistake_about_styles_is_one_clear_line(text: str, problem: str) -> None:
+    with pytest.raises(MappingError, match=re.escape(problem)) as told:
+        load_mapping(GOOD + text, THREE, FEATURES)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(("styles", "said"), [((), "no styles to blend"), (tuple(map(str, range(9))), "9 styles")])
+def test_a_model_that_blends_nothing_says_so(styles: tuple[str, ...], said: str) -> None:
+    with pytest.raises(MappingError, match=said):
+        load_mapping(GOOD + "[styles.a]\n", dataclasses.replace(THREE, styles=styles), FEATURES)

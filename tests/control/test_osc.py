@@ -189,3 +189,55 @@ def test_an_address_is_this_machine_unless_it_says_otherwise(text: str, expected
 def test_what_is_no_address_is_one_clear_line(text: str) -> None:
     with pytest.raises(ControlError, match="is no address"):
         address(text)
+
+
+STYLES = {"style": ("cello", "flute", "tuba")}
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "expected"),
+    [
+        ("style/flute", (0.4,), [Request(Action.STYLE_2, 0.4, True)]),
+        ("style/3", (1,), [Request(Action.STYLE_3, 1.0, True)]),
+        ("style/flute/by", (-0.1,), [Request(Action.STYLE_2, -0.1)]),
+        ("style_2", (0.4,), [Request(Action.STYLE_2, 0.4, True)]),
+        ("style", ("tuba",), [Request(Action.STYLE, 2.0, True)]),
+        ("style", (2,), [Request(Action.STYLE, 1.0, True)]),
+        ("style/by", (1,), [Request(Action.STYLE, 1.0)]),
+        (
+            "styles",
+            (0.5, 0.25),
+            [
+                Request(Action.STYLE_1, 0.5, True),
+                Request(Action.STYLE_2, 0.25, True),
+                Request(Action.STYLE_3, 0.0, True),
+            ],
+        ),
+    ],
+)
+def test_styles_are_weighed_one_by_one_or_all_at_once(
+    where: str, values: tuple[object, ...], expected: list[Request]
+) -> None:
+    assert requests_of(f"/livemove/{where}", values, STYLES) == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "values", "names", "said"),
+    [
+        ("style/oboe", (0.5,), STYLES, "no style 'oboe'; there are cello"),
+        ("style/flute", (-0.5,), STYLES, "from 0 to 1"),
+        ("style/flute", (math.nan,), STYLES, "from 0 to 1"),
+        ("style/flute", (), STYLES, "from 0 to 1"),
+        ("style/flute", (0.5,), {}, "no styles"),
+        ("styles", (0.5, math.inf), STYLES, "from 0 to 1"),
+        ("styles", (0.5, -0.1, 0.1), STYLES, "from 0 to 1"),
+        ("styles", (1, 1, 1, 1), STYLES, "as many weights as there are styles: cello, flute, tuba"),
+        ("styles", (1.0,), {}, "the model has none"),
+        ("styles", (), STYLES, "as many"),
+    ],
+)
+def test_a_weight_that_is_none_is_refused(
+    where: str, values: tuple[object, ...], names: dict[str, tuple[str, ...]], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        requests_of(f"/livemove/{where}", values, names)

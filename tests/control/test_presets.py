@@ -14,6 +14,7 @@ from livemove.cli.models import slots_of_presets
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.control_config import ControlConfig
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
+from livemove.control.styles import read_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.session import perform as session_perform
 from livemove.session.perform import PresetDevices
@@ -61,6 +62,52 @@ def test_controls_become_a_preset_that_gives_the_same_controls() -> None:
     preset = from_controls("x", "theremin", None, controls, Devices())
     assert preset.controls(0, 2) == controls
     assert preset.scale == list(SCALES)[2]
+
+
+def test_a_preset_keeps_a_blend_by_the_names_of_the_styles() -> None:
+    names = ("cello", "flute", "tuba")
+    controls = Controls(style=1, styles=(0.25, 0.75, 0.0))
+    save_preset(from_controls("morph", "ensemble", None, controls, Devices(), names))
+    kept = set_list(["morph"])[0]
+    assert kept.style == "cello=0.25,flute=0.75"
+    assert kept.controls(0, *read_styles(kept.style, names)) == controls
+    single = from_controls("one", "ensemble", None, Controls(style=2), Devices(), names)
+    assert single.style == "tuba"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        ("flute", ("cello", "flute"), (1, ())),
+        ("1", ("cello", "flute"), (1, ())),
+        ("flute=2, cello=6", ("cello", "flute"), (0, (0.75, 0.25))),
+        ("0=1,1=0", ("cello", "flute"), (0, (1.0, 0.0))),
+        ("0", (), (0, ())),
+    ],
+)
+def test_styles_are_written_as_a_name_a_number_or_a_blend(text: str, names: tuple[str, ...], expected: object) -> None:
+    assert read_styles(text, names) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "said"),
+    [
+        ("oboe", ("cello", "flute"), "no style 'oboe'; there are cello, flute"),
+        ("oboe=1", ("cello", "flute"), "no style 'oboe'"),
+        ("cello=-1,flute=1", ("cello", "flute"), "0 or more"),
+        ("cello=nan", ("cello", "flute"), "finite"),
+        ("cello=inf", ("cello", "flute"), "finite"),
+        ("cello=x", ("cello", "flute"), "no weight"),
+        ("cello=0,flute=0", ("cello", "flute"), "above 0"),
+        ("cello=1,cello=1", ("cello", "flute"), "twice"),
+        ("cello=1", (), "no styles"),
+        ("cello", (), "no styles"),
+        ("0=1", tuple(map(str, range(9))), "one of its 9 styles"),
+    ],
+)
+def test_weights_that_are_none_are_one_clear_line(text: str, names: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ControlError, match=said):
+        read_styles(text, names)
 
 
 def test_the_one_before_stays_as_a_backup_and_nothing_else_is_left(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from livemove.body.notes import SCALES
@@ -90,3 +92,21 @@ def test_cameras_and_audio_devices_are_chosen_by_place_number_or_name(
 def test_a_part_of_several_names_is_not_guessed_at() -> None:
     with pytest.raises(ControlError, match=r"'usb' fits several: 1 USB Audio \(ALSA\), 2 USB Audio Pro"):
         choose(Request(Action.DEVICE, text="usb"), CARDS, 0)
+
+
+def test_the_weight_of_a_style_begins_from_the_style_that_is_set() -> None:
+    def ask(controls: Controls, action: Action, amount: float, absolute: bool = True, styles: int = 3) -> Controls:
+        return steer(controls, Request(action, amount, absolute), styles)
+
+    blended = ask(Controls(style=1), Action.STYLE_3, 0.5)
+    assert blended == Controls(style=1, styles=(0.0, 1.0, 0.5))
+    assert ask(blended, Action.STYLE_2, 0.0) == Controls(style=2, styles=(0.0, 0.0, 0.5))
+    assert ask(blended, Action.STYLE_3, -0.2, absolute=False).styles == pytest.approx((0.0, 1.0, 0.3))
+    assert ask(blended, Action.STYLE_1, 7.0).styles == (1.0, 1.0, 0.5)
+    assert ask(blended, Action.STYLE_1, math.nan) == blended
+    assert ask(blended, Action.STYLE, 1.0, absolute=False) == Controls(style=2)  # a key: one alone
+    assert ask(blended, Action.MODEL, 0.0) == Controls()
+    assert ask(ask(blended, Action.STYLE_2, 0.0), Action.STYLE_3, 0.0) == Controls()  # all 0: as the mapping says
+    assert ask(Controls(), Action.STYLE_4, 1.0) == Controls()  # there is no fourth
+    for styles in (0, 1, 9):
+        assert ask(Controls(), Action.STYLE_1, 1.0, styles=styles) == Controls()

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from livemove.body.features import FEATURES, REST
 from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Channel, Controls, ModelSpec, Request, SupervisorStatus
-from livemove.controls import CONTROLS, KEY_NAMES, Control
+from livemove.controls import BY_ACTION, CONTROLS, KEY_NAMES, STYLE_WEIGHTS, Control
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
 from livemove.monitor.camera_view import DIM
@@ -227,13 +227,14 @@ def test_every_control_has_a_key_and_the_help_names_it(
 
 
 def test_every_control_has_a_place_for_the_mouse(shown: MonitorWindow) -> None:
-    """The camera's is its image, which another test clicks."""
+    """The camera's is its image, which another test clicks; a model without styles has no weights of them."""
     for _ in range(10):
         shown.tick()
     page = shown.play
     names = {*page.console.values, *page.console.picks, *page.buttons, *page.bar.spots}
     names = {{"keep": "save-last"}.get(name, name) for name in names}
-    assert {control.label for control in CONTROLS.values()} - names == {"camera", "reload"}
+    weights = {BY_ACTION[action].label for action in STYLE_WEIGHTS}
+    assert {control.label for control in CONTROLS.values()} - names == {"camera", "reload", *weights}
 
 
 # --- the mouse ---------------------------------------------------------------------------------------------------
@@ -685,6 +686,35 @@ def test_what_is_set_is_said(application: QApplication, segment: Segment) -> Non
     }
     assert console.values["look-ahead"].text == "20 ms"
     made.close()
+
+
+@pytest.fixture
+def blending(application: QApplication, segment: Segment) -> Iterator[MonitorWindow]:
+    """A window of a model with three styles."""
+    spec = dataclasses.replace(small_spec(), styles=("cello", "flute", "tuba"))
+    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo"))
+    made.show()
+    yield made
+    made.close()
+
+
+def test_sliders_show_what_of_each_style_sounds_and_stand_where_the_hand_left_them(
+    blending: MonitorWindow, segment: Segment
+) -> None:
+    segment.synthesis.set_styles(np.float32([0.25, 0.75, 0.0]))
+    segment.controls.write(Controls(style=1, styles=(0.2, 0.6, 0.0)))
+    blending.tick()
+    weights = blending.play.console.weights
+    assert [(tile.name, tile.text) for tile in weights] == [("cello", "25 %"), ("flute", "75 %"), ("tuba", "0 %")]
+    asked(segment)
+    drag(weights[1], 40)
+    last = asked(segment)[-1]
+    assert (last.action, last.absolute) == (Action.STYLE_2, True)
+    assert last.amount == pytest.approx(0.8)
+    segment.controls.write(Controls())
+    blending.tick()
+    drag(weights[0], 0, 30)  # nothing is set by hand: it goes on from what sounds
+    assert asked(segment)[-1].amount == pytest.approx(0.4)
 
 
 def test_the_newest_column_stands_at_the_right_and_the_others_move_on(application: QApplication) -> None:

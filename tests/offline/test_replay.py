@@ -21,7 +21,7 @@ from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeErro
 from livemove.offline.replay import ReplayConfig, again, same_slots
 from livemove.offline.take_video import FPS, write_take_video
 from livemove.takes.folder import Take, load_take, samples24
-from tests.support.bundles import random_bundle, small_spec
+from tests.support.bundles import MAPPING, STYLES, random_bundle, small_spec, two_voices
 from tests.support.real_time import in_real_time, timed
 from tests.support.sessions import asking, child, made
 
@@ -99,6 +99,35 @@ def test_a_take_from_the_middle_of_all_that_can_happen_is_made_again_to_the_bit(
         assert set(take.hops["sounding"]) == {0.0, 1.0}
         assert len(set(take.hops["life_s"])) == 2
         assert take.blocks["fresh"].sum() >= 1
+
+
+@in_real_time
+def test_a_blend_that_hand_and_body_move_is_made_again_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = tmp_path / "takes"
+    voices = two_voices(tmp_path / "voices", MAPPING + STYLES).path
+    other = random_bundle(tmp_path / "other", small_spec("other")).path
+    todo = {
+        0.6: Action.RECORD,
+        1.2: Request(Action.STYLE_2, 0.7, absolute=True),
+        1.6: Request(Action.STYLE, 1.0, absolute=True),
+        1.9: Request(Action.STYLE, 0.0, absolute=True),
+        2.3: Request(Action.MODEL, 1.0),
+        2.6: Request(Action.STYLE_1, 0.5, absolute=True),
+        2.8: Request(Action.MODEL, 1.0),
+        3.4: Action.RECORD,
+    }
+    _, notices = asking(
+        monkeypatch, voices, todo, others=((other, None),), folder=takes, duration_s=3.8, output=tmp_path / "whole.wav"
+    )
+    take = same_again(only(takes), tmp_path / "again.wav")
+    blend, set_by_hand = take.hops["blend"], take.hops["styles"]
+    played = blend[np.isfinite(blend[:, 0])][:, :2]
+    np.testing.assert_allclose(played.sum(1), 1.0, atol=1e-5)
+    assert ((played > 0.05) & (played < 0.95)).any()
+    assert np.isclose(set_by_hand[:, 1], 0.7).any()
+    assert "other has no styles to blend" in notices or "other has no styles" in notices
 
 
 @in_real_time

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
-from livemove.contracts import HOP, ModelSpec
+from livemove.contracts import HOP, HarmonicPath, ModelSpec, Phase, Weights
 from livemove.synthesis import architectures
 from livemove.synthesis.reference import ReferenceEngine
 
@@ -40,10 +40,43 @@ def small_spec(name: str = "small") -> ModelSpec:
     )
 
 
+STYLES = """
+[styles]
+between = ["dark", "bright"]
+source = "crouch"
+from = [0.0, 1.0]
+smoothing_s = 0.05
+"""
+"""An axis between the two styles of `two_voices`, to be put after MAPPING."""
+
+
+def two_voices(path: Path, mapping: str = MAPPING) -> Bundle:
+    """Two styles, one network that is silent but for its harmonic path: dark is the first harmonic alone, bright all of
+    eight alike."""
+    spec = dataclasses.replace(
+        small_spec("voices"), styles=("dark", "bright"), phase=Phase("pitch", 2),
+        harmonic_path=HarmonicPath(8, 16, "loudness"),
+    )  # fmt: skip
+    weights = {name: np.zeros_like(w) for name, w in architectures.random_weights(spec).items()}
+    weights["bands.scale"][:] = 0.25
+    weights["head.bias_2"].reshape(spec.bands, 3, spec.mixtures)[:, 2] = -9.0  # hardly any noise
+    weights["style.embedding"][:] = [[-1.0] * spec.conditioning, [1.0] * spec.conditioning]
+    weights["harmonics.bias_2"][0] = 1.0  # a hidden unit that is always on, alike for both styles
+    weights["harmonics.weight_3"][0, 0] = 0.8
+    weights["harmonics.weight_3"][16, :8] = 0.3
+    return _saved(path, spec, as_stored(weights), np.random.default_rng(0), mapping=mapping)
+
+
 def random_bundle(path: Path, spec: ModelSpec, seed: int = 0, onnx: bytes | None = None) -> Bundle:
     """A valid bundle with random weights: noise to the ear, but every engine must agree on it."""
     weights = as_stored(architectures.random_weights(spec, seed))
-    rng = np.random.default_rng(seed)
+    return _saved(path, spec, weights, np.random.default_rng(seed), onnx)
+
+
+def _saved(
+    path: Path, spec: ModelSpec, weights: Weights, rng: np.random.Generator, onnx: bytes | None = None,
+    mapping: str = MAPPING,
+) -> Bundle:  # fmt: skip
     hops = 2
     low = np.array([c.minimum for c in spec.channels], np.float32)
     high = np.array([c.maximum for c in spec.channels], np.float32)
@@ -52,4 +85,4 @@ def random_bundle(path: Path, spec: ModelSpec, seed: int = 0, onnx: bytes | None
     audio = np.empty(hops * HOP, np.float32)
     ReferenceEngine(spec, weights).generate(audio, channels, noise, temperature=spec.temperature)
     golden = Golden(channels, noise, audio, style=0, temperature=spec.temperature)
-    return save_bundle(path, spec, weights, golden, onnx, MAPPING, f"# {spec.name}\n\nRandom weights, for tests.\n")
+    return save_bundle(path, spec, weights, golden, onnx, mapping, f"# {spec.name}\n\nRandom weights, for tests.\n")

@@ -65,6 +65,17 @@ def check_rate(spec: ModelSpec, corpus: Corpus) -> None:
         )
 
 
+def unknown_styles(spec: ModelSpec, corpus: Corpus) -> str:
+    """A line for whoever reads figures of a corpus with styles that the model does not have; empty if it has all."""
+    missing = [name for name in corpus.styles if name not in spec.styles]
+    if not missing or not spec.styles:
+        return ""
+    return (
+        f"{spec.name} has no style {', '.join(missing)}, which {corpus.root.name} has: played as its first, "
+        f"{spec.styles[0]}"
+    )
+
+
 def model_styles(spec: ModelSpec, corpus: Corpus) -> list[int]:
     """The model's index of every style of a corpus, by name; a style it does not have is played as its first."""
     return [spec.styles.index(name) if name in spec.styles else 0 for name in corpus.styles]

@@ -82,6 +82,8 @@ inline nb::dict layout() {
                          .add("channels", &Synthesis::channels)
                          .add("feature_count", &Synthesis::feature_count)
                          .add("features", &Synthesis::features)
+                         .add("style_count", &Synthesis::style_count)
+                         .add("styles", &Synthesis::styles)
                          .list;
     d["sources"] = fields<Sources>(offsetof(Shared, sources))
                        .add("wanted", &Sources::wanted)

@@ -28,6 +28,7 @@ struct PosePayload {
 };
 static_assert(sizeof(PosePayload) % 8 == 0);
 
+constexpr size_t kMaxBlend = 8;  // contracts.MAX_BLEND
 // contracts.Controls, its three numbers first. The callback looks at gain and mute only.
 struct ControlsPayload {
     double gain;
@@ -35,6 +36,8 @@ struct ControlsPayload {
     double look_ahead_s;
     int64_t mute;
     int64_t choices[10];  // whatever else Controls has, in the order of ipc/mailboxes.py
+    int64_t style_count;
+    double styles[kMaxBlend];
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
@@ -81,7 +84,7 @@ struct Block {
 
 // One hop as synthesis made it; HOP_ROW in ipc/logs.py says what stands where.
 struct Hop {
-    double words[160];
+    double words[176];
 };
 
 // An engine's state every few seconds, so that a take can begin anywhere; its first word says how many bytes it has.
@@ -135,6 +138,8 @@ struct Synthesis {  // synthesis only
     Number channels[kMaxChannels];
     Count feature_count;
     Number features[kMaxFeatures];
+    Count style_count;
+    Number styles[kMaxBlend];
 };
 
 // Numbers from outside (OSC, MIDI) that play channels. synthesis says which it wants, control fills them in.
@@ -168,7 +173,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c07;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c08;  // raised with every change of the layout
 
 struct Shared {
     Count magic;

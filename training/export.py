@@ -36,6 +36,7 @@ from livemove.contracts import (
     Weights,
     weight_shapes,
 )
+from livemove.numbers import of_text
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.reference import ReferenceEngine
 from training import evaluate
@@ -262,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="bundle folder (models/NAME)")
     parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for "
                         "a model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
-    parser.add_argument("--temperature", type=float, default=None, help="sampling temperature the bundle asks for")
+    parser.add_argument("--temperature", type=of_text, default=None, help="sampling temperature the bundle asks for")
     parser.add_argument(
         "--data", type=Path, default=None, help="a prepared corpus: measure the model on what it holds out"
     )

@@ -12,6 +12,7 @@ from livemove.bundle import find_bundle, list_bundles, load_bundle
 from livemove.contracts import BundleError, Controls, EngineError, LivemoveError, weight_shapes
 from livemove.control.presets import Preset
 from livemove.diagnostics import bench
+from livemove.numbers import place
 from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
 
 
@@ -80,8 +81,9 @@ def style_index(style: str | None, model: Path) -> int:
     names = load_bundle(model).spec.styles
     if style in names:
         return names.index(style)
-    if style.isdecimal() and int(style) < max(len(names), 1):
-        return int(style)
+    number = place(style)
+    if number is not None and 0 <= number < max(len(names), 1):
+        return number
     raise LivemoveError(f"--style {style}: {model.name} has {', '.join(names) or 'no styles'}")
 
 

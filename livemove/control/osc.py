@@ -17,7 +17,6 @@ any other address           a source, if a mapping.toml names it ("osc:/fader1")
 from __future__ import annotations
 
 import contextlib
-import math
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,7 @@ from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received, learnable, note_number
 from livemove.controls import BY_ACTION, decibels
+from livemove.numbers import maybe
 
 PREFIX = "/livemove/"
 
@@ -98,7 +98,7 @@ class OscIn:
             return
         for where, values in messages:
             received.messages += 1
-            number = _number(values[0]) if values else None
+            number = maybe(values[0]) if values else None
             if number is not None:
                 received.inputs["osc:" + where] = number
             try:
@@ -113,7 +113,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         return []
     name, _, relative = where.removeprefix(PREFIX).partition("/")
     value = values[0] if values else None
-    number = _number(value)
+    number = maybe(value)
     if name in TRIGGERS and not relative:
         return [Request(TRIGGERS[name])] if value is None or number else []
     if name in SWITCHES and not relative:
@@ -145,7 +145,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
 
 def _called(value: object) -> str:
     """A camera or audio device, as typed."""
-    number = _number(value)
+    number = maybe(value)
     text = value if isinstance(value, str) else str(int(number)) if number is not None and number.is_integer() else ""
     if not 0 < len(text.encode()) <= LONGEST_NAME:
         raise ValueError("it takes a number or a name")
@@ -166,13 +166,6 @@ def _place(name: str, value: str, names: Mapping[str, Sequence[str]]) -> float:
         there = f"; there are {', '.join(filter(None, known))}" if known else ""
         raise ValueError(f"there is no {name} {_plain(value)!r}{there}")
     return float(known.index(value))
-
-
-def _number(value: object) -> float | None:
-    """Finite numbers and truth values; None for all else."""
-    if isinstance(value, (bool, int, float)) and math.isfinite(value):
-        return float(value)
-    return None
 
 
 def _plain(text: str) -> str:

@@ -22,7 +22,7 @@ class RequestQueue:
     def ask(self, request: Request) -> bool:
         """The asker only. False: the supervisor has not listened to the last 64.
 
-        PANIC is never refused, and not only the supervisor listens to it: the callback is silent from its next block on.
+        PANIC is never refused, and not only the supervisor hears it: the callback fades out from its next block on.
         """
         if request.action is Action.PANIC:
             self._native.panic()

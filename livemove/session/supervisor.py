@@ -177,8 +177,8 @@ class Child:
         return None
 
     def _kill(self) -> None:
-        """It runs no more from now on. When the system has cleared up behind it, which may take seconds where a driver is
-        stuck, is nobody's concern: mute and panic are decided in the same loop."""
+        """It runs no more from now on. Not waited for: where a driver is stuck the system may take seconds to clear up
+        behind it, and mute and panic are decided in the same loop."""
         if self.process is not None:
             self.process.kill()
             self._killed = [each for each in (*self._killed, self.process) if each.is_alive()]

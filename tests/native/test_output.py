@@ -50,7 +50,9 @@ def test_sound_below_the_limiters_ceiling_comes_through_unchanged(segment: Segme
     for at in range(0, len(x), BLOCK):
         assert segment.ring.write(x[at : at + BLOCK])
         y[at : at + BLOCK] = output.render(BLOCK)[:, 0]
-    assert np.abs(y[DELAY:] - x[:-DELAY])[FADE + 9600 :].max() < 0.006  # the DC block at 5 Hz turns 1 kHz by 0.3 degrees
+    assert (
+        np.abs(y[DELAY:] - x[:-DELAY])[FADE + 9600 :].max() < 0.006
+    )  # the DC block at 5 Hz turns 1 kHz by 0.3 degrees
     assert segment.playback.limiter_hits == 0
     assert segment.playback.underruns == 0
 

@@ -1,4 +1,4 @@
-"""What may reach a loudspeaker, whatever engine, controls and memory do: the callback's limiter, gate, mute and panic."""
+"""What may reach a loudspeaker, whatever engine, controls and memory do: limiter, gate, mute and panic."""
 
 from __future__ import annotations
 

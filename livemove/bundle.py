@@ -455,7 +455,7 @@ def check_spec(spec: ModelSpec, wrong: Callable[[str, object, object], NoReturn]
     for c in spec.channels:
         if not c.minimum < c.maximum:
             wrong(f"channels.{c.name}", "minimum below maximum", f"{c.minimum}..{c.maximum}")
-        if not (-LIMIT <= c.minimum and c.maximum <= LIMIT):
+        if not (c.minimum >= -LIMIT and c.maximum <= LIMIT):
             wrong(f"channels.{c.name}", f"a range within {-LIMIT:g}..{LIMIT:g}", f"{c.minimum}..{c.maximum}")
         if not c.minimum <= c.rest <= c.maximum:
             wrong(f"channels.{c.name}.rest", f"{c.minimum}..{c.maximum}", c.rest)

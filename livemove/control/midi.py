@@ -196,7 +196,7 @@ class MidiIn:
 
         found: list[Any] = []
         while self._open and (received := self._client.get_message()) is not None:
-            with contextlib.suppress(ValueError):  # not MIDI: there are devices that send bits of messages
+            with contextlib.suppress(ValueError, IndexError):  # not MIDI: there are devices that send bits of messages
                 found.append(Message.from_bytes(received[0]))
         return found
 

@@ -55,15 +55,14 @@ def test_the_sanitizer_would_see_a_race(tmp_path: Path) -> None:
     assert "ThreadSanitizer: data race" in done.stderr
 
 
-@pytest.mark.parametrize("header", ["log.hpp", "ring.hpp"])
-def test_what_was_overwritten_while_it_was_read_would_be_seen(header: str, tmp_path: Path) -> None:
-    """The control: a log and a tap whose reader does not look again, without any sanitizer."""
+def test_what_was_overwritten_while_it_was_read_would_be_seen(tmp_path: Path) -> None:
+    """The control: a log whose reader does not look again, without any sanitizer."""
     folder = tmp_path / "realtime"
     shutil.copytree(ROOT / "livemove" / "native" / "realtime", folder)
-    text = (folder / header).read_text()
+    text = (folder / "log.hpp").read_text()
     again = [line for line in text.splitlines() if "return begun.load(" in line]
     assert len(again) == 1
-    (folder / header).write_text(text.replace(again[0], "        return true;"))
+    (folder / "log.hpp").write_text(text.replace(again[0], "        return true;"))
     done = run(compiled(tmp_path, "-O2", f"-I{tmp_path}"))
     assert done.returncode == 1, done.stdout
 

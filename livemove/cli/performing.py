@@ -110,7 +110,7 @@ if TYPE_CHECKING:
     help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
 )
 @click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
-@click.option("--muted", is_flag=True, help="Begin in silence.")
+@click.option("--muted", is_flag=True, help="Begin in silence, until you unmute (M).")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
 @click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")

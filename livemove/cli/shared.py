@@ -74,7 +74,7 @@ def instrument_options(command: Command) -> Command:
                      show_default=True,
                      help="How freely the network chooses: above 1 wilder, below 1 calmer."),
         click.option("--gain", type=Number(*GAIN_FACTORS), default=1.0, show_default=True,
-                     help="Loudness as a factor: 0.5 is half, 2 double."),
+                     help="Loudness as a factor: 0.5 is half, 2 double; a limiter holds peaks below -1 dB."),
         click.option("--seed", type=Whole(0), default=0, show_default=True,
                      help="The same number, the same random choices of the network."),
         click.option("--report", type=click.Path(path_type=Path), metavar="FILE",

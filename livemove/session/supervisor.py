@@ -31,6 +31,8 @@ BIRTH_S = 60.0
 LEAVE_S = 1.5
 """A child that is to make room for another camera or audio device is waited for: playback fades out. Then it is
 ended."""
+KILL_S = 0.05
+"""Mostly a millisecond is enough for the signal to arrive."""
 KILLED_S = 1.0
 """At the end of the session: so long for the system to clear up behind a process that was killed."""
 HANG_S = 5.0
@@ -177,10 +179,11 @@ class Child:
         return None
 
     def _kill(self) -> None:
-        """It runs no more from now on. Not waited for: where a driver is stuck the system may take seconds to clear up
-        behind it, and mute and panic are decided in the same loop."""
+        """It runs no more from now on. Hardly waited for: where a driver is stuck the system may take seconds to clear up
+        behind it, and mute is decided in the same loop."""
         if self.process is not None:
             self.process.kill()
+            self.process.join(KILL_S)
             self._killed = [each for each in (*self._killed, self.process) if each.is_alive()]
             self.process = None
 

@@ -394,6 +394,7 @@ def _read_index(path: Path) -> TakeInfo:
         for name, (low, high) in INDEX_LIMITS.items():
             number = numbers.whole if isinstance(low, int) else numbers.number
             number(document[name], low, high)
+        name = "realtime of a model"
         for model in document["models"]:
             numbers.number(model["realtime"], 0.0, 1e9)
     except ValueError as error:

@@ -39,11 +39,12 @@ def test_a_child_that_the_system_cannot_end_holds_nobody_up(segment: Segment) ->
         notice = child.watch()
         assert time.monotonic() - began_s < 0.2
         assert process.killed == 1
-        assert process.joined_s == 0.0
+        assert process.joined_s <= 0.05
+        joined_s = process.joined_s
         assert notice is not None
         assert "hung" in notice
         child.join(0.0)
-        assert process.joined_s > 0.0, "at the end of the session it is waited for, a little"
+        assert process.joined_s > joined_s, "at the end of the session it is waited for, a little"
 
 
 def test_what_says_something_about_other_fields_is_seen_after_them(segment: Segment) -> None:

@@ -126,8 +126,8 @@ struct Output {
         tail = 0;
     }
 
-    // The sample to play next and, as position, how far it is faded in: from the ring, or, when it ran dry or carried a NaN, the recent past played backwards
-    // under the falling fade: continuous in value, and it needs no sample that is not there.
+    // The sample to play next and, as position, how far it is faded in: from the ring, or, when it ran dry or carried a NaN,
+    // the recent past played backwards under the falling fade: continuous in value, and it needs no sample that is not there.
     float next_sample(uint64_t& read, uint64_t written, bool stop) {
         Playback& p = shared->playback;
         float x = 0.0f;

@@ -179,8 +179,8 @@ class Child:
         return None
 
     def _kill(self) -> None:
-        """It runs no more from now on. Hardly waited for: where a driver is stuck the system may take seconds to clear up
-        behind it, and mute is decided in the same loop."""
+        """It runs no more from now on. Hardly waited for: where a driver is stuck the system may take seconds to clear
+        up behind it, and mute is decided in the same loop."""
         if self.process is not None:
             self.process.kill()
             self.process.join(KILL_S)

@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse_safetensors
 from safetensors.numpy import save as write_safetensors
 
+from livemove import numbers
 from livemove.contracts import (
     FORMAT_VERSION,
     HOP,
@@ -69,6 +70,9 @@ HEADER_LIMIT_BYTES = 1 << 20
 """Largest part of weights.safetensors that may be something else than the tensors."""
 
 GOLDEN_HOPS = 4096
+
+LIMIT = 1e6
+"""Of a channel, in its natural unit: a network that is given more knows no steps between its values."""
 
 MATCHED = ("nll_bits", "nll_bits_shuffled")
 """Of figures.json: negative log likelihood of held-out sound in bits, by its own channels and by another window's."""
@@ -214,7 +218,7 @@ def _read_index(file: Path) -> tuple[ModelSpec, dict[str, tuple[int, str]]]:
     """(spec, file name -> (bytes, sha256)) of a model.json."""
     try:
         data = json.loads(_read(file).decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise BundleError(f"{file}: content: expected JSON, found something else ({error})") from error
     index = _table(file, "content", data)
     version = _take(file, index, "format_version", int)
@@ -249,7 +253,7 @@ def _manifest_entry(file: Path, name: str, entry: object) -> tuple[int, str]:
 def _parse_figures(file: Path, content: bytes) -> Plain:
     try:
         figures = _table(file, "content", json.loads(content.decode("utf-8")))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise BundleError(f"{file}: content: expected JSON, found something else ({error})") from error
     for name in MATCHED:
         if name in figures:
@@ -348,10 +352,15 @@ def _take(file: Path, table: Plain, name: str, kind: type[T], prefix: str = "") 
     if name not in table:
         _wrong(file, prefix + name, f"a value of type {kind.__name__}", "nothing")
     value = table[name]
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= numbers.LARGEST:
         value = cast(T, float(value))
     if not isinstance(value, kind) or isinstance(value, bool):
-        _wrong(file, prefix + name, f"a value of type {kind.__name__}", f"{value!r:.80}")
+        _wrong(file, prefix + name, f"a value of type {kind.__name__}", numbers.shown(value))
+    if kind in (float, int):
+        try:
+            numbers.number(value)
+        except ValueError as error:
+            raise BundleError(f"{file}: {prefix + name}: {error}") from error
     return value
 
 
@@ -444,8 +453,10 @@ def check_spec(spec: ModelSpec, wrong: Callable[[str, object, object], NoReturn]
     if not 1 <= len(names) <= 256 or len(set(names)) != len(names) or not all(names):
         wrong("channels", "1..256 channels with different names", f"{names!r:.80}")
     for c in spec.channels:
-        if not (math.isfinite(c.minimum) and math.isfinite(c.maximum) and c.minimum < c.maximum):
+        if not c.minimum < c.maximum:
             wrong(f"channels.{c.name}", "minimum below maximum", f"{c.minimum}..{c.maximum}")
+        if not (c.minimum >= -LIMIT and c.maximum <= LIMIT):
+            wrong(f"channels.{c.name}", f"a range within {-LIMIT:g}..{LIMIT:g}", f"{c.minimum}..{c.maximum}")
         if not c.minimum <= c.rest <= c.maximum:
             wrong(f"channels.{c.name}.rest", f"{c.minimum}..{c.maximum}", c.rest)
     if len(spec.styles) > 1024 or len(set(spec.styles)) != len(spec.styles):
@@ -457,7 +468,7 @@ def check_spec(spec: ModelSpec, wrong: Callable[[str, object, object], NoReturn]
         wrong("harmonic_path", "none without a phase, a logistic head and bands", path)
     if path and not (1 <= path.harmonics <= 256 and 1 <= path.hidden <= 1024 and path.level in ("", *names)):
         wrong("harmonic_path", f"1..256 harmonics, 1..1024 hidden, a level of {', '.join(names)} or none", path)
-    if gate and not (gate.channel in names and -1e6 < gate.closed < gate.full < 1e6):
+    if gate and not (gate.channel in names and -LIMIT <= gate.closed < gate.full <= LIMIT):
         wrong("gate", f"a channel of {', '.join(names)}, closed below full", gate)
 
 

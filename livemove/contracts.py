@@ -419,7 +419,7 @@ class Controls:
     look_ahead_s  see features.FeatureSpec
     model         index in the set of models that are loaded
     preset        0: none; n: the n-th of the set list
-    panics        counts: with each new one the models forget all they have played
+    panics        counts those that are answered: with each new one the models forget all they have played
     reloads       counts: with each new one the mapping files are read again
     learn         Action the next knob that moves is to play; 0: none
     """
@@ -449,9 +449,9 @@ class Request:
     their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `SupervisorStatus` for CAMERA and DEVICE.
     It is added to what is set, so that whoever asks need not know that; with absolute it is what to set. text: in place
     of that the camera or audio device by name, as the command line takes it or a list has it. MUTE, FREEZE and RECORD
-    are switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off; RELOAD reads
-    the mappings again; STYLE_1 .. STYLE_8 are weights of the model's styles; SAVE_LAST makes a take of what was just
-    played; LEARN takes an Action, 0 to give up; STOP ends it all.
+    are switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off (amount: how
+    often it was asked for, 0 is once); RELOAD reads the mappings again; STYLE_1 .. STYLE_8 are weights of the model's
+    styles; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it all.
     """
 
     action: Action

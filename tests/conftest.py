@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from livemove.bundle import Bundle
 from livemove.capture.posemodel import find_pose_model
@@ -29,6 +30,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 MOST_TRIES = 12
 """How often, in a whole run, live tests may be tried again because the machine stood still. Chosen, not measured: a
 fifth of the 55 live tests; a machine on which it takes more of them shows nothing about time."""
+
+settings.register_profile("default", max_examples=60)
+settings.register_profile("long", max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+"""long: what `.ci/run` looks for; a minute for each parser of tests/faults at most."""
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """Started in the background of a script, we would ignore Ctrl-C, and so would every command the tests press it on."""

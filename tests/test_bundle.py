@@ -234,7 +234,7 @@ SPEC_CHANGES: list[tuple[dict[str, object], str]] = [
     ({"dilations": [1, -2]}, "spec.dilations: expected 1..128 layers"),
     ({"dilations": [1, 2.5]}, "spec.dilations.1: expected a value of type int, found 2.5"),
     ({"pqmf_taps": 161}, "spec.pqmf_taps: expected a multiple of bands (16)"),
-    ({"temperature": float("nan")}, "spec.temperature: expected above 0"),
+    ({"temperature": float("nan")}, "spec.temperature: nan is not a finite number"),
     ({"channels": []}, "spec.channels: expected 1..256 channels"),
     ({"channels": [7]}, "spec.channels.0: expected an object, found int"),
     ({"phase": {"channel": "height", "harmonics": 4}}, "spec.phase: expected a channel of pitch, loudness, brightness"),

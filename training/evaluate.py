@@ -26,6 +26,7 @@ if __package__ in (None, ""):
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import Engine, LivemoveError, ModelSpec
+from livemove.numbers import of_text
 from livemove.synthesis.engines import make_engine
 from training.data.corpus import Corpus
 from training.metrics import (
@@ -153,11 +154,13 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--model", default="models/theremin", help="bundle: a folder or the name of an installed model")
     parser.add_argument("--engine", default="auto", help="auto, native, onnx or reference")
-    parser.add_argument("--temperature", type=float, default=None, help="of the sampling; the model's own if not given")
+    parser.add_argument(
+        "--temperature", type=of_text, default=None, help="of the sampling; the model's own if not given"
+    )
     parser.add_argument("--quick", action="store_true", help="one seed and a tenth of the material: for a first look")
     parser.add_argument("--seeds", type=int, default=None, help="of the control tracks (3); 0 leaves these out")
     parser.add_argument("--tracks", type=int, default=None, help="held-out control tracks of the theremin (16)")
-    parser.add_argument("--seconds", type=float, default=None, help="length of such a track (6)")
+    parser.add_argument("--seconds", type=of_text, default=None, help="length of such a track (6)")
     parser.add_argument("--data", type=Path, default=None, help="a prepared corpus: score what it holds out")
     parser.add_argument("--clip", type=Path, default=None, help="a video of a dancer: score the sound it makes")
     parser.add_argument("--stranger", type=Path, default=None, help="another video, whose poses are the clip's control")

@@ -25,6 +25,7 @@ from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import MATCHED, SPECTROGRAM, Bundle, Golden, as_stored, save_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec, Trace, Weights, weight_shapes
+from livemove.numbers import of_text
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.reference import ReferenceEngine
@@ -285,7 +286,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=None, help="bundle folder (models/NAME)")
     parser.add_argument("--mapping", type=Path, default=None, help="mapping.toml to carry (the bundle's own; none for "
                         "a model played by body features; one like the theremin's for sound descriptors)")  # fmt: skip
-    parser.add_argument("--temperature", type=float, default=None, help="sampling temperature the bundle asks for")
+    parser.add_argument("--temperature", type=of_text, default=None, help="sampling temperature the bundle asks for")
     parser.add_argument(
         "--data", type=Path, default=None, help="a prepared corpus: measure the model on what it holds out"
     )

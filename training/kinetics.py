@@ -18,6 +18,8 @@ from typing import Any
 
 import click
 
+from livemove.cli.number_types import Number, Whole
+
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -66,19 +68,19 @@ def main() -> None:
     metavar="NAMES",
     help="Classes, or groups of classes, with commas between: dancing (its 17 classes), salsa_dancing, all.",
 )
-@click.option("--per-class", type=click.IntRange(1), metavar="N", help="At most so many clips of each class and split.")
-@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Downloads side by side.")
-@click.option("--max-mb", type=click.FloatRange(1), default=300, show_default=True, help="Give a video up beyond this.")
+@click.option("--per-class", type=Whole(1), metavar="N", help="At most so many clips of each class and split.")
+@click.option("--workers", type=Whole(1, 64), default=4, show_default=True, help="Downloads side by side.")
+@click.option("--max-mb", type=Number(1), default=300, show_default=True, help="Give a video up beyond this.")
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=600,
     show_default=True,
     help="Give a video up that takes longer than this to come.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1),
+    type=Number(0.1),
     default=20,
     show_default=True,
     help="Seconds of silence after which a connection has stalled.",
@@ -186,19 +188,19 @@ def _say_balance(clips: Iterable[Item]) -> None:
 @click.option("--sha256", metavar="HEX", help="Checksum the archive must have; with it, an interrupted fetch goes on.")
 @click.option(
     "--max-gb",
-    type=click.FloatRange(0.001),
+    type=Number(0.001),
     default=500,
     show_default=True,
     help="Refuse an archive that is, or unpacks to, more than this.",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1),
+    type=Number(0.1),
     default=30,
     show_default=True,
     help="Seconds of silence after which a connection has stalled.",
 )
-@click.option("--tries", type=click.IntRange(1), default=6, show_default=True, help="On a network that fails.")
+@click.option("--tries", type=Whole(1), default=6, show_default=True, help="On a network that fails.")
 def fetch(url: str, folder: Path, sha256: str | None, max_gb: float, timeout: float, tries: int) -> None:
     """Fetch a ready-made data set, a zip or tar archive at URL, and unpack it into FOLDER.
 
@@ -296,22 +298,18 @@ def _place(path: Path, target: Path) -> None:
 
 @main.command(context_settings=command_line.SETTINGS)
 @click.argument("root", type=click.Path(path_type=Path))
-@click.option(
-    "--seconds", type=click.FloatRange(0), default=10, show_default=True, help="Length clips should have; 0: any."
-)
-@click.option(
-    "--tolerance", type=click.FloatRange(0), default=0.5, show_default=True, help="By how much it may be off."
-)
+@click.option("--seconds", type=Number(0), default=10, show_default=True, help="Length clips should have; 0: any.")
+@click.option("--tolerance", type=Number(0), default=0.5, show_default=True, help="By how much it may be off.")
 @click.option(
     "--person",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     help="Share of looks at a clip in which somebody must be seen.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=os.cpu_count() or 1,
     show_default="cores",
     help="Clips looked at side by side.",

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import click
 
+from livemove.cli.number_types import Number, Whole
+
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -135,7 +137,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 @click.option(
     "--workers",
     "worker_count",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=1,
     show_default=True,
     help="Processes side by side; about one per core pays.",
@@ -147,7 +149,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 )
 @click.option(
     "--sample-rate",
-    type=click.IntRange(8000, 192000),
+    type=Whole(8000, 192000),
     default=48000,
     show_default=True,
     help="Of the corpus: 48000 for stage models, 16000 for classic ones.",
@@ -167,7 +169,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 )
 @click.option(
     "--person",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.5,
     show_default=True,
     help="Skip videos with somebody in view in less than this share of frames.",
@@ -175,13 +177,13 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 @click.option("--retry", is_flag=True, help="Look again at what was skipped before.")
 @click.option(
     "--clips",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=100,
     show_default=True,
     help="Procedural sound: how many clips; every tenth is for validation.",
 )
 @click.option(
-    "--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Procedural sound: length of a clip."
+    "--seconds", type=Number(0.1), default=10.0, show_default=True, help="Procedural sound: length of a clip."
 )
 @click.option(
     "--plot", metavar="NAME", help="Then draw this clip (its file's name, or SPLIT/STYLE/NAME) to DATA/plots/."

@@ -19,6 +19,8 @@ from typing import Any
 import click
 import yaml
 
+from livemove.cli.number_types import Number, Whole
+
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -286,15 +288,13 @@ python training/sweep.py --config mine.yaml --trials-at-once 4 --gpus-per-trial 
     "more than the experiment's section `sweep`.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the sweep; runs/sweep_NAME if not given.")
-@click.option("--trials-at-once", type=click.IntRange(1), default=1, show_default=True, help="Side by side.")
+@click.option("--trials-at-once", type=Whole(1), default=1, show_default=True, help="Side by side.")
 @click.option(
     "--cpus-per-trial",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, above=True),
     help="CPU cores of each; all cores of this machine by --trials-at-once if not given.",
 )
-@click.option(
-    "--gpus-per-trial", type=click.FloatRange(0), default=0, show_default=True, help="GPUs of each; 0.5 shares one."
-)
+@click.option("--gpus-per-trial", type=Number(0), default=0, show_default=True, help="GPUs of each; 0.5 shares one.")
 @click.option(
     "--resume", is_flag=True, help="Go on with the sweep in --out; finished trials are kept, failed ones tried again."
 )

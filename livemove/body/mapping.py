@@ -29,6 +29,7 @@ from typing import NoReturn, cast
 
 import numpy as np
 
+from livemove import numbers
 from livemove.body.notes import SCALES, pitch_class
 from livemove.body.triggers import HITS, PREFIX
 from livemove.contracts import MAX_BLEND, Channel, Float32, MappingError, ModelSpec
@@ -224,7 +225,7 @@ def load_mapping(path_or_text: Path | str, spec: ModelSpec, inputs: tuple[str, .
             raise MappingError(f"{where}: cannot read the mapping: {_reason(error)}") from error
     try:
         document = cast("dict[str, object]", tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise MappingError(f"{where}: not valid TOML: {error}") from error
     return _Reader(where, spec, inputs).mapping(document)
 
@@ -398,11 +399,10 @@ class _Reader:
         return low, high
 
     def number(self, name: str, entry: str, value: object, low: float, high: float) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self.fail(name, f"{entry}: {value!r} is not a number")
-        if not low <= value <= high:  # also catches nan
-            self.fail(name, f"{entry}: {value} is outside {low:g}..{high:g}")
-        return float(value)
+        try:
+            return numbers.number(value, low, high)
+        except ValueError as error:
+            self.fail(name, f"{entry}: {error}")
 
     def fail(self, channel: str, problem: str) -> NoReturn:
         place = f"{self.where}: channel {channel!r}: " if channel else f"{self.where}: "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from livemove.numbers import place
 from livemove.takes.folder import is_take
 
 
@@ -34,7 +35,7 @@ class CaptureConfig:
             return "demo"
         if is_take(Path(self.camera)):
             return "take"
-        if self.camera.isdecimal():
+        if (number := place(self.camera)) is not None and number >= 0:
             return "index"
         return "url" if "://" in self.camera else "file"
 

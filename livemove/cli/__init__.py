@@ -20,7 +20,7 @@ from livemove.cli.takes import record, render, replay
 
 
 class _Group(click.Group):
-    """Turns LivemoveErrors into one line, and Ctrl-C into exit code 130."""
+    """Turns LivemoveErrors and what cannot be understood into one line, and Ctrl-C into exit code 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -30,6 +30,9 @@ class _Group(click.Group):
 
             if isinstance(error, LivemoveError):
                 raise UserError(str(error)) from error
+            if isinstance(error, click.UsageError):
+                command = error.ctx.command_path if error.ctx else "livemove"
+                raise UserError(f"{error.format_message()} ({command} --help lists all there is)") from error
             raise
         except KeyboardInterrupt:
             click.echo("stopped", err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from livemove.cli import text
+from livemove.cli.number_types import Number, Whole
 from livemove.cli.shared import (
     have_pose_model,
     json_option,
@@ -40,7 +41,7 @@ POSE_FRAMES = 200
     type=click.Choice(ENGINES),
     help="Only this engine; may be given several times.",
 )
-@click.option("--repeats", type=click.IntRange(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
+@click.option("--repeats", type=Whole(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
 @click.option(
     "--sizes", is_flag=True, help="Also widths, depths, bands and receptive fields, and several streams at once."
 )
@@ -50,7 +51,7 @@ POSE_FRAMES = 200
     "--soak",
     "--steady",  # its former name
     "minutes",
-    type=click.FloatRange(min=0.01),
+    type=Number(0.01, 1e5),
     metavar="MINUTES",
     help="Instead: a soak test, each engine so long in real time, the other cores busy. Exit code 1: a hop was late.",
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
+from livemove.cli.number_types import DURATION, Number, Whole
 from livemove.cli.shared import (
     UserError,
     check_report,
@@ -54,12 +55,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--block",
-    type=click.IntRange(*BLOCKS),
+    type=Whole(*BLOCKS),
     default=512,
     show_default=True,
     help="Buffer size of the audio device in frames: smaller reacts sooner, larger is safer.",
 )
-@click.option("--samplerate", type=click.IntRange(*SAMPLE_RATES), help="Sample rate of the device, if not the model's.")
+@click.option("--samplerate", type=Whole(*SAMPLE_RATES), help="Sample rate of the device, if not the model's.")
 @click.option(
     "--output",
     "-o",
@@ -82,10 +83,10 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Takes keep the camera's video too, for `livemove render TAKE -o X.mp4`.",
 )
-@click.option("--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after that.")
+@click.option("--duration", type=DURATION, metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",
-    type=click.FloatRange(*CONTROLS["look_ahead"].limits),
+    type=Number(*CONTROLS["look_ahead"].limits),
     default=0,
     show_default=True,
     metavar="MS",
@@ -109,7 +110,7 @@ if TYPE_CHECKING:
     help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
 )
 @click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
-@click.option("--muted", is_flag=True, help="Begin in silence.")
+@click.option("--muted", is_flag=True, help="Begin in silence, until you unmute (M).")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
 @click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
@@ -317,7 +318,7 @@ def perform(
 @click.option(
     "--duration",
     "duration_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=DURATION,
     metavar="SECONDS",
     help="How long all steps together take (20), or how much of a video is watched (all of it).",
 )

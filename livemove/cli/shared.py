@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from livemove.cli import text
+from livemove.cli.number_types import Number, Whole
 from livemove.controls import CONTROLS, GAIN_FACTORS
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
@@ -72,12 +73,12 @@ def instrument_options(command: Command) -> Command:
             "--style", default=None, metavar="NAME|N|NAME=W,...",
             help="Style, for models that have some, or a blend: cello=0.5,flute=0.5.",
         ),
-        click.option("--temperature", type=click.FloatRange(*CONTROLS["temperature"].limits), default=1.0,
+        click.option("--temperature", type=Number(*CONTROLS["temperature"].limits), default=1.0,
                      show_default=True,
                      help="How freely the network chooses: above 1 wilder, below 1 calmer."),
-        click.option("--gain", type=click.FloatRange(*GAIN_FACTORS), default=1.0, show_default=True,
-                     help="Loudness as a factor: 0.5 is half, 2 double."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+        click.option("--gain", type=Number(*GAIN_FACTORS), default=1.0, show_default=True,
+                     help="Loudness as a factor: 0.5 is half, 2 double; a limiter holds peaks below -1 dB."),
+        click.option("--seed", type=Whole(0), default=0, show_default=True,
                      help="The same number, the same random choices of the network."),
         click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
                      help="Write what happened as JSON ('-': to standard output)."),

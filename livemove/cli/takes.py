@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
+from livemove.cli.number_types import DURATION, Number, Whole
 from livemove.cli.shared import (
     ENGINE_CHOICES,
     PLAIN_STATUS_S,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--count-in",
     "count_in_s",
-    type=click.IntRange(0, 60),
+    type=Whole(0, 60),
     default=0,
     show_default=True,
     metavar="SECONDS",
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 @click.option(
     "--duration",
     "duration_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=DURATION,
     metavar="SECONDS",
     help="End the take after that.",
 )
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 @click.option("--input-device", metavar="N|NAME", help="What --mic records from (`livemove devices --input`).")
 @click.option(
     "--camera-delay",
-    type=click.FloatRange(0, 1000),
+    type=Number(0, 1000),
     default=0,
     show_default=True,
     metavar="MS",
@@ -148,9 +149,7 @@ def _take_display() -> Generator[Callable[[Take], None]]:
     metavar="FILE.wav|FILE.mp4",
     help="WAV: the sound. mp4: the video with that sound.",
 )
-@click.option(
-    "--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Only the clip's first seconds."
-)
+@click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
 @model_option(several=False)
 @instrument_options
 def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livemove.contracts import Channel, ControlError
+from livemove.numbers import place, shown
 
 LOCAL = "127.0.0.1"
 """Who listens here is not heard by the network."""
@@ -45,6 +46,9 @@ class ControlConfig:
 def address(text: str) -> tuple[str, int]:
     """ "9000" (this machine only), "HOST:9000" or "[IPv6]:9000" -> host, port. Raises ControlError."""
     host, _, port = text.rpartition(":")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ControlError(f"{text!r} is no address: write a port, as in 9000, or host:port, as in 192.168.0.7:9000")
-    return host.strip("[]") or LOCAL, int(port)
+    number = place(port)
+    if number is None or not 0 < number < 65536:
+        raise ControlError(
+            f"{shown(text)} is no address: write a port, as in 9000, or host:port, as in 192.168.0.7:9000"
+        )
+    return host.strip("[]") or LOCAL, number

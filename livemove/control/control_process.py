@@ -37,6 +37,9 @@ class RequestSender:
 
     def ask(self, requests: list[Request]) -> None:
         for request in requests:
+            if request.action is Action.PANIC:  # never refused, and waits behind nobody
+                self._queue.ask(request)
+                continue
             if request.absolute:
                 self._waiting = [r for r in self._waiting if (r.action, r.absolute) != (request.action, True)]
             self._waiting.append(request)

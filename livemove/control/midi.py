@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from livemove import numbers
 from livemove.contracts import Action, Channel, ControlError, Request
 from livemove.control.mpe import Mpe
 from livemove.control.user_files import write_whole
@@ -71,18 +72,19 @@ class MidiBindings:
             return
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
             raise ControlError(f"{path}: cannot be read: {error}") from error
         for kind, table in document.items():
             if kind not in KINDS or not isinstance(table, dict):
                 raise ControlError(f"{path}: unknown entry {kind!r}; there are the tables [cc] and [note]")
             for number, name in cast("dict[str, Any]", table).items():
-                if not number.isdecimal() or int(number) > 127 or name not in LEARNABLE:
+                place = numbers.place(number)
+                if place is None or not 0 <= place <= 127 or not isinstance(name, str) or name not in LEARNABLE:
                     raise ControlError(
-                        f"{path}: [{kind}] {number} = {name!r}: expected a number up to 127 and one of "
-                        f"{', '.join(LEARNABLE)}"
+                        f"{path}: [{kind}] {number:.40} = {numbers.shown(name)}: expected a number up to 127 and one "
+                        f"of {', '.join(LEARNABLE)}"
                     )
-                self.bindings[kind, int(number)] = name
+                self.bindings[kind, place] = name
 
     def learn(self, kind: str, number: int, name: str) -> str:
         """Bind it from now on; what to tell the person."""
@@ -194,7 +196,7 @@ class MidiIn:
 
         found: list[Any] = []
         while self._open and (received := self._client.get_message()) is not None:
-            with contextlib.suppress(ValueError):  # not MIDI: there are devices that send bits of messages
+            with contextlib.suppress(ValueError, IndexError):  # not MIDI: there are devices that send bits of messages
                 found.append(Message.from_bytes(received[0]))
         return found
 

@@ -20,7 +20,6 @@ any other address           a source, if a mapping.toml names it ("osc:/fader1")
 from __future__ import annotations
 
 import contextlib
-import math
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from livemove.contracts import MAX_BLEND, Action, ControlError, Request
 from livemove.control.styles import place
 from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received, learnable, note_number
 from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
+from livemove.numbers import maybe
 
 PREFIX = "/livemove/"
 
@@ -102,7 +102,7 @@ class OscIn:
             return
         for where, values in messages:
             received.messages += 1
-            number = _number(values[0]) if values else None
+            number = maybe(values[0]) if values else None
             if number is not None:
                 received.inputs["osc:" + where] = number
             try:
@@ -117,7 +117,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         return []
     name, _, relative = where.removeprefix(PREFIX).partition("/")
     value = values[0] if values else None
-    number = _number(value)
+    number = maybe(value)
     if name in TRIGGERS and not relative:
         return [Request(TRIGGERS[name])] if value is None or number else []
     if name in SWITCHES and not relative:
@@ -153,7 +153,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
 
 def _weights(values: Sequence[object], styles: Sequence[str]) -> list[Request]:
     """One request for the weight of each style."""
-    weights = [_number(value) for value in values]
+    weights = [maybe(value) for value in values]
     if not 0 < len(weights) <= len(styles):
         raise ValueError(f"it takes as many weights as there are styles: {', '.join(styles) or 'the model has none'}")
     found = [_checked(weight) for weight in weights] + [0.0] * (min(len(styles), MAX_BLEND) - len(weights))
@@ -181,7 +181,7 @@ def _checked(weight: float | None) -> float:
 
 def _called(value: object) -> str:
     """A camera or audio device, as typed."""
-    number = _number(value)
+    number = maybe(value)
     text = value if isinstance(value, str) else str(int(number)) if number is not None and number.is_integer() else ""
     if not 0 < len(text.encode()) <= LONGEST_NAME:
         raise ValueError("it takes a number or a name")
@@ -202,13 +202,6 @@ def _place(name: str, value: str, names: Mapping[str, Sequence[str]]) -> float:
         there = f"; there are {', '.join(filter(None, known))}" if known else ""
         raise ValueError(f"there is no {name} {_plain(value)!r}{there}")
     return float(known.index(value))
-
-
-def _number(value: object) -> float | None:
-    """Finite numbers and truth values; None for all else."""
-    if isinstance(value, (bool, int, float)) and math.isfinite(value):
-        return float(value)
-    return None
 
 
 def _plain(text: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+from livemove import numbers
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
@@ -217,7 +218,7 @@ def _read(name: str, beside: Path | None = None) -> tuple[Path, dict[str, Any]]:
         raise ControlError(f"no preset {name!r} in {path.parent}; {there}")
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise ControlError(f"{path}: cannot be read: {error}") from error
 
 
@@ -255,16 +256,18 @@ def _checked(path: Path, where: str, table: dict[str, Any], kind: type[Any], but
         if key not in known:
             _fail(path, f"unknown entry {where + key!r}{_near(key, list(known))}")
         wanted = known[key].removesuffix(" | None")
-        if wanted == "float" and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
         if key in ("osc", "osc_out", "camera", "device", "style") and type(value) is int:
             value = str(value)
+        try:
+            if wanted == "float":
+                value = numbers.number(value, *RANGES[key])
+            elif wanted == "int":
+                value = numbers.whole(value, *map(int, RANGES[key]))
+        except ValueError as error:
+            _fail(path, f"{where}{key}: {error}")
         if type(value).__name__ != wanted:
-            kinds = {"str": "a text in quotes", "float": "a number", "int": "a whole number", "bool": "true or false"}
-            _fail(path, f"{where}{key}: {value!r} is not {kinds[wanted]}")
-        low, high = RANGES.get(key, (-math.inf, math.inf))
-        if key in RANGES and not low <= cast("float", value) <= high:  # also catches nan
-            _fail(path, f"{where}{key}: {value} is outside {low:g}..{high:g}")
+            kinds = {"str": "a text in quotes", "bool": "true or false"}
+            _fail(path, f"{where}{key}: {numbers.shown(value)} is not {kinds[wanted]}")
         found[key] = value
     if found.get("mapping"):
         found["mapping"] = str(path.parent / Path(found["mapping"]).expanduser())

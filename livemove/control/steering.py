@@ -50,7 +50,7 @@ def steer(
     if action is Action.FREEZE:
         return replace(controls, freeze=amount != 0.0 if absolute else not controls.freeze)
     if action is Action.PANIC:
-        return replace(controls, mute=True, freeze=False, panics=controls.panics + 1)
+        return replace(controls, mute=True, freeze=False, panics=controls.panics + max(round(amount), 1))
     if action is Action.OCTAVE:
         return replace(controls, octave=round(near(controls.octave)))
     if action is Action.SCALE:

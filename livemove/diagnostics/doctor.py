@@ -344,7 +344,7 @@ def whatever_is_missing(camera: str, device: str | None, output: Path | None, fi
 
     troubles = [str(first)]
     try:
-        if camera.isdecimal():
+        if CaptureConfig(camera=camera).kind == "index":
             check_camera(CaptureConfig(camera=camera))
     except LivemoveError as error:
         troubles.append(str(error))

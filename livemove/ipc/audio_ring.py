@@ -56,6 +56,11 @@ class AudioRing:
         self._native.set_target(fill)
 
     @property
+    def room(self) -> int:
+        """Producer only: so many samples can be written now."""
+        return self._native.room
+
+    @property
     def written(self) -> int:
         """Samples written since the segment was made."""
         return self._native.written

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import LivemoveError
-from livemove.ipc.records import Record
+from livemove.ipc.records import Record, observe, publish
 
 
 class ExternalInputs:
@@ -35,13 +35,13 @@ class ExternalInputs:
             raise LivemoveError(f"input {name!r}: there is no room for more than {len(names)} external inputs")
         self._record["value"][len(names)] = np.nan
         self._record["names"][0] = text
-        self._record["wanted"][0] = len(names) + 1
+        publish(self._record["wanted"], len(names) + 1)
         return len(names)
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """Names by place. Anyone."""
-        count = int(self._record["wanted"][0])
+        count = observe(self._record["wanted"])
         if count != len(self._names):
             self._names = tuple(bytes(self._record["names"][0]).decode().split("\n")[:count])
         return self._names

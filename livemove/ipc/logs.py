@@ -32,7 +32,7 @@ POSE_ROW = np.dtype(
 )
 """A PoseFrame, as the mailbox and the log hold it."""
 
-BLOCK_ROW = np.dtype([(name, f"<{kind}") for name, kind, _, _ in _realtime.BLOCK])
+BLOCK_ROW = np.dtype([(name, f"<{kind}", *([count] if count > 1 else [])) for name, kind, count, _ in _realtime.BLOCK])
 """One call of the callback, as native/realtime/layout.hpp says."""
 
 _STEERED = tuple(field.name for field in dataclasses.fields(Controls) if field.name != "styles")

@@ -16,7 +16,7 @@ import numpy as np
 
 from livemove import contracts
 from livemove.contracts import LivemoveError
-from livemove.ipc.records import Record
+from livemove.ipc.records import Record, observe, publish
 from livemove.native._realtime import now_s
 
 ROLES = ("capture", "synthesis", "playback", "monitor", "control")
@@ -44,13 +44,13 @@ class ProcessState:
     def starting(self, pid: int) -> None:
         self._record["pid"][0] = pid
         self.heartbeat()  # first: who looks at the state looks at how old this is
-        self._record["state"][0] = State.STARTING
+        self._publish(State.STARTING)
 
     def running(self, label: str) -> None:
         """label names what it runs on: the engine, the device, the camera. At most 127 bytes are kept."""
         self._put("label", label)
         self.heartbeat()
-        self._record["state"][0] = State.RUNNING
+        self._publish(State.RUNNING)
 
     def heartbeat(self) -> None:
         """A few times a second at least, from the loop that does the work."""
@@ -59,10 +59,10 @@ class ProcessState:
     def remark(self, text: str) -> None:
         """Something the person should read that ends nothing. At most 511 bytes are kept, and only the newest."""
         self._put("remark", text)
-        self._record["remarks"][0] += np.uint64(1)
+        publish(self._record["remarks"], int(self._record["remarks"][0]) + 1)
 
     def finished(self) -> None:
-        self._record["state"][0] = State.FINISHED
+        self._publish(State.FINISHED)
 
     @property
     def asked_to_leave(self) -> bool:
@@ -71,7 +71,7 @@ class ProcessState:
     def failed(self, error: LivemoveError) -> None:
         self._put("error", type(error).__name__)
         self._put("message", str(error))
-        self._record["state"][0] = State.FAILED
+        self._publish(State.FAILED)
 
     # --- the supervisor
 
@@ -87,7 +87,7 @@ class ProcessState:
 
     @property
     def state(self) -> State:
-        return State(int(self._record["state"][0]))
+        return State(observe(self._record["state"]))
 
     @property
     def pid(self) -> int:
@@ -96,7 +96,7 @@ class ProcessState:
     @property
     def remarks(self) -> tuple[int, str]:
         """How many there were since it started, and the newest."""
-        return int(self._record["remarks"][0]), self._get("remark")
+        return observe(self._record["remarks"]), self._get("remark")
 
     @property
     def label(self) -> str:
@@ -113,6 +113,10 @@ class ProcessState:
             return None
         kind = cast("type[LivemoveError]", getattr(contracts, self._get("error"), LivemoveError))
         return kind(self._get("message"))
+
+    def _publish(self, state: State) -> None:
+        """After all that belongs to it: its label, its error, the heartbeat by which its age is told."""
+        publish(self._record["state"], state)
 
     def _put(self, name: str, text: str) -> None:
         field = self._record[name]

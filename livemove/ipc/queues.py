@@ -20,14 +20,22 @@ class RequestQueue:
         self._native = native
 
     def ask(self, request: Request) -> bool:
-        """The asker only. False: the supervisor has not listened to the last 64."""
+        """The asker only. False: the supervisor has not listened to the last 64.
+
+        PANIC is never refused, and not only the supervisor hears it: the callback fades out from its next block on.
+        """
+        if request.action is Action.PANIC:
+            self._native.panic()
+            return True
         text = request.text.encode()
         if len(text) > TEXT_BYTES:
             raise ValueError(f"a request has room for {TEXT_BYTES} bytes of text, not {len(text)}")
         return self._native.push(-request.action if request.absolute else request.action, request.amount, text)
 
     def take(self) -> Request | None:
-        """Supervisor only: the oldest one not taken yet."""
+        """Supervisor only: PANIC, if it was asked for (amount: how often), else the oldest one not taken yet."""
+        if panics := self._native.take_panics():
+            return Request(Action.PANIC, float(panics))
         asked = self._native.pop()
         if asked is None:
             return None

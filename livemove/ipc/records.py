@@ -14,8 +14,11 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from livemove.native import _realtime
+
 Record = dict[str, npt.NDArray[Any]]
-"""Field name -> view of shared memory, [1] or [count]. An aligned 8-byte store is one store: never half-written."""
+"""Field name -> view of shared memory, [1] or [count]. An aligned 8-byte store is one store: never half-written. What
+says something about other fields (a state, a count of entries) is stored and read by `publish` and `observe`."""
 
 
 View = Callable[[npt.DTypeLike, int, int], npt.NDArray[Any]]
@@ -29,6 +32,16 @@ def record(fields: Any, view: View) -> Record:
         dtype = np.dtype(f"S{count}") if kind == "S" else np.dtype(f"<{kind}")
         views[name] = view(dtype, 1 if kind == "S" else count, offset)
     return views
+
+
+def publish(field: npt.NDArray[np.uint64], value: int) -> None:
+    """Store it so that who observes it sees all that this process stored before. field uint64 [1]."""
+    _realtime.publish(field, value)
+
+
+def observe(field: npt.NDArray[np.uint64]) -> int:
+    """What `publish` stored; what is read afterwards is as it was then, or newer."""
+    return _realtime.observe(field)
 
 
 def lines(texts: Sequence[str], room: int) -> bytes:

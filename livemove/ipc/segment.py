@@ -22,7 +22,7 @@ from livemove.ipc.logs import BLOCK_ROW, HOP_ROW, POSE_ROW, HopLog, Log, Snapsho
 from livemove.ipc.mailboxes import IMAGE_EDGE, ControlsMailbox, ImageMailbox, PoseMailbox, SupervisorStatusMailbox
 from livemove.ipc.process_state import ROLES, ProcessState, State
 from livemove.ipc.queues import RequestQueue
-from livemove.ipc.records import lines, names, record
+from livemove.ipc.records import lines, names, observe, publish, record
 from livemove.ipc.telemetry import CaptureTelemetry, PlaybackTelemetry, SynthesisTelemetry, percentile_ms
 from livemove.native import _realtime
 from livemove.native._realtime import BIN_MS, RING_CAPACITY, SNAPSHOT_BYTES, TEXT_BYTES, now_s
@@ -76,6 +76,7 @@ class Segment:
         states = [ProcessState(record(fields, memory.view)) for fields in layout["lives"]]
         self.processes: dict[str, ProcessState] = dict(zip(ROLES, states, strict=True))
         self._supervisor = record(layout["supervisor"], memory.view)
+        self._rate_bits = self._supervisor["device_rate"].view(np.uint64)
         self._devices = record(layout["devices"], memory.view)["names"]
         self.pose = PoseMailbox(self.bytes)
         self.controls = ControlsMailbox(self.bytes)
@@ -136,22 +137,26 @@ class Segment:
 
     def request_stop(self) -> None:
         """Supervisor only: everybody finishes; playback fades out first."""
-        self._supervisor["stop"][0] = 1
+        publish(self._supervisor["stop"], 1)
+
+    def panic(self) -> None:
+        """Supervisor only: somebody typed it; the callback is silent until controls answer it."""
+        publish(self._supervisor["panics"], int(self._supervisor["panics"][0]) + 1)
 
     @property
     def stop_requested(self) -> bool:
-        return bool(self._supervisor["stop"][0])
+        return bool(observe(self._supervisor["stop"]))
 
     def set_device_rate(self, rate: float) -> None:
         """Playback only, before its first block: samples per second the ring is read at from now on."""
         if rate != self.device_rate:
             self._supervisor["rate_since"][0] = self.tap.written
-            self._supervisor["device_rate"][0] = rate
+            publish(self._rate_bits, int(np.float64(rate).view(np.uint64)))
 
     @property
     def device_rate(self) -> float:
         """0 until playback has opened its device."""
-        return float(self._supervisor["device_rate"][0])
+        return float(np.uint64(observe(self._rate_bits)).view(np.float64))
 
     @property
     def rate_since(self) -> int:

@@ -30,7 +30,7 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.media import video_file
-from livemove.native._realtime import Output
+from livemove.native._realtime import LIMITER_DELAY, Output
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.style_blend import StyleBlend
 
@@ -224,6 +224,8 @@ class _Finish:
         self._segment.controls.write(Controls(gain=gain))
         self._output: Output | None = Output(self._segment.bytes, rate, 1, 0.0)
         self._fade = math.ceil(0.011 * rate)
+        self._late = LIMITER_DELAY
+        """Samples of silence that the limiter gives first: they are left out."""
 
     def __enter__(self) -> _Finish:
         return self
@@ -235,7 +237,10 @@ class _Finish:
 
     def _render(self, frames: int) -> Float32:
         assert self._output is not None
-        return self._output.render(frames)[:, 0] if frames > 0 else np.zeros(0, np.float32)
+        out = self._output.render(frames)[:, 0] if frames > 0 else np.zeros(0, np.float32)
+        late = min(self._late, len(out))
+        self._late -= late
+        return out[late:]
 
     def add(self, audio: Float32) -> Float32:
         """Finished samples, all but the last few, which are kept for the fade at the end."""
@@ -245,11 +250,11 @@ class _Finish:
     def end(self, samples: int) -> Float32:
         """The last samples, faded out."""
         assert self._output is not None
-        samples = min(samples, self._segment.ring.fill)
+        samples = min(max(samples + self._late - LIMITER_DELAY, 0), self._segment.ring.fill)
         fade = min(samples, self._fade)
         body = self._render(samples - fade)
         self._output.stop()
-        return np.concatenate([body, self._render(fade)])
+        return np.concatenate([body, self._render(fade + LIMITER_DELAY)])
 
     def counts(self) -> tuple[int, int]:
         """(limiter hits, non-finite samples)."""

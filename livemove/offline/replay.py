@@ -22,8 +22,8 @@ from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, Controls, Float32, ModelSpec, TakeError
-from livemove.ipc.segment import Segment
-from livemove.native._realtime import Output
+from livemove.ipc.segment import BLOCK_ROW, Segment
+from livemove.native._realtime import LIMITER_ONE, Output
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.style_blend import StyleBlend
@@ -207,12 +207,21 @@ def _blocks(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generat
                 segment.ring.seek(segment.ring.written)  # played before the take began
         if output is None or block["fresh"]:
             output = Output(segment.bytes, take.info.rate, 1, 0.0)
-            output.restore(take.blocks[i : i + 1].view(np.uint8))
+            output.restore(state_of(block).view(np.uint8))
         segment.ring.set_target(int(block["target"]))
         segment.controls.write(Controls(gain=float(block["gain_target"])))
         if block["stop"]:
             output.stop()
         yield output.render(int(block["frames"]))[:, 0]
+
+
+def state_of(block: np.void) -> npt.NDArray[np.void]:
+    """BLOCK_ROW [1] of a take's block; what livemove did not have then is at rest."""
+    row = np.zeros(1, BLOCK_ROW)
+    row["gains"] = LIMITER_ONE
+    for name in set(block.dtype.names or ()) & set(BLOCK_ROW.names or ()):
+        row[name] = block[name]
+    return row
 
 
 def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator[bool]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 import sounddevice
 
+from livemove import numbers
 from livemove.contracts import DeviceError, MissingDeviceError
 from livemove.native._realtime import Output
 
@@ -86,8 +87,9 @@ def find_device(text: str | None, kind: str = "output") -> Device:
         raise MissingDeviceError(NO_DEVICE if kind == "output" else NO_INPUT)
     if text is None:
         return next((device for device in devices if device.default), devices[0])
-    if text.lstrip("-").isdigit():
-        found = [device for device in devices if device.index == int(text)]
+    index = numbers.place(text)
+    if index is not None:
+        found = [device for device in devices if device.index == index]
     else:
         wanted = text.casefold()
         found = [d for d in devices if wanted in d.label.casefold()]

@@ -157,6 +157,7 @@ class _Session:
         self.ended_s: float | None = None
         self.phase = "starting"
         self.notices: deque[str] = deque()
+        self.pressed: deque[Request] = deque()
         self.reader = StatusReader(segment)
         self.engine = ""
         self.recorder = WavRecorder(segment, config.output) if config.output else None
@@ -198,10 +199,10 @@ class _Session:
             self.take_recorder.record_all()
         status_due_s = now_s()
         while not self.interrupted.is_set():
-            self.segment.wait_asked(0.02)
+            self._wait()
+            self._decide()  # first: who wants silence does not wait for a child that is started
             for child in self._everybody():
                 self.notices.extend(notice for notice in (child.watch(), child.remark()) if notice)
-            self._decide()
             if self.recorder and (trouble := self.recorder.trouble()):
                 self.notices.append(trouble)
             if notice := self.take_recorder.notice():
@@ -219,6 +220,18 @@ class _Session:
             if self.children["capture"].over:
                 return
 
+    def _wait(self) -> None:
+        """20 ms, or until somebody asked for something. Keys are looked at more often: panic may be one of them."""
+        for _ in range(5):
+            if self.segment.wait_asked(0.004):
+                return
+            if self.typed is not None and (requests := self.typed()):
+                for request in requests:
+                    if request.action is Action.PANIC:
+                        self.segment.panic()
+                self.pressed.extend(requests)
+                return
+
     def _everybody(self) -> list[Child]:
         """The window joins once it plays: until then every core is needed for the first sound."""
         playing = self.window is not None and self.playing_s is not None
@@ -229,8 +242,8 @@ class _Session:
         for queue in (self.segment.requests, self.segment.commands):
             while (request := queue.take()) is not None:
                 yield request
-        if self.typed is not None:
-            yield from self.typed()
+        while self.pressed:
+            yield self.pressed.popleft()
 
     def _decide(self) -> None:
         """On everything that was asked since the last time."""

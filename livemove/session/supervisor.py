@@ -31,6 +31,10 @@ BIRTH_S = 60.0
 LEAVE_S = 1.5
 """A child that is to make room for another camera or audio device is waited for: playback fades out. Then it is
 ended."""
+KILL_S = 0.05
+"""Mostly a millisecond is enough for the signal to arrive."""
+KILLED_S = 1.0
+"""At the end of the session: so long for the system to clear up behind a process that was killed."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
@@ -61,6 +65,7 @@ class Child:
         self.process_state: ProcessState = segment.processes[role]
         self.restarts = 0
         self.process: BaseProcess | None = None
+        self._killed: list[BaseProcess] = []  # the system is not done with them yet
         self._segment = segment
         self._log = log
         self._started_s = 0.0
@@ -174,9 +179,12 @@ class Child:
         return None
 
     def _kill(self) -> None:
+        """It runs no more from now on. Hardly waited for: where a driver is stuck the system may take seconds to clear
+        up behind it, and mute is decided in the same loop."""
         if self.process is not None:
             self.process.kill()
-            self.process.join(5.0)
+            self.process.join(KILL_S)
+            self._killed = [each for each in (*self._killed, self.process) if each.is_alive()]
             self.process = None
 
     def join(self, deadline_s: float) -> None:
@@ -185,6 +193,8 @@ class Child:
             if self.process_state.state in RUNS:
                 self.process.join(max(0.0, deadline_s - now_s()))
             self._kill()
+        for process in self._killed:
+            process.join(max(KILLED_S, deadline_s - now_s()))
 
 
 class Window(Child):

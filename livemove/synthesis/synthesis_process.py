@@ -55,10 +55,16 @@ class HopWriter:
             # adds to a 15 kHz sine at 44.1 kHz lies 113 dB down (HQ: the same).
             self._resampler = soxr.ResampleStream(model_rate, device_rate, 1, dtype="float32", quality="LQ")
 
-    def write(self, hop: Float32, capture_s: float) -> None:
-        self._ring.mark(self._first + round(self._hops * HOP * self._ratio), capture_s)
+    def write(self, hop: Float32, capture_s: float) -> bool:
+        """False: the ring has no room, and the hop is dropped; those after it come so much earlier."""
+        samples = hop if self._resampler is None else self._resampler.resample_chunk(hop)
+        first = self._first + round(self._hops * HOP * self._ratio)
         self._hops += 1
-        self._ring.write(hop if self._resampler is None else self._resampler.resample_chunk(hop))
+        if len(samples) > self._ring.room:
+            self._first -= len(samples)
+            return False
+        self._ring.mark(first, capture_s)
+        return self._ring.write(samples)
 
 
 class Reloader:

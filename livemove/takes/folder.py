@@ -35,7 +35,9 @@ import numpy as np
 import numpy.typing as npt
 import tomli_w
 
+from livemove import numbers
 from livemove.contracts import Float32, OutputError, PoseFrame, TakeError
+from livemove.takes.row_limits import BLOCK_LIMITS, HOP_LIMITS, INDEX_LIMITS, POSE_LIMITS, check_rows
 
 FORMAT = 1
 INDEX = "take.toml"
@@ -360,6 +362,9 @@ def load_take(path: Path) -> Take:
         frames = sum(_frames(file) for file in _parts(path / "take.wav"))
     except (OSError, EOFError, wave.Error) as error:
         raise TakeError(f"{path / 'take.wav'}: cannot be read: {error}") from error
+    check_rows(path / "blocks.npy", blocks, BLOCK_LIMITS)
+    check_rows(path / "hops.npy", hops, HOP_LIMITS, finite=("channels", "leaving"))
+    check_rows(path / "poses.npy", poses, POSE_LIMITS)
     whole = int(np.searchsorted(np.cumsum(blocks["frames"]), frames, side="right"))
     return Take(path, info, blocks[:whole], hops, poses, tuple(_read_states(path)))
 
@@ -381,10 +386,21 @@ def _read_index(path: Path) -> TakeInfo:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TakeError(f"{path.parent}: no {INDEX} in there, so it is no take") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise TakeError(f"{path}: cannot be read: {error}") from error
     if document.get("format") != FORMAT:
         raise TakeError(f"{path}: format {document.get('format')!r}; this livemove reads format {FORMAT}")
+    try:
+        for name, (low, high) in INDEX_LIMITS.items():
+            number = numbers.whole if isinstance(low, int) else numbers.number
+            number(document[name], low, high)
+        name = "realtime of a model"
+        for model in document["models"]:
+            numbers.number(model["realtime"], 0.0, 1e9)
+    except ValueError as error:
+        raise TakeError(f"{path}: {name}: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise TakeError(f"{path}: an entry is missing or unknown: {error}") from error
     try:
         for entry in (document, *document["models"]):
             lists = {name: cast("list[Any]", value) for name, value in entry.items() if isinstance(value, list)}

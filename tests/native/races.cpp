@@ -1,10 +1,11 @@
 // Two threads on each structure of the shared memory, for the thread sanitizer, which sees no other process: mailbox,
-// request queue, audio ring. Prints what came through; exits with 1 if any of it was torn, lost or out of order.
+// request queue, audio ring, log, tap. Prints what came through; exits with 1 if any of it was torn, lost or out of order.
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <thread>
 
+#include "realtime/log.hpp"
 #include "realtime/queue.hpp"
 #include "realtime/ring.hpp"
 #include "realtime/seqlock.hpp"
@@ -97,7 +98,76 @@ static bool ring() {
     return whole;
 }
 
+// The writer waits for nobody and goes round many times: what the reader is told to be whole is.
+static bool log() {
+    struct Item {
+        uint64_t words[24];
+    };
+    const auto log = std::make_unique<Log<Item, 16>>();
+    constexpr uint64_t kLast = 200000;
+    std::thread writer([&] {
+        Item item;
+        for (uint64_t value = 0; value < kLast; ++value) {
+            for (auto& word : item.words) word = value;
+            log->add(item);
+            if (value % 64 == 0) std::this_thread::yield();
+        }
+    });
+    bool whole = true;
+    uint64_t seen = 0, lost = 0;
+    for (uint64_t at = 0; at < kLast;) {
+        Item items[4];
+        const uint64_t there = log->written.load(std::memory_order_acquire), n = there - at < 4 ? there - at : 4;
+        if (n == 0) std::this_thread::yield();
+        if (!log->read(at, n, items)) {
+            ++lost;
+            at = there > 8 ? (there - 8 > at ? there - 8 : at + 1) : at + 1;
+            continue;
+        }
+        for (uint64_t i = 0; i < n; ++i)
+            for (const auto word : items[i].words) whole = whole && word == at + i;
+        at += n;
+        seen += n;
+    }
+    writer.join();
+    std::printf("log %llu read, %llu times late\n", static_cast<unsigned long long>(seen),
+                static_cast<unsigned long long>(lost));
+    return whole && seen > 0;
+}
+
+static bool tap() {
+    const auto tap = std::make_unique<Tap>();
+    constexpr uint64_t kBlock = 512, kSamples = 4000 * kBlock, kWrap = 65521;
+    std::thread callback([&] {
+        for (uint64_t at = 0; at < kSamples; at += kBlock) {
+            tap->begin(kBlock);
+            for (uint64_t i = at; i < at + kBlock; ++i)
+                tap->samples[i & (Tap::kCapacity - 1)].store(static_cast<float>(i % kWrap), std::memory_order_relaxed);
+            tap->written.store(at + kBlock, std::memory_order_release);
+            if (at % (16 * kBlock) == 0) std::this_thread::yield();
+        }
+    });
+    bool whole = true;
+    uint64_t seen = 0;
+    for (uint64_t there = 0; there < kSamples;) {
+        float block[kBlock];
+        there = tap->written.load(std::memory_order_acquire);
+        const uint64_t at = there < Tap::kCapacity ? 0 : there - Tap::kCapacity;  // the oldest there is: soon overwritten
+        if (there < kBlock || !tap->read(at, kBlock, block)) {
+            std::this_thread::yield();
+            continue;
+        }
+        for (uint64_t i = 0; i < kBlock; ++i) whole = whole && block[i] == static_cast<float>((at + i) % kWrap);
+        ++seen;
+    }
+    callback.join();
+    std::printf("tap %llu\n", static_cast<unsigned long long>(seen));
+    return whole && seen > 0;
+}
+
 int main() {
-    const bool whole[] = {mailbox(), requests(), ring()};
-    return !(whole[0] && whole[1] && whole[2]);
+    const bool whole[] = {mailbox(), requests(), ring(), log(), tap()};
+    for (const bool each : whole)
+        if (!each) return 1;
+    return 0;
 }

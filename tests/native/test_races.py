@@ -23,7 +23,7 @@ def compiled(folder: Path, *options: str, source: str | None = None) -> Path:
     text.write_text(source or (ROOT / "tests" / "native" / "races.cpp").read_text())
     # -fno-builtin: a memcpy that GCC makes a string instruction of is one that the sanitizer does not see.
     command = [str(COMPILER), "-std=c++17", "-O1", "-g", "-pthread", "-fno-builtin", *options]
-    command.append(f"-I{ROOT / 'livemove' / 'native'}")
+    command.append(f"-I{ROOT / 'livemove' / 'native'}")  # behind the options: another tree may stand in for it
     done = subprocess.run([*command, str(text), "-o", str(program)], capture_output=True, text=True)
     if done.returncode and ("unsupported option '-fsanitize" in done.stderr or "tsan" in done.stderr.lower()):
         pytest.skip(f"no thread sanitizer here: {done.stderr[-200:]}")
@@ -53,3 +53,29 @@ def test_the_sanitizer_would_see_a_race(tmp_path: Path) -> None:
         source = source.replace(there, there.replace("acquire", "relaxed"))
     done = run(compiled(tmp_path, "-fsanitize=thread", source=source))
     assert "ThreadSanitizer: data race" in done.stderr
+
+
+def test_what_was_overwritten_while_it_was_read_would_be_seen(tmp_path: Path) -> None:
+    """The control: a log whose reader does not look again, without any sanitizer."""
+    folder = tmp_path / "realtime"
+    shutil.copytree(ROOT / "livemove" / "native" / "realtime", folder)
+    text = (folder / "log.hpp").read_text()
+    again = [line for line in text.splitlines() if "return begun.load(" in line]
+    assert len(again) == 1
+    (folder / "log.hpp").write_text(text.replace(again[0], "        return true;"))
+    done = run(compiled(tmp_path, "-O2", f"-I{tmp_path}"))
+    assert done.returncode == 1, done.stdout
+
+
+ARM = shutil.which("aarch64-linux-gnu-g++"), shutil.which("qemu-aarch64")
+
+
+@pytest.mark.skipif(None in ARM, reason="needs Debian's g++-aarch64-linux-gnu and qemu-user")
+def test_it_holds_as_compiled_for_arm(tmp_path: Path) -> None:
+    """Emulated: shows that Arm's own instructions do it, not what a weaker memory would reorder."""
+    program = tmp_path / "races"
+    source = str(ROOT / "tests" / "native" / "races.cpp")
+    options = ["-std=c++17", "-O2", "-pthread", "-static", f"-I{ROOT / 'livemove' / 'native'}"]
+    subprocess.run([str(ARM[0]), *options, source, "-o", str(program)], check=True)
+    done = subprocess.run([str(ARM[1]), str(program)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout

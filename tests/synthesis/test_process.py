@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from livemove.contracts import HOP, Controls
-from livemove.ipc.segment import Segment
+from livemove.ipc.segment import BIN_MS, RING_CAPACITY, Segment, now_s
 from livemove.native._realtime import Output
 from livemove.synthesis import architectures, synthesis_process
 from livemove.synthesis.engines import EngineChoice
@@ -42,6 +42,23 @@ def test_hops_keep_their_pitch_and_place_at_any_device_rate(rate: float, segment
     w = 2 * np.pi * 1000 / rate
     assert np.abs(middle[2:] - 2 * np.cos(w) * middle[1:-1] + middle[:-2]).max() < 2e-4
     assert abs(segment.ring.written - 200 * HOP * rate / 48000) < 0.01 * rate
+
+
+def test_a_hop_without_room_is_dropped_and_moves_no_mark_behind_it(segment: Segment) -> None:
+    """Nobody listens for longer than the ring holds; then every hop that is played has the latency of its own pose."""
+    writer = HopWriter(segment.ring, 48000, 48000)
+    hop = np.full(HOP, 0.1, np.float32)
+    written = [writer.write(hop, now_s()) for _ in range(RING_CAPACITY // HOP + 40)]
+    assert written == [True] * (RING_CAPACITY // HOP) + [False] * 40, "dropped, and said so"
+    output = Output(segment.bytes, 48000, 1, 0.0)  # starts with what comes from now on
+    place = segment.ring.written
+    assert all(writer.write(hop, now_s() - 0.05 * (i + 1)) for i in range(8))
+    output.render(8 * HOP)
+    marks = segment.playback.latency_histogram
+    assert marks.sum() == 8
+    assert segment.ring.written == place + 8 * HOP
+    apart_ms = np.flatnonzero(marks) * BIN_MS  # 50 ms older each, and one hop later
+    assert np.abs(np.diff(apart_ms) - (50 + 1e3 * HOP / 48000)).max() <= 2 * BIN_MS + 1
 
 
 def test_the_model_plays_at_its_own_temperature_times_the_performers(

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import click
 
+from livemove.cli.number_types import Number, Whole
+
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -41,9 +43,9 @@ python training/train.py --config dance --dataset data/dance
     "-o", "--output", "root", type=click.Path(path_type=Path), required=True, metavar="DATA",
     help="Folder of the corpus; made if it is not there.",
 )  # fmt: skip
-@click.option("--minutes", type=click.FloatRange(0.1), default=25.0, show_default=True, help="How much, at least.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Same seed, same corpus.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
+@click.option("--minutes", type=Number(0.1), default=25.0, show_default=True, help="How much, at least.")
+@click.option("--seed", type=Whole(0), default=1, show_default=True, help="Same seed, same corpus.")
+@click.option("--workers", type=Whole(1), default=1, show_default=True, help="Processes side by side.")
 @click.option(
     "--check", is_flag=True, help="Then measure the corpus by the model's own measures (the ceiling) and print JSON."
 )

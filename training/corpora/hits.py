@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from livemove.cli.number_types import Number, Whole
+
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -24,9 +26,9 @@ from training.data import command_line, percussion
     "-o", "--output", "root", type=click.Path(path_type=Path), required=True, metavar="DATA",
     help="Folder of the corpus; made, or written again if it is there.",
 )  # fmt: skip
-@click.option("--clips", type=click.IntRange(10), default=120, show_default=True, help="Every tenth is for validation.")
-@click.option("--seconds", type=click.FloatRange(1.0), default=10.0, show_default=True, help="Length of a clip.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed, another corpus.")
+@click.option("--clips", type=Whole(10), default=120, show_default=True, help="Every tenth is for validation.")
+@click.option("--seconds", type=Number(1.0), default=10.0, show_default=True, help="Length of a clip.")
+@click.option("--seed", type=Whole(), default=0, show_default=True, help="Another seed, another corpus.")
 def main(voices: Path, root: Path, clips: int, seconds: float, seed: int) -> None:
     """Make sequences of hits, sparse and dense, with rolls, overlaps and rests, out of the single hits in VOICES.
 

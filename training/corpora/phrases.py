@@ -16,6 +16,8 @@ from pathlib import Path
 
 import click
 
+from livemove.cli.number_types import Number, Whole
+
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -174,12 +176,12 @@ python training/corpora/phrases.py libraries/sax -o data/sax --instrument saxoph
     "--library", "library_at", type=click.Path(path_type=Path), metavar="FOLDER",
     help="Where the prepared notes are kept, and found the next time. Default: DATA.notes beside DATA.",
 )  # fmt: skip
-@click.option("--minutes", type=click.FloatRange(0), default=30.0, show_default=True, help="Of phrases to train on.")
-@click.option("--seconds", type=click.FloatRange(2), default=15.0, show_default=True, help="Length of a clip.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
+@click.option("--minutes", type=Number(0), default=30.0, show_default=True, help="Of phrases to train on.")
+@click.option("--seconds", type=Number(2), default=15.0, show_default=True, help="Length of a clip.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
+@click.option("--workers", type=Whole(1), default=1, show_default=True, help="Processes side by side.")
 @click.option(
-    "--beyond", type=click.FloatRange(0, 24), default=0.0, show_default=True, metavar="SEMITONES",
+    "--beyond", type=Number(0, 24), default=0.0, show_default=True, metavar="SEMITONES",
     help="So far phrases lead out of the recorded range, on its outermost notes: for styles that are to blend.",
 )  # fmt: skip
 @click.option("--as-recorded", is_flag=True, help="Keep the harmonics' own phases instead of canonical ones.")

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from livemove.contracts import Channel, Gate, HarmonicPath, LivemoveError, ModelSpec, Phase
+from livemove.numbers import of_text
 from livemove.synthesis import architectures, pqmf
 
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
@@ -66,7 +67,7 @@ def _number(kind: type, low: float, high: float = float("inf"), above: bool = Fa
 
     def parse(text: str) -> Any:
         try:
-            value = kind(text)
+            value = kind(text) if kind is int else of_text(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is not {'a whole' if kind is int else 'a'} number") from None
         if not (low < value if above else low <= value) or not value <= high:
@@ -213,7 +214,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     add("--path_hidden", type=COUNT, default=64, help="width of the small network that gives their amplitudes")
     add(
         "--pitch_range",
-        type=float,
+        type=_number(float, -200, 200),
         nargs=2,
         default=None,
         metavar=("LOW", "HIGH"),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from livemove.contracts import ModelSpec
+from livemove.numbers import of_text
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
 from training.model.wavenet import WaveNet
 
@@ -126,7 +127,7 @@ def steps_per_s(spec: ModelSpec, seconds: float) -> float:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=2.0)
+    arguments.add_argument("--seconds", type=of_text, default=2.0)
     chosen = arguments.parse_args()
     print(json.dumps({"steps_per_s": steps_per_s(pickle.load(sys.stdin.buffer), chosen.seconds)}))
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from livemove.contracts import HOP, ModelSpec
+from livemove.numbers import of_text
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
 from training.model.wavenet import WaveNet
 
@@ -131,7 +132,7 @@ def steps_per_s(spec: ModelSpec, seconds: float, device: str = "cpu") -> float:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--seconds", type=float, default=2.0)
+    arguments.add_argument("--seconds", type=of_text, default=2.0)
     arguments.add_argument("--device", default="cpu")
     chosen = arguments.parse_args()
     speed = steps_per_s(pickle.load(sys.stdin.buffer), chosen.seconds, chosen.device)

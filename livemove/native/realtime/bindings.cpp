@@ -40,6 +40,9 @@ NB_MODULE(_realtime, m) {
     m.attr("PICTURE_EDGE") = kPictureEdge;
     m.attr("HOP_BYTES") = sizeof(Hop);
     m.attr("SNAPSHOT_BYTES") = kSnapshotBytes;
+    m.attr("LIMITER_DELAY") = Limiter::kDelay;
+    m.attr("LIMITER_ONE") = Limiter::kOne;
+    m.attr("MAX_GAIN") = kMaxGain;
     m.attr("BLOCK") = block_fields();
     m.def("now_s", &now_s);
     m.def("layout", &layout);
@@ -66,11 +69,17 @@ NB_MODULE(_realtime, m) {
     nb::class_<RequestsView>(m, "Requests")
         .def(nb::init<Memory>(), nb::arg("memory"))
         .def("push", &RequestsView::push, nb::arg("action"), nb::arg("value"), nb::arg("text"))
+        .def("panic", &RequestsView::panic)
+        .def("take_panics", &RequestsView::take_panics)
         .def("pop", &RequestsView::pop);
     nb::class_<CommandsView>(m, "Commands")
         .def(nb::init<Memory>(), nb::arg("memory"))
         .def("push", &CommandsView::push, nb::arg("action"), nb::arg("value"), nb::arg("text"))
+        .def("panic", &CommandsView::panic)
+        .def("take_panics", &CommandsView::take_panics)
         .def("pop", &CommandsView::pop);
+    m.def("publish", &publish, nb::arg("word"), nb::arg("value"));
+    m.def("observe", &observe, nb::arg("word"));
     m.def("wait_asked", &wait_asked, nb::arg("memory"), nb::arg("timeout_s"));
 
     nb::class_<RingView>(m, "Ring")
@@ -88,6 +97,7 @@ NB_MODULE(_realtime, m) {
              nb::arg("fill"))
         .def_prop_ro("fill", [](const RingView& v) { return v.shared->ring.fill(); })
         .def_prop_ro("written", [](const RingView& v) { return v.shared->ring.written.load(std::memory_order_acquire); })
+        .def_prop_ro("room", [](const RingView& v) { return v.shared->ring.room(); })
         .def_prop_ro("target", [](const RingView& v) { return v.shared->ring.target.load(std::memory_order_relaxed); });
 
     nb::class_<PoseLog>(m, "PoseLog")

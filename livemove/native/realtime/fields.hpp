@@ -29,6 +29,8 @@ struct Fields {
         if constexpr (std::is_array_v<T>) count = std::extent_v<T>;
         if constexpr (std::is_same_v<Item, Count> || std::is_same_v<Item, uint64_t>) format = "u8";
         else if constexpr (std::is_same_v<Item, Number> || std::is_same_v<Item, double>) format = "f8";
+        else if constexpr (std::is_same_v<Item, float>) format = "f4";
+        else if constexpr (std::is_same_v<Item, int32_t>) format = "i4";
         else format = "S";
         list.append(nb::make_tuple(name, format, count, base + offset));
         return *this;
@@ -47,6 +49,7 @@ inline nb::dict layout() {
                           .add("device_rate", &Supervisor::device_rate)
                           .add("rate_since", &Supervisor::rate_since)
                           .add("stop", &Supervisor::stop)
+                          .add("panics", &Supervisor::panics)
                           .list;
     nb::list lives;
     for (size_t i = 0; i < kRoles; ++i)
@@ -132,6 +135,10 @@ inline nb::list block_fields() {
         .add("dc_in", &Block::dc_in)
         .add("dc_out", &Block::dc_out)
         .add("gain_target", &Block::gain_target)
+        .add("gain_left", &Block::gain_left)
+        .add("limiter_wait", &Block::limiter_wait)
+        .add("pending", &Block::pending)
+        .add("gains", &Block::gains)
         .add("start_s", &Block::start_s)
         .add("dac_s", &Block::dac_s)
         .list;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "atomics.hpp"
+#include "limiter.hpp"
 #include "log.hpp"
 #include "queue.hpp"
 #include "ring.hpp"
@@ -29,13 +30,15 @@ struct PosePayload {
 static_assert(sizeof(PosePayload) % 8 == 0);
 
 constexpr size_t kMaxBlend = 8;  // contracts.MAX_BLEND
-// contracts.Controls, its three numbers first. The callback looks at gain and mute only.
+// contracts.Controls, its three numbers first. The callback looks at gain, mute and panics only.
 struct ControlsPayload {
     double gain;
     double temperature;
     double look_ahead_s;
     int64_t mute;
-    int64_t choices[10];  // whatever else Controls has, in the order of ipc/mailboxes.py
+    int64_t choices[7];  // whatever else Controls has, in the order of ipc/mailboxes.py
+    int64_t panics;      // how many this is the answer to
+    int64_t more[2];
     int64_t style_count;
     double styles[kMaxBlend];
 };
@@ -79,6 +82,10 @@ struct Block {
     uint64_t stop;
     double gain, dc_in, dc_out;
     double gain_target;               // what the controls said
+    uint64_t gain_left;               // samples until the gain is there
+    uint64_t limiter_wait;
+    float pending[Limiter::kPast];    // the limiter when it began
+    int32_t gains[Limiter::kAttack];
     double start_s, dac_s;            // when it was called, and when its first sample is heard
 };
 
@@ -112,6 +119,7 @@ struct Supervisor {
     Number device_rate;  // playback only: samples per second from sample rate_since of the tap on
     Count rate_since;    // playback only
     Count stop;          // supervisor only
+    Count panics;        // supervisor only: those typed in its terminal
 };
 
 struct Devices {  // playback only, before it runs: the sound cards there are, one a line, NUL-terminated

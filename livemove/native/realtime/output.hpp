@@ -1,4 +1,4 @@
-// THE HOT PATH. The PortAudio callback: ring -> fade -> gain -> DC block -> limiter -> device.
+// THE HOT PATH. The PortAudio callback: ring -> DC block -> fade and gain -> true-peak limiter -> device.
 // In: the audio ring (filled by synthesis) and the controls. Out: the device's buffer, the tap, telemetry.
 // Code here allocates nothing, locks nothing, logs nothing and makes no system call but reading the clock. It knows no
 // Python.
@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "layout.hpp"
+#include "limiter.hpp"
 
 namespace livemove {
 
@@ -22,16 +23,11 @@ struct StreamTime {
 constexpr unsigned long kOutputUnderflow = 0x4;
 constexpr int kContinue = 0;
 
-constexpr float kKnee = 0.891f;     // -1 dBFS: transparent below
+constexpr float kFullScale = 0.891f;  // -1 dBFS: nothing leaves above it
 constexpr float kBroken = 8.0f;     // +18 dBFS: no music is that loud; clamped so that one broken sample cannot ring in the DC block
+constexpr float kMaxGain = 10.0f;   // the most that controls.py knows
 constexpr float kAudible = 1e-4f;   // -80 dBFS
 constexpr uint32_t kMaxFade = 2048;
-
-inline bool finite(float x) {  // on the bits: holds under any floating-point flags
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    return (bits & 0x7f800000u) != 0x7f800000u;
-}
 
 // Userdata of the callback: private to the playback process, filled before the stream starts.
 struct Output {
@@ -42,7 +38,7 @@ struct Output {
     uint32_t channels;
     double fallback_latency_s;  // for hosts that give no DAC time
     std::atomic<bool> stopping;  // set by the process to fade out
-    std::atomic<bool> faded;     // set by the callback once stopping has become silence, -80 dBFS
+    std::atomic<bool> faded;     // set by the callback once stopping has become silence
 
     State state;
     bool starving;
@@ -52,9 +48,14 @@ struct Output {
     float ramp[kMaxFade + 1];    // raised cosine
     float history[kMaxFade];     // last raw samples played, a ring
     uint32_t history_at;
-    float gain, gain_step;       // one-pole smoothing over 10 ms
-    float gain_target;
+    float gain, gain_target;     // along a straight line of gain_ramp samples: with the limiter's delay less than 10 ms
+    float unmuted_target;        // what the controls last said, muted or not
+    uint64_t answered;           // how many panics they are the answer to
+    uint32_t gain_ramp, gain_left;
+    bool gain_known;             // false: it is where the controls say at the first block, so that a muted start is silent
     float dc_pole, dc_in, dc_out;
+    Limiter limiter;
+    uint32_t still;              // samples of silence that went into the limiter last
     double last_start_s;
     double last_block_s;
     double mean_square;
@@ -73,8 +74,13 @@ struct Output {
         position = tail = history_at = 0;
         for (uint32_t i = 0; i <= fade; ++i) ramp[i] = static_cast<float>(0.5 - 0.5 * std::cos(kPi * i / fade));
         std::memset(history, 0, sizeof history);
-        gain = gain_target = 1.0f;
-        gain_step = static_cast<float>(1.0 - std::exp(-1.0 / (0.010 * rate)));
+        gain = gain_target = unmuted_target = 1.0f;
+        answered = 0;
+        gain_ramp = static_cast<uint32_t>(std::fmax(rate * 0.008, 16.0));
+        gain_left = 0;
+        gain_known = false;
+        limiter.prepare();
+        still = 0;
         dc_pole = static_cast<float>(std::exp(-2.0 * kPi * 5.0 / rate));  // 5 Hz
         dc_in = dc_out = 0.0f;
         last_start_s = last_block_s = mean_square = 0.0;
@@ -82,16 +88,20 @@ struct Output {
         shared->ring.skip_to_newest();
     }
 
-    // Before a block that is played again: what it met. The ring must still hold what was played before.  (not hot)
+    // Before a block that is played again: what it met, made safe, as files of strangers say it. The ring must still hold
+    // what was played before.  (not hot)
     void restore(const Block& block) {
-        state = static_cast<State>(block.state);
+        state = block.state <= static_cast<uint64_t>(State::tail) ? static_cast<State>(block.state) : State::silent;
         starving = block.starving != 0;
-        position = static_cast<uint32_t>(block.position);
-        tail = static_cast<uint32_t>(block.tail);
-        gain = static_cast<float>(block.gain);
-        gain_target = static_cast<float>(block.gain_target);
-        dc_in = static_cast<float>(block.dc_in);
-        dc_out = static_cast<float>(block.dc_out);
+        position = static_cast<uint32_t>(block.position < fade ? block.position : fade);
+        tail = static_cast<uint32_t>(block.tail & (kMaxFade - 1));
+        gain_target = allowed_gain(block.gain_target, 1.0f);
+        gain = allowed_gain(block.gain, gain_target);
+        gain_left = static_cast<uint32_t>(block.gain_left < gain_ramp ? block.gain_left : gain_ramp);
+        gain_known = true;
+        dc_in = allowed_sample(block.dc_in);
+        dc_out = allowed_sample(block.dc_out);
+        limiter.restore(block.pending, block.gains, block.limiter_wait);
         history_at = 0;
         for (uint32_t i = 1; i <= kMaxFade; ++i) {  // history_at is the newest
             const bool there = !block.fresh && block.read + i > kMaxFade;
@@ -100,13 +110,24 @@ struct Output {
         shared->ring.read.store(block.read, std::memory_order_release);
     }
 
+    static float allowed_gain(double gain, float otherwise) {
+        const float value = static_cast<float>(gain);
+        if (!finite(value)) return otherwise;
+        return value > kMaxGain ? kMaxGain : value > 0.0f ? value : 0.0f;
+    }
+
+    static float allowed_sample(double sample) {
+        const float value = static_cast<float>(sample);
+        return !finite(value) ? 0.0f : value > 2 * kBroken ? 2 * kBroken : value < -2 * kBroken ? -2 * kBroken : value;
+    }
+
     void begin_tail() {
         state = State::tail;
         tail = 0;
     }
 
-    // The raw sample to play next: from the ring, or, when it ran dry or carried a NaN, the recent past played backwards
-    // under the falling fade: continuous in value, and it needs no sample that is not there.
+    // The sample to play next and, as position, how far it is faded in: from the ring, or, when it ran dry or carried a NaN,
+    // the recent past played backwards under the falling fade: continuous in value, and it needs no sample that is not there.
     float next_sample(uint64_t& read, uint64_t written, bool stop) {
         Playback& p = shared->playback;
         float x = 0.0f;
@@ -140,23 +161,59 @@ struct Output {
             if (position > 0) --position;
             if (position == 0) state = State::silent;
         }
-        return state == State::silent ? 0.0f : x * ramp[position];
+        return x;
     }
 
-    // Gain, DC block, soft limiter. Input is finite, so output is finite and within -1..1.
-    float shape(float x, uint64_t& hits) {
-        gain += gain_step * (gain_target - gain);
-        x *= gain;
+    // DC block, fade and gain. Behind the DC block, so that a fade and a mute end in silence, not in its echo.
+    float shape(float x) {
+        if (gain_left > 0) {
+            gain += (gain_target - gain) / static_cast<float>(gain_left);
+            if (--gain_left == 0) gain = gain_target;
+        }
+        if (state == State::silent) {
+            dc_in = dc_out = 0.0f;
+            return 0.0f;
+        }
         x = x > kBroken ? kBroken : x < -kBroken ? -kBroken : x;
         float y = x - dc_in + dc_pole * dc_out;
-        if (std::fabs(y) < 1e-12f) y = 0.0f;  // no denormals in the long silence
+        if (std::fabs(y) < 1e-12f) y = 0.0f;  // no denormals in a long rest
         dc_in = x;
         dc_out = y;
-        const float level = std::fabs(y);
-        if (level <= kKnee) return y;
-        ++hits;
-        const float over = (level - kKnee) / (1.0f - kKnee);
-        return std::copysign(kKnee + (1.0f - kKnee) * over / (1.0f + over), y);
+        return y * (ramp[position] * gain);
+    }
+
+    // The gate, last of all: whatever happened before it, what leaves is a number that does no harm, and what made it is
+    // healed.
+    float gate(float y) {
+        if (finite(y)) return y > kFullScale ? kFullScale : y < -kFullScale ? -kFullScale : y;
+        add(shared->playback.nonfinite_samples, 1);
+        if (!finite(gain)) gain = gain_target;
+        dc_in = dc_out = 0.0f;
+        limiter.reset();
+        return 0.0f;
+    }
+
+    // Gain and mute as the controls say; silence while anybody asked for panic and the supervisor has not answered yet, be it
+    // busy or dead.
+    void follow_controls() {
+        float target = gain_target;
+        ControlsPayload controls;
+        if (shared->controls.read(&controls, 4)) {
+            answered = static_cast<uint64_t>(controls.panics);
+            if (!finite(static_cast<float>(controls.gain))) add(shared->playback.nonfinite_samples, 1);
+            unmuted_target = allowed_gain(controls.gain, unmuted_target);
+            target = controls.mute ? 0.0f : unmuted_target;
+        }
+        const uint64_t asked = shared->requests.panics.load(std::memory_order_acquire) +
+                               shared->commands.panics.load(std::memory_order_acquire) +
+                               shared->supervisor.panics.load(std::memory_order_acquire);
+        if (asked > answered) target = 0.0f;
+        if (!gain_known) gain = gain_target = target;
+        gain_known = true;
+        if (target != gain_target) {
+            gain_target = target;
+            gain_left = gain_ramp;
+        }
     }
 
     void note_time(double now, uint64_t frames, unsigned long flags) {
@@ -213,19 +270,19 @@ struct Output {
             const double given = time->output_dac_s - time->current_s;
             if (given > -0.1 && given < 5.0) delay_s = given;
         }
-        const double dac_s = now + delay_s;
+        const double dac_s = now + delay_s, held_s = Limiter::kDelay / rate;
         set(p.output_latency_s, delay_s);
 
-        ControlsPayload controls;
-        if (shared->controls.read(&controls, 4)) gain_target = controls.mute ? 0.0f : static_cast<float>(controls.gain);
+        follow_controls();
 
         const bool stop = stopping.load(std::memory_order_relaxed);
         const uint64_t written = ring.written.load(std::memory_order_acquire);
         uint64_t read = ring.read.load(std::memory_order_relaxed);
         const uint64_t target = ring.target.load(std::memory_order_relaxed);
-        const Block block{shared->tap.written.load(std::memory_order_relaxed), frames, read, written, target, fresh,
-                          static_cast<uint64_t>(state), starving, position, tail, stop, gain, dc_in, dc_out, gain_target,
-                          now, dac_s};
+        Block block{shared->tap.written.load(std::memory_order_relaxed), frames, read, written, target, fresh,
+                    static_cast<uint64_t>(state), starving, position, tail, stop, gain, dc_in, dc_out, gain_target,
+                    gain_left, limiter.wait, {}, {}, now, dac_s};
+        limiter.save(block.pending, block.gains);
         fresh = false;
         if (state == State::silent && !stop) {
             while (read < written && !finite(ring.samples[read & (Ring::kCapacity - 1)])) {
@@ -235,7 +292,7 @@ struct Output {
             if (written - read >= (target > frames ? target : frames)) {
                 state = State::playing;
                 starving = false;
-                if (p.playing_since_s.load(std::memory_order_relaxed) == 0.0) set(p.playing_since_s, dac_s);
+                if (p.playing_since_s.load(std::memory_order_relaxed) == 0.0) set(p.playing_since_s, dac_s + held_s);
             }
         }
 
@@ -243,24 +300,27 @@ struct Output {
         uint64_t hits = 0;
         float peak = 0.0f;
         double square = 0.0;
+        shared->tap.begin(frames);
         for (uint64_t i = 0; i < frames; ++i) {
-            const float y = shape(next_sample(read, written, stop), hits);
+            const float x = shape(next_sample(read, written, stop));
+            still = x == 0.0f ? still + (still < Limiter::kDelay + 1) : 0;
+            const float y = gate(limiter.step(x, hits));
             const float level = std::fabs(y);
             if (level > kAudible && p.first_sound_s.load(std::memory_order_relaxed) == 0.0)
                 set(p.first_sound_s, dac_s + static_cast<double>(i) / rate);
             peak = level > peak ? level : peak;
             square += static_cast<double>(y) * y;
-            shared->tap.samples[(tap_at + i) & (Tap::kCapacity - 1)] = y;
+            shared->tap.samples[(tap_at + i) & (Tap::kCapacity - 1)].store(y, std::memory_order_relaxed);
             for (uint32_t c = 0; c < channels; ++c) *out++ = y;
         }
         shared->tap.written.store(tap_at + frames, std::memory_order_release);
         shared->blocks.add(block);
-        note_latencies(first, read, dac_s);
+        note_latencies(first, read, dac_s + held_s);
         note_margin(read, now);
         ring.read.store(read, std::memory_order_release);
         if (hits) add(p.limiter_hits, hits);
-        // Over once the DC block has come to rest, too: at the end of a fade it still holds some -40 dBFS, a click if cut off.
-        if (stop && state == State::silent && std::fabs(dc_out) < kAudible) faded.store(true, std::memory_order_release);
+        // Over once the silence has come through the limiter, too.
+        if (stop && state == State::silent && still > Limiter::kDelay) faded.store(true, std::memory_order_release);
 
         // Meters: peak falls, and RMS follows, over 0.3 s.
         const double pull = std::fmin(1.0, static_cast<double>(frames) / (0.3 * rate));

@@ -16,7 +16,9 @@ struct Requests {
     static constexpr uint64_t kCapacity = 64;
     Count written;           // asker only
     alignas(64) Count read;  // supervisor only
+    Count panics_taken;      // supervisor only
     Request items[kCapacity];
+    alignas(64) Count panics;  // asker only: how many were asked for. Not a request: never refused, and the callback looks itself
 
     bool push(const Request& request) {  // asker; false: the supervisor has not looked for very long
         const uint64_t w = written.load(std::memory_order_relaxed);
@@ -27,7 +29,14 @@ struct Requests {
     }
 
     bool waiting() const {  // supervisor
-        return read.load(std::memory_order_relaxed) != written.load(std::memory_order_acquire);
+        return read.load(std::memory_order_relaxed) != written.load(std::memory_order_acquire) ||
+               panics_taken.load(std::memory_order_relaxed) != panics.load(std::memory_order_acquire);
+    }
+
+    uint64_t take_panics() {  // supervisor: how many came since the last time
+        const uint64_t asked = panics.load(std::memory_order_acquire), taken = panics_taken.load(std::memory_order_relaxed);
+        panics_taken.store(asked, std::memory_order_relaxed);
+        return asked - taken;
     }
 
     bool pop(Request& request) {  // supervisor

@@ -39,6 +39,10 @@ struct Ring {
         return w > r ? w - r : 0;
     }
 
+    uint64_t room() const {  // producer; it only grows until the next write
+        return kCapacity - (written.load(std::memory_order_relaxed) - read.load(std::memory_order_acquire));
+    }
+
     bool mark(uint64_t first_sample, double capture_s) {  // producer, before the samples it describes
         const uint64_t w = marks_written.load(std::memory_order_relaxed);
         if (w - marks_read.load(std::memory_order_acquire) >= kMarks) return false;
@@ -49,7 +53,7 @@ struct Ring {
 
     bool write(const float* data, uint64_t n) {  // producer; all or nothing
         const uint64_t w = written.load(std::memory_order_relaxed);
-        if (w + n - read.load(std::memory_order_acquire) > kCapacity) return false;
+        if (n > room()) return false;
         const uint64_t at = w & (kCapacity - 1), first = n < kCapacity - at ? n : kCapacity - at;
         std::memcpy(samples + at, data, first * sizeof(float));
         std::memcpy(samples, data + first, (n - first) * sizeof(float));
@@ -74,7 +78,19 @@ struct Ring {
 struct Tap {
     static constexpr uint64_t kCapacity = 1u << 17;
     alignas(64) Count written;  // callback only
-    alignas(64) float samples[kCapacity];
+    Count begun;                // callback only: raised before samples are overwritten, as in a Log
+    alignas(64) std::atomic<float> samples[kCapacity];
+
+    void begin(uint64_t n) {  // callback, before the n samples from `written` on
+        begun.store(written.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_release);
+    }
+
+    bool read(uint64_t start, uint64_t n, float* out) const {  // a reader; start + n <= written
+        for (uint64_t i = 0; i < n; ++i) out[i] = samples[(start + i) & (kCapacity - 1)].load(std::memory_order_relaxed);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return begun.load(std::memory_order_relaxed) <= start + kCapacity;
+    }
 };
 
 }  // namespace livemove

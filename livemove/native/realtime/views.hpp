@@ -25,6 +25,17 @@ using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::
 using Samples = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Room = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
+using Word = nb::ndarray<uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// A word of shared memory that says something about others: who observes it sees what was stored before it was published.
+// A plain store from Python orders nothing where the processor does not (Arm).
+inline Count& count_at(const Word& word) {
+    if (word.size() < 1 || reinterpret_cast<uintptr_t>(word.data()) % alignof(Count)) throw nb::value_error("no aligned word");
+    return *reinterpret_cast<Count*>(word.data());
+}
+inline void publish(const Word& word, uint64_t value) { count_at(word).store(value, std::memory_order_release); }
+inline uint64_t observe(const Word& word) { return count_at(word).load(std::memory_order_acquire); }
+
 // Keeps the numpy array, and with it the mapping, alive as long as anything native points into it.
 struct Attached {
     Memory memory;
@@ -71,6 +82,13 @@ struct QueueView : Attached {
         std::memcpy(request.text, text.c_str(), text.size());
         return (shared->*Member).push(request);
     }
+
+    void panic() {
+        Count& panics = (shared->*Member).panics;
+        panics.store(panics.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    }
+
+    uint64_t take_panics() { return (shared->*Member).take_panics(); }
 
     nb::object pop() {
         Request request;
@@ -122,8 +140,7 @@ struct RingView : Attached {
 template <auto Member>
 struct LogView : Attached {
     using Attached::Attached;
-    using Items = std::remove_reference_t<decltype((std::declval<Shared&>().*Member).items)>;
-    using Item = std::remove_extent_t<Items>;
+    using Item = typename std::remove_reference_t<decltype(std::declval<Shared&>().*Member)>::Type;
 
     void add(const Bytes& item) {
         if (item.size() != sizeof(Item)) throw nb::value_error("item has the wrong size");
@@ -137,9 +154,8 @@ struct LogView : Attached {
     bool read(uint64_t start, const Memory& out) const {
         const uint64_t count = out.size() / sizeof(Item);
         if (out.size() % sizeof(Item)) throw nb::value_error("room for whole items only");
-        if (reinterpret_cast<uintptr_t>(out.data()) % alignof(Item)) throw nb::value_error("room is not aligned");
         if (start + count > written()) throw nb::value_error("did not happen yet");
-        return (shared->*Member).read(start, count, reinterpret_cast<Item*>(out.data()));
+        return (shared->*Member).read(start, count, out.data());
     }
 };
 using PoseLog = LogView<&Shared::poses>;
@@ -167,12 +183,8 @@ struct TapView : Attached {
 
     bool read(uint64_t start, const Room& out) const {
         const Tap& tap = shared->tap;
-        const uint64_t n = out.size();
-        if (start + n > tap.written.load(std::memory_order_acquire)) throw nb::value_error("not played yet");
-        for (uint64_t i = 0; i < n; ++i) out.data()[i] = tap.samples[(start + i) & (Tap::kCapacity - 1)];
-        std::atomic_thread_fence(std::memory_order_acquire);
-        // One block of slack: the callback writes samples before it publishes them.
-        return tap.written.load(std::memory_order_relaxed) + 8192 <= start + Tap::kCapacity;
+        if (start + out.size() > tap.written.load(std::memory_order_acquire)) throw nb::value_error("not played yet");
+        return tap.read(start, out.size(), out.data());
     }
 };
 

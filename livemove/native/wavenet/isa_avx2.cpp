@@ -93,7 +93,7 @@ LM_INLINE V v_fraction(V x, V* whole) {
 }
 
 LM_INLINE VI vi_zero() { return _mm256_setzero_si256(); }
-LM_INLINE VI vi_pair(const int16_t* p) { return _mm256_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_pair(const int16_t* p) { return _mm256_set1_epi32(four_bytes(p)); }
 LM_INLINE VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
 LM_INLINE V vi_float(VI x) { return _mm256_cvtepi32_ps(x); }
 LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {

@@ -91,7 +91,7 @@ LM_INLINE V vi_float(VI x) { return _mm512_cvtepi32_ps(x); }
 LM_INLINE void v_store_int16(int16_t* p, V x) {
     _mm256_store_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
 }
-LM_INLINE VI vi_pair(const int16_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_pair(const int16_t* p) { return _mm512_set1_epi32(four_bytes(p)); }
 
 #if LM_DIGITS
 constexpr float RECTIFIED = 65535.0f;
@@ -107,7 +107,7 @@ LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
 LM_INLINE void v_store_rectified(int16_t* row, int index, int rows, V x) {
     store_digits(row, index, rows, _mm512_cvtps_epi32(x));
 }
-LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm512_set1_epi32(four_bytes(p)); }
 LM_INLINE VI vi_sub(VI a, VI b) { return _mm512_sub_epi32(a, b); }
 template <int N>
 LM_INLINE VI vi_shift_left(VI x) {

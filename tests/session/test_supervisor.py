@@ -1,0 +1,66 @@
+"""One child and its supervisor: what must not be waited for."""
+
+from __future__ import annotations
+
+import time
+
+from livemove.contracts import Action, Request
+from livemove.ipc.segment import Segment, State
+from livemove.session.supervisor import Child, Log
+
+
+class Stuck:
+    """A process that the system cannot end yet: a driver holds it."""
+
+    exitcode = None
+    killed = joined_s = 0.0
+
+    def is_alive(self) -> bool:
+        return True
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def join(self, timeout: float | None = None) -> None:
+        self.joined_s += timeout or 0.0
+        time.sleep(timeout or 0.0)
+
+
+def test_a_child_that_the_system_cannot_end_holds_nobody_up(segment: Segment) -> None:
+    """It hung and is killed: the loop that decides on mute and panic goes on at once."""
+    with Log() as log:
+        child = Child("synthesis", segment, None, log)
+        process = Stuck()
+        child.process = process  # type: ignore[assignment]
+        child.process_state.running("sine")
+        assert child.watch() is None
+        segment.processes["synthesis"]._record["heartbeat_s"][0] -= 60.0  # pyright: ignore[reportPrivateUsage]
+        began_s = time.monotonic()
+        notice = child.watch()
+        assert time.monotonic() - began_s < 0.2
+        assert process.killed == 1
+        assert process.joined_s <= 0.05
+        joined_s = process.joined_s
+        assert notice is not None
+        assert "hung" in notice
+        child.join(0.0)
+        assert process.joined_s > joined_s, "at the end of the session it is waited for, a little"
+
+
+def test_what_says_something_about_other_fields_is_seen_after_them(segment: Segment) -> None:
+    """Published and observed, whatever the processor: state, stop, remarks and panics come out as they went in."""
+    state = segment.processes["capture"]
+    state.running("demo")
+    state.remark("one")
+    state.remark("two")
+    assert (state.state, state.label, state.remarks) == (State.RUNNING, "demo", (2, "two"))
+    assert segment.external_inputs.want("osc:/a") == 0
+    assert segment.external_inputs.wanted == ("osc:/a",)
+    segment.set_device_rate(44100.5)
+    assert segment.device_rate == 44100.5
+    segment.request_stop()
+    assert segment.stop_requested
+    segment.requests.ask(Request(Action.PANIC))
+    assert segment.wait_asked(0.0)
+    assert segment.requests.take() == Request(Action.PANIC, 1.0)
+    assert not segment.wait_asked(0.0)

@@ -8,15 +8,20 @@ of weights: they are in the graph that training/model/onnx_graph.py wrote.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it tells Microsoft what runs, and keeps a number for this machine
+import onnxruntime as ort  # reads that when it is loaded
 
 from livemove.contracts import FORMAT_VERSION, HOP, EngineError, EngineState, Float32, ModelSpec, Trace, initial_state
 from livemove.synthesis import conditioning
 from livemove.synthesis.synthesis_config import PROVIDERS
+
+ort.disable_telemetry_events()  # Windows' own tracing does not read the variable
 
 SHARES_PACKED_WEIGHTS = (1, 22)
 """From this version on the unrolled nodes share one packed copy of their weights. Before it every node packs its own:

@@ -82,11 +82,12 @@ struct Output {
         shared->ring.skip_to_newest();
     }
 
-    // Before a block that is played again: what it met. The ring must still hold what was played before.  (not hot)
+    // Before a block that is played again: what it met. The ring must still hold what was played before. The block comes
+    // from a file, perhaps a stranger's: what is an index or a choice is held to its range.  (not hot)
     void restore(const Block& block) {
-        state = static_cast<State>(block.state);
+        state = block.state > static_cast<uint64_t>(State::tail) ? State::silent : static_cast<State>(block.state);
         starving = block.starving != 0;
-        position = static_cast<uint32_t>(block.position);
+        position = static_cast<uint32_t>(block.position > fade ? fade : block.position);
         tail = static_cast<uint32_t>(block.tail);
         gain = static_cast<float>(block.gain);
         gain_target = static_cast<float>(block.gain_target);

@@ -16,6 +16,7 @@ import os
 import shutil
 import stat
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -298,11 +299,12 @@ def _parse_weights(file: Path, content: bytes, spec: ModelSpec) -> Weights:
     return weights
 
 
-_NO_NPZ = (
+NO_ARRAYS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, SyntaxError),
-    *(MemoryError, OverflowError, RecursionError, RuntimeError, NotImplementedError),  # a password, unknown packing ...
+    *(tokenize.TokenError, MemoryError, OverflowError, RecursionError, RuntimeError, NotImplementedError),
 )
-"""What zipfile and NumPy raise on bytes that are no npz."""
+"""What zipfile and NumPy raise on bytes that are no arrays: a password, an unknown packing, a header that is no
+literal."""
 
 
 def _parse_golden(file: Path, content: bytes, spec: ModelSpec) -> Golden:
@@ -317,7 +319,7 @@ def _parse_golden(file: Path, content: bytes, spec: ModelSpec) -> Golden:
             if names != expected_names:
                 _wrong(file, "names", ", ".join(sorted(expected_names)), ", ".join(sorted(names)) or "none")
             arrays = {name: cast(np.ndarray, archive[name]) for name in sorted(names)}
-    except _NO_NPZ as error:
+    except NO_ARRAYS as error:
         raise BundleError(
             f"{file}: content: expected an npz of plain arrays, found something else ({error})"
         ) from error

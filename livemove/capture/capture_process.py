@@ -22,7 +22,7 @@ from livemove.ipc.cpu_affinity import leave_sound_core
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
 from livemove.takes.camera_track import VideoSender
-from livemove.takes.folder import load_take
+from livemove.takes.reading import load_take
 
 LOOK_S = 0.1
 """How long to wait for a frame before looking whether to stop."""

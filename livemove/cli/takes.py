@@ -194,7 +194,7 @@ def _take_video(folder: Path, output: Path, report: Path | None) -> None:
     from livemove.contracts import OutputError
     from livemove.offline.render import check_output
     from livemove.offline.take_video import write_take_video
-    from livemove.takes.folder import load_take
+    from livemove.takes.reading import load_take
 
     if output.suffix.lower() != ".mp4":
         raise OutputError(f"{output}: a take becomes an mp4; its sound is {folder / 'take.wav'} already")

@@ -374,6 +374,16 @@ def _take(file: Path, table: Plain, name: str, kind: type[T], prefix: str = "") 
     return value
 
 
+def spec_as_json(spec: ModelSpec) -> str:
+    """A spec alone, for another process; `spec_from_json` takes it."""
+    return json.dumps(dataclasses.asdict(spec))
+
+
+def spec_from_json(text: str) -> ModelSpec:
+    """What `spec_as_json` gave, checked as that of a bundle is. Raises BundleError, ValueError."""
+    return _spec_from_plain(Path("spec"), _table(Path("spec"), "content", json.loads(text)))
+
+
 def _spec_from_plain(file: Path, table: Plain) -> ModelSpec:
     def take(name: str, kind: type[T]) -> T:
         return _take(file, table, name, kind, "spec.")

@@ -22,6 +22,7 @@ from livemove.cli.shared import (
     print_table,
     status_display,
     stderr_console,
+    unused,
     write_report,
 )
 from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE.wav",
-    help="Record what is played; needs no audio device.",
+    help="Record what is played; needs no audio device. A file that is there is never overwritten: NAME-002.wav.",
 )
 @click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
 @click.option(
@@ -108,7 +109,12 @@ if TYPE_CHECKING:
     metavar="NAME|FILE",
     help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
 )
-@click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
+@click.option(
+    "--save",
+    metavar="NAME",
+    help="At the end, keep model, what was set last and the devices you named as this preset; one of that name stays "
+    "as NAME.toml.bak.",
+)
 @click.option("--muted", is_flag=True, help="Begin in silence.")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
@@ -174,14 +180,14 @@ def perform(
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
-    from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
+    from livemove.control.presets import Devices, check_name, from_controls, preset_file, save_preset, set_list
     from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
 
-    check_report(report)
+    report, options["output"] = check_report(report), unused(options["output"])
     if save is not None:
         check_name(save)
     cameras, cards = options["camera"], options["device"]
@@ -276,12 +282,24 @@ def perform(
     if save is not None:
         last, control = seen[0].controls, config.control
         played, its_mapping = slots[last.model]
+        # Only what somebody named: a preset kept at home must not look for that camera on stage.
+        now: dict[str, Any] = {
+            "camera": seen[0].camera, "device": seen[0].card, "mirror": config.capture.mirror,
+            "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
+            "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
+            "link": control.link or None,
+        }  # fmt: skip
         devices = Devices(
-            seen[0].camera, config.capture.mirror, seen[0].card, config.playback.block, config.playback.samplerate,
-            osc, osc_out, control.midi, control.midi_out, control.mpe or None, control.link or None,
-        )  # fmt: skip
+            **{
+                name: value
+                for name, value in now.items()
+                if given(context, name) or any(getattr(each.devices, name) is not None for each in presets)
+            }
+        )
+        there = preset_file(save).exists()
         kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices))
-        click.echo(f"kept: {kept}", err=True)
+        before = f" (the one that was there: {kept.name}.bak)" if there else ""
+        click.echo(f"kept: {kept}{before}", err=True)
 
 
 @click.command()

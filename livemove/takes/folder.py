@@ -133,6 +133,8 @@ class Sound:
 
     def _open(self) -> None:
         self._count += 1
+        while self._count > 1 and self.path.exists():  # of an earlier performance, beside a file of --output
+            self._count += 1
         path = self.path
         try:
             self._file: BinaryIO = path.open("wb")

@@ -207,7 +207,7 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        slots, controls = [(find_bundle(model), mapping) for model in models], ()
+        slots, controls = [(path, mapping or _fitted(path)) for path in map(find_bundle, models)], ()
     for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
     (folder, mapping), *others = slots
@@ -302,6 +302,17 @@ def perform(
         click.echo(f"kept: {kept}{before}", err=True)
 
 
+def _fitted(model: Path) -> Path | None:
+    """What `calibrate` fitted for it, with a line that says so; None: nothing yet."""
+    from livemove.control.user_files import fitted_file
+
+    path = fitted_file(model.name)
+    if not path.is_file():
+        return None
+    click.echo(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}", err=True)
+    return path
+
+
 @click.command()
 @click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="As in perform.")
 @click.option("--mirror", is_flag=True, help="As in perform.")
@@ -341,7 +352,7 @@ def calibrate(
     """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
 
     Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
-    whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
+    whole range of every channel from then on: `livemove perform` takes the fitted mapping by itself. What you do not move keeps the range it had. Ctrl-C changes nothing.
     A video, a take or the demo is watched as it is.
 
     \b
@@ -357,7 +368,7 @@ def calibrate(
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
-    from livemove.control.user_files import config_folder
+    from livemove.control.user_files import fitted_file
     from livemove.session import calibrate
 
     file = None
@@ -372,7 +383,7 @@ def calibrate(
             options["mirror"] = kept.devices.mirror
         options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
     config = calibrate.CalibrationConfig(model=find_bundle(model), **options)
-    written = output or config_folder() / "mappings" / f"{config.model.name}.toml"
+    written = output or fitted_file(config.model.name)
     written = written if file is None else fitted_mapping(file)
     calibrate.check_place(written)
     have_pose_model(config.camera, config.pose, config.pose_model)

@@ -352,7 +352,8 @@ def calibrate(
     """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
 
     Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
-    whole range of every channel from then on: `livemove perform` takes the fitted mapping by itself. What you do not move keeps the range it had. Ctrl-C changes nothing.
+    whole range of every channel from then on: `livemove perform` takes the fitted mapping by itself. What you do not
+    move keeps the range it had. Ctrl-C changes nothing.
     A video, a take or the demo is watched as it is.
 
     \b

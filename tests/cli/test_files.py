@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livemove.cli.performing import _fitted
 from livemove.cli.shared import check_report, unused, write_report
 from livemove.contracts import OutputError
+from livemove.control import user_files
 from livemove.takes.folder import Sound
 
 
@@ -62,3 +64,16 @@ def test_a_recording_that_goes_on_in_another_file_passes_those_that_are_there(tm
     sound.write(np.zeros((4, 3), np.uint8))
     sound.close()
     assert (tmp_path / "take-002.wav").read_bytes() == b"mine"
+
+
+def test_a_calibrated_mapping_is_taken_from_then_on_and_a_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(user_files, "config_folder", lambda: tmp_path)
+    assert _fitted(Path("models/theremin")) is None
+    assert capsys.readouterr().err == ""
+    fitted = tmp_path / "mappings" / "theremin.toml"
+    fitted.parent.mkdir()
+    fitted.write_text("")
+    assert _fitted(Path("models/theremin")) == fitted == user_files.fitted_file("theremin")
+    assert f"theremin: as calibrated, {fitted}" in capsys.readouterr().err

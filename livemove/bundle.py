@@ -14,8 +14,11 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +73,7 @@ HEADER_LIMIT_BYTES = 1 << 20
 """Largest part of weights.safetensors that may be something else than the tensors."""
 
 GOLDEN_HOPS = 4096
+NAME_LENGTH = 200
 
 LIMIT = 1e6
 """Of a channel, in its natural unit: a network that is given more knows no steps between its values."""
@@ -190,21 +194,28 @@ def _wrong(file: Path, field: str, expected: object, found: object) -> NoReturn:
     raise BundleError(f"{file}: {field}: expected {expected}, found {found}")
 
 
-def _read(file: Path) -> bytes:
-    limit = LIMIT_BYTES[file.name]
+def read_part(file: Path, limit: int) -> bytes:
+    """A plain file of at most so many bytes that lies in its folder; nothing else that a name may lead to. Raises
+    BundleError."""
     try:
-        size = file.stat().st_size
-        if size > limit:
-            _wrong(file, "size", f"at most {limit} bytes", f"{size} bytes")
+        if not file.resolve().is_relative_to(file.parent.resolve()):
+            _wrong(file, "place", "a file in the model's folder", "a link that leads out of it; copy the file there")
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would never end, and a device neither
+            _wrong(file, "kind", "a plain file", "something else")
+        if status.st_size > limit:
+            _wrong(file, "size", f"at most {limit} bytes", f"{status.st_size} bytes")
         return file.read_bytes()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        if isinstance(error, RuntimeError):
+            raise BundleError(f"{file}: cannot be read: its links lead in a circle") from error
         reason = "the file is missing" if isinstance(error, FileNotFoundError) else error.strerror
         raise BundleError(f"{file}: cannot be read: {reason}; copy or export the model again") from error
 
 
 def _read_listed(file: Path, size: int, sha256: str) -> bytes:
     """The content of a file, which must be what the manifest says."""
-    content = _read(file)
+    content = read_part(file, LIMIT_BYTES[file.name])
     mend = " (to play with your own mapping, leave the model as it is and use --mapping FILE)" * (file.name == MAPPING)
     if len(content) != size:
         _wrong(file, "size", f"{size} bytes as in {INDEX}", f"{len(content)} bytes{mend}")
@@ -217,8 +228,8 @@ def _read_listed(file: Path, size: int, sha256: str) -> bytes:
 def _read_index(file: Path) -> tuple[ModelSpec, dict[str, tuple[int, str]]]:
     """(spec, file name -> (bytes, sha256)) of a model.json."""
     try:
-        data = json.loads(_read(file).decode("utf-8"))
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+        data = json.loads(read_part(file, LIMIT_BYTES[INDEX]).decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # ValueError: also no UTF-8, or a number of thousands of digits
         raise BundleError(f"{file}: content: expected JSON, found something else ({error})") from error
     index = _table(file, "content", data)
     version = _take(file, index, "format_version", int)
@@ -253,7 +264,7 @@ def _manifest_entry(file: Path, name: str, entry: object) -> tuple[int, str]:
 def _parse_figures(file: Path, content: bytes) -> Plain:
     try:
         figures = _table(file, "content", json.loads(content.decode("utf-8")))
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{file}: content: expected JSON, found something else ({error})") from error
     for name in MATCHED:
         if name in figures:
@@ -292,6 +303,14 @@ def _parse_weights(file: Path, content: bytes, spec: ModelSpec) -> Weights:
     return weights
 
 
+NO_ARRAYS = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, SyntaxError),
+    *(tokenize.TokenError, MemoryError, OverflowError, RecursionError, RuntimeError, NotImplementedError),
+)
+"""What zipfile and NumPy raise on bytes that are no arrays: a password, an unknown packing, a header that is no
+literal."""
+
+
 def _parse_golden(file: Path, content: bytes, spec: ModelSpec) -> Golden:
     expected_names = {"channels", "noise", "audio", "style", "temperature"}
     try:
@@ -304,7 +323,7 @@ def _parse_golden(file: Path, content: bytes, spec: ModelSpec) -> Golden:
             if names != expected_names:
                 _wrong(file, "names", ", ".join(sorted(expected_names)), ", ".join(sorted(names)) or "none")
             arrays = {name: cast(np.ndarray, archive[name]) for name in sorted(names)}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, MemoryError) as error:
+    except NO_ARRAYS as error:
         raise BundleError(
             f"{file}: content: expected an npz of plain arrays, found something else ({error})"
         ) from error
@@ -362,6 +381,16 @@ def _take(file: Path, table: Plain, name: str, kind: type[T], prefix: str = "") 
         except ValueError as error:
             raise BundleError(f"{file}: {prefix + name}: {error}") from error
     return value
+
+
+def spec_as_json(spec: ModelSpec) -> str:
+    """A spec alone, for another process; `spec_from_json` takes it."""
+    return json.dumps(dataclasses.asdict(spec))
+
+
+def spec_from_json(text: str) -> ModelSpec:
+    """What `spec_as_json` gave, checked as that of a bundle is. Raises BundleError, ValueError."""
+    return _spec_from_plain(Path("spec"), _table(Path("spec"), "content", json.loads(text)))
 
 
 def _spec_from_plain(file: Path, table: Plain) -> ModelSpec:
@@ -461,6 +490,9 @@ def check_spec(spec: ModelSpec, wrong: Callable[[str, object, object], NoReturn]
             wrong(f"channels.{c.name}.rest", f"{c.minimum}..{c.maximum}", c.rest)
     if len(spec.styles) > 1024 or len(set(spec.styles)) != len(spec.styles):
         wrong("styles", "at most 1024 different names", f"{spec.styles!r:.80}")
+    for text in (spec.name, *names, *(c.unit for c in spec.channels), *spec.styles):
+        if len(text) > NAME_LENGTH or not text.isprintable():  # it is printed: no control codes for the terminal
+            wrong("name, channels or styles", f"at most {NAME_LENGTH} printable characters", ascii(text[:80]))
     if spec.phase and (spec.phase.channel not in names or not 1 <= spec.phase.harmonics <= 256):
         wrong("phase", f"a channel of {', '.join(names)} and 1..256 harmonics", spec.phase)
     path, gate = spec.harmonic_path, spec.gate

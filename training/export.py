@@ -293,8 +293,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--tracks", type=int, default=None, help="held-out tracks a theremin is measured on (16)")
     parser.add_argument("--seeds", type=int, default=None, help="of the control tracks of a pitched model (3)")
     parser.add_argument("--quick", action="store_true", help="measure with one seed and a tenth of the material")
-    parser.add_argument("--as_trained", action="store_true", help="keep the noise the network makes; without, --data "
-                        "given, every band of a pitched model is made as noisy as the recordings at temperature 1")  # fmt: skip
+    parser.add_argument("--as_trained", action="store_true", help="keep the noise the network makes; else --data makes "
+                        "every band of a pitched model as noisy as the recordings are, at temperature 1")  # fmt: skip
     parser.add_argument("--licence", default=NO_LICENCE, help="of the data, and so of the weights: goes into MODEL.md")
     args = parser.parse_args(argv)
     try:

@@ -59,6 +59,8 @@ from training.model.wavenet import WaveNet, key, nats
 
 KEPT = 3
 """Checkpoints kept beside last.ckpt and best.ckpt."""
+SAVED_EVERY_S = 60.0
+"""last.ckpt is at most that old."""
 
 FREE_TO_CHANGE = {
     "config", "name", "out", "dataset", "prepared_path", "pretrained", "resume", "auto_resume", "early_stop",
@@ -247,11 +249,29 @@ def make_schedule(args: argparse.Namespace, optimizer: torch.optim.Optimizer, st
 
 
 class Checkpoints(Checkpoint):
-    """After every validation, whose figures it holds: last.ckpt, the newest few as step=N.ckpt, and best.ckpt."""
+    """After every validation, whose figures it holds: last.ckpt, the newest few as step=N.ckpt, and best.ckpt. Between
+    them last.ckpt is never older than SAVED_EVERY_S, from the first minute on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.best = math.inf
+        self.saved_s = 0.0
+
+    def on_train_start(self, *_: Any) -> None:
+        self.saved_s = time.monotonic()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Here the step before is over in all counters, and no gradient waits for the rest of its step, so that a run
+        goes on from it as from a validation."""
+        if not trainer.global_step or batch_idx % trainer.accumulate_grad_batches:
+            return
+        due = time.monotonic() - self.saved_s >= SAVED_EVERY_S
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # all write, or none
+            draft = self.folder / ".newest.ckpt"
+            trainer.save_checkpoint(draft, weights_only=False)
+            if trainer.is_global_zero:
+                os.replace(draft, self.folder / "last.ckpt")
+            self.saved_s = time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step >= trainer.max_steps:
@@ -265,6 +285,7 @@ class Checkpoints(Checkpoint):
         self.best = min(loss, self.best)
         newest = self.folder / f"step={trainer.global_step}.ckpt"
         trainer.save_checkpoint(newest, weights_only=False)
+        self.saved_s = time.monotonic()
         if not trainer.is_global_zero:
             return
         for name in ["last.ckpt"] + ["best.ckpt"] * better:

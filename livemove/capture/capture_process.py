@@ -19,9 +19,10 @@ from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import PoseFrame
 from livemove.ipc.cpu_affinity import leave_sound_core
+from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
 from livemove.takes.camera_track import VideoSender
-from livemove.takes.folder import load_take
+from livemove.takes.reading import load_take
 
 LOOK_S = 0.1
 """How long to wait for a frame before looking whether to stop."""
@@ -39,6 +40,8 @@ class Tally(Protocol):
 
 def run(segment: Segment, config: CaptureConfig) -> None:
     """Until the supervisor asks to stop or leave, or a video ends. Raises CameraError, PoseModelError at the start."""
+    if config.kind != "url":
+        deny_sockets(local=True)  # local ones carry the camera's video to takes
     process_state = segment.processes["capture"]
     state = {"running": False}
 
@@ -65,10 +68,16 @@ def run(segment: Segment, config: CaptureConfig) -> None:
                 process_state.remark(sender.trouble)
 
     try:
-        follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=leave_sound_core)
+        follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=_settle)
     finally:
         if sender is not None:
             sender.close()
+
+
+def _settle() -> None:
+    """Beside the camera's thread, which keeps its core and its network: what comes now needs neither."""
+    leave_sound_core()
+    deny_sockets(local=True)
 
 
 def show(segment: Segment, mirror: bool, image: Image, capture_s: float) -> None:

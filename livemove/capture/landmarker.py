@@ -1,6 +1,7 @@
 """MediaPipe's PoseLandmarker as livemove uses it: one frame and its time in, one PoseFrame out.
 
-Loads mediapipe when the first landmarker is made, without what it drags along. Knows no camera, clock or process.
+Loads mediapipe when the first landmarker is made, without what it drags along, on a thread that cannot reach the
+network: MediaPipe would tell Google how it is used. Knows no camera, clock or process.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, cast
@@ -21,6 +23,7 @@ import numpy.typing as npt
 from livemove.capture.posemodel import find_pose_model
 from livemove.capture.segmentation_mask import without_segmentation_mask
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
+from livemove.ipc.network import CLOSED_PORT, deny_sockets
 
 Image = npt.NDArray[np.uint8]
 
@@ -29,7 +32,8 @@ _TURNED_AWAY = threading.Lock()
 
 
 class Landmarker:
-    """PoseLandmarker in VIDEO mode, one person, on the CPU. A context manager; use it from one thread.
+    """PoseLandmarker in VIDEO mode, one person, on the CPU, on a thread of its own. A context manager; use it from one
+    thread.
 
     kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
     what comes out; which hand is left is not, and neither is world. segmentation_mask: let MediaPipe compute it, too,
@@ -39,7 +43,15 @@ class Landmarker:
     def __init__(
         self, kind: str = "full", path: Path | None = None, mirror: bool = False, segmentation_mask: bool = False
     ) -> None:
-        model = find_pose_model(kind, path)
+        model = find_pose_model(kind, path)  # before its thread gives up the network, which may have to fetch it
+        self._thread = ThreadPoolExecutor(1, "landmarker", initializer=_leave_network)
+        try:
+            self._thread.submit(self._open, model, mirror, segmentation_mask).result()
+        except BaseException:
+            self._thread.shutdown()
+            raise
+
+    def _open(self, model: Path, mirror: bool, segmentation_mask: bool) -> None:
         mediapipe = load_mediapipe()
         tasks = mediapipe.tasks
         self._mediapipe = mediapipe
@@ -71,6 +83,10 @@ class Landmarker:
         self.close()
 
     def close(self) -> None:
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def _close(self) -> None:
         with _quiet():
             self._landmarker.close()
 
@@ -80,6 +96,9 @@ class Landmarker:
         Frames come in order: MediaPipe tracks from one to the next and wants rising timestamps, which two frames
         within a millisecond, or a video that starts again, would not give by themselves.
         """
+        return self._thread.submit(self._find, image, capture_s).result()
+
+    def _find(self, image: Image, capture_s: float) -> PoseFrame:
         self._last_ms = max(self._last_ms + 1, round(capture_s * 1e3))
         # mediapipe reads rows without gaps, whatever the strides say; decoders pad them.
         given = self._mediapipe.Image(self._mediapipe.ImageFormat.SRGB, np.ascontiguousarray(image))
@@ -98,6 +117,12 @@ class Landmarker:
                 frame.image[person, :, 0] = 1.0 - frame.image[person, :, 0]
         self._found = self._found or frame.people > 0
         return frame
+
+
+def _leave_network() -> None:
+    """Of the thread that MediaPipe lives on; where the system cannot be asked, its posts are sent to nobody."""
+    if not deny_sockets():
+        os.environ["https_proxy"] = CLOSED_PORT
 
 
 def load_mediapipe() -> Any:

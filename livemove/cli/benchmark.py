@@ -17,6 +17,7 @@ from livemove.cli.shared import (
     print_table,
     progress,
     stderr_console,
+    unused,
 )
 from livemove.synthesis.synthesis_config import ENGINES
 
@@ -96,7 +97,7 @@ def bench(
         if baseline:
             result["baseline"] = bench.torch_baseline(measured)
     if plot is not None:
-        bench_plot.draw(result, plot)
+        bench_plot.draw(result, unused(plot))
     if as_json:
         print_json(result)
         return

@@ -23,6 +23,7 @@ from livemove.cli.shared import (
     print_table,
     status_display,
     stderr_console,
+    unused,
     write_report,
 )
 from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE.wav",
-    help="Record what is played; needs no audio device.",
+    help="Record what is played; needs no audio device. A file that is there is never overwritten: NAME-002.wav.",
 )
 @click.option("--record", is_flag=True, help="Record a take from the start; it can be begun and ended at any time.")
 @click.option(
@@ -109,7 +110,12 @@ if TYPE_CHECKING:
     metavar="NAME|FILE",
     help="Begin as this preset says (`livemove presets`); several, or a set list, are there to switch between.",
 )
-@click.option("--save", metavar="NAME", help="At the end, keep model, devices and what was set last as this preset.")
+@click.option(
+    "--save",
+    metavar="NAME",
+    help="At the end, keep model, what was set last and the devices you named as this preset; one of that name stays "
+    "as NAME.toml.bak.",
+)
 @click.option("--muted", is_flag=True, help="Begin in silence, until you unmute (M).")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
@@ -175,14 +181,14 @@ def perform(
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
-    from livemove.control.presets import Devices, check_name, from_controls, save_preset, set_list
+    from livemove.control.presets import Devices, check_name, from_controls, preset_file, save_preset, set_list
     from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
 
-    check_report(report)
+    report, options["output"] = check_report(report), unused(options["output"])
     if save is not None:
         check_name(save)
     cameras, cards = options["camera"], options["device"]
@@ -202,7 +208,7 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        slots, controls = [(find_bundle(model), mapping) for model in models], ()
+        slots, controls = [(path, mapping or _fitted(path)) for path in map(find_bundle, models)], ()
     for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
     (folder, mapping), *others = slots
@@ -282,13 +288,36 @@ def perform(
     if save is not None:
         last, control = seen[0].controls, config.control
         played, its_mapping = slots[last.model]
+        # Only what somebody named: a preset kept at home must not look for that camera on stage.
+        now: dict[str, Any] = {
+            "camera": seen[0].camera, "device": seen[0].card, "mirror": config.capture.mirror,
+            "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
+            "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
+            "link": control.link or None,
+        }  # fmt: skip
         devices = Devices(
-            seen[0].camera, config.capture.mirror, seen[0].card, config.playback.block, config.playback.samplerate,
-            osc, osc_out, control.midi, control.midi_out, control.mpe or None, control.link or None,
-        )  # fmt: skip
+            **{
+                name: value
+                for name, value in now.items()
+                if given(context, name) or any(getattr(each.devices, name) is not None for each in presets)
+            }
+        )
+        there = preset_file(save).exists()
         styles = load_bundle(played).spec.styles
         kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices, styles))
-        click.echo(f"kept: {kept}", err=True)
+        before = f" (the one that was there: {kept.name}.bak)" if there else ""
+        click.echo(f"kept: {kept}{before}", err=True)
+
+
+def _fitted(model: Path) -> Path | None:
+    """What `calibrate` fitted for it, with a line that says so; None: nothing yet."""
+    from livemove.control.user_files import fitted_file
+
+    path = fitted_file(model.name)
+    if not path.is_file():
+        return None
+    click.echo(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}", err=True)
+    return path
 
 
 @click.command()
@@ -330,7 +359,8 @@ def calibrate(
     """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
 
     Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
-    whole range of every channel from then on. What you do not move keeps the range it had. Ctrl-C changes nothing.
+    whole range of every channel from then on: `livemove perform` takes the fitted mapping by itself. What you do not
+    move keeps the range it had. Ctrl-C changes nothing.
     A video, a take or the demo is watched as it is.
 
     \b
@@ -346,7 +376,7 @@ def calibrate(
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
-    from livemove.control.user_files import config_folder
+    from livemove.control.user_files import fitted_file
     from livemove.session import calibrate
 
     file = None
@@ -361,7 +391,7 @@ def calibrate(
             options["mirror"] = kept.devices.mirror
         options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
     config = calibrate.CalibrationConfig(model=find_bundle(model), **options)
-    written = output or config_folder() / "mappings" / f"{config.model.name}.toml"
+    written = output or fitted_file(config.model.name)
     written = written if file is None else fitted_mapping(file)
     calibrate.check_place(written)
     have_pose_model(config.camera, config.pose, config.pose_model)

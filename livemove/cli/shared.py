@@ -6,6 +6,7 @@ Loads nothing heavy, and rich only to show something.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -117,10 +118,33 @@ def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
         find_pose_model(kind, None, lambda done, total: bar.update(task, completed=done, total=total or None))
 
 
-def check_report(report: Path | None) -> None:
-    """Find out before the show, not after it, that the report cannot be written."""
-    if report is not None and str(report) != "-":
-        write_text(report, "", "a")
+Given = TypeVar("Given", Path, Path | None)
+
+
+def unused(path: Given) -> Given:
+    """The rule of all commands: a file that is there is never overwritten. Of its name the next free one is written,
+    name-002.ext after name.ext, name-005.ext after name-004.ext, and a line says so."""
+    if path is None or not path.is_file():  # standard output, a device, or nothing yet
+        return path
+    name, dash, number = path.stem.rpartition("-")
+    counted = bool(dash) and len(number) == 3 and number.isdecimal()
+    stem, first = (name, int(number) + 1) if counted else (path.stem, 2)
+    others = (path.with_name(f"{stem}-{each:03d}{path.suffix}") for each in itertools.count(first))
+    free = next(each for each in others if not each.exists())
+    click.echo(f"{path} is there already: {free} is written", err=True)
+    return free
+
+
+def check_report(report: Path | None) -> Path | None:
+    """Find out before the show, not after it, that the report cannot be written; where it goes."""
+    if report is None or str(report) == "-":
+        return report
+    report = unused(report)
+    there = report.exists()
+    write_text(report, "", "a")
+    if not there:
+        report.unlink(missing_ok=True)
+    return report
 
 
 def write_report(report: Path | None, content: Any) -> None:

@@ -23,6 +23,7 @@ from livemove.cli.shared import (
     progress,
     status_display,
     stderr_console,
+    unused,
     write_report,
 )
 from livemove.synthesis.synthesis_config import PROVIDERS
@@ -147,7 +148,7 @@ def _take_display() -> Generator[Callable[[Take], None]]:
     required=True,
     type=click.Path(path_type=Path),
     metavar="FILE.wav|FILE.mp4",
-    help="WAV: the sound. mp4: the video with that sound.",
+    help="WAV: the sound. mp4: the video with that sound. A file that is there is never overwritten: NAME-002.mp4.",
 )
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
 @model_option(several=False)
@@ -170,7 +171,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from livemove.offline.render import render as render_clip
     from livemove.takes.folder import is_take
 
-    check_report(report)
+    report, options["output"] = check_report(report), unused(options["output"])
     if is_take(options["clip"]):
         _take_video(options["clip"], options["output"], report)
         return
@@ -194,7 +195,7 @@ def _take_video(folder: Path, output: Path, report: Path | None) -> None:
     from livemove.contracts import OutputError
     from livemove.offline.render import check_output
     from livemove.offline.take_video import write_take_video
-    from livemove.takes.folder import load_take
+    from livemove.takes.reading import load_take
 
     if output.suffix.lower() != ".mp4":
         raise OutputError(f"{output}: a take becomes an mp4; its sound is {folder / 'take.wav'} already")
@@ -239,7 +240,7 @@ def replay(
     from livemove.offline.replay import ReplayConfig, live_choice
     from livemove.offline.replay import replay as replay_take
 
-    check_report(report)
+    report, output = check_report(report), unused(output)
     model = options.pop("model")
     if output is not None:
         config = ReplayConfig(take, output, model, **options)

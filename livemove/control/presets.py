@@ -148,10 +148,15 @@ def from_controls(
     )
 
 
+def preset_file(name: str) -> Path:
+    """Where `save_preset` keeps the preset of that name."""
+    return presets_folder() / f"{name}.toml"
+
+
 def save_preset(preset: Preset) -> Path:
     """Keep it under its name; one of that name stays as NAME.toml.bak. Raises ControlError."""
     check_name(preset.name)
-    path = presets_folder() / f"{preset.name}.toml"
+    path = preset_file(preset.name)
     plain = {each.name: getattr(preset, each.name) for each in fields(Preset)[1:-1]}
     default = {each.name: each.default for each in fields(Preset)[1:-1]}
     lines = [_line(key, value) for key, value in plain.items() if key == "model" or value != default[key]]

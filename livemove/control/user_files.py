@@ -23,6 +23,11 @@ def presets_folder() -> Path:
     return config_folder() / "presets"
 
 
+def fitted_file(model: str) -> Path:
+    """The mapping that `livemove calibrate` fitted for the model of that name: its own, from then on."""
+    return config_folder() / "mappings" / f"{model}.toml"
+
+
 def write_whole(path: Path, text: str) -> None:
     """The new content or, whatever happens on the way, the old; the old one stays beside it as NAME.bak.
 

@@ -11,7 +11,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import pickle
 import platform
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from livemove.bundle import spec_as_json
 from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
 from livemove.synthesis import architectures
 from livemove.synthesis.synthesis_config import ENGINES
@@ -153,7 +153,7 @@ def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
         with _one_thread():
             done = subprocess.run(
                 [sys.executable, "-m", "training.model.eager", "--seconds", str(seconds)],
-                input=pickle.dumps(model.spec),
+                input=spec_as_json(model.spec).encode(),
                 capture_output=True,
             )
         if done.returncode:

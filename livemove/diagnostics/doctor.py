@@ -57,6 +57,7 @@ def examine(camera: CaptureConfig, live: str | None = None) -> Iterator[Finding]
     """Every finding, one by one; some take seconds. live: the model to be played (None: the first there is)."""
     yield _python()
     yield _native()
+    yield _network()
     found = _camera(camera)
     yield found
     yield _pose_model()
@@ -83,6 +84,19 @@ def _native() -> Finding:
         return Finding("native engine", "ok", f"instruction sets here: {', '.join(instruction_sets())}")
     except LivemoveError as error:
         return Finding("native engine", "broken", str(error))
+
+
+def _network() -> Finding:
+    from livemove.ipc.network import can_deny
+
+    if can_deny():
+        return Finding("network", "ok", "pose model, engine, sound and window cannot open a socket that leaves here")
+    return Finding(
+        "network",
+        "missing",
+        "this system is not asked to keep libraries silent: ONNX Runtime's telemetry is switched off, and MediaPipe's "
+        "is sent to a closed port of this machine; to be certain, unplug the network",
+    )
 
 
 def _camera(config: CaptureConfig) -> Finding:

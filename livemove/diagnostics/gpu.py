@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pickle
 import platform
 import subprocess
 import sys
@@ -151,10 +150,12 @@ def run_section(name: str, out: Path, *, quick: bool, device: str = "cuda") -> N
 
 def _baseline(program: str, model: Any, device: str) -> dict[str, object]:
     """training/model/{eager,captured}.py: PyTorch's own speed, in a process of its own."""
+    from livemove.bundle import spec_as_json
+
     command = [sys.executable, "-m", f"training.model.{program}", "--seconds", "1.5"]
     if program == "eager":
         command += ["--device", device]
-    done = subprocess.run(command, input=pickle.dumps(model.spec), capture_output=True, timeout=60)
+    done = subprocess.run(command, input=spec_as_json(model.spec).encode(), capture_output=True, timeout=60)
     if done.returncode:
         raise RuntimeError(done.stderr.decode(errors="replace")[-2000:])
     steps = float(json.loads(done.stdout)["steps_per_s"])

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from livemove.contracts import DisplayError
+from livemove.ipc.network import deny_sockets, display_is_remote
 from livemove.ipc.segment import Segment
 from livemove.monitor.monitor_config import MonitorConfig, has_display
 
@@ -25,6 +26,8 @@ NICE = 5
 def run(segment: Segment, config: MonitorConfig) -> None:
     """Show the window until somebody closes it or the supervisor asks to stop. Raises DisplayError before it opens."""
     process_state = segment.processes["monitor"]
+    if not display_is_remote():
+        deny_sockets(local=True)
     if sys.platform != "win32":
         os.nice(NICE)
     keep_own_plugins()

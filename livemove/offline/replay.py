@@ -28,7 +28,8 @@ from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.style_blend import StyleBlend
 from livemove.synthesis.synthesis_process import HopWriter
-from livemove.takes.folder import Sound, Take, load_take, model_sha256, pcm24
+from livemove.takes.folder import Sound, model_sha256, pcm24
+from livemove.takes.reading import DISAGREE, Take, load_take, plain_file
 from livemove.takes.wav_recorder import check_writable
 
 MOVEMENT = "its movement can be played with --mapping"
@@ -150,7 +151,10 @@ def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
         raise TakeError("another mapping was asked for")
     if not take.snapshots:
         raise TakeError(f"{take.path} began before the engine told its state")
-    if take.info.rate != take.info.model_rate and take.snapshots[0].head["hop"] > 0:
+    hop = take.snapshots[0].head.get("hop")
+    if not isinstance(hop, (int, float)):
+        raise TakeError(f"{take.path}: its first engine state does not say before which hop it was")
+    if take.info.rate != take.info.model_rate and hop > 0:
         raise TakeError(f"{take.path} began while its sound was resampled, which cannot be taken up in the middle")
     slots: list[ModelSlot] = []
     for model in take.info.models:
@@ -170,7 +174,11 @@ def _found(path: str, name: str) -> str:
 
 
 def _mapping(take: Take, name: str) -> Path | None:
-    return take.path / name if name else None
+    return plain_file(take.path / name) if name else None
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def _slot(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None) -> ModelSlot:
@@ -190,6 +198,8 @@ def again(take: Take, slots: Sequence[ModelSlot]) -> Generator[Float32]:
     segment = Segment.create()
     try:
         yield from _blocks(take, slots, segment)
+    except DISAGREE as error:
+        raise TakeError(f"{take.path}: its files do not fit together ({_short(error)}); {MOVEMENT}") from error
     finally:
         segment.close()
         segment.unlink()
@@ -290,6 +300,8 @@ def movement(take: Take, slot: ModelSlot) -> Generator[Float32]:
     segment = Segment.create()
     try:
         yield from _moved(take, slot, segment)
+    except DISAGREE as error:
+        raise TakeError(f"{take.path}: its files do not fit together ({_short(error)})") from error
     finally:
         segment.close()
         segment.unlink()

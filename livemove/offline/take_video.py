@@ -23,7 +23,8 @@ from av.video.frame import VideoFrame
 from livemove.body.landmarks import BONES
 from livemove.contracts import Float32, Float64, OutputError, TakeError
 from livemove.media import video_file
-from livemove.takes.folder import STREAM, Rows, Sound, Take
+from livemove.takes.folder import STREAM, Rows, Sound
+from livemove.takes.reading import DISAGREE, Take
 
 FPS = 30
 HEIGHT = 720
@@ -53,6 +54,8 @@ def write_take_video(take: Take, output: Path, on_progress: Callable[[float], No
             os.replace(whole, output)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
+    except DISAGREE as error:
+        raise TakeError(f"{take.path}: its files do not fit together ({' '.join(str(error).split())[:120]})") from error
 
 
 def _encode(frames: Iterator[VideoFrame], path: Path, on_progress: Callable[[float], None]) -> None:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from livemove.contracts import DeviceError, MissingDeviceError
+from livemove.ipc.network import deny_sockets, sound_server_is_remote
 from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
 from livemove.playback.playback_config import PlaybackConfig
@@ -28,6 +29,8 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
 
     Raises DeviceError; may end the process itself.
     """
+    if not sound_server_is_remote():
+        deny_sockets(local=True)
     if not config.play:
         play_to_clock(segment, config.samplerate or config.model_rate, config.block)
         return

@@ -8,15 +8,32 @@ of weights: they are in the graph that training/model/onnx_graph.py wrote.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
-from livemove.contracts import FORMAT_VERSION, HOP, EngineError, EngineState, Float32, ModelSpec, Trace, initial_state
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it tells Microsoft what runs, and keeps a number for this machine
+import onnxruntime as ort  # reads that when it is loaded
+
+from livemove.bundle import LIMIT_BYTES, ONNX, read_part
+from livemove.contracts import (
+    FORMAT_VERSION,
+    HOP,
+    BundleError,
+    EngineError,
+    EngineState,
+    Float32,
+    ModelSpec,
+    Trace,
+    initial_state,
+)
 from livemove.synthesis import conditioning
+from livemove.synthesis.onnx_trust import check_graph
 from livemove.synthesis.synthesis_config import PROVIDERS
+
+ort.disable_telemetry_events()  # Windows' own tracing does not read the variable
 
 SHARES_PACKED_WEIGHTS = (1, 22)
 """From this version on the unrolled nodes share one packed copy of their weights. Before it every node packs its own:
@@ -42,7 +59,10 @@ class OnnxEngine:
         self.spec = spec
         self.provider = provider
         source = "generator.onnx" if isinstance(model, bytes) else str(model)
-        self._session = _session(model, source, provider)
+        # As bytes: what was checked is what is loaded, and no tensor is looked for in the folder around it.
+        content = model if isinstance(model, bytes) else _content(model)
+        check_graph(content, source)
+        self._session = _session(content, source, provider)
         self._steps, self._delays = _steps_and_delays(self._session, spec, source)
         # A graph of format 1 takes a style's index, not weights.
         self._by_index = any(i.name == "style" and i.type == "tensor(int64)" for i in self._session.get_inputs())
@@ -176,7 +196,14 @@ class OnnxEngine:
         self.reset()
 
 
-def _session(model: Path | bytes, source: str, provider: str) -> ort.InferenceSession:
+def _content(path: Path) -> bytes:
+    try:
+        return read_part(path, LIMIT_BYTES[ONNX])
+    except BundleError as error:
+        raise EngineError(f"onnx: {error}") from error
+
+
+def _session(content: bytes, source: str, provider: str) -> ort.InferenceSession:
     if provider not in PROVIDERS:
         raise EngineError(f"onnx: no provider called {provider!r}; there are {', '.join(PROVIDERS)}")
     if provider not in available_providers():
@@ -199,7 +226,7 @@ def _session(model: Path | bytes, source: str, provider: str) -> ort.InferenceSe
         options.enable_mem_pattern = False  # DirectML refuses memory patterns
     try:
         session = ort.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
+            content,
             options,
             providers=list(dict.fromkeys((PROVIDERS[provider], PROVIDERS["cpu"]))),
         )
@@ -227,12 +254,17 @@ def _steps_and_delays(session: ort.InferenceSession, spec: ModelSpec, source: st
     entry = session.get_modelmeta().custom_metadata_map.get("livemove")
     if entry is None:
         raise EngineError(f"{source}: not written by training/export.py (no livemove metadata); export it again")
-    about = json.loads(entry)
-    if about["format"] > FORMAT_VERSION:
+    try:
+        about: dict[str, Any] = dict(json.loads(entry))
+        version, steps = int(about["format"]), int(about["steps"])
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise EngineError(f"{source}: its livemove metadata is damaged ({error}); export it again") from error
+    if version > FORMAT_VERSION:
         raise EngineError(
-            f"{source}: format {about['format']} is newer than this livemove reads ({FORMAT_VERSION}); update livemove"
+            f"{source}: format {version} is newer than this livemove reads ({FORMAT_VERSION}); update livemove"
         )
-    steps = int(about["steps"])
+    if not 0 < steps <= spec.steps_per_hop or spec.steps_per_hop % steps:
+        raise EngineError(f"{source}: {steps} steps a run do not divide a hop of {spec.steps_per_hop}; export it again")
     shapes = {value.name: value.shape for value in session.get_inputs()}
     delays = {layer: d // steps for layer, d in enumerate(spec.dilations) if f"past_{layer}" in shapes}
     short = sum(d for layer, d in enumerate(spec.dilations) if layer not in delays)

@@ -25,6 +25,7 @@ from livemove.body.triggers import HitInputs
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
+from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
@@ -109,6 +110,7 @@ class Reloader:
 
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
+    deny_sockets(local=config.engine in ("auto", "cuda") or config.provider != "cpu")  # GPU drivers have local ones
     process_state = segment.processes["synthesis"]
     slots: list[ModelSlot] = []
     for model, mapping in ((config.model, config.mapping), *config.others):

@@ -41,6 +41,8 @@ KEY_FRAMES = 15
 WAITING = 2
 TICKS = 1000
 LAST_S = 1.0
+WAKES = 3
+"""So often its thread is woken at the end, LAST_S apart: a performance must end."""
 HEAD = struct.Struct("<d?")
 """Before each packet: when its frame was captured; whether decoding can begin with it."""
 
@@ -158,10 +160,13 @@ class VideoReceiver:
         return np.frombuffer(b"".join(content for _, _, content in found), np.uint8), rows
 
     def close(self) -> None:
-        """Once no capture process is there any more."""
+        """Once no capture process is there any more. A thread that cannot be woken (no socket is left, say) is left."""
         self._over = True
-        threading.Thread(target=self._wake, name="video's end", daemon=True).start()
-        self._thread.join()
+        for _ in range(WAKES):
+            if not self._thread.is_alive():
+                break
+            threading.Thread(target=self._wake, name="video's end", daemon=True).start()
+            self._thread.join(LAST_S)
         self._listener.close()
 
     def _wake(self) -> None:

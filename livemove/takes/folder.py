@@ -1,7 +1,7 @@
 """A take on disk: the sound of a performance, and all it was made from, on one clock; readable after a kill -9.
 
-In: sound, rows and engine states, as they come. Out: a folder of WAV, NumPy arrays and one TOML. Knows no process, no
-shared memory and no engine: the rows bring their own field names.
+In: sound, rows and engine states, as they come. Out: a folder of WAV, NumPy arrays and one TOML; reading.py reads it.
+Knows no process, no shared memory and no engine: the rows bring their own field names.
 
     take-20260131-203000/
       take.toml       what played: models with their sha256 and engines, rates, clock, names of sources and channels
@@ -23,21 +23,17 @@ import dataclasses
 import hashlib
 import json
 import os
-import tomllib
 import wave
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import tomli_w
 
-from livemove import numbers
-from livemove.contracts import Float32, OutputError, PoseFrame, TakeError
-from livemove.takes.row_limits import BLOCK_LIMITS, HOP_LIMITS, INDEX_LIMITS, POSE_LIMITS, check_rows
+from livemove.contracts import Float32, OutputError
 
 FORMAT = 1
 INDEX = "take.toml"
@@ -113,9 +109,6 @@ def samples24(pcm: Pcm) -> Float32:
     return (wide.reshape(-1).view("<i4") / 2**31).astype(np.float32)
 
 
-# --- writing ------------------------------------------------------------------------------------------------
-
-
 class Sound:
     """A 24-bit mono WAV that is whole after every write; further files NAME-002.wav ... before one is too long, and
     where the rate changes."""
@@ -140,6 +133,8 @@ class Sound:
 
     def _open(self) -> None:
         self._count += 1
+        while self._count > 1 and self.path.exists():  # of an earlier performance, beside a file of --output
+            self._count += 1
         path = self.path
         try:
             self._file: BinaryIO = path.open("wb")
@@ -286,63 +281,6 @@ def _index(info: TakeInfo) -> str:
     return tomli_w.dumps(dataclasses.asdict(info))
 
 
-# --- reading ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Take:
-    """A take as read: as much as all its parts hold. blocks, hops, poses: rows, in the order of time."""
-
-    path: Path
-    info: TakeInfo
-    blocks: Rows
-    hops: Rows
-    poses: Rows
-    snapshots: tuple[Snapshot, ...]
-
-    @property
-    def samples(self) -> int:
-        """Of the sound, at info.rate."""
-        return int(self.blocks["frames"].sum())
-
-    @property
-    def seconds(self) -> float:
-        return self.samples / self.info.rate
-
-    def sound(self) -> Pcm:
-        """uint8 [samples, 3]: what came out, to the bit."""
-        pieces: list[Pcm] = []
-        for path in _parts(self.path / "take.wav"):
-            with wave.open(str(path), "rb") as file:
-                pieces.append(np.frombuffer(file.readframes(file.getnframes()), np.uint8).reshape(-1, 3))
-        return np.concatenate(pieces)[: self.samples]
-
-    def video(self) -> Rows:
-        """Rows of VIDEO_ROW; none if the camera's video was not kept. Raises TakeError."""
-        path = self.path / "film.npy"
-        if not path.exists():
-            return cast(Rows, np.zeros(0, VIDEO_ROW))
-        rows = _read_table(path)
-        if rows.dtype != VIDEO_ROW:
-            raise TakeError(f"{path}: these are no frames of a video")
-        return rows
-
-    def frames(self) -> Iterator[PoseFrame]:
-        """The pose frames, in order, each with the people that were seen."""
-        frame: PoseFrame | None = None
-        for row in self.poses:
-            if frame is None or frame.sequence != int(row["sequence"]) or frame.capture_s != float(row["capture_s"]):
-                if frame is not None:
-                    yield frame
-                frame = PoseFrame(float(row["capture_s"]), int(row["sequence"]), int(row["people"]))
-            person = int(row["person"])
-            frame.image[person] = row["image"]
-            frame.world[person] = row["world"]
-            frame.visibility[person] = row["visibility"]
-        if frame is not None:
-            yield frame
-
-
 def model_sha256(folder: Path) -> str:
     """Of a model's model.json. Raises OSError."""
     return hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
@@ -350,90 +288,3 @@ def model_sha256(folder: Path) -> str:
 
 def is_take(path: Path) -> bool:
     return (path / INDEX).is_file()
-
-
-def load_take(path: Path) -> Take:
-    """Read a take, one that was never finished too. Raises TakeError."""
-    info = _read_index(path / INDEX)
-    blocks, hops, poses = (_read_table(path / f"{name}.npy") for name in ("blocks", "hops", "poses"))
-    if not len(blocks):
-        raise TakeError(f"{path}: this take holds no sound")
-    try:
-        frames = sum(_frames(file) for file in _parts(path / "take.wav"))
-    except (OSError, EOFError, wave.Error) as error:
-        raise TakeError(f"{path / 'take.wav'}: cannot be read: {error}") from error
-    check_rows(path / "blocks.npy", blocks, BLOCK_LIMITS)
-    check_rows(path / "hops.npy", hops, HOP_LIMITS, finite=("channels", "leaving"))
-    check_rows(path / "poses.npy", poses, POSE_LIMITS)
-    whole = int(np.searchsorted(np.cumsum(blocks["frames"]), frames, side="right"))
-    return Take(path, info, blocks[:whole], hops, poses, tuple(_read_states(path)))
-
-
-def _parts(path: Path) -> Iterator[Path]:
-    number = 1
-    while (each := part(path, number)).exists():
-        yield each
-        number += 1
-
-
-def _frames(path: Path) -> int:
-    with wave.open(str(path), "rb") as file:
-        return file.getnframes()
-
-
-def _read_index(path: Path) -> TakeInfo:
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TakeError(f"{path.parent}: no {INDEX} in there, so it is no take") from None
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
-        raise TakeError(f"{path}: cannot be read: {error}") from error
-    if document.get("format") != FORMAT:
-        raise TakeError(f"{path}: format {document.get('format')!r}; this livemove reads format {FORMAT}")
-    try:
-        for name, (low, high) in INDEX_LIMITS.items():
-            number = numbers.whole if isinstance(low, int) else numbers.number
-            number(document[name], low, high)
-        name = "realtime of a model"
-        for model in document["models"]:
-            numbers.number(model["realtime"], 0.0, 1e9)
-    except ValueError as error:
-        raise TakeError(f"{path}: {name}: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise TakeError(f"{path}: an entry is missing or unknown: {error}") from error
-    try:
-        for entry in (document, *document["models"]):
-            lists = {name: cast("list[Any]", value) for name, value in entry.items() if isinstance(value, list)}
-            entry.update({name: tuple(value) for name, value in lists.items()})
-        document["models"] = tuple(TakenModel(**model) for model in document["models"])
-        return TakeInfo(**document)
-    except (KeyError, TypeError) as error:
-        raise TakeError(f"{path}: an entry is missing or unknown: {error}") from error
-
-
-def _read_table(path: Path) -> Rows:
-    """All whole rows, those too that came after the header was last written."""
-    try:
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ValueError(f"version {version}")
-            _, _, row = np.lib.format.read_array_header_1_0(file)
-            content = file.read()
-    except (OSError, ValueError) as error:
-        raise TakeError(f"{path}: cannot be read: {error}") from error
-    return cast(Rows, np.frombuffer(content[: len(content) // row.itemsize * row.itemsize], row))
-
-
-def _read_states(path: Path) -> Iterator[Snapshot]:
-    for each in sorted(path.glob("state-*.npz")):
-        yield _read_state(each)
-
-
-def _read_state(path: Path) -> Snapshot:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
-        return Snapshot(json.loads(str(arrays.pop("head"))), arrays)
-    except (OSError, ValueError, KeyError) as error:
-        raise TakeError(f"{path}: cannot be read: {error}") from error

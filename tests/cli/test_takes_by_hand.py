@@ -20,7 +20,8 @@ import soundfile
 from livemove.cli.keyboard import typed_keys
 from livemove.contracts import Action, Request
 from livemove.control.keys import asked
-from livemove.takes.folder import load_take, samples24
+from livemove.takes.folder import samples24
+from livemove.takes.reading import load_take
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.osc import free_port, packet, send
 from tests.support.real_time import TooLate, in_real_time, timed

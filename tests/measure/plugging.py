@@ -25,7 +25,7 @@ from pythonosc.udp_client import SimpleUDPClient
 from livemove.bundle import find_bundle
 from livemove.control.control_config import ControlConfig
 from livemove.session.perform import SessionConfig, Status, run_session
-from livemove.takes.folder import load_take
+from livemove.takes.reading import load_take
 from tests.support.clicks import clicks
 from tests.support.servers import Jack, Pulse
 

@@ -20,7 +20,8 @@ from livemove.capture.capture_process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
 from livemove.offline.replay import ReplayConfig, again, same_slots
 from livemove.offline.take_video import FPS, write_take_video
-from livemove.takes.folder import Take, load_take, samples24
+from livemove.takes.folder import samples24
+from livemove.takes.reading import Take, load_take
 from tests.support.bundles import MAPPING, STYLES, random_bundle, small_spec, two_voices
 from tests.support.real_time import in_real_time, timed
 from tests.support.sessions import asking, child, made

@@ -245,8 +245,11 @@ def test_a_provider_missing_here_says_what_is_here() -> None:
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
     damaged = tmp_path / "generator.onnx"
     damaged.write_bytes(graph(SMALL)[:500])
-    for path in (damaged, tmp_path / "absent.onnx"):
-        with pytest.raises(EngineError, match=f"{path.name}: onnxruntime"):
+    for path, why in (
+        (damaged, "not an ONNX model"),
+        (tmp_path / "absent.onnx", "cannot be read: the file is missing"),
+    ):
+        with pytest.raises(EngineError, match=f"{path.name}: {why}"):
             OnnxEngine(SMALL, path)
 
 

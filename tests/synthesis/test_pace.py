@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from livemove.ipc.segment import Segment
 from livemove.synthesis.pace import Lead, RealTime
 
 HOP_S = 256 / 48000
@@ -102,6 +103,20 @@ def test_an_engine_without_much_room_begins_with_a_long_lead() -> None:
 
 def test_an_engine_too_slow_gets_no_more_than_there_is() -> None:
     assert Lead(HOP_S, realtime=0.1).seconds == Lead.MOST_S
+
+
+def test_blocks_that_waited_longer_than_the_lead_do_not_turn_it_negative() -> None:
+    """After a stall callbacks come in a burst, and a margin of hundreds of ms is told: synthesis would never be due."""
+    lead = Lead(HOP_S)
+    for block in range(400):
+        lead.adapt(block + 1, 0, 0.3, block * 0.0107, block * 0.0107)
+        assert 0.0 <= lead.seconds <= Lead.MOST_S
+
+
+def test_a_ring_asks_for_a_block_at_least_whatever_the_lead(segment: Segment) -> None:
+    for lead_s in (-1.0, -1e9, 0.0):
+        segment.ring.wait_due(lead_s, 0.0)
+        assert segment.ring.target == 512
 
 
 class Thread:

@@ -23,7 +23,8 @@ from livemove.session import supervisor
 from livemove.session.perform import SessionConfig, run_session
 from livemove.takes import camera_track
 from livemove.takes.camera_track import HEAD, VideoReceiver, VideoSender
-from livemove.takes.folder import STREAM, VIDEO_ROW, Take, load_take
+from livemove.takes.folder import STREAM, VIDEO_ROW
+from livemove.takes.reading import Take, load_take
 from livemove.takes.recorder import TakeRecorder
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.real_time import in_real_time, timed
@@ -86,6 +87,19 @@ def test_a_camera_without_anybody_to_send_to_says_so_and_goes_on() -> None:
     assert "no longer recorded" in sender.trouble
     sender.add(grey(0), 0.0)
     sender.close()
+
+
+def test_a_receiver_that_cannot_be_woken_lets_the_performance_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no socket is left to wake it with."""
+
+    def no_socket(*_: object, **__: object) -> None:
+        raise OSError("too many open files")
+
+    receiver = VideoReceiver()
+    with monkeypatch.context() as patch:
+        patch.setattr(camera_track, "Client", no_socket)
+        patch.setattr(camera_track, "LAST_S", 0.05)
+        receiver.close()
 
 
 def test_a_camera_too_quick_loses_pictures_and_is_not_held_up(receiver: VideoReceiver) -> None:

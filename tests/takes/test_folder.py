@@ -21,12 +21,12 @@ from livemove.takes.folder import (
     TakeInfo,
     TakenModel,
     TakeWriter,
-    load_take,
     make_folder,
     part,
     pcm24,
     samples24,
 )
+from livemove.takes.reading import load_take
 
 INFO = TakeInfo(
     livemove="0",

@@ -11,8 +11,9 @@ import soundfile
 
 from livemove.ipc.segment import Segment
 from livemove.native._realtime import TAP_CAPACITY, Output
-from livemove.takes.folder import TakeWriter, load_take, pcm24
+from livemove.takes.folder import TakeWriter, pcm24
 from livemove.takes.history import Rolling
+from livemove.takes.reading import load_take
 from livemove.takes.recorder import TakeRecorder, check_takes
 from livemove.takes.wav_recorder import WavRecorder, check_writable
 from tests.support.recording import Stage, settings, until

@@ -126,6 +126,21 @@ train.main(sys.argv[1:])
 """Nobody can prepare for this, at no moment of our choosing: after step 5, two steps after a checkpoint."""
 
 
+def test_a_run_killed_before_its_first_validation_goes_on_from_its_last_minute(dances: Path, tmp_path: Path) -> None:
+    """kill -9, --resume, a minute made as short as a step: the very weights of the run that nobody touched."""
+    more = ("--steps", "8", "--checkpoint_every", "100", "--accumulation_steps", "2", "--ema", "0.9")
+    assert train.main(flags(dances, tmp_path / "whole", *more)) == 0
+    out = tmp_path / "killed"
+    code = KILLED.replace("train.main", "train.SAVED_EVERY_S = 0.0\ntrain.main")
+    killed = subprocess.run([sys.executable, "-c", code, *flags(dances, out, *more)], cwd=ROOT, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
+    assert [p.name for p in out.glob("*.ckpt")] == ["last.ckpt"]  # nothing was validated, and no draft is left
+    assert torch.load(out / "last.ckpt", weights_only=True)["global_step"] == 4
+    assert train.main(flags(dances, out, *more, "--resume")) == 0
+    whole, resumed = weights(tmp_path / "whole" / "last.ckpt"), weights(out / "last.ckpt")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
 def test_a_run_killed_between_checkpoints_ends_as_if_it_had_not_been(dances: Path, tmp_path: Path) -> None:
     """kill -9, --resume: every loss and the very weights of the run that nobody touched."""
     more = ("--steps", "9", "--checkpoint_every", "3", "--num_workers", "1", "--landmark_noise", "0.02")

@@ -20,6 +20,7 @@ from scipy import signal
 from scipy.fft import next_fast_len
 
 from livemove.body.triggers import HITS, REFRACTORY_S, WEAKEST, decayed
+from livemove.bundle import NO_ARRAYS
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError
 from training.data.corpus import Clip, Writer, replace_file, write_clip
 
@@ -206,9 +207,9 @@ def open_kit(root: Path) -> Kit:
     """The kit that a corpus was made of. Raises LivemoveError."""
     path = root / KIT
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             arrays: dict[str, np.ndarray] = dict(file)
-    except (OSError, ValueError) as error:
+    except NO_ARRAYS as error:
         raise LivemoveError(f"{path}: cannot be read ({error}); make it with training/corpora/hits.py") from error
 
     def sound(place: str) -> Sound:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from livemove.bundle import NO_ARRAYS
 from livemove.contracts import Float32
 from training.data.augment import Observation, Shake, disturbed
 from training.data.clip import features_at_hops
@@ -43,8 +44,8 @@ class Variants:
             np.save(content, self.made(clip, number))
             replace_file(path, content.getvalue())
         try:
-            return np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except NO_ARRAYS as error:
             raise CorpusError(f"{path}: cannot be read ({error}); delete it") from error
 
     def made(self, clip: Clip, number: int) -> Float32:

@@ -1,6 +1,6 @@
 """For scale: the network step by step in PyTorch, recorded once as a CUDA graph and replayed.
 
-In: a ModelSpec, pickled, on standard input. Out: steps per second as JSON. The least that PyTorch's kernels can be made
+In: a ModelSpec as JSON on standard input. Out: steps per second as JSON. The least that PyTorch's kernels can be made
 to cost: float16, no allocation, one product per layer for past and present, one for all skip outputs, no host between
 the steps of a graph. What `livemove.diagnostics.gpu` compares the cuda engine with; without a GPU it runs uncaptured.
 """
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
 import sys
 import time
 
 import torch
 from torch import Tensor
 
+from livemove.bundle import spec_from_json
 from livemove.contracts import ModelSpec
 from livemove.numbers import of_text
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
@@ -129,7 +129,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=of_text, default=2.0)
     chosen = arguments.parse_args()
-    print(json.dumps({"steps_per_s": steps_per_s(pickle.load(sys.stdin.buffer), chosen.seconds)}))
+    print(json.dumps({"steps_per_s": steps_per_s(spec_from_json(sys.stdin.read()), chosen.seconds)}))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """For scale: the network step by step in eager PyTorch, with a queue per layer (Le Paine et al. 2016).
 
-In: a ModelSpec, pickled, on standard input, and how many seconds to measure. Out: steps per second as JSON. What
+In: a ModelSpec as JSON on standard input, and how many seconds to measure. Out: steps per second as JSON. What
 `livemove bench --baseline torch` runs: convolutions as in the training of most WaveNets, on one thread.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
 import sys
 import time
 
 import torch
 from torch import Tensor, nn
 
+from livemove.bundle import spec_from_json
 from livemove.contracts import HOP, ModelSpec
 from livemove.numbers import of_text
 from livemove.synthesis.sampling import LOG_SCALE_FLOOR
@@ -135,7 +135,7 @@ def main() -> None:
     arguments.add_argument("--seconds", type=of_text, default=2.0)
     arguments.add_argument("--device", default="cpu")
     chosen = arguments.parse_args()
-    speed = steps_per_s(pickle.load(sys.stdin.buffer), chosen.seconds, chosen.device)
+    speed = steps_per_s(spec_from_json(sys.stdin.read()), chosen.seconds, chosen.device)
     print(json.dumps({"steps_per_s": speed}))
 
 

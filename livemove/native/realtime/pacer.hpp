@@ -41,8 +41,8 @@ struct Pacer {
         return (std::floor(phase) + 1.0 - phase) * period_s;
     }
 
-    // The fill that is reached if nobody takes anything.
-    double start_level(double lead_s) const { return (std::floor(lead_s / period_s) + 1.0) * block; }
+    // The fill that is reached if nobody takes anything: a block at least, or playing would never start.
+    double start_level(double lead_s) const { return (std::floor(std::fmax(lead_s, 0.0) / period_s) + 1.0) * block; }
 };
 
 }  // namespace livemove

@@ -23,7 +23,7 @@ if __package__ in (None, ""):
 
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
 from training.data import command_line, workers
-from training.data.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
+from training.data.clip import KIND_TRACKS, PART_MARK, TRACK_CHANNELS, Settings
 from training.data.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
 from training.data.items import Item, find_items, songs
 
@@ -78,14 +78,17 @@ def prepare(
             on_progress(0, len(todo), None)
             run = workers.on_ray if cluster else workers.on_this_machine
             with contextlib.closing(run(todo, root.absolute(), settings, worker_count)) as rows:
-                for clip in rows:
-                    writer.record(clip)
-                    made.append(clip)
-                    on_progress(len(made), len(todo), clip)
+                for done, clips_of_one in enumerate(rows, 1):
+                    for clip in clips_of_one:
+                        writer.record(clip)
+                    writer.forget(f"{clips_of_one[-1].key}{PART_MARK}", clips_of_one)
+                    made += clips_of_one
+                    on_progress(done, len(todo), clips_of_one[-1])
     finally:
         writer.close()
     asked = {source.key for source in sources}
-    skipped = sorted((clip for clip in writer.rows.values() if clip.skipped and clip.key in asked), key=lambda c: c.key)
+    ours = [clip for key, clip in sorted(writer.rows.items()) if key.partition(PART_MARK)[0] in asked]
+    skipped = [clip for clip in ours if clip.skipped]
     kept = len(sources) - len(todo)
     return Summary(tuple(made), kept, tuple(skipped), time.perf_counter() - began_s)
 
@@ -210,7 +213,11 @@ def main(
     for song in songs(src):
         click.echo(f"left out {song}: it lies among videos, so it is what was danced to", err=True)
     for clip in done.skipped:
-        click.echo(f"skipped {clip.source}: {clip.skipped}", err=True)
+        place = f" from {clip.start_s:.0f} s on" if clip.start_s else ""
+        click.echo(f"skipped {clip.source}{place}: {clip.skipped}", err=True)
+    for clip in done.made:
+        if clip.note and PART_MARK not in clip.name:
+            click.echo(f"{clip.source}: {clip.note}", err=True)
     good = len(done.made) - sum(bool(clip.skipped) for clip in done.made)
     speed = f", {done.seconds / done.wall_s:.2f} times real time" if done.seconds else ""
     click.echo(

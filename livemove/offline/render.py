@@ -29,7 +29,7 @@ from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
 from livemove.ipc.segment import Segment
-from livemove.media import video_file
+from livemove.media import soundtrack, video_file
 from livemove.native._realtime import Output
 from livemove.synthesis.engines import make_engine
 
@@ -151,7 +151,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         if config.output.suffix.lower() == ".mp4":
             on_progress(Progress("video", 0.0, total_s))
             result = Path(folder) / "video.mp4"
-            video_file.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("video", s, total_s)))
+            soundtrack.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("video", s, total_s)))
         os.replace(result, config.output)
     wall_s = time.perf_counter() - began_s
     return RenderReport(

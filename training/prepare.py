@@ -13,7 +13,7 @@ import hashlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -22,10 +22,14 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
+from livemove.media.opening import printable
 from training.data import command_line, workers
 from training.data.clip import KIND_TRACKS, PART_MARK, TRACK_CHANNELS, Settings
 from training.data.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
-from training.data.items import Item, find_items, songs
+from training.data.items import Item, find_all
+
+NAMED = 5
+"""Files left out for one reason that are named one by one."""
 
 Progress = Callable[[int, int, "Clip | None"], None]
 """Called before the first clip and after each with (clips done, clips in all, the newest)."""
@@ -33,11 +37,13 @@ Progress = Callable[[int, int, "Clip | None"], None]
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a run did. made: rows of this run; kept: how many clips an earlier run had done; skipped: all there are."""
+    """What a run did. made: rows of this run; kept: how many clips an earlier run had done; skipped: all there are;
+    left_out: files that are no clips, and why."""
 
     made: tuple[Clip, ...]
     kept: int
     skipped: tuple[Clip, ...]
+    left_out: tuple[tuple[str, str], ...]
     wall_s: float
 
     @property
@@ -64,8 +70,9 @@ def prepare(
     number of workers, on the cluster, or on how often the work was interrupted.
     """
     began_s = time.perf_counter()
-    splits = {clip.source: clip.split for clip in recorded(root)}
-    sources = find_items(src, splits, clips, seconds)
+    known = {clip.source: clip.key for clip in recorded(root) if PART_MARK not in clip.name}
+    listing = find_all(src, known, clips, seconds)
+    sources = listing.items
     kinds = {source.kind for source in sources}
     if "film" in kinds:
         find_pose_model(settings.pose, settings.pose_model)  # once, before many ask for it
@@ -90,7 +97,7 @@ def prepare(
     ours = [clip for key, clip in sorted(writer.rows.items()) if key.partition(PART_MARK)[0] in asked]
     skipped = [clip for clip in ours if clip.skipped]
     kept = len(sources) - len(todo)
-    return Summary(tuple(made), kept, tuple(skipped), time.perf_counter() - began_s)
+    return Summary(tuple(made), kept, tuple(skipped), tuple(listing.left_out), time.perf_counter() - began_s)
 
 
 def _is_done(source: Item, writer: Writer, retry: bool) -> bool:
@@ -195,9 +202,10 @@ def main(
 ) -> None:  # fmt: skip
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
-    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of videos, takes or sounds (the
+    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4; val/ is valid/), any folder of videos, takes or sounds (the
     first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound that lies
-    among videos is what was danced to, and is left out. What cannot be used is skipped and listed. Stop it as you like:
+    among videos is what was danced to, and is left out; so is test/. What is left out or cannot be used is listed. What
+    is longer than ten minutes becomes several clips. Stop it as you like:
     the same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
@@ -210,8 +218,8 @@ def main(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,
             on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
         )  # fmt: skip
-    for song in songs(src):
-        click.echo(f"left out {song}: it lies among videos, so it is what was danced to", err=True)
+    for line in _left_out(done.left_out):
+        click.echo(line, err=True)
     for clip in done.skipped:
         place = f" from {clip.start_s:.0f} s on" if clip.start_s else ""
         click.echo(f"skipped {clip.source}{place}: {clip.skipped}", err=True)
@@ -227,6 +235,17 @@ def main(
     if plot is not None:
         _plot(root, plot)
     sys.exit(1 if done.skipped else 0)
+
+
+def _left_out(files: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """One line a file, but not more than NAMED for one reason."""
+    by_reason: dict[str, list[str]] = {}
+    for path, why in files:
+        by_reason.setdefault(why, []).append(printable(Path(path)))
+    for why, paths in by_reason.items():
+        yield from (f"left out {path}: {why}" for path in paths[:NAMED])
+        if len(paths) > NAMED:
+            yield f"left out {len(paths) - NAMED} more: {why}"
 
 
 def _kind_of(model: Path) -> str:

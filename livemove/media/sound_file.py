@@ -45,7 +45,7 @@ BLOCK = 48000
 class Choice:
     """Which stream of a file is its sound (its index), and how its channels become one: weights float32 [channels].
 
-    heard: whether it is ever louder than SILENT. note: what was chosen that nobody would expect, in words; "" if nothing was.
+    heard: whether it is ever louder than SILENT. note: what was chosen that nobody would expect, in words, or "".
     """
 
     index: int

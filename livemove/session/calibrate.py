@@ -250,7 +250,7 @@ def with_ranges(path: Path, ranges: dict[str, tuple[float, float]]) -> str:
     Raises MappingError.
     """
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, ParseError) as error:
         raise MappingError(f"{path}: cannot read the mapping: {error}") from error
     for channel, (first, last) in ranges.items():

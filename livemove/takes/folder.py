@@ -378,7 +378,7 @@ def _frames(path: Path) -> int:
 
 def _read_index(path: Path) -> TakeInfo:
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise TakeError(f"{path.parent}: no {INDEX} in there, so it is no take") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -40,9 +40,9 @@ VOICING_CHANGE_COST = 0.14
 
 
 def without_dc(audio: Float32 | Float64, rate: int) -> Float32:
-    """audio [n], float32, without a constant, or one that drifts: first-order high-pass at LOWEST_HZ, -0.1 dB at the lowest note.
+    """audio [n], float32, without a constant, or one that drifts: a first-order high-pass at LOWEST_HZ.
 
-    It begins as if what the first tenth of a second is on average had always been there.
+    -0.04 dB at the lowest note. It begins as if what the first tenth of a second is on average had always been there.
     """
     if not len(audio):
         return np.zeros(0, np.float32)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from livemove.cli import text
+from livemove.cli.streams import lasting
 from livemove.controls import CONTROLS, GAIN_FACTORS
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
@@ -146,7 +147,7 @@ def stderr_console() -> Console:
     """
     from rich.console import Console
 
-    return Console(file=os.fdopen(os.dup(2), "w", encoding="utf-8"), highlight=False)
+    return Console(file=lasting(os.dup(2), close=True), highlight=False)
 
 
 def json_option(command: Command) -> Command:

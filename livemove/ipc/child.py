@@ -19,11 +19,12 @@ from typing import Any
 
 from livemove.contracts import LivemoveError
 from livemove.ipc.segment import ProcessState, Segment, State
+from livemove.ipc.signals import STOPPING
 
 
 def begin(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:
     """Where every child begins: ears shut to signals (the supervisor decides), words to the log, then its own work."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, 1)

@@ -22,6 +22,7 @@ import numpy as np
 
 from livemove.contracts import DeviceError, Float32, LivemoveError
 from livemove.ipc.segment import now_s
+from livemove.ipc.signals import STOPPING
 
 if TYPE_CHECKING:
     from livemove.playback.device import Device
@@ -90,7 +91,7 @@ class Over:
 
 def run(pipe: Connection, config: SoundConfig) -> None:
     """The process. The supervisor decides about signals; when it is gone, so are we."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

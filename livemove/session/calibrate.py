@@ -149,7 +149,7 @@ def calibrate(
 ) -> Calibration:
     """Watch somebody move and fit the mapping; blocks. Call from the main thread.
 
-    now, sleep: the clock, and how it passes. Raises LivemoveErrors, and KeyboardInterrupt on SIGINT or SIGTERM.
+    now, sleep: the clock, and how it passes. Raises LivemoveErrors, and KeyboardInterrupt on SIGINT, SIGTERM or SIGHUP.
     """
     bundle = load_bundle(config.model)
     path = config.mapping or bundle.mapping_path

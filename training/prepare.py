@@ -182,6 +182,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
     show_default=True,
     help="Skip videos with somebody in view in less than this share of frames.",
 )
+@click.option("--mirrored", is_flag=True, help="The videos show dancers mirrored, as selfie videos do.")
 @click.option("--retry", is_flag=True, help="Look again at what was skipped before.")
 @click.option(
     "--clips",
@@ -198,21 +199,21 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 )
 def main(
     src: str, root: Path, worker_count: int, cluster: bool, sample_rate: int, pose: str, pose_model: Path | None,
-    person: float, retry: bool, clips: int, seconds: float, plot: str | None,
+    person: float, mirrored: bool, retry: bool, clips: int, seconds: float, plot: str | None,
 ) -> None:  # fmt: skip
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
-    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4; val/ is valid/), any folder of videos, takes or sounds (the
-    first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound that lies
-    among videos is what was danced to, and is left out; so is test/. What is left out or cannot be used is listed. What
-    is longer than ten minutes becomes several clips. Stop it as you like:
+    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4; val/ is valid/), any folder of videos, takes or
+    sounds (the first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound
+    that lies among videos is what was danced to, and is left out; so is test/. What is left out or cannot be used is
+    listed. What is longer than ten minutes becomes several clips. Stop it as you like:
     the same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
     """
     if pose_model is not None:
         pose = _kind_of(pose_model)
-    settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person)
+    settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person, mirrored)
     with command_line.progress("clips", 0) as say:
         done = prepare(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,

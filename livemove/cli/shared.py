@@ -59,6 +59,14 @@ def pose_options(command: Command) -> Command:
     return kind(path(command))
 
 
+def mirrored_option(command: Command) -> Command:
+    """For videos whose mirroring is stored."""
+    return click.option(
+        "--mirrored", is_flag=True,
+        help="The camera or video shows you mirrored already, as selfie videos do: left and right are put back.",
+    )(command)  # fmt: skip
+
+
 def instrument_options(command: Command) -> Command:
     """Options about what plays: the same in perform and render, but for the model: perform may load several."""
     options = [

@@ -76,4 +76,5 @@ def _end_with_parent(segment: Segment, log_path: str) -> None:
     segment.request_stop()
     time.sleep(1.0)
     Path(log_path).unlink(missing_ok=True)
+    segment.unlink_for_parent()
     os._exit(1)

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Generator
 
-
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else []))
 """What asks a command to end."""
 

@@ -64,6 +64,7 @@ class RenderConfig:
     gain: float = 1.0
     seed: int = 0
     duration_s: float | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,7 @@ def _look(
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break
                 began_s = time.perf_counter()
-                pose = None if image is None else landmarker.find(image, time_s)
+                pose = None if image is None else landmarker.find(video_file.facing(image, config.mirrored), time_s)
                 put(_Look(pose if turn(time_s) == me else None, time.perf_counter() - began_s))
         put(None)
     except BaseException as error:  # whatever it is, it is raised again where the file is written

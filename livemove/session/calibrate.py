@@ -83,6 +83,7 @@ class CalibrationConfig:
     mapping: Path | None = None
     camera: str = "0"
     mirror: bool = False
+    mirrored: bool = False
     pose: str = "full"
     pose_model: Path | None = None
     duration_s: float | None = None
@@ -271,7 +272,10 @@ def watch(
 
     Raises as `calibrate` does.
     """
-    capture = CaptureConfig(camera=config.camera, mirror=config.mirror, pose=config.pose, pose_model=config.pose_model)
+    capture = CaptureConfig(
+        camera=config.camera, mirror=config.mirror, mirrored=config.mirrored, pose=config.pose,
+        pose_model=config.pose_model,
+    )  # fmt: skip
     check_camera(capture)
     watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
     with stop_signals() as interrupted:

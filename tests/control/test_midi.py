@@ -102,7 +102,9 @@ def test_a_knob_turns_an_octave_in_five_even_steps() -> None:
 
 @pytest.mark.parametrize("message", [cc(121, 0), mido.Message("reset")])
 def test_a_reset_puts_bend_pressure_and_pedals_back(message: mido.Message) -> None:
-    heard = hear(on(60), mido.Message("pitchwheel", pitch=4000), cc(1, 90), mido.Message("aftertouch", value=5), message)
+    heard = hear(
+        on(60), mido.Message("pitchwheel", pitch=4000), cc(1, 90), mido.Message("aftertouch", value=5), message
+    )
     assert [heard.inputs[f"midi:{name}"] for name in ("bend", "pressure", "cc1")] == [0.0, 0.0, 0.0]
     assert heard.inputs["midi:velocity"] == (0.0 if message.type == "reset" else 100.0)
 

@@ -206,7 +206,7 @@ def main(
     SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4; val/ is valid/), any folder of videos, takes or
     sounds (the first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound
     that lies among videos is what was danced to, and is left out; so is test/. What is left out or cannot be used is
-    listed. What is longer than ten minutes becomes several clips. Stop it as you like:
+    listed. What is longer than five minutes becomes several clips. Stop it as you like:
     the same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.

@@ -94,8 +94,13 @@ def test_a_stream_whose_reader_went_takes_everything() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_other_commands_end_by_an_exception_and_throw_their_drafts_away(number: signal.Signals) -> None:
     done: list[str] = []
-    with pytest.raises(SystemExit) as ended, ended_tidily(), contextlib.ExitStack() as stack:
-        stack.callback(done.append, "tidied")
-        signal.raise_signal(number)
+
+    def work() -> None:
+        with ended_tidily(), contextlib.ExitStack() as stack:
+            stack.callback(done.append, "tidied")
+            signal.raise_signal(number)
+
+    with pytest.raises(SystemExit) as ended:
+        work()
     assert ended.value.code == 128 + number
     assert done == ["tidied"]

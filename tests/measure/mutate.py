@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 import soundfile as sf
 
-from livemove.contracts import PoseFrame
+from livemove.contracts import LivemoveError, PoseFrame
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.mutations import mutated
 from tests.support.videos import RATE, tone, write_video
@@ -129,43 +129,57 @@ def _line_within(worker: subprocess.Popen[str], seconds: float) -> str | None:
 
 def work(model: Path, pose_model: Path) -> None:
     """Commands from standard input, one a line; an answer each."""
-    from livemove.contracts import LivemoveError
     from livemove.offline import render as rendering
-    from livemove.offline.render import RenderConfig, render
     from training.data import clip
-    from training.data.clip import Settings, prepare_item
-    from training.data.items import VIDEO_SUFFIXES, Item
 
     for module in (rendering, clip):
         module.Landmarker = NobodyThere  # pyright: ignore[reportAttributeAccessIssue]
     say, sys.stdout = sys.stdout, sys.stderr
-    settings = Settings(16000, "full", pose_model, person=0.0)
     for line in sys.stdin:
         command, _, name = line.strip().partition(" ")
-        path = Path(name)
-        ended = "right"
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                if command == "render":
-                    output = Path(folder) / "out.mp4"
-                    done = render(RenderConfig(path, output, model, pose_model=pose_model), lambda _: None)
-                    ended = _wrong_render(output, done["seconds"], done["frames"]) or "right"
-                else:
-                    kind = "film" if path.suffix in VIDEO_SUFFIXES else "sound"
-                    rows = prepare_item(Item(kind, "train", "x", "y", name), Path(folder), settings)
-                    if any("\n" in row.skipped for row in rows):
-                        ended = f"more than one line: {rows}"
-                    elif rows[-1].skipped:
-                        ended = "a line"
-                    elif any(not 0 < row.seconds <= 610 for row in rows if not row.skipped):
-                        ended = f"no length: {rows}"
-            except LivemoveError as error:
-                ended = "a line" if "\n" not in str(error) and name in str(error) else f"no good line: {error!r}"
-            except BaseException as error:
-                ended = f"traceback: {type(error).__name__}: {error}"
+        ended = tried(command, Path(name), model, pose_model)
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         say.write(json.dumps({"ended": ended, "megabytes": megabytes}) + "\n")
         say.flush()
+
+
+def tried(command: str, path: Path, model: Path, pose_model: Path) -> str:
+    """How "render" or "prepare" of a file ends: "right", "a line", or what is wrong with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            if command == "render":
+                return _rendered(path, Path(folder) / "out.mp4", model, pose_model)
+            return _prepared(path, Path(folder), pose_model)
+        except LivemoveError as error:
+            said = str(error)
+            return "a line" if "\n" not in said and str(path) in said else f"no good line: {error!r}"
+        except Exception as error:
+            return f"traceback: {type(error).__name__}: {error}"
+
+
+def _rendered(path: Path, output: Path, model: Path, pose_model: Path) -> str:
+    from livemove.media import video_file
+    from livemove.offline.render import RenderConfig, render
+
+    done = render(RenderConfig(path, output, model, pose_model=pose_model), lambda _: None)
+    shown = sum(1 for _ in video_file.some_frames(output, lambda _: False))
+    if not 0 < done["seconds"] <= 660:
+        return f"{done['seconds']} s long"
+    return "right" if abs(shown - done["frames"]) <= 1 else f"{shown} frames of {done['frames']} in the video"
+
+
+def _prepared(path: Path, folder: Path, pose_model: Path) -> str:
+    from training.data.clip import Settings, prepare_item
+    from training.data.items import VIDEO_SUFFIXES, Item
+
+    kind = "film" if path.suffix in VIDEO_SUFFIXES else "sound"
+    item = Item(kind, "train", "x", "y", str(path))
+    rows = prepare_item(item, folder, Settings(16000, "full", pose_model, person=0.0))
+    if any("\n" in row.skipped for row in rows):
+        return f"more than one line: {rows}"
+    if any(not 0 < row.seconds <= 610 for row in rows if not row.skipped):
+        return f"no length: {rows}"
+    return "a line" if rows[-1].skipped else "right"
 
 
 class NobodyThere:
@@ -187,18 +201,6 @@ class NobodyThere:
         assert np.isfinite(capture_s)
         self.sequence += 1
         return PoseFrame(capture_s=capture_s, sequence=self.sequence)
-
-
-def _wrong_render(output: Path, seconds: float, frames: int) -> str:
-    """What is wrong with a render that says it went well."""
-    from livemove.media import video_file
-
-    shown = list(video_file.some_frames(output, lambda _: False))
-    if not 0 < seconds <= 60 * 11:
-        return f"{seconds} s long"
-    if abs(len(shown) - frames) > 1:
-        return f"{len(shown)} frames of {frames} in the video"
-    return ""
 
 
 def main() -> None:

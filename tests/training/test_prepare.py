@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from training.data import clip as one_clip
 from training.data import workers
 from training.data.clip import ClipError, Settings, prepare_item, read_sound
 from training.data.clip_plot import draw_clip
-from training.data.corpus import Corpus, RandomWindows, recorded
+from training.data.corpus import Clip, Corpus, RandomWindows, recorded
 from training.data.items import DatasetError, Item, as_name, find_all, find_items
 from training.prepare import prepare
 
@@ -523,3 +524,64 @@ def test_a_corpus_that_cannot_be_made_is_said_before_the_work(sounds: Path, tmp_
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be made"):
         prepare(str(sounds), tmp_path / "data", Settings())
+
+
+# --- long, mirrored, offset ---------------------------------------------------------------------------------
+
+
+def test_a_long_sound_becomes_clips_in_a_row_and_shrinks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a second here; each is what the whole was there, and no part of a longer time is left."""
+    monkeypatch.setattr(one_clip, "PART_S", 1.0)
+    folder, data = tmp_path / "in", tmp_path / "data"
+    folder.mkdir()
+    sound = np.concatenate([tone(1.0, 220 + 20 * i) for i in range(4)])[: round(3.5 * RATE)]
+    sf.write(folder / "long.wav", sound, RATE)
+
+    def here(sources: list[Item], root: Path, settings: Settings, workers: int) -> Iterator[tuple[Clip, ...]]:
+        yield from (prepare_item(source, root, settings) for source in sources)
+
+    monkeypatch.setattr(workers, "on_this_machine", here)
+    prepare(str(folder), data, Settings())
+    corpus = Corpus(data)
+    clips = sorted(corpus.clips, key=lambda clip: clip.start_s)
+    assert [clip.name for clip in clips] == ["long", "long+2", "long+3", "long+4"]
+    heard = np.concatenate([corpus.read(clip, ["pitch"]).audio for clip in clips])
+    assert heard == pytest.approx(sound[: len(heard)], abs=1e-4)
+    assert len(heard) > len(sound) - HOP
+    assert not prepare(str(folder), data, Settings()).made
+    sf.write(folder / "long.wav", sound[: round(1.5 * RATE)], RATE)
+    prepare(str(folder), data, Settings())
+    assert [clip.name for clip in Corpus(data).clips] == ["long", "long+2"]
+    assert len(list((data / "clips").rglob("*.flac"))) == 2
+
+
+@pytest.mark.parametrize("constant", [0.01, -0.2])
+def test_a_constant_is_no_sound(tmp_path: Path, constant: float) -> None:
+    quiet = tone(2.0, level=0.001)
+    without, _ = one_clip.described_with_phase(quiet, RATE)
+    offset, _ = one_clip.described_with_phase(quiet + np.float32(constant), RATE)
+    assert offset[20:-20] == pytest.approx(without[20:-20], abs=0.02)
+    sf.write(tmp_path / "dc.wav", np.full(3 * RATE, 0.5), RATE)
+    (row,) = prepare_item(Item("sound", "train", "x", "dc", str(tmp_path / "dc.wav")), tmp_path / "data", Settings())
+    assert row.skipped == "the sound is silence"
+
+
+def test_a_constant_that_drifts_is_no_sound() -> None:
+    """A sensor warming up: half of full scale in three seconds."""
+    drift = np.linspace(0, 0.5, 3 * RATE, dtype=np.float32)
+    described, _ = one_clip.described_with_phase(drift, RATE)
+    assert described[20:-20, 2].max() < 0.15
+    assert described[20:-20, 1].max() < 0.5
+
+
+@pytest.mark.real
+def test_a_mirrored_video_is_turned_over_first(tmp_path: Path, dancer_clip: Path, pose_model: Path) -> None:
+    """The right hand of the dancer in the mirror is the right hand again."""
+    frames = [image for _, (_, image) in zip(range(10), video_file.frames(dancer_clip), strict=False)]
+    with Landmarker("full", pose_model) as landmarker:
+        plain = [landmarker.find(image, i / 25) for i, image in enumerate(frames)]
+    with Landmarker("full", pose_model) as landmarker:
+        mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in frames]
+        back = [landmarker.find(video_file.facing(image, True), i / 25) for i, image in enumerate(mirrored)]
+    for one, other in zip(plain, back, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)

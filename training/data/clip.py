@@ -35,7 +35,7 @@ KIND_TRACKS = {"film": ("descriptors", "features"), "sound": ("descriptors",), "
 
 SILENT_DBFS = -60.0
 """A clip that is never louder teaches nothing."""
-PART_S = 600.0
+PART_S = 300.0
 """What is longer becomes several clips: a worker holds so much of a source at most."""
 PART_MARK = "+"
 """Before the number of a further part, in its name: no source's own name has one."""

@@ -21,7 +21,7 @@ class RequestQueue:
 
     def ask(self, request: Request) -> bool:
         """The asker only. False: the supervisor has not listened to the last 64."""
-        text = request.text.encode()
+        text = request.text.encode(errors="replace")
         if len(text) > TEXT_BYTES:
             raise ValueError(f"a request has room for {TEXT_BYTES} bytes of text, not {len(text)}")
         return self._native.push(-request.action if request.absolute else request.action, request.amount, text)

@@ -38,6 +38,10 @@ SAME_S = 1.0
 DEFAULT_FPS = 25.0
 SLOWEST_FPS, FASTEST_FPS = 0.1, 1000.0
 
+LEAD_FRAMES = 3
+"""AVI: so many empty frames behind the first ones stand for the encoder's delay, not for frames that were shown longer;
+counted as such, all that follows would come late against the sound."""
+
 MOST_REORDERED = 64
 """Frames a decoder may hold back, with its threads: what was lost on the way must not shift the rest for ever."""
 
@@ -92,6 +96,8 @@ class FrameClock:
         self.period_s = 1.0 / fps_of(stream)
         self._base = stream.time_base or Fraction(1)
         self._in_order_only = True if container.format.name == "avi" else None  # None: the first packet tells
+        self._ticks_are_frames = container.format.name == "avi"
+        self._sent = self._lead = 0
         self._offset_s = 0.0
         self._waiting: list[Fraction] = []
 
@@ -100,7 +106,11 @@ class FrameClock:
         if self._in_order_only is None:
             self._in_order_only = packet.pts is None
         if self._in_order_only and packet.dts is not None:
-            heapq.heappush(self._waiting, packet.dts * packet.time_base)
+            number, self._sent = self._sent, self._sent + 1
+            left_out = packet.dts - self._lead - number
+            if self._ticks_are_frames and 1 <= number <= LEAD_FRAMES and 0 < left_out <= LEAD_FRAMES:
+                self._lead += left_out
+            heapq.heappush(self._waiting, (packet.dts - self._lead) * packet.time_base)
             if len(self._waiting) > MOST_REORDERED:
                 heapq.heappop(self._waiting)
 

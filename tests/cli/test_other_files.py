@@ -78,8 +78,8 @@ def no_video(kind: str, folder: Path) -> Path:
 
 
 NO_VIDEO = {
-    "cover.mp3": "only the picture of a cover",
-    "picture.png": "it is a picture, not a video",
+    "cover.mp3": "only the image of a cover",
+    "picture.png": "it is a still image, not a video",
     "text.mp4": "cannot be read as a video",
     "art.nfo": "cannot be read as a video",
     "sound.wav": "it has no video",
@@ -99,7 +99,7 @@ def test_a_cover_is_one_line_and_exit_code_2(tmp_path: Path, command: str) -> No
     done = livemove(command, *words, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.decode().strip().splitlines()) == 1
-    assert b"only the picture of a cover" in done.stderr
+    assert b"only the image of a cover" in done.stderr
     assert not (tmp_path / "o.mp4").exists()
 
 

@@ -89,6 +89,25 @@ def test_flash_and_beep_come_together_from_the_first_on(tmp_path: Path, kind: st
     assert np.array(flashes) == pytest.approx(beeps, abs=5e-3)
 
 
+@pytest.mark.parametrize("delay", [1, 2])
+def test_an_encoders_delay_in_avi_is_no_frame_that_lasts(tmp_path: Path, delay: int) -> None:
+    """Empty frames behind the first one: all later ones came 40 to 80 ms late against the sound."""
+    images, sound = flashing(3)
+    whole = write_video(tmp_path / "whole.avi", images, "mpeg4", sound=sound)
+    path = tmp_path / "delayed.avi"
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        streams = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            if packet.stream.type == "video" and packet.dts > 0:
+                packet.dts = packet.pts = packet.dts + delay
+            packet.stream = streams[packet.stream_index]
+            target.mux(packet)
+    times = [time_s for time_s, _ in video_file.frames(path)]
+    assert times == pytest.approx(np.arange(len(images)) / 25, abs=1e-3)
+
+
 def ts_at(path: Path, begin_s: int, seconds: int = 2) -> bytes:
     """A broadcast whose clock shows begin_s at its beginning."""
     images, sound = flashing(seconds)

@@ -97,7 +97,7 @@ def track_pitch(
     for _, frames in _frames(audio, width):
         periods, clarity = _candidates(_nsdf(frames, int(longest) + 2, finer), shortest * finer, longest * finer)
         periods /= finer
-        level = np.sqrt((frames**2).mean(1))
+        level = frames.std(1)
         # Silence is unvoiced however periodic its last bit is; so is noise: its peaks are low.
         rests.append(np.where(level > SILENT, UNVOICED_STRENGTH, 2.0))
         with np.errstate(divide="ignore"):

@@ -158,4 +158,6 @@ def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
 def _not_a_video(container: InputContainer) -> str:
     if not container.streams.video:
         return "it has no video"
-    return "it has no video, only the image of a cover" if container.streams.audio else "it is a still image, not a video"
+    return (
+        "it has no video, only the image of a cover" if container.streams.audio else "it is a still image, not a video"
+    )

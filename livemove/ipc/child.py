@@ -73,8 +73,8 @@ def _end_with_parent(segment: Segment, log_path: str) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    Path(log_path).unlink(missing_ok=True)  # first: who is asked to stop may be gone before the fade is over
+    segment.unlink_for_parent()
     segment.request_stop()
     time.sleep(1.0)
-    Path(log_path).unlink(missing_ok=True)
-    segment.unlink_for_parent()
     os._exit(1)

@@ -169,7 +169,7 @@ def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> st
     own = [*(bundle / "mapping.toml" for bundle in bundles), CARDS / f"{spec.name}.toml"]
     for path in [given] if given else own:
         if path.is_file():
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8-sig")
         if given:
             raise LivemoveError(f"{path}: no such mapping")
     if set(spec.channel_names) <= set(FEATURES):
@@ -238,7 +238,7 @@ def card_text(spec: ModelSpec, trained: Trained, licence: str) -> str:
     card = next((card for card in cards if card.is_file()), None)
     if card is None:
         return own_card(spec, trained, licence)
-    return card.read_text(encoding="utf-8").format(
+    return card.read_text(encoding="utf-8-sig").format(
         name=spec.name, size=f"R{spec.residual} S{spec.skip}, {spec.layers} layers",
         parameters=sum(w.size for w in trained.weights.values()),
         harmonics=spec.phase.harmonics if spec.phase else 0,

@@ -259,7 +259,7 @@ def read_list(path: Path) -> list[tuple[str, str, str | None]]:
     import yaml
 
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ListError(f"{path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(content, dict) or not content:

@@ -13,7 +13,7 @@ import hashlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -24,10 +24,14 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
+from livemove.media.opening import printable
 from training.data import command_line, workers
-from training.data.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
+from training.data.clip import KIND_TRACKS, PART_MARK, TRACK_CHANNELS, Settings
 from training.data.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
-from training.data.items import Item, find_items, songs
+from training.data.items import Item, find_all
+
+NAMED = 5
+"""Files left out for one reason that are named one by one."""
 
 Progress = Callable[[int, int, "Clip | None"], None]
 """Called before the first clip and after each with (clips done, clips in all, the newest)."""
@@ -35,11 +39,13 @@ Progress = Callable[[int, int, "Clip | None"], None]
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a run did. made: rows of this run; kept: how many clips an earlier run had done; skipped: all there are."""
+    """What a run did. made: rows of this run; kept: how many clips an earlier run had done; skipped: all there are;
+    left_out: files that are no clips, and why."""
 
     made: tuple[Clip, ...]
     kept: int
     skipped: tuple[Clip, ...]
+    left_out: tuple[tuple[str, str], ...]
     wall_s: float
 
     @property
@@ -66,8 +72,9 @@ def prepare(
     number of workers, on the cluster, or on how often the work was interrupted.
     """
     began_s = time.perf_counter()
-    splits = {clip.source: clip.split for clip in recorded(root)}
-    sources = find_items(src, splits, clips, seconds)
+    known = {clip.source: clip.key for clip in recorded(root) if PART_MARK not in clip.name}
+    listing = find_all(src, known, clips, seconds)
+    sources = listing.items
     kinds = {source.kind for source in sources}
     if "film" in kinds:
         find_pose_model(settings.pose, settings.pose_model)  # once, before many ask for it
@@ -80,16 +87,19 @@ def prepare(
             on_progress(0, len(todo), None)
             run = workers.on_ray if cluster else workers.on_this_machine
             with contextlib.closing(run(todo, root.absolute(), settings, worker_count)) as rows:
-                for clip in rows:
-                    writer.record(clip)
-                    made.append(clip)
-                    on_progress(len(made), len(todo), clip)
+                for done, clips_of_one in enumerate(rows, 1):
+                    for clip in clips_of_one:
+                        writer.record(clip)
+                    writer.forget(f"{clips_of_one[-1].key}{PART_MARK}", clips_of_one)
+                    made += clips_of_one
+                    on_progress(done, len(todo), clips_of_one[-1])
     finally:
         writer.close()
     asked = {source.key for source in sources}
-    skipped = sorted((clip for clip in writer.rows.values() if clip.skipped and clip.key in asked), key=lambda c: c.key)
+    ours = [clip for key, clip in sorted(writer.rows.items()) if key.partition(PART_MARK)[0] in asked]
+    skipped = [clip for clip in ours if clip.skipped]
     kept = len(sources) - len(todo)
-    return Summary(tuple(made), kept, tuple(skipped), time.perf_counter() - began_s)
+    return Summary(tuple(made), kept, tuple(skipped), tuple(listing.left_out), time.perf_counter() - began_s)
 
 
 def _is_done(source: Item, writer: Writer, retry: bool) -> bool:
@@ -174,6 +184,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
     show_default=True,
     help="Skip videos with somebody in view in less than this share of frames.",
 )
+@click.option("--mirrored", is_flag=True, help="The videos show dancers mirrored, as selfie videos do.")
 @click.option("--retry", is_flag=True, help="Look again at what was skipped before.")
 @click.option(
     "--clips",
@@ -190,29 +201,34 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 )
 def main(
     src: str, root: Path, worker_count: int, cluster: bool, sample_rate: int, pose: str, pose_model: Path | None,
-    person: float, retry: bool, clips: int, seconds: float, plot: str | None,
+    person: float, mirrored: bool, retry: bool, clips: int, seconds: float, plot: str | None,
 ) -> None:  # fmt: skip
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
-    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4), any folder of videos, takes or sounds (the
-    first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound that lies
-    among videos is what was danced to, and is left out. What cannot be used is skipped and listed. Stop it as you like:
+    SRC is a folder in the Kinetics layout ({train,valid}/CLASS/ID.mp4; val/ is valid/), any folder of videos, takes or
+    sounds (the first folder below it is the style, one file in ten is for validation), or procedural:theremin. A sound
+    that lies among videos is what was danced to, and is left out; so is test/. What is left out or cannot be used is
+    listed. What is longer than five minutes becomes several clips. Stop it as you like:
     the same command goes on where it was. DATA may be filled from several SRCs.
 
     Exit code 0: all of it is there; 1: some was skipped; 2: nothing was done, and a line says why.
     """
     if pose_model is not None:
         pose = _kind_of(pose_model)
-    settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person)
+    settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person, mirrored)
     with command_line.progress("clips", 0) as say:
         done = prepare(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,
             on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
         )  # fmt: skip
-    for song in songs(src):
-        click.echo(f"left out {song}: it lies among videos, so it is what was danced to", err=True)
+    for line in _left_out(done.left_out):
+        click.echo(line, err=True)
     for clip in done.skipped:
-        click.echo(f"skipped {clip.source}: {clip.skipped}", err=True)
+        place = f" from {clip.start_s:.0f} s on" if clip.start_s else ""
+        click.echo(f"skipped {clip.source}{place}: {clip.skipped}", err=True)
+    for clip in done.made:
+        if clip.note and PART_MARK not in clip.name:
+            click.echo(f"{clip.source}: {clip.note}", err=True)
     good = len(done.made) - sum(bool(clip.skipped) for clip in done.made)
     speed = f", {done.seconds / done.wall_s:.2f} times real time" if done.seconds else ""
     click.echo(
@@ -222,6 +238,17 @@ def main(
     if plot is not None:
         _plot(root, plot)
     sys.exit(1 if done.skipped else 0)
+
+
+def _left_out(files: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """One line a file, but not more than NAMED for one reason."""
+    by_reason: dict[str, list[str]] = {}
+    for path, why in files:
+        by_reason.setdefault(why, []).append(printable(Path(path)))
+    for why, paths in by_reason.items():
+        yield from (f"left out {path}: {why}" for path in paths[:NAMED])
+        if len(paths) > NAMED:
+            yield f"left out {len(paths) - NAMED} more: {why}"
 
 
 def _kind_of(model: Path) -> str:

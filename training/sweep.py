@@ -252,7 +252,7 @@ def kept_plan(trials: Sequence[Trial], root: Path, resume: bool) -> list[Trial]:
         return planned
     if not resume:
         raise SweepError(f"{root}: holds a sweep; go on with it by --resume, or give another --out")
-    rows = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     if [row["flags"] for row in rows] != [dict(trial.flags) for trial in trials] or any(
         tuple(row["argv"][: len(trial.argv)]) != trial.argv for row, trial in zip(rows, trials, strict=True)
     ):

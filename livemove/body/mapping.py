@@ -220,7 +220,7 @@ def load_mapping(path_or_text: Path | str, spec: ModelSpec, inputs: tuple[str, .
     else:
         where = str(path_or_text)
         try:
-            text = Path(path_or_text).read_text(encoding="utf-8")
+            text = Path(path_or_text).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise MappingError(f"{where}: cannot read the mapping: {_reason(error)}") from error
     try:

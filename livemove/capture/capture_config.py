@@ -18,6 +18,7 @@ class CaptureConfig:
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
     mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
+    mirrored    the images come mirrored, as selfie videos may be: they are turned over before anybody looks at them
     video_address  where the frames go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
     """
 
@@ -26,6 +27,7 @@ class CaptureConfig:
     pose: str = "full"
     pose_model: Path | None = None
     mirror: bool = False
+    mirrored: bool = False
     video_address: str = ""
 
     @property
@@ -37,7 +39,7 @@ class CaptureConfig:
             return "take"
         if (number := place(self.camera)) is not None and number >= 0:
             return "index"
-        return "url" if "://" in self.camera else "file"
+        return "url" if "://" in self.camera and not Path(self.camera).is_file() else "file"
 
 
 def cameras_here() -> tuple[str, ...]:

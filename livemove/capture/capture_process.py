@@ -21,6 +21,7 @@ from livemove.contracts import PoseFrame
 from livemove.ipc.cpu_affinity import leave_sound_core
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
+from livemove.media.video_file import facing
 from livemove.takes.camera_track import VideoSender
 from livemove.takes.reading import load_take
 
@@ -138,11 +139,12 @@ def follow(
                     feed.check_silence()
                     continue
                 began_s = now()
-                frame = landmarker.find(camera_frame.image, camera_frame.capture_s)
+                image = facing(camera_frame.image, config.mirrored)
+                frame = landmarker.find(image, camera_frame.capture_s)
                 publish(frame)
                 tally.frame_used((now() - began_s) * 1e3, frame.people)
                 if show is not None:
-                    show(camera_frame.image, camera_frame.capture_s)
+                    show(image, camera_frame.capture_s)
     finally:
         feed.close()
     return feed

@@ -16,15 +16,22 @@ from livemove.cli.inspecting import devices, doctor, models, presets
 from livemove.cli.learning import learn
 from livemove.cli.performing import calibrate, perform
 from livemove.cli.shared import UserError
+from livemove.cli.streams import ended_tidily, keep_streams
 from livemove.cli.takes import record, render, replay
 
 
 class _Group(click.Group):
-    """Turns LivemoveErrors and what cannot be understood into one line, and Ctrl-C into exit code 130."""
+    """Turns LivemoveErrors and what cannot be understood into one line, and Ctrl-C into exit code 130; what it writes
+    outlives the terminal."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        keep_streams()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with ended_tidily():
+                return super().invoke(ctx)
         except Exception as error:
             from livemove.contracts import LivemoveError
 

@@ -17,6 +17,7 @@ from livemove.cli.shared import (
     given,
     have_pose_model,
     instrument_options,
+    mirrored_option,
     model_option,
     pose_options,
     print_json,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
 @click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
+@mirrored_option
 @click.option(
     "--device",
     "-d",
@@ -323,6 +325,7 @@ def _fitted(model: Path) -> Path | None:
 @click.command()
 @click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="As in perform.")
 @click.option("--mirror", is_flag=True, help="As in perform.")
+@mirrored_option
 @click.option(
     "--preset",
     "-p",
@@ -397,7 +400,14 @@ def calibrate(
     have_pose_model(config.camera, config.pose, config.pose_model)
     with _calibration_display() as on_progress:
         done = calibrate.calibrate(config, on_progress)
-    play = ["livemove", "perform", "--camera", config.camera, *(["--mirror"] if config.mirror else [])]
+    play = [
+        "livemove",
+        "perform",
+        "--camera",
+        config.camera,
+        *(["--mirror"] if config.mirror else []),
+        *(["--mirrored"] if config.mirrored else []),
+    ]
     if file is None:
         calibrate.keep_mapping(written, done.text)
         play += ["--model", model_name(config.model), "--mapping", str(written)]

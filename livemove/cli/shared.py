@@ -18,6 +18,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
+from livemove.cli.streams import lasting
 from livemove.controls import CONTROLS, GAIN_FACTORS
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
@@ -58,6 +59,14 @@ def pose_options(command: Command) -> Command:
     kind = click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
                         help="MediaPipe's pose model: full sees more exactly, lite is faster.")  # fmt: skip
     return kind(path(command))
+
+
+def mirrored_option(command: Command) -> Command:
+    """For videos whose mirroring is stored."""
+    return click.option(
+        "--mirrored", is_flag=True,
+        help="The camera or video shows you mirrored already, as selfie videos do: left and right are put back.",
+    )(command)  # fmt: skip
 
 
 def instrument_options(command: Command) -> Command:
@@ -174,7 +183,7 @@ def stderr_console() -> Console:
     """
     from rich.console import Console
 
-    return Console(file=os.fdopen(os.dup(2), "w", encoding="utf-8"), highlight=False)
+    return Console(file=lasting(os.dup(2), close=True), highlight=False)
 
 
 def json_option(command: Command) -> Command:

@@ -19,6 +19,7 @@ from livemove.cli.shared import (
     check_report,
     have_pose_model,
     instrument_options,
+    mirrored_option,
     model_option,
     progress,
     status_display,
@@ -151,6 +152,7 @@ def _take_display() -> Generator[Callable[[Take], None]]:
     help="WAV: the sound. mp4: the video with that sound. A file that is there is never overwritten: NAME-002.mp4.",
 )
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
+@mirrored_option
 @model_option(several=False)
 @instrument_options
 def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:

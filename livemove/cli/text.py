@@ -125,9 +125,12 @@ def recorded(report: TakeReport) -> str:
 def rendered(report: RenderReport) -> str:
     """What a render did, in a line."""
     found = report["poses"] / max(report["frames"], 1)
+    missing_s = report["clip_seconds"] - report["seconds"]
+    short = f"; the image ends there, the file promises {report['clip_seconds']:.1f} s"
     return (
         f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s ({report['realtime']:.1f} times "
         f"real time), somebody in view in {100 * found:.0f} % of {report['frames']} frames"
+        + (short if missing_s > max(1.0, 0.1 * report["clip_seconds"]) else "")
     )
 
 

@@ -99,8 +99,8 @@ class Connections:
 
     def wait(self) -> None:
         """Until something may have come, or is to be sent."""
-        if self._ears:
-            select.select(self._ears, [], [], self._poll_s)
+        if self.osc:
+            select.select(self._ears, [], [], min(self._poll_s, self.osc.due_in_s))
         else:
             time.sleep(self._poll_s)
 
@@ -122,6 +122,8 @@ class Connections:
             if now_s() - self._checked_s > CHECK_S:
                 self._checked_s = now_s()
                 told.append(self.midi.check())
+            if self.midi.ceased:
+                self.midi_interpreter.silence(received)
         return received, [line for line in told if line]
 
     def send(self, segment: Segment, channels: tuple[Channel, ...]) -> None:

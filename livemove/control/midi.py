@@ -27,6 +27,15 @@ from livemove.controls import CONTROLS, Kind
 KINDS = ("cc", "note")
 """What may be bound: control changes (knobs, faders, pedals) and notes (pads, keys)."""
 
+SILENCING = (120, 123, 124, 125, 126, 127)
+"""Channel mode messages that end every note of their channel (MIDI 1.0): all sound off, all notes off, and the changes
+of mode."""
+RESET_CONTROLLERS = 121
+ACTIVE_SENSING = 0xFE
+
+SENSING_S = 0.33
+"""Who sends active sensing sends something at least every 300 ms; after that it is unplugged (MIDI 1.0)."""
+
 FIRST_CC = 20
 """The first channel goes out as this control change: 20 to 31 have no meaning of their own in MIDI."""
 
@@ -71,7 +80,7 @@ class MidiBindings:
         if path is None or not path.exists():
             return
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
             raise ControlError(f"{path}: cannot be read: {error}") from error
         for kind, table in document.items():
@@ -115,7 +124,7 @@ class MidiInterpreter:
     def __init__(self, learnt: MidiBindings, presets: bool) -> None:
         self.learnt = learnt
         self._program = Action.PRESET if presets else Action.MODEL
-        self._held: dict[int, int] = {}  # note -> velocity, in the order of pressing
+        self._held: dict[tuple[int, int], int] = {}  # (MIDI channel, note) -> velocity, in the order of pressing
         self._pressed: set[int] = set()  # control changes that are beyond the middle
 
     def handle(self, message: Any, received: Received, learning: str = "") -> str:
@@ -125,15 +134,22 @@ class MidiInterpreter:
         if kind == "note_on" and message.velocity > 0:
             if learning:
                 return self.learnt.learn("note", message.note, learning)
-            self._note_on(message.note, message.velocity, received)
+            self._note_on(message.channel, message.note, message.velocity, received)
         elif kind in ("note_on", "note_off"):
-            self._held.pop(message.note, None)
+            self._held.pop((message.channel, message.note), None)
             self._tell_notes(received)
+        elif kind == "reset":
+            self.silence(received)
+            self._at_rest(received)
         elif kind == "control_change":
             if learning:
                 self._pressed.add(message.control)  # letting go of the pedal that taught is not a second press
                 return self.learnt.learn("cc", message.control, learning)
             received.inputs[f"midi:cc{message.control}"] = float(message.value)
+            if message.control in SILENCING:
+                self.silence(received, message.channel)
+            elif message.control == RESET_CONTROLLERS:
+                self._at_rest(received)
             name = self.learnt.bindings.get(("cc", message.control))
             if name is not None:
                 self._turn(message.control, message.value, name, received)
@@ -145,20 +161,33 @@ class MidiInterpreter:
             received.inputs["midi:pressure"] = float(message.value)
         return ""
 
-    def _note_on(self, note: int, velocity: int, received: Received) -> None:
+    def silence(self, received: Received, channel: int | None = None) -> None:
+        """No key of a MIDI channel is down any more (None: of none), whether its note-off came or not."""
+        held = {key: velocity for key, velocity in self._held.items() if channel not in (None, key[0])}
+        if held != self._held:
+            self._held = held
+            self._tell_notes(received)
+
+    @staticmethod
+    def _at_rest(received: Received) -> None:
+        """Bend, pressure and the pedals as MIDI's recommended practice RP-015 has them after a reset."""
+        received.inputs.update({"midi:bend": 0.0, "midi:pressure": 0.0})
+        received.inputs.update({f"midi:cc{number}": 0.0 for number in (1, 64, 65, 66, 67)})
+
+    def _note_on(self, channel: int, note: int, velocity: int, received: Received) -> None:
         name = self.learnt.bindings.get(("note", note))
         if name is not None:  # a pad that does something is no music
             amount = 0.0 if CONTROLS[name].kind in (Kind.SWITCH, Kind.TRIGGER) else 1.0
             received.requests.append(Request(LEARNABLE[name], amount))
             return
-        self._held.pop(note, None)
-        self._held[note] = velocity
+        self._held.pop((channel, note), None)
+        self._held[channel, note] = velocity
         self._tell_notes(received)
 
     def _tell_notes(self, received: Received) -> None:
         """The last key still down sounds; without any, velocity is 0 and the note stays where it was."""
         if self._held:
-            note, velocity = next(reversed(self._held.items()))
+            (_, note), velocity = next(reversed(self._held.items()))
             received.inputs["midi:note"] = float(note)
             received.inputs["midi:velocity"] = float(velocity)
         else:
@@ -180,6 +209,25 @@ class MidiInterpreter:
             received.requests.extend([Request(control.action, 1.0)] if press else [])
 
 
+class ActiveSensing:
+    """Whether a keyboard that says all the time that it is there has fallen silent."""
+
+    def __init__(self) -> None:
+        self._last_s: float | None = None  # None: it never said so
+
+    def heard(self, sensing: bool, now_s: float) -> None:
+        """Something came; sensing: an active sensing message."""
+        if sensing or self._last_s is not None:
+            self._last_s = now_s
+
+    def ceased(self, now_s: float) -> bool:
+        """Once, when it is over."""
+        if self._last_s is None or now_s - self._last_s <= SENSING_S:
+            return False
+        self._last_s = None
+        return True
+
+
 class MidiIn:
     """One port, listened to without waiting; when it goes it is told, and when it comes back it is heard again."""
 
@@ -187,6 +235,9 @@ class MidiIn:
         """Raises ControlError when there is no such port."""
         self._client = _client("MidiIn")  # one for good: under JACK, to make one holds the whole graph up
         self.name = find_port(wanted, self._client.get_ports())
+        self._client.ignore_types(sysex=True, timing=True, active_sense=False)
+        self._sensing = ActiveSensing()
+        self._gone = False
         self._open = False
         self._reopen()
 
@@ -196,9 +247,19 @@ class MidiIn:
 
         found: list[Any] = []
         while self._open and (received := self._client.get_message()) is not None:
+            sensing = received[0][0] == ACTIVE_SENSING
+            self._sensing.heard(sensing, time.monotonic())
+            if sensing:
+                continue
             with contextlib.suppress(ValueError, IndexError):  # not MIDI: there are devices that send bits of messages
                 found.append(Message.from_bytes(received[0]))
         return found
+
+    @property
+    def ceased(self) -> bool:
+        """Once, when what played is gone: its port, or the active sensing it sent."""
+        gone, self._gone = self._gone, False
+        return self._sensing.ceased(time.monotonic()) or gone
 
     def check(self) -> str:
         """Once a second: whether it went or came back; what to tell the person."""
@@ -212,8 +273,9 @@ class MidiIn:
                 return ""
             return f"MIDI: {self.name} is back"
         self._open = False
+        self._gone = True
         self._client.close_port()
-        return f"MIDI: {self.name} is gone; what it played holds, and it is heard again when it comes back"
+        return f"MIDI: {self.name} is gone; its notes end, and it is heard again when it comes back"
 
     def _reopen(self) -> None:
         _open_port(self._client, self.name)

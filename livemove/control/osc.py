@@ -15,14 +15,20 @@ In and out: datagrams. Knows no shared memory and no model. With the names of co
   /save_last                does it; a value of 0 (a button that is let go) does nothing
 /livemove/learn NAME        the next MIDI knob, pad or pedal that moves is bound to that name
 any other address           a source, if a mapping.toml names it ("osc:/fader1"): its first number
+
+A number may be of any type, in an array, or written out as text. A bundle whose time tag lies ahead waits for its time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import heapq
+import math
 import socket
 import struct
+import time
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from pythonosc.osc_packet import OscPacket, ParseError
 
@@ -31,7 +37,7 @@ from livemove.contracts import MAX_BLEND, Action, ControlError, Request
 from livemove.control.styles import place
 from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received, learnable, note_number
 from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
-from livemove.numbers import maybe
+from livemove.numbers import maybe, of_text
 
 PREFIX = "/livemove/"
 
@@ -39,6 +45,9 @@ BATCH = 50
 """Packets read at once that are all heard. Of more, the last of each address: a flood must not make us late."""
 
 MOST = 2000
+AHEAD_S = 60.0
+"""A time tag further ahead is another clock's; it is said, and the message counts at once."""
+
 LONGEST = 65535
 LONGEST_NAME = 496
 """What a request has room for."""
@@ -62,6 +71,8 @@ class OscIn:
                 "program that has it"
             ) from error
         self.socket.setblocking(False)
+        self._later: list[tuple[float, int, str, str, list[object]]] = []  # (due, number, sender, address, values)
+        self._count = 0
         with contextlib.suppress(OSError):  # as much as the system allows
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
@@ -87,7 +98,15 @@ class OscIn:
             packets = list(last.values())
         for packet, sender in packets:
             self._handle(packet, sender, received)
+        while self._later and self._later[0][0] <= time.time():
+            _, _, sender, where, values = heapq.heappop(self._later)
+            self._hear(sender, where, values, received)
         return received
+
+    @property
+    def due_in_s(self) -> float:
+        """Until the next message that waits for its time; infinite if none does."""
+        return max(self._later[0][0] - time.time(), 0.0) if self._later else math.inf
 
     def close(self) -> None:
         self.socket.close()
@@ -95,20 +114,85 @@ class OscIn:
     def _handle(self, packet: bytes, sender: str, received: Received) -> None:
         try:
             messages = [
-                (str(timed.message.address), list(timed.message.params)) for timed in OscPacket(packet).messages
+                (float(timed.time), str(timed.message.address), _flat(timed.message.params))
+                for timed in OscPacket(readable(packet)).messages
             ]
         except MALFORMED:
             received.complain(f"{sender} sends packets that are not OSC")
             return
-        for where, values in messages:
-            received.messages += 1
-            number = maybe(values[0]) if values else None
-            if number is not None:
-                received.inputs["osc:" + where] = number
-            try:
-                received.requests.extend(requests_of(where, values, self.names))
-            except (ValueError, ControlError) as error:
-                received.complain(f"{sender} sends {_plain(where)}: {error}")
+        now_s = time.time()
+        for due_s, where, values in messages:
+            ahead_s = due_s - now_s
+            if not 0.0 < ahead_s <= AHEAD_S or len(self._later) >= MOST:
+                if ahead_s > 0.0:
+                    received.complain(
+                        f"{sender} sends {_plain(where)} with a time tag {ahead_s:.0f} s ahead: it counts at once; set "
+                        "the clocks of both machines"
+                    )
+                self._hear(sender, where, values, received)
+                continue
+            self._count += 1
+            heapq.heappush(self._later, (due_s, self._count, sender, where, values))
+
+    def _hear(self, sender: str, where: str, values: list[object], received: Received) -> None:
+        received.messages += 1
+        number = next((n for n in map(_number, values) if n is not None), None)
+        if number is not None:
+            received.inputs["osc:" + where] = number
+        try:
+            received.requests.extend(requests_of(where, values, self.names))
+        except (ValueError, ControlError) as error:
+            received.complain(f"{sender} sends {_plain(where)}: {error}")
+
+
+def readable(packet: bytes) -> bytes:
+    """The packet in the types that python-osc knows: characters (c) and symbols (S) as strings, impulses (I) as true.
+
+    All keep their length. Raises what MALFORMED names.
+    """
+    if packet.startswith(b"#bundle\0"):
+        parts, at = [packet[:16]], 16
+        while at < len(packet):
+            (size,) = struct.unpack_from(">i", packet, at)
+            if not 0 <= size <= len(packet) - at - 4:
+                raise ValueError("a bundle's part is longer than the bundle")
+            parts += [packet[at : at + 4], readable(packet[at + 4 : at + 4 + size])]
+            at += 4 + size
+        return b"".join(parts)
+    tags_at = _after_text(packet, 0)
+    if packet[tags_at : tags_at + 1] != b",":
+        return packet
+    at = _after_text(packet, tags_at)
+    out = bytearray(packet)
+    for at_tag in range(tags_at + 1, packet.index(b"\0", tags_at)):
+        tag = packet[at_tag : at_tag + 1]
+        if tag in b"cS":
+            out[at_tag : at_tag + 1] = b"s"
+            if tag == b"c":
+                out[at : at + 4] = bytes((packet[at + 3], 0, 0, 0))
+        elif tag == b"I":
+            out[at_tag : at_tag + 1] = b"T"
+        if tag in b"sS":
+            at = _after_text(packet, at)
+        elif tag == b"b":
+            (size,) = struct.unpack_from(">i", packet, at)
+            at += 4 + (max(size, 0) + 3) // 4 * 4
+        else:
+            at += 8 if tag in b"hdt" else 4 if tag in b"ifrmc" else 0
+    return bytes(out)
+
+
+def _after_text(packet: bytes, at: int) -> int:
+    """Where the string at a place ends, with its zeros. Raises ValueError."""
+    return (packet.index(b"\0", at) // 4 + 1) * 4
+
+
+def _flat(values: Sequence[Any]) -> list[object]:
+    """Arrays opened."""
+    found: list[object] = []
+    for value in values:
+        found.extend(_flat(cast("list[Any]", value)) if isinstance(value, list) else [value])
+    return found
 
 
 def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequence[str]]) -> list[Request]:
@@ -117,7 +201,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         return []
     name, _, relative = where.removeprefix(PREFIX).partition("/")
     value = values[0] if values else None
-    number = maybe(value)
+    number = _number(value)
     if name in TRIGGERS and not relative:
         return [Request(TRIGGERS[name])] if value is None or number else []
     if name in SWITCHES and not relative:
@@ -142,7 +226,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
         return [Request(control.action, decibels(number) if factor else number)]
     if control.by_name:
         return [Request(control.action, absolute=True, text=_called(value))]
-    if isinstance(value, str):
+    if isinstance(value, str) and (number is None or value in names.get(name, ())):
         number = _place(name, value, names)
     elif number is not None:
         number -= control.counts
@@ -153,7 +237,7 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
 
 def _weights(values: Sequence[object], styles: Sequence[str]) -> list[Request]:
     """One request for the weight of each style."""
-    weights = [maybe(value) for value in values]
+    weights = [_number(value) for value in values]
     if not 0 < len(weights) <= len(styles):
         raise ValueError(f"it takes as many weights as there are styles: {', '.join(styles) or 'the model has none'}")
     found = [_checked(weight) for weight in weights] + [0.0] * (min(len(styles), MAX_BLEND) - len(weights))
@@ -181,9 +265,9 @@ def _checked(weight: float | None) -> float:
 
 def _called(value: object) -> str:
     """A camera or audio device, as typed."""
-    number = maybe(value)
+    number = _number(value)
     text = value if isinstance(value, str) else str(int(number)) if number is not None and number.is_integer() else ""
-    if not 0 < len(text.encode()) <= LONGEST_NAME:
+    if not 0 < len(text.encode(errors="replace")) <= LONGEST_NAME:
         raise ValueError("it takes a number or a name")
     return text
 
@@ -202,6 +286,16 @@ def _place(name: str, value: str, names: Mapping[str, Sequence[str]]) -> float:
         there = f"; there are {', '.join(filter(None, known))}" if known else ""
         raise ValueError(f"there is no {name} {_plain(value)!r}{there}")
     return float(known.index(value))
+
+
+def _number(value: object) -> float | None:
+    """Finite numbers, also as text, and truth values; None for all else."""
+    if isinstance(value, str):
+        try:
+            return of_text(value)
+        except ValueError:
+            return None
+    return maybe(value)
 
 
 def _plain(text: str) -> str:

@@ -194,7 +194,7 @@ def keep_fitted_mapping(preset: Path, mapping: str) -> Path:
     path = fitted_mapping(preset)
     file = preset
     try:
-        document = tomlkit.parse(preset.read_text(encoding="utf-8"))
+        document = tomlkit.parse(preset.read_text(encoding="utf-8-sig"))
         document["mapping"] = path.relative_to(preset.parent).as_posix()
         file = path
         write_whole(path, mapping)
@@ -222,7 +222,7 @@ def _read(name: str, beside: Path | None = None) -> tuple[Path, dict[str, Any]]:
         there = f"there are: {', '.join(names)}" if names else "there is none yet: livemove perform --save NAME"
         raise ControlError(f"no preset {name!r} in {path.parent}; {there}")
     try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
         raise ControlError(f"{path}: cannot be read: {error}") from error
 

@@ -19,11 +19,12 @@ from typing import Any
 
 from livemove.contracts import LivemoveError
 from livemove.ipc.segment import ProcessState, Segment, State
+from livemove.ipc.signals import STOPPING
 
 
 def begin(role: str, module: str, segment_name: str, config: Any, log_path: str) -> None:
     """Where every child begins: ears shut to signals (the supervisor decides), words to the log, then its own work."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(log, 1)
@@ -72,7 +73,8 @@ def _end_with_parent(segment: Segment, log_path: str) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
+    Path(log_path).unlink(missing_ok=True)  # first: who is asked to stop may be gone before the fade is over
+    segment.unlink_for_parent()
     segment.request_stop()
     time.sleep(1.0)
-    Path(log_path).unlink(missing_ok=True)
     os._exit(1)

@@ -117,7 +117,7 @@ class SupervisorStatusMailbox:
         self._notices[0] = supervisor_status.notices
         self._recording_since_s[0] = supervisor_status.recording_since_s
         self._places[:] = supervisor_status.camera, supervisor_status.device
-        self._text[0] = supervisor_status.notice.encode()[: self._text.itemsize - 1]
+        self._text[0] = supervisor_status.notice.encode(errors="replace")[: self._text.itemsize - 1]
         self._cameras[0] = lines(supervisor_status.cameras, self._cameras.itemsize)
         self._devices[0] = lines(supervisor_status.devices, self._devices.itemsize)
         self._native.write(self._bytes)

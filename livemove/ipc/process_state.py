@@ -121,7 +121,7 @@ class ProcessState:
     def _put(self, name: str, text: str) -> None:
         field = self._record[name]
         room = field.dtype.itemsize - 1
-        field[0] = text.encode()[:room]
+        field[0] = text.encode(errors="replace")[:room]
 
     def _get(self, name: str) -> str:
         return bytes(self._record[name][0]).decode(errors="ignore")

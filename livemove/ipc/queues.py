@@ -27,7 +27,7 @@ class RequestQueue:
         if request.action is Action.PANIC:
             self._native.panic()
             return True
-        text = request.text.encode()
+        text = request.text.encode(errors="replace")
         if len(text) > TEXT_BYTES:
             raise ValueError(f"a request has room for {TEXT_BYTES} bytes of text, not {len(text)}")
         return self._native.push(-request.action if request.absolute else request.action, request.amount, text)

@@ -48,7 +48,7 @@ def lines(texts: Sequence[str], room: int) -> bytes:
     """As many of the texts as find room, one a line."""
     kept = b""
     for name in texts:
-        line = name.replace("\n", " ").encode() + b"\n"
+        line = name.replace("\n", " ").encode(errors="replace") + b"\n"
         if len(kept) + len(line) >= room:
             break
         kept += line

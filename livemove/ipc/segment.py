@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from livemove.ipc.audio_ring import AudioRing, Tap
 from livemove.ipc.external_inputs import ExternalInputs
+from livemove.ipc.leftovers import SHARED_MEMORY, held, sweep
 from livemove.ipc.logs import BLOCK_ROW, HOP_ROW, POSE_ROW, HopLog, Log, SnapshotBox
 from livemove.ipc.mailboxes import IMAGE_EDGE, ControlsMailbox, ImageMailbox, PoseMailbox, SupervisorStatusMailbox
 from livemove.ipc.process_state import ROLES, ProcessState, State
@@ -69,6 +70,7 @@ class Segment:
 
     def __init__(self, memory: _Mapping) -> None:
         self._shared = memory
+        self._held: int | None = None  # the supervisor's lock, while it lives
         self.name = memory.name
         self.bytes = memory.view()
         """uint8 [SIZE]: for the native extension only."""
@@ -100,10 +102,13 @@ class Segment:
 
     @staticmethod
     def create() -> Segment:
-        """Supervisor only."""
+        """Supervisor only. What killed sessions left goes."""
+        sweep(SHARED_MEMORY, "livemove-*")
         memory = _Mapping(f"livemove-{os.urandom(4).hex()}", create=True, size=_realtime.SIZE)
         _realtime.initialise(memory.view())
-        return Segment(memory)
+        segment = Segment(memory)
+        segment._held = held(SHARED_MEMORY / memory.name)
+        return segment
 
     @staticmethod
     def attach(name: str) -> Segment:
@@ -121,13 +126,20 @@ class Segment:
     def close(self) -> None:
         """Drop every view and the mapping; nothing of this segment may be used afterwards. Any process."""
         for name in tuple(vars(self)):
-            if name not in ("_shared", "name"):
+            if name not in ("_shared", "_held", "name"):
                 delattr(self, name)
         self._shared.close()
 
     def unlink(self) -> None:
         """Supervisor only, at the very end."""
         self._shared.unlink()
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def unlink_for_parent(self) -> None:
+        """Children, once the supervisor is dead: what it can no longer do."""
+        (SHARED_MEMORY / self.name).unlink(missing_ok=True)
 
     def wait_asked(self, timeout_s: float) -> bool:
         """Supervisor only: sleep, without the GIL, until somebody asked for something; False if nobody did in time."""

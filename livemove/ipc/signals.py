@@ -1,6 +1,6 @@
 """Ctrl-C and its kin, for commands that start processes and have something to finish.
 
-In: SIGINT and SIGTERM. Out: an event that is set. Knows nothing of what is stopped.
+In: SIGINT, SIGTERM and SIGHUP (the terminal is gone). Out: an event that is set. Knows nothing of what is stopped.
 """
 
 from __future__ import annotations
@@ -11,12 +11,18 @@ import sys
 import threading
 from collections.abc import Generator
 
+STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else []))
+"""What asks a command to end."""
+
 
 @contextlib.contextmanager
 def stop_signals() -> Generator[threading.Event]:
-    """SIGINT and SIGTERM set the event instead of raising; a second one of them kills the old way."""
+    """SIGINT, SIGTERM and SIGHUP set the event instead of raising; a second one of them kills the old way.
+
+    One that is ignored stays so: that is what nohup is for.
+    """
     event = threading.Event()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {n: signal.getsignal(n) for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN}
 
     def stop(number: int, _: object) -> None:
         event.set()
@@ -37,7 +43,7 @@ def signals_held() -> Generator[None]:
     if sys.platform == "win32":
         yield
         return
-    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, set(STOPPING))
     try:
         yield
     finally:

@@ -1,6 +1,14 @@
-"""Clips as files: their frames in order, and a copy of a clip with another soundtrack (PyAV).
+"""The one decoder: what every part of livemove sees of a video file (PyAV).
 
-In: a video file; for the copy also a sound file. Out: RGB frames and times; an mp4. Knows no pose, model or device.
+In: a path. Out: frames and their times. `sound_file` gives the sound on the same clock. Knows no pose, model or device.
+
+What it promises, of any file, or else raises CameraError, one line that names the file:
+upright     as displayed: turned and mirrored by the display matrix, whichever of the eight ways
+square      pixels as high as they are wide, whatever the container or the codec says of their shape
+timed       the first frame at 0; then when it is shown: strictly rising, without jumps, in the order of showing, also
+            where the file has no times, has those of decoding only, or begins to count again
+finite      real images of a real video: no cover, no still picture, no text; times are finite numbers
+bounded     one frame at a time; none larger than 8K; no step between two longer than 10 s
 """
 
 # PyAV's stubs are partial.
@@ -8,33 +16,28 @@ In: a video file; for the copy also a sound file. Out: RGB frames and times; an 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
 import av
 import numpy as np
-import numpy.typing as npt
-import soundfile as sf
-from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livemove.contracts import CameraError
+from livemove.media.clock import FrameClock, PacketClock, fps_of
+from livemove.media.geometry import Geometry, Image, PixelShape, as_image, geometry_of
+from livemove.media.opening import UNREADABLE, MediaError, opened, printable, reason_of, video_stream
 
-Image = npt.NDArray[np.uint8]
-
-COPIED_CODECS = ("h264", "hevc", "av1", "vp9")
-COPIED_CONTAINERS = ("mp4", "matroska")
-"""What goes into an mp4 untouched and plays everywhere; the rest becomes H.264 (AVI, for one, has no usable times)."""
-
-AAC_FRAME = 1024
-DEFAULT_FPS = 25.0
+LEAD_IN = 250
+"""Packets before the first frame that may be undecodable: what was recorded off the air begins anywhere."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,22 @@ class VideoInfo:
     seconds: float
 
 
-def _open(path: Path) -> InputContainer:
-    try:
-        container = av.open(str(path))
-    except (FFmpegError, OSError, ValueError) as error:
-        reason = "no such file" if not path.exists() else getattr(error, "strerror", None) or str(error)
-        raise CameraError(f"{path}: cannot be read as a video: {reason}") from error
-    if not container.streams.video:
-        container.close()
-        raise CameraError(f"{path}: cannot be read as a video: it has no video")
-    return container
+@dataclass(frozen=True)
+class Shown:
+    """One frame as it is stored, when it is shown, in seconds from the first on, and how. origin_s: what the file
+    calls the time of the first one."""
+
+    frame: VideoFrame
+    time_s: float
+    geometry: Geometry
+    origin_s: float
 
 
 def probe(path: Path) -> VideoInfo:
     """Look at a clip without decoding it. Raises CameraError if it is no video."""
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
-        seconds = float(container.duration or 0) / av.time_base
+    with _opened(path) as (container, stream):
+        fps = fps_of(stream)
+        seconds = max(float(container.duration or 0) / av.time_base, 0.0)
         return VideoInfo(path, fps, stream.frames or round(seconds * fps), seconds)
 
 
@@ -83,132 +84,80 @@ def some_frames(path: Path, wanted: Callable[[float], bool]) -> Iterator[tuple[f
 
     Raises CameraError when the clip gives no frame, or breaks off before its end.
     """
-    start: float | None = None
-    last, fps = -1.0, probe(path).fps
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+    for shown in decoded(path):
+        yield shown.time_s, as_image(shown.frame, shown.geometry) if wanted(shown.time_s) else None
+
+
+def facing(image: Image, mirrored: bool) -> Image:
+    """The image as the camera saw it: some telephones store what the mirror on their screen showed, hands exchanged."""
+    return np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+
+
+def decoded(path: Path) -> Generator[Shown]:
+    """Every frame, in the order of showing, not converted yet. Raises CameraError as `frames` does."""
+    clock: FrameClock | None = None
+    begun = False
+    with _opened(path) as (container, stream):
         try:
-            for frame in container.decode(stream):
-                time_s = frame.time if frame.pts is not None else last + 1 / fps + (start or 0.0)
-                start = time_s if start is None else start
-                if time_s - start <= last:  # repeated or missing times: the landmarker wants them strictly increasing
-                    time_s = start + last + 1 / fps
-                last = time_s - start
-                yield last, _upright(frame) if wanted(last) else None
-        except FFmpegError as error:
-            raise CameraError(f"{path}: damaged after {max(last, 0):.1f} s: {error.strerror}") from error
-    if start is None:
-        raise CameraError(f"{path}: cannot be read as a video: it holds no frame")
+            stream.thread_type = "AUTO"
+            clock, shape = FrameClock(container, stream), PixelShape(stream)
+            for frame in _frames(container, stream, clock):
+                begun = True
+                time_s = clock.shown(frame)
+                yield Shown(frame, time_s, geometry_of(frame, shape.now()), clock.origin_s or 0.0)
+        except (*UNREADABLE, MediaError) as error:
+            if not begun:
+                raise CameraError(f"{printable(path)}: cannot be read as a video: {reason_of(error)}") from error
+            after_s = max(clock.last_s, 0.0) if clock else 0.0
+            raise CameraError(f"{printable(path)}: damaged after {after_s:.1f} s: {reason_of(error)}") from error
+    if not begun:
+        raise CameraError(f"{printable(path)}: cannot be read as a video: it holds no frame")
 
 
-def _upright(frame: VideoFrame) -> Image:
-    """Telephones store portrait video lying down, with a note of how to turn it."""
-    image = cast(Image, frame.to_ndarray(format="rgb24"))
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns) if turns else image)
+def _frames(container: InputContainer, stream: VideoStream, clock: FrameClock) -> Iterator[VideoFrame]:
+    """Frames as the decoder gives them, from straightened packets."""
+    packets = PacketClock(container)
+    also = timed_streams(container) if packets.active else [cast(Stream, stream)]
+    failures = 0
+    for packet in container.demux(also):
+        flush = packet.dts is None and packet.pts is None and not packet.size
+        if not flush:
+            packets.straighten(packet)
+        if packet.stream.index != stream.index or (not packet.size and not flush):
+            continue  # an empty packet is a frame that was left out, and would end the decoder
+        if not flush:
+            clock.sent(cast("Packet[VideoStream]", packet))
+        try:
+            found = stream.decode(packet)
+        except FFmpegError:
+            failures += 1
+            if clock.origin_s is not None or failures > LEAD_IN:
+                raise
+            continue
+        yield from found
 
 
-def put_sound_under(clip: Path, sound: Path, output: Path, on_progress: Callable[[float], None]) -> None:
-    """Write output, an mp4 with clip's video and sound (mono, AAC) from the video's first frame on.
-
-    It ends with the sound. on_progress is called with the seconds done.
-
-    The video stream is copied untouched where that plays everywhere, and encoded as H.264 otherwise.
-    """
-    with _open(clip) as source, sf.SoundFile(sound) as wave, av.open(str(output), "w", format="mp4") as target:
-        video = source.streams.video[0]
-        writer = _Copied(video, target) if _can_copy(source, video) else _Encoded(video, target)
-        voice = cast(AudioStream, target.add_stream("aac", rate=wave.samplerate, layout="mono"))
-        voice.bit_rate = 192_000
-        written = 0
-
-        def add_sound(until_s: float) -> None:
-            """Keep the sound level with the video, so that the muxer need not hold either back."""
-            nonlocal written
-            while written < wave.frames and written < until_s * wave.samplerate:
-                block = cast("npt.NDArray[np.float32]", wave.read(AAC_FRAME, dtype="float32"))
-                frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
-                frame.sample_rate, frame.pts = wave.samplerate, written
-                written += len(block)
-                target.mux(voice.encode(frame))
-
-        end_s = wave.frames / wave.samplerate
-        for packet in source.demux(video):
-            done_s = writer.add(packet)
-            add_sound(done_s)
-            on_progress(done_s)
-            if done_s >= end_s:
-                break
-        writer.finish()
-        add_sound(float("inf"))
-        target.mux(voice.encode(None))
+def timed_streams(container: InputContainer) -> list[Stream]:
+    """All whose packets' times tell a jump."""
+    return [*container.streams.video, *container.streams.audio]
 
 
-def _can_copy(source: InputContainer, video: VideoStream) -> bool:
-    return video.codec_context.name in COPIED_CODECS and any(c in source.format.name for c in COPIED_CONTAINERS)
+@contextlib.contextmanager
+def _opened(path: Path) -> Generator[tuple[InputContainer, VideoStream]]:
+    """The file and the stream that is its video. Raises CameraError."""
+    try:
+        with opened(path) as container:
+            stream = video_stream(container)
+            if stream is None:
+                raise MediaError(_not_a_video(container))
+            yield container, stream
+    except MediaError as error:
+        raise CameraError(f"{printable(path)}: cannot be read as a video: {error}") from error
 
 
-class _Copied:
-    """The video stream, packet by packet, moved so that its first frame is at 0."""
-
-    def __init__(self, video: VideoStream, target: OutputContainer) -> None:
-        self.target = target
-        self.stream = target.add_stream_from_template(video)
-        self.start = video.start_time or 0
-        self.waiting: list[Packet[VideoStream]] = []
-
-    def add(self, packet: Packet[VideoStream]) -> float:
-        """Where in the video this packet is, in seconds."""
-        if not packet.size:  # the flush at the end
-            return 0.0
-        self.waiting.append(packet)
-        if packet.dts is None:
-            return 0.0
-        seconds = float((packet.dts - self.start) * packet.time_base)
-        self._release(packet.dts)
-        return seconds
-
-    def finish(self) -> None:
-        if self.waiting:
-            self._release(min(packet.pts or 0 for packet in self.waiting))
-
-    def _release(self, dts: int) -> None:
-        """Matroska gives the first packets of reordered frames no decoding times: count back from the first known."""
-        for back, packet in enumerate(reversed(self.waiting)):
-            packet.dts = dts - self.start - back
-        for packet in self.waiting:
-            packet.pts = (packet.pts or 0) - self.start
-            packet.stream = self.stream
-            self.target.mux(packet)
-        self.waiting.clear()
-
-
-class _Encoded:
-    """The video stream decoded and encoded again, moved so that its first frame is at 0."""
-
-    def __init__(self, video: VideoStream, target: OutputContainer) -> None:
-        self.video, self.target = video, target
-        self.stream = target.add_stream("libx264", rate=video.average_rate or round(DEFAULT_FPS))
-        self.stream.width, self.stream.height = video.width // 2 * 2, video.height // 2 * 2
-        self.stream.pix_fmt = "yuv420p"
-        # No B-frames, no weighted prediction: with them x264 gave five different files in twelve runs on one clip.
-        self.stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
-        self.stream.codec_context.time_base = video.time_base or Fraction(1, 90_000)
-        self.start: int | None = None
-
-    def add(self, packet: Packet[VideoStream]) -> float:
-        """Where in the video this packet is, in seconds."""
-        seconds = 0.0
-        for frame in self.video.decode(packet):
-            if frame.pts is None or frame.time_base is None:
-                continue
-            self.start = frame.pts if self.start is None else self.start
-            frame.pts -= self.start
-            seconds = float(frame.pts * frame.time_base)
-            frame.pict_type = 0  # the encoder chooses; else it copies the old video's choice
-            self.target.mux(self.stream.encode(frame.reformat(self.stream.width, self.stream.height, "yuv420p")))
-        return seconds
-
-    def finish(self) -> None:
-        self.target.mux(self.stream.encode(None))
+def _not_a_video(container: InputContainer) -> str:
+    if not container.streams.video:
+        return "it has no video"
+    return (
+        "it has no video, only the image of a cover" if container.streams.audio else "it is a still image, not a video"
+    )

@@ -29,7 +29,7 @@ from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
 from livemove.ipc.segment import Segment
-from livemove.media import video_file
+from livemove.media import soundtrack, video_file
 from livemove.native._realtime import LIMITER_DELAY, Output
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.style_blend import StyleBlend
@@ -66,6 +66,7 @@ class RenderConfig:
     gain: float = 1.0
     seed: int = 0
     duration_s: float | None = None
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,15 @@ class Progress:
 
 
 class RenderReport(TypedDict):
-    """What `render --report FILE` writes."""
+    """What `render --report FILE` writes. clip_seconds: how long the file says it is, or what was asked for of it; 0 if
+    it says nothing."""
 
     engine: str
     model: str
     clip: str
     output: str
     seconds: float
+    clip_seconds: float
     sample_rate: int
     frames: int
     poses: int
@@ -153,7 +156,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         if config.output.suffix.lower() == ".mp4":
             on_progress(Progress("video", 0.0, total_s))
             result = Path(folder) / "video.mp4"
-            video_file.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("video", s, total_s)))
+            soundtrack.put_sound_under(config.clip, sound, result, lambda s: on_progress(Progress("video", s, total_s)))
         os.replace(result, config.output)
     wall_s = time.perf_counter() - began_s
     return RenderReport(
@@ -162,6 +165,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         clip=str(config.clip),
         output=str(config.output),
         seconds=take.end_s,
+        clip_seconds=clip.seconds if config.duration_s is None else total_s,
         sample_rate=bundle.spec.sample_rate,
         frames=take.frames,
         poses=take.poses,
@@ -337,7 +341,7 @@ def _look(
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break
                 began_s = time.perf_counter()
-                pose = None if image is None else landmarker.find(image, time_s)
+                pose = None if image is None else landmarker.find(video_file.facing(image, config.mirrored), time_s)
                 put(_Look(pose if turn(time_s) == me else None, time.perf_counter() - began_s))
         put(None)
     except BaseException as error:  # whatever it is, it is raised again where the file is written

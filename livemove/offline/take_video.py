@@ -22,7 +22,7 @@ from av.video.frame import VideoFrame
 
 from livemove.body.landmarks import BONES
 from livemove.contracts import Float32, Float64, OutputError, TakeError
-from livemove.media import video_file
+from livemove.media import soundtrack
 from livemove.takes.folder import STREAM, Rows, Sound
 from livemove.takes.reading import DISAGREE, Take
 
@@ -50,7 +50,7 @@ def write_take_video(take: Take, output: Path, on_progress: Callable[[float], No
             wave.write(take.sound())
             wave.close()
             _encode(frames, silent, on_progress)
-            video_file.put_sound_under(silent, sound, whole, lambda _: None)
+            soundtrack.put_sound_under(silent, sound, whole, lambda _: None)
             os.replace(whole, output)
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}; choose another --output") from error
@@ -63,7 +63,7 @@ def _encode(frames: Iterator[VideoFrame], path: Path, on_progress: Callable[[flo
     with av.open(str(path), "w", format="mp4") as target:
         stream = target.add_stream("libx264", rate=FPS)
         stream.pix_fmt = "yuv420p"
-        # As in video_file.py: what else x264 may do makes its files differ from run to run.
+        # As in soundtrack.py: what else x264 may do makes its files differ from run to run.
         stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0:weightp=0"}
         for number, frame in enumerate(frames):
             if number == 0:

@@ -22,6 +22,7 @@ import numpy as np
 
 from livemove.contracts import DeviceError, Float32, LivemoveError
 from livemove.ipc.segment import now_s
+from livemove.ipc.signals import STOPPING
 
 if TYPE_CHECKING:
     from livemove.playback.device import Device
@@ -90,7 +91,7 @@ class Over:
 
 def run(pipe: Connection, config: SoundConfig) -> None:
     """The process. The supervisor decides about signals; when it is gone, so are we."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -277,37 +278,23 @@ class _Microphone(_Stream):
 
 def read_song(path: Path, rate: int, seconds: float | None = None) -> Float32:
     """float32 [samples, 1 or 2] in -1..1 at this rate, no longer than so many seconds. Raises LivemoveError."""
-    import av
-    import soxr
-    from av.error import FFmpegError
+    from livemove.media import sound_file
+    from livemove.media.opening import MediaError
 
     parts: list[Float32] = []
+    left = math.inf if seconds is None else round(seconds * rate)
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise LivemoveError(f"{path}: cannot be played: it has no sound")
-            stream = container.streams.audio[0]
-            channels = min(stream.channels, 2)
-            as_float = av.AudioResampler(format="flt", layout="mono" if channels == 1 else "stereo")
-            left = math.inf if seconds is None else math.ceil(seconds * stream.rate)
-            for frame in container.decode(stream):
-                for part in as_float.resample(frame):
-                    parts.append(cast("Float32", part.to_ndarray()).reshape(-1, channels))
-                    left -= len(parts[-1])
-                if left <= 0:
-                    break
-            native = stream.rate
-    except (FFmpegError, OSError, ValueError) as error:
-        reason = "no such file" if not path.exists() else getattr(error, "strerror", None) or str(error)
-        raise LivemoveError(f"{path}: cannot be played: {reason}") from error
+        for part in sound_file.stereo_blocks(path, rate):
+            parts.append(np.clip(part, -1.0, 1.0)[: None if math.isinf(left) else int(left)])
+            left -= len(parts[-1])
+            if left <= 0:
+                break
+    except MediaError as error:
+        raise LivemoveError(f"{path}: cannot be played: {error}") from error
     song = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     if not len(song):
         raise LivemoveError(f"{path}: cannot be played: it has no sound")
-    if not np.isfinite(song).all():
-        raise LivemoveError(f"{path}: cannot be played: its samples are not all numbers")
-    if native != rate:
-        song = soxr.resample(song, native, rate).astype(np.float32)
-    return np.clip(song[: None if seconds is None else round(seconds * rate)], -1.0, 1.0)
+    return song
 
 
 def _count_in(samples: int, seconds: float, rate: int, channels: int) -> Float32:

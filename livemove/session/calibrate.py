@@ -83,6 +83,7 @@ class CalibrationConfig:
     mapping: Path | None = None
     camera: str = "0"
     mirror: bool = False
+    mirrored: bool = False
     pose: str = "full"
     pose_model: Path | None = None
     duration_s: float | None = None
@@ -149,7 +150,7 @@ def calibrate(
 ) -> Calibration:
     """Watch somebody move and fit the mapping; blocks. Call from the main thread.
 
-    now, sleep: the clock, and how it passes. Raises LivemoveErrors, and KeyboardInterrupt on SIGINT or SIGTERM.
+    now, sleep: the clock, and how it passes. Raises LivemoveErrors, and KeyboardInterrupt on SIGINT, SIGTERM or SIGHUP.
     """
     bundle = load_bundle(config.model)
     path = config.mapping or bundle.mapping_path
@@ -250,7 +251,7 @@ def with_ranges(path: Path, ranges: dict[str, tuple[float, float]]) -> str:
     Raises MappingError.
     """
     try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        document = tomlkit.parse(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, ParseError) as error:
         raise MappingError(f"{path}: cannot read the mapping: {error}") from error
     for channel, (first, last) in ranges.items():
@@ -271,7 +272,10 @@ def watch(
 
     Raises as `calibrate` does.
     """
-    capture = CaptureConfig(camera=config.camera, mirror=config.mirror, pose=config.pose, pose_model=config.pose_model)
+    capture = CaptureConfig(
+        camera=config.camera, mirror=config.mirror, mirrored=config.mirrored, pose=config.pose,
+        pose_model=config.pose_model,
+    )  # fmt: skip
     check_camera(capture)
     watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
     with stop_signals() as interrupted:

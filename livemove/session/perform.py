@@ -39,7 +39,7 @@ STATUS_S = 0.2
 def run_session(
     config: SessionConfig, on_status: Callable[[Status], None], typed: Callable[[], Sequence[Request]] | None = None
 ) -> Report:
-    """Play until the duration ends, the video ends, or SIGINT/SIGTERM; blocks. Call from the main thread.
+    """Play until the duration ends, the video ends, or SIGINT/SIGTERM/SIGHUP; blocks. Call from the main thread.
 
     typed: called many times a second, gives what was asked for by whoever called us, and never waits.
 

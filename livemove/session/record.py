@@ -94,7 +94,7 @@ class Report(TypedDict):
 
 
 def record(config: RecordConfig, on_progress: Callable[[Progress], None]) -> Report:
-    """Record until the sound or the duration ends, a video used as camera ends, or SIGINT/SIGTERM; blocks.
+    """Record until the sound or the duration ends, a video used as camera ends, or SIGINT/SIGTERM/SIGHUP; blocks.
 
     Call from the main thread. Raises LivemoveErrors; after one that ended a take the file stays and the message says
     how much is in it. Raises KeyboardInterrupt if it was stopped before there was anything to keep.

@@ -18,6 +18,7 @@ from typing import Any
 
 from livemove.contracts import LivemoveError
 from livemove.ipc.child import begin
+from livemove.ipc.leftovers import held, sweep
 from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.ipc.signals import signals_held
 from livemove.monitor.monitor_config import MonitorConfig
@@ -227,18 +228,26 @@ class Window(Child):
         return notice
 
 
+LIVE = "livemove-running-"
+"""The name of a log begins so until somebody is told to read it."""
+
+
 class Log:
     """Where the children's stdout and stderr go: a temporary file, thrown away unless something went wrong."""
 
     def __init__(self) -> None:
-        handle, name = tempfile.mkstemp(prefix="livemove-", suffix=".log")
+        sweep(Path(tempfile.gettempdir()), f"{LIVE}*.log")
+        handle, name = tempfile.mkstemp(prefix=LIVE, suffix=".log")
         os.close(handle)
         self.path = Path(name)
+        self._held = held(self.path)
         self._kept = False
 
     def keep(self) -> str:
         """The last line written, and where to read the rest."""
-        self._kept = True
+        if not self._kept:
+            self._kept = True
+            self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
         lines = [line for line in self.path.read_text(errors="replace").splitlines() if line.strip()]
         return f"{lines[-1].strip() if lines else 'no message'} (all of it: {self.path})"
 
@@ -248,6 +257,9 @@ class Log:
     def __exit__(self, *_: object) -> None:
         if not self._kept:
             self.path.unlink(missing_ok=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
 
 @contextlib.contextmanager

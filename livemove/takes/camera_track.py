@@ -142,8 +142,10 @@ class VideoReceiver:
     """The supervisor's end: gathers what one capture process after another sends."""
 
     def __init__(self) -> None:
-        self._listener = Listener(authkey=bytes(current_process().authkey))
-        self.address = str(self._listener.address)
+        # Linux: in a name space of its own, so that who is killed leaves no socket in the temporary folder.
+        place = f"\0livemove-{os.urandom(8).hex()}" if sys.platform == "linux" else None
+        self._listener = Listener(place, authkey=bytes(current_process().authkey))
+        self.address = place or str(self._listener.address)
         self._packets: deque[tuple[float, bool, bytes]] = deque()
         self._over = False
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)

@@ -149,7 +149,7 @@ def _read_index(path: Path) -> TakeInfo:
     if not path.exists():
         raise TakeError(f"{path.parent}: no {INDEX} in there, so it is no take")
     try:
-        document: dict[str, Any] = tomllib.loads(plain_file(path).read_text(encoding="utf-8"))
+        document: dict[str, Any] = tomllib.loads(plain_file(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise TakeError(f"{path}: cannot be read: {error}") from error
     if document.get("format") != FORMAT:

@@ -76,7 +76,7 @@ class TakeInProgress:
             name = ""
             if path is not None and path.is_file():
                 name = part(Path("mapping.toml"), i + 1).name
-                texts[name] = path.read_text(encoding="utf-8")
+                texts[name] = path.read_text(encoding="utf-8-sig")
             speed = {"engine": head["engines"][i], "realtime": head["realtime"][i]} if head else {}
             models.append(dataclasses.replace(model, mapping=name, **speed))
         info = TakeInfo(

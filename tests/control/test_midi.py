@@ -10,7 +10,7 @@ import pytest
 
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.control_config import ControlConfig
-from livemove.control.midi import MidiBindings, MidiInterpreter, find_port
+from livemove.control.midi import ActiveSensing, MidiBindings, MidiInterpreter, find_port
 from livemove.control.vocabulary import Received
 from livemove.ipc.segment import Segment
 from livemove.synthesis import architectures
@@ -49,6 +49,11 @@ def off(note: int) -> mido.Message:
         ([cc(1, 64)], {"midi:cc1": 64.0}),
         ([mido.Message("pitchwheel", pitch=-8192)], {"midi:bend": -1.0}),
         ([mido.Message("aftertouch", value=127)], {"midi:pressure": 127.0}),
+        ([on(60), on(64), cc(123, 0)], {"midi:note": 64.0, "midi:velocity": 0.0, "midi:cc123": 0.0}),
+        ([on(60), cc(120, 0)], {"midi:note": 60.0, "midi:velocity": 0.0, "midi:cc120": 0.0}),
+        ([on(60), cc(126, 1)], {"midi:note": 60.0, "midi:velocity": 0.0, "midi:cc126": 1.0}),
+        ([on(60), cc(123, 0).copy(channel=1)], {"midi:note": 60.0, "midi:velocity": 100.0, "midi:cc123": 0.0}),
+        ([on(60).copy(channel=1), on(60), off(60)], {"midi:note": 60.0, "midi:velocity": 100.0}),
         ([mido.Message("clock"), mido.Message("sysex", data=[1, 2])], {}),
     ],
 )
@@ -93,6 +98,28 @@ def test_a_knob_turns_an_octave_in_five_even_steps() -> None:
     places = [round(request.amount) for request in hear(*(cc(5, n) for n in range(128)), hands=hands).requests]
     assert sorted(set(places)) == [-2, -1, 0, 1, 2]
     assert all(24 <= places.count(place) <= 27 for place in range(-2, 3))
+
+
+@pytest.mark.parametrize("message", [cc(121, 0), mido.Message("reset")])
+def test_a_reset_puts_bend_pressure_and_pedals_back(message: mido.Message) -> None:
+    heard = hear(
+        on(60), mido.Message("pitchwheel", pitch=4000), cc(1, 90), mido.Message("aftertouch", value=5), message
+    )
+    assert [heard.inputs[f"midi:{name}"] for name in ("bend", "pressure", "cc1")] == [0.0, 0.0, 0.0]
+    assert heard.inputs["midi:velocity"] == (0.0 if message.type == "reset" else 100.0)
+
+
+def test_active_sensing_that_ceases_is_a_cable_pulled_once() -> None:
+    sensing = ActiveSensing()
+    sensing.heard(False, 0.0)
+    assert not sensing.ceased(100.0)  # it never sent any: silence says nothing
+    for time_s in (100.0, 100.3, 100.6):
+        sensing.heard(True, time_s)
+        assert not sensing.ceased(time_s + 0.3)
+    sensing.heard(False, 100.8)
+    assert not sensing.ceased(101.1)
+    assert sensing.ceased(101.2)
+    assert not sensing.ceased(105.0)
 
 
 def test_what_was_learnt_is_kept_and_the_next_start_knows_it(tmp_path: Path) -> None:
@@ -163,6 +190,7 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
 
     process_state, learnt = segment.processes["control"], tmp_path / "midi.toml"
     place = segment.external_inputs.want("midi:note")
+    velocity = segment.external_inputs.want("midi:velocity")
     keyboard = Keyboard()
     with control(segment, ControlConfig(midi="keyboard", learnt=learnt), tmp_path / "log"):
         keyboard.play(on(61))
@@ -178,8 +206,14 @@ def test_a_real_keyboard_plays_teaches_goes_and_comes_back(segment: Segment, tmp
         keyboard.play(cc(7, 127))
         assert wait_for(segment.commands.take) == Request(Action.GAIN, 6.0, True)
 
+        wait_for(lambda: segment.external_inputs.values[velocity] == 100.0)
+        keyboard.play(mido.Message("active_sensing"))
+        wait_for(lambda: segment.external_inputs.values[velocity] == 0.0)  # and nothing more comes
+        keyboard.play(on(61))
+        wait_for(lambda: segment.external_inputs.values[velocity] == 100.0)
         keyboard.pull()
         wait_for(lambda: "is gone" in process_state.remarks[1])
+        wait_for(lambda: segment.external_inputs.values[velocity] == 0.0)
         keyboard = Keyboard()
         wait_for(lambda: "is back" in process_state.remarks[1])
         keyboard.play(on(62))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -18,7 +20,7 @@ from pythonosc.osc_packet import OscPacket
 from livemove.body.notes import SCALES
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.control_config import address
-from livemove.control.osc import LONGEST_NAME, OscIn, OscOut, requests_of
+from livemove.control.osc import LONGEST_NAME, MALFORMED, OscIn, OscOut, readable, requests_of
 from livemove.control.vocabulary import Received
 from livemove.ipc.segment import TEXT_BYTES
 from tests.support.osc import packet
@@ -241,3 +243,78 @@ def test_a_weight_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         requests_of(f"/livemove/{where}", values, names)
+
+
+# --- what others send ---------------------------------------------------------------------------------------
+
+
+def raw(where: str, tags: str, *data: bytes) -> bytes:
+    """A message of any types, byte by byte."""
+    padded = [text.encode() + b"\0" * (4 - len(text.encode()) % 4) for text in (where, "," + tags)]
+    return b"".join([*padded, *data])
+
+
+FLOAT = struct.pack(">f", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("tags", "data", "expected"),
+    [
+        ("c", [b"\0\0\0" + b"7"], 7.0),
+        ("S", [b"0.25\0\0\0\0"], 0.25),
+        ("s", [b"1e-1\0\0\0\0"], 0.1),
+        ("[ff]", [FLOAT, FLOAT], 0.25),
+        ("[[f]s]", [FLOAT, b"x\0\0\0"], 0.25),
+        ("sf", [b"x\0\0\0", FLOAT], 0.25),
+        ("cSf", [b"\0\0\0x", b"sym\0", FLOAT], 0.25),
+        ("bf", [struct.pack(">i", 5), b"12345\0\0\0", FLOAT], 0.25),
+        ("NIf", [FLOAT], 1.0),
+        ("h", [struct.pack(">q", 3)], 3.0),
+        ("d", [struct.pack(">d", 0.5)], 0.5),
+    ],
+)
+def test_a_number_is_heard_whatever_its_type(ear: OscIn, tags: str, data: list[bytes], expected: float) -> None:
+    heard = tell(ear, raw("/fader", tags, *data))
+    assert heard.inputs == {"osc:/fader": pytest.approx(expected)}
+    assert not heard.troubles
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1e999", "", "loud"])
+def test_text_that_is_no_number_is_no_input(ear: OscIn, text: str) -> None:
+    assert tell(ear, packet("/fader", text)).inputs == {}
+
+
+def test_numbers_written_out_ask_for_what_numbers_do(ear: OscIn) -> None:
+    heard = tell(ear, packet("/livemove/octave", "-1"), packet("/livemove/model", "2"), packet("/livemove/mute", "0"))
+    assert heard.requests == [
+        Request(Action.OCTAVE, -1.0, True), Request(Action.MODEL, 1.0, True), Request(Action.MUTE, 0.0, True)
+    ]  # fmt: skip
+
+
+def later(ahead_s: float, message: bytes) -> bytes:
+    seconds = time.time() + ahead_s + 2_208_988_800
+    tag = struct.pack(">II", int(seconds), int(seconds % 1 * 2**32))
+    return b"#bundle\0" + tag + struct.pack(">i", len(message)) + message
+
+
+def test_a_bundle_with_a_time_tag_waits_for_its_time(ear: OscIn) -> None:
+    heard = tell(ear, later(0.6, packet("/fader", 0.5)), later(0.3, packet("/livemove/mute", 1)))
+    assert (heard.inputs, heard.requests) == ({}, [])
+    assert 0.0 < ear.due_in_s < 0.35
+    time.sleep(0.35)
+    assert ear.listen().requests == [Request(Action.MUTE, 1.0, True)]
+    time.sleep(0.35)
+    assert ear.listen().inputs == {"osc:/fader": 0.5}
+    assert math.isinf(ear.due_in_s)
+
+
+def test_a_time_tag_of_another_clock_counts_at_once_and_is_said(ear: OscIn) -> None:
+    heard = tell(ear, later(3600, packet("/fader", 0.5)))
+    assert heard.inputs == {"osc:/fader": 0.5}
+    assert "time tag 3600 s ahead" in heard.trouble
+
+
+@given(st.binary(max_size=80))
+def test_reading_any_bytes_ends_in_bytes_or_is_malformed(content: bytes) -> None:
+    with contextlib.suppress(*MALFORMED):
+        assert len(readable(content)) == len(content)

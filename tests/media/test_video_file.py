@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 
 from livemove.contracts import CameraError
-from livemove.media import video_file
+from livemove.media import soundtrack, video_file
 from tests.support.videos import make_clip
 
 RATE = 48000
@@ -51,13 +51,13 @@ def test_probe_knows_length_and_pace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("libx264", ".mkv")])
 def test_a_picture_that_plays_everywhere_is_copied_untouched(tmp_path: Path, codec: str, suffix: str) -> None:
     clip = make_clip(tmp_path / f"clip{suffix}", codec)
-    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    soundtrack.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     assert packets(tmp_path / "out.mp4") == packets(clip)
 
 
 def test_another_picture_becomes_h264_of_the_same_frames(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.avi", "mpeg4", width=66, height=50)
-    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    soundtrack.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.name == "h264"
     assert [time_s for time_s, _ in video_file.frames(tmp_path / "out.mp4")] == pytest.approx(
@@ -69,7 +69,7 @@ def test_another_picture_becomes_h264_of_the_same_frames(tmp_path: Path) -> None
 def test_sound_and_picture_stay_together(tmp_path: Path, codec: str, suffix: str) -> None:
     """The tone, which starts half-way, starts half-way."""
     clip = make_clip(tmp_path / f"clip{suffix}", codec)
-    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    soundtrack.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     with av.open(str(tmp_path / "out.mp4")) as container:
         blocks = [(frame.time, frame.to_ndarray()[0]) for frame in container.decode(audio=0)]
     assert blocks[0][0] == pytest.approx(0.0, abs=0.03)  # AAC's priming is taken off by the container
@@ -83,14 +83,14 @@ def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
     clip, sound = make_clip(tmp_path / "clip.avi", "mpeg4"), make_sound(tmp_path / "sound.wav", 1.0)
     digests: set[str] = set()
     for name in ("a.mp4", "b.mp4"):
-        video_file.put_sound_under(clip, sound, tmp_path / name, ignore)
+        soundtrack.put_sound_under(clip, sound, tmp_path / name, ignore)
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(digests) == 1
 
 
 def test_the_film_ends_with_its_sound(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", "libx264", count=50)
-    video_file.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
+    soundtrack.put_sound_under(clip, make_sound(tmp_path / "sound.wav", 1.0), tmp_path / "out.mp4", ignore)
     assert video_file.probe(tmp_path / "out.mp4").seconds == pytest.approx(1.0, abs=0.15)
 
 

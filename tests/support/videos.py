@@ -5,6 +5,7 @@ In: times and sounds, or a clip to cut. Out: files. Of livemove it knows the rea
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -113,3 +114,52 @@ def cut(clip: Path, short: Path, frames: int) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
         assert stream is not None
         container.mux(stream.encode(None))
+
+
+def write_video(
+    path: Path,
+    images: Iterable[np.ndarray],
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    fps: int = 25,
+    options: dict[str, str] | None = None,
+    matrix: tuple[int, int, int, int] | None = None,
+    pixel_shape: Fraction | None = None,
+    container_format: str | None = None,
+    sound: np.ndarray | None = None,
+    sound_codec: str = "pcm_s16le",
+    pts: Sequence[int] | None = None,
+) -> Path:
+    """A video of images uint8 RGB [height, width, 3], as a camera or program of any kind may have written it.
+
+    matrix: (a, b, c, d) of the display matrix; pixel_shape: width by height; pts: of the frames, in 1/fps, one after
+    the other without. sound float32 [samples] at RATE begins with the first frame.
+    """
+    with av.open(str(path), "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.options = dict(options or {})
+        stream.pix_fmt = pix_fmt
+        if matrix is not None:
+            a, b, c, d = (value << 16 for value in matrix)
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
+        if pixel_shape is not None:
+            stream.codec_context.sample_aspect_ratio = pixel_shape
+        voice = None if sound is None else container.add_stream(sound_codec, rate=RATE, layout="mono")
+        for number, image in enumerate(images):
+            if number == 0:
+                stream.height, stream.width = image.shape[:2]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            frame.pts, frame.time_base = number if pts is None else pts[number], Fraction(1, fps)
+            container.mux(stream.encode(frame))
+            if voice is not None and sound is not None:
+                first = round(number * RATE / fps)
+                part = np.ascontiguousarray(sound[None, first : round((number + 1) * RATE / fps)])
+                if not part.size:
+                    continue
+                block = av.AudioFrame.from_ndarray((part * 32767).astype(np.int16), "s16", "mono")
+                block.sample_rate, block.pts, block.time_base = RATE, first, Fraction(1, RATE)
+                container.mux(voice.encode(block))
+        container.mux(stream.encode(None))
+        if voice is not None:
+            container.mux(voice.encode(None))
+    return path

@@ -25,10 +25,10 @@ from tests.support.videos import RATE, clicks, flashes, make_film, tone
 from training import prepare as command
 from training.data import clip as one_clip
 from training.data import workers
-from training.data.clip import ClipError, Settings, prepare_clip, read_sound
+from training.data.clip import ClipError, Settings, prepare_item, read_sound
 from training.data.clip_plot import draw_clip
 from training.data.corpus import Corpus, RandomWindows, recorded
-from training.data.items import DatasetError, Item, find_items, songs
+from training.data.items import DatasetError, Item, find_all, find_items
 from training.prepare import prepare
 
 SCRIPT = ROOT / "training" / "prepare.py"
@@ -87,8 +87,10 @@ def test_a_song_among_takes_is_no_clip_and_that_is_said(tmp_path: Path) -> None:
     assert {source.key.partition("/")[2] for source in find_items(str(tmp_path), {})} == {
         "takes/one", "takes/two", "flute/note"
     }  # fmt: skip
-    assert songs(str(tmp_path)) == [tmp_path / "takes" / "song.wav"]
-    assert songs(str(tmp_path / "flute")) == []
+    left_out = find_all(str(tmp_path), {}).left_out
+    assert [Path(path) for path, _ in left_out] == [tmp_path / "takes" / "song.wav"]
+    assert "danced to" in left_out[0][1]
+    assert find_all(str(tmp_path / "flute"), {}).left_out == []
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_sound_that_is_too_loud_is_made_quieter_as_a_whole(tmp_path: Path) -> No
     path = tmp_path / "loud.wav"
     sf.write(path, tone(0.5, level=2.0), RATE, "FLOAT")
     source = Item("sound", "train", "x", "loud", str(path))
-    clip = prepare_clip(source, tmp_path / "data", Settings())
+    (clip,) = prepare_item(source, tmp_path / "data", Settings())
     assert clip.gain == pytest.approx(0.5, rel=1e-3)
 
 
@@ -203,7 +205,8 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_a_bad_film_is_skipped_with_the_reason(tmp_path: Path, pose_model: Path, kind: str) -> None:
     path = bad_film(kind, tmp_path)
-    clip = prepare_clip(Item("film", "train", "x", "y", str(path)), tmp_path / "data", Settings(pose_model=pose_model))
+    item = Item("film", "train", "x", "y", str(path))
+    (clip,) = prepare_item(item, tmp_path / "data", Settings(pose_model=pose_model))
     assert clip.skipped
     assert any(word in clip.skipped for word in BAD[kind].split("|")), clip.skipped
     assert str(path) not in clip.skipped
@@ -245,7 +248,7 @@ class Abort(str):
 
 def test_a_clip_that_kills_its_worker_is_the_only_one_lost(sounds: Path, tmp_path: Path) -> None:
     sources = [Item("sound", "train", "x", "killer", Abort("killer.wav")), *find_items(str(sounds), {})]
-    rows = list(workers.on_this_machine(sources, tmp_path / "data", Settings(), 1))
+    rows = [row for (row,) in workers.on_this_machine(sources, tmp_path / "data", Settings(), 1)]
     assert "SIGABRT" in rows[0].skipped
     assert [row.skipped for row in rows[1:]] == [""] * (len(sources) - 1)
 

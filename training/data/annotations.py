@@ -58,7 +58,7 @@ def read_annotations(path: Path) -> tuple[list[Annotation], list[str]]:
     A CSV as DeepMind publishes them: label, youtube_id, time_start, time_end, split, in any order.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:

@@ -5,7 +5,6 @@ In: a folder in the Kinetics layout (or any folder of videos). Out: a Finding pe
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -16,9 +15,9 @@ import numpy as np
 
 from livemove.capture.landmarker import Landmarker, load_mediapipe
 from livemove.capture.posemodel import find_pose_model
-from livemove.contracts import HOP, CameraError
+from livemove.contracts import CameraError
 from livemove.media import video_file
-from training.data.clip import SILENT_DBFS, ClipError, read_sound
+from training.data.clip import SILENT_DBFS, ClipError, level_dbfs, read_sound
 from training.data.items import Item
 
 LOOKS = 10
@@ -95,7 +94,7 @@ def _look(clip: Item, expected: Expected, stop: threading.Event) -> Finding:
     return Finding(clip.key, clip.path, tuple(troubles), "; ".join(details), seconds, level, person)
 
 
-def _people(path: Path, about: video_file.Film, expected: Expected, stop: threading.Event) -> tuple[float, float]:
+def _people(path: Path, about: video_file.VideoInfo, expected: Expected, stop: threading.Event) -> tuple[float, float]:
     """(seconds of video, share of looks that saw somebody); every frame is decoded, so damage shows."""
     due = [about.seconds * (i + 0.5) / LOOKS for i in range(LOOKS)]
     looks: list[bool] = []
@@ -116,6 +115,4 @@ def _people(path: Path, about: video_file.Film, expected: Expected, stop: thread
 
 def _level(path: Path) -> float:
     """dBFS of the loudest hop."""
-    audio = read_sound(path, 16000)
-    hops = audio[: len(audio) // HOP * HOP].reshape(-1, HOP).astype(np.float64)
-    return 20 * math.log10(max(float(np.sqrt((hops**2).mean(1)).max(initial=0.0)), 1e-6))
+    return level_dbfs(read_sound(path, 16000), 16000)

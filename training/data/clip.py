@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import av
 import numpy as np
-import soxr
-from av.error import FFmpegError
 
 from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError, PoseFrame
-from livemove.media import video_file
+from livemove.media import sound_file, video_file
+from livemove.media.opening import MediaError, opened, video_stream
 from livemove.synthesis import architectures as instruments
 from training.data import descriptors, procedural
 from training.data.corpus import Clip, packed, write_clip
@@ -36,8 +35,10 @@ KIND_TRACKS = {"film": ("descriptors", "features"), "sound": ("descriptors",), "
 
 SILENT_DBFS = -60.0
 """A clip that is never louder teaches nothing."""
-GAP_S = 0.02
-"""Sound whose time is off by less follows the sound before it without a gap: containers round their times."""
+PART_S = 300.0
+"""What is longer becomes several clips: a worker holds so much of a source at most."""
+PART_MARK = "+"
+"""Before the number of a further part, in its name: no source's own name has one."""
 
 
 class ClipError(LivemoveError):
@@ -48,63 +49,140 @@ class ClipError(LivemoveError):
 class Settings:
     """What is the same for all clips of a corpus. pose "full" or "lite"; pose_model: its file, None: from the cache.
 
-    person: share of a video's frames in which somebody must be in view.
+    person: share of a video's frames in which somebody must be in view. mirrored: videos show left and right exchanged.
     """
 
     sample_rate: int = 48000
     pose: str = "full"
     pose_model: Path | None = None
     person: float = 0.5
+    mirrored: bool = False
 
 
-def prepare_clip(source: Item, root: Path, settings: Settings) -> Clip:
-    """Write the clip of a source into the corpus at root. Raises OutputError if it cannot be written."""
+def prepare_item(source: Item, root: Path, settings: Settings) -> tuple[Clip, ...]:
+    """Write the clips of a source into the corpus at root: one, or of something longer than PART_S one after the other.
+
+    Their rows, the one of the source's own name last: it says that all are there. Raises OutputError if they cannot be
+    written.
+    """
     row = Clip(source.split, source.style, source.name, source.path)
+    rows: list[Clip] = []
+
+    def part(start_s: float) -> Clip:
+        name = source.name if not rows else f"{source.name}{PART_MARK}{len(rows) + 1}"
+        return dataclasses.replace(row, name=name, start_s=start_s)
+
     try:
         if source.kind == "procedural":
-            return _write(
-                root, settings, *_make_sound(dataclasses.replace(row, source=f"seed {source.seed}"), source, settings)
-            )
+            made = _make_sound(dataclasses.replace(row, source=f"seed {source.seed}"), source, settings)
+            return (_write(root, settings, *made),)
         status = Path(source.path).stat()
         row = dataclasses.replace(row, source_bytes=status.st_size, source_mtime_ns=status.st_mtime_ns)
-        found = _watch_video(row, settings) if source.kind == "film" else _hear(row, settings)
-        return _write(root, settings, *found)
-    except ClipError as error:
-        return dataclasses.replace(row, skipped=str(error))
+        for found in (_watch if source.kind == "film" else _hear)(Path(source.path), settings):
+            try:
+                _check_loud(found.audio, settings.sample_rate)
+                described = dataclasses.replace(part(found.start_s), **found.about)
+                rows.append(_write(root, settings, described, found.audio, found.arrays))
+            except ClipError as error:
+                rows.append(dataclasses.replace(part(found.start_s), skipped=str(error)))
+        if not rows:
+            raise ClipError("it has no sound")
+    except (ClipError, MediaError) as error:
+        rows.append(dataclasses.replace(part(0.0), skipped=str(error)))
     except video_file.CameraError as error:
-        return dataclasses.replace(row, skipped=str(error).removeprefix(f"{source.path}: "))
+        rows.append(dataclasses.replace(part(0.0), skipped=str(error).removeprefix(f"{source.path}: ")))
     except FileNotFoundError:
-        return dataclasses.replace(row, skipped="the file is gone")
+        rows.append(dataclasses.replace(part(0.0), skipped="the file is gone"))
+    return (*rows[1:], rows[0])
 
 
 # --- kinds of sources ---------------------------------------------------------------------------------------
 
 
-def _watch_video(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
-    """A video: body features and sound descriptors on the clock of its first frame."""
-    path = Path(row.source)
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of a source, from start_s on: whole hops of sound, arrays, and what its row says."""
+
+    start_s: float
+    audio: Float32
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict[str, np.ndarray])
+    about: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+
+class _Sound:
+    """The sound of a file, taken piece by piece."""
+
+    def __init__(self, path: Path, rate: int) -> None:
+        choice = sound_file.choose(path)
+        if not choice.heard:
+            raise ClipError("the sound is silence")
+        self.note = choice.note
+        self.end = sound_file.SoundEnd()
+        self._blocks = sound_file.mono_blocks(path, rate, choice, self.end)
+        self._rest = np.zeros(0, np.float32)
+
+    def take(self, samples: int) -> Float32:
+        """The next samples, fewer at the end. Raises MediaError where the file does."""
+        parts = [self._rest]
+        while sum(map(len, parts)) < samples and (block := next(self._blocks, None)) is not None:
+            parts.append(block)
+        joined = np.concatenate(parts)
+        self._rest = joined[samples:].copy()
+        return joined[:samples]
+
+
+def _watch(path: Path, settings: Settings) -> Iterator[_Part]:
+    """A video: body features and sound descriptors, each part on the clock of its first frame."""
     about = video_file.probe(path)
-    audio = read_sound(path, settings.sample_rate)  # first: it tells soonest that a video is of no use
-    _check_loud(audio)
+    sound = _Sound(path, settings.sample_rate)  # first: it tells soonest that a video is of no use
+    poses: list[PoseFrame] = []
+    start_s = end_s = 0.0
+
+    def part() -> _Part:
+        count = round(end_s * settings.sample_rate) - round(start_s * settings.sample_rate)
+        audio = sound.take(count)
+        hops = len(audio) // HOP
+        person = float(np.mean([pose.people > 0 for pose in poses]))
+        if person < settings.person:
+            raise ClipError(f"somebody is in view in {100 * person:.0f} % of the frames only")
+        arrays = {"features": features_at_hops(poses, hops, settings.sample_rate), **packed(poses)}
+        row = {"frames": len(poses), "fps": about.fps, "person": person, "note": sound.note}
+        return _Part(start_s, audio[: hops * HOP], arrays, row)
+
     with Landmarker(settings.pose, settings.pose_model) as landmarker:  # a new one: nothing of the clip before is left
-        poses = [landmarker.find(image, time_s) for time_s, image in video_file.frames(path)]
-    end_s, promised_s = poses[-1].capture_s + 1 / about.fps, _promised_s(path)
+        for time_s, image in video_file.frames(path):
+            if poses and time_s - start_s >= PART_S:
+                end_s = time_s
+                yield part()
+                poses, start_s = [], time_s
+            pose = landmarker.find(video_file.facing(image, settings.mirrored), time_s)
+            pose.capture_s -= start_s
+            poses.append(pose)
+            end_s = time_s + 1 / about.fps
+    promised_s = _promised_s(path)
     if promised_s - end_s > max(1.0, 0.1 * promised_s):
         raise ClipError(f"the image breaks off after {end_s:.1f} of {promised_s:.1f} s")
-    person = float(np.mean([pose.people > 0 for pose in poses]))
-    if person < settings.person:
-        raise ClipError(f"somebody is in view in {100 * person:.0f} % of the frames only")
-    hops = min(len(audio), int(end_s * settings.sample_rate)) // HOP
-    arrays = {"features": features_at_hops(poses, hops, settings.sample_rate), **packed(poses)}
-    row = dataclasses.replace(row, frames=len(poses), fps=about.fps, person=person)
-    return row, audio[: hops * HOP], arrays
+    yield part()
 
 
-def _hear(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
+def _hear(path: Path, settings: Settings) -> Iterator[_Part]:
     """A sound file."""
-    audio = read_sound(Path(row.source), settings.sample_rate)
-    _check_loud(audio)
-    return row, audio[: len(audio) // HOP * HOP], {}
+    sound = _Sound(path, settings.sample_rate)
+    longest = round(PART_S * settings.sample_rate) // HOP * HOP
+    done, waiting = 0, sound.take(longest)
+    while len(waiting):
+        following = sound.take(longest)
+        if not len(following):  # the last: nothing is written of what breaks off soon
+            _check_whole(sound.end)
+            waiting = waiting[: len(waiting) // HOP * HOP]
+        yield _Part(done / settings.sample_rate, waiting, about={"note": sound.note})
+        done, waiting = done + len(waiting), following if len(following) >= HOP else following[:0]
+
+
+def _check_whole(end: sound_file.SoundEnd) -> None:
+    """Raises ClipError for a sound that ends long before the file says so."""
+    if end.promised_s - end.seconds > max(1.0, 0.1 * end.promised_s):
+        raise ClipError(f"the sound breaks off after {end.seconds:.1f} of {end.promised_s:.1f} s")
 
 
 def _make_sound(row: Clip, source: Item, settings: Settings) -> tuple[Clip, Float32, dict[str, np.ndarray]]:
@@ -116,13 +194,17 @@ def _make_sound(row: Clip, source: Item, settings: Settings) -> tuple[Clip, Floa
     return row, procedural.tone(controls, rng.random()), {"controls": controls}
 
 
-def _check_loud(audio: Float32) -> None:
-    hops = audio[: len(audio) // HOP * HOP].reshape(-1, HOP)
-    if not len(hops):
+def _check_loud(audio: Float32, rate: int) -> None:
+    if len(audio) < HOP:
         raise ClipError("the sound is shorter than a hop")
-    level = 20 * math.log10(max(float(np.sqrt((hops.astype(np.float64) ** 2).mean(1)).max()), 1e-6))
-    if level < SILENT_DBFS:
+    if level_dbfs(audio, rate) < SILENT_DBFS:
         raise ClipError("the sound is silence")
+
+
+def level_dbfs(audio: Float32, rate: int) -> float:
+    """Of the loudest hop, without what a constant adds to it; -120 at least."""
+    hops = descriptors.without_dc(audio, rate)[: len(audio) // HOP * HOP].reshape(-1, HOP)
+    return 20 * math.log10(max(float(np.sqrt((hops.astype(np.float64) ** 2).mean(1)).max(initial=0.0)), 1e-6))
 
 
 def _write(root: Path, settings: Settings, row: Clip, audio: Float32, arrays: dict[str, np.ndarray]) -> Clip:
@@ -193,76 +275,22 @@ def features_at_hops(
 def read_sound(path: Path, rate: int) -> Float32:
     """Mono sound float32 [samples] of a video or a sound file at rate; sample 0 belongs to the video's first frame.
 
-    Gaps in a file's times are filled with silence. Raises ClipError.
+    Gaps in a file's times are filled with silence. All of it at once: for what is short. Raises ClipError.
     """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise ClipError("it has no sound")
-            origin_s = _first_frame_s(container) if _has_picture(container) else None
-        with av.open(str(path)) as container:
-            parts, native, damage = _decode(container, origin_s)
-            length_s = float(container.duration or 0) / av.time_base
-    except FFmpegError as error:
-        raise ClipError(f"cannot be read: {error.strerror or error}") from error
-    audio = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    if damage:
-        raise ClipError(f"its sound is damaged after {len(audio) / native:.1f} s: {damage}")
-    if not len(audio):
-        raise ClipError("it has no sound")
-    if origin_s is None and length_s - len(audio) / native > max(1.0, 0.1 * length_s):
-        raise ClipError(f"the sound breaks off after {len(audio) / native:.1f} of {length_s:.1f} s")
-    if not np.isfinite(audio).all():
-        raise ClipError("its sound is not all numbers")
-    return soxr.resample(audio, native, rate).astype(np.float32) if native != rate else audio
-
-
-def _has_picture(container: av.container.InputContainer) -> bool:
-    """Covers of albums are no video."""
-    return any(not stream.disposition & av.stream.Disposition.attached_pic for stream in container.streams.video)
-
-
-def _first_frame_s(container: av.container.InputContainer) -> float:
-    frame = next(container.decode(container.streams.video[0]), None)
-    return frame.time if frame is not None and frame.pts is not None else 0.0
+        end = sound_file.SoundEnd()
+        audio = np.concatenate([*sound_file.mono_blocks(path, rate, end=end)])
+    except MediaError as error:
+        raise ClipError(str(error)) from error
+    _check_whole(end)
+    return audio
 
 
 def _promised_s(path: Path) -> float:
     """Seconds of image from the first frame on, by what the file says of itself; 0 if it says nothing."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        if stream.duration is None:
+    origin_s = next(video_file.decoded(path)).origin_s
+    with opened(path) as container:
+        stream = video_stream(container)
+        if stream is None or stream.duration is None or stream.time_base is None:
             return 0.0
-        end_s = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-        return end_s - _first_frame_s(container)
-
-
-def _decode(container: av.container.InputContainer, origin_s: float | None) -> tuple[list[Float32], int, str]:
-    """(mono stretches that follow each other from origin_s on, or from where the sound begins; their rate; damage)."""
-    stream = container.streams.audio[0]
-    rate = stream.rate
-    as_float = av.AudioResampler(format="fltp")
-    parts: list[Float32] = []
-    done = 0
-    frames = container.decode(stream)
-    while True:
-        try:
-            decoded = next(frames, None)
-        except FFmpegError as error:
-            return parts, rate, error.strerror or str(error)
-        if decoded is None:
-            return parts, rate, ""
-        if decoded.sample_rate != rate:
-            raise ClipError(f"the sound changes its rate from {rate} to {decoded.sample_rate}")
-        for frame in as_float.resample(decoded):
-            mono = frame.to_ndarray().mean(0, dtype=np.float32)
-            begin_s = frame.time if frame.pts is not None else None
-            if origin_s is None:
-                origin_s = begin_s or 0.0
-            place = done if begin_s is None else round((begin_s - origin_s) * rate)
-            if abs(place - done) < GAP_S * rate and done > 0:
-                place = done
-            mono = mono[max(done - place, 0) :]
-            if len(mono):
-                parts += [np.zeros(max(place - done, 0), np.float32), mono]
-                done = max(place, done) + len(mono)
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s

@@ -47,15 +47,19 @@ def _frames(corpus: Corpus, clip: Clip, axes: list[Axes]) -> None:
     """Evenly spaced frames of the video, with the skeleton."""
     poses = corpus.poses(clip)
     chosen = np.linspace(0, len(poses) - 1, IMAGES).round().astype(int)
-    wanted = {poses[i].capture_s: (poses[i], ax) for i, ax in zip(chosen, axes, strict=True)}
-    for time_s, image in video_file.some_frames(Path(clip.source), lambda t: t in wanted):
+    wanted = {_ms(clip.start_s + poses[i].capture_s): (poses[i], ax) for i, ax in zip(chosen, axes, strict=True)}
+    for time_s, image in video_file.some_frames(Path(clip.source), lambda t: _ms(t) in wanted):
         if image is not None:
-            pose, ax = wanted[time_s]
+            pose, ax = wanted[_ms(time_s)]
             ax.imshow(image)
             _skeleton(pose, ax, image.shape[1], image.shape[0])
             ax.set_title(f"{time_s:.2f} s", fontsize=9)
     for ax in axes:
         ax.set_axis_off()
+
+
+def _ms(time_s: float) -> int:
+    return round(1e3 * time_s)
 
 
 def _skeleton(pose: PoseFrame, ax: Axes, width: int, height: int) -> None:

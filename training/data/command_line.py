@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import click
 
+from livemove.cli.streams import keep_streams
 from livemove.contracts import LivemoveError
 
 Result = TypeVar("Result")
@@ -35,7 +36,11 @@ class Mendable(click.ClickException):
 
 
 class _Plain:
-    """LivemoveErrors become one line, Ctrl-C becomes exit code 130."""
+    """LivemoveErrors become one line, Ctrl-C becomes exit code 130; what is written outlives the terminal."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        keep_streams()
+        return super().main(*args, **kwargs)  # type: ignore[misc]
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

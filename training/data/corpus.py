@@ -60,6 +60,7 @@ class Clip:
     person, voiced    share of frames with somebody in view, share of hops with a pitch
     level_dbfs        RMS of the whole; gain: what it was multiplied by to stay within -1..1
     skipped           why there is no such clip; empty if there is
+    note              what was done to it that nobody would expect; empty if nothing was
     """
 
     split: str
@@ -79,6 +80,7 @@ class Clip:
     level_dbfs: float = -120.0
     gain: float = 1.0
     skipped: str = ""
+    note: str = ""
 
     @property
     def key(self) -> str:
@@ -130,13 +132,26 @@ class Writer:
 
     def record(self, clip: Clip) -> None:
         """The clip is done, or skipped for good; its files, if any, are there."""
+        self._say(dataclasses.asdict(clip))
+        self.rows[clip.key] = clip
+
+    def forget(self, begin: str, but: Iterable[Clip]) -> None:
+        """Rows of former times whose keys begin so, and their files, but for these: their source has become shorter."""
+        kept = {clip.key for clip in but}
+        for key in [key for key in self.rows if key.startswith(begin) and key not in kept]:
+            self._say({"gone": key})
+            for suffix in (".flac", ".npz"):
+                _file(self.root, self.rows[key], suffix).unlink(missing_ok=True)
+            del self.rows[key]
+
+    def _say(self, row: dict[str, Any]) -> None:
+        """A line of the journal, on the disk when this returns."""
         try:
-            self._journal.write(json.dumps(dataclasses.asdict(clip)) + "\n")
+            self._journal.write(json.dumps(row) + "\n")
             self._journal.flush()
             os.fsync(self._journal.fileno())
         except OSError as error:
             raise OutputError(f"{self._journal.name}: cannot be written: {error.strerror or error}") from error
-        self.rows[clip.key] = clip
 
     def close(self) -> None:
         """Fold the journal into the manifest."""
@@ -423,6 +438,9 @@ def recorded(root: Path) -> Iterable[Clip]:
             lines = journal.read_text(encoding="utf-8").split("\n")
             found += [json.loads(line) for line in lines[:-1]]  # the last one is empty, or was cut off by a kill
         for row in found:
+            if "gone" in row:
+                rows.pop(row["gone"], None)
+                continue
             clip = Clip(**{**row, "tracks": tuple(row["tracks"])})
             rows[clip.key] = clip
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:

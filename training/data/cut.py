@@ -16,6 +16,9 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from livemove.contracts import Float32, LivemoveError
+from livemove.media.clock import fps_of
+from livemove.media.geometry import PixelShape, as_yuv, even, geometry_of
+from livemove.media.opening import video_stream
 
 TICKS = 90_000
 SOUND_RATES = (48000, 44100, 32000, 24000, 22050, 16000)
@@ -37,7 +40,7 @@ def cut(parts: Sequence[Path], start_s: float, end_s: float, target: Path) -> tu
             opened = [stack.enter_context(av.open(str(part))) for part in parts]
         except FFmpegError as error:
             raise CutError(f"what came is no video: {error.strerror or error}") from error
-        container = next((c for c in opened if c.streams.video), None)
+        container = next((c for c in opened if video_stream(c) is not None), None)
         if container is None:
             raise CutError("what came has no video")
         sounds = next((c for c in opened if c.streams.audio), None)
@@ -91,9 +94,12 @@ def _encode(
     source: InputContainer, sound: Float32, rate: int, start_s: float, end_s: float, out: av.container.OutputContainer
 ) -> float:
     """Both streams into out; seconds of video."""
-    stream = source.streams.video[0]
-    video = out.add_stream("libx264", rate=stream.average_rate or 25)
-    video.width, video.height, video.pix_fmt = stream.width // 2 * 2, stream.height // 2 * 2, "yuv420p"
+    stream = video_stream(source)
+    if stream is None:
+        raise CutError("what came has no video")
+    fps = fps_of(stream)
+    video = out.add_stream("libx264", rate=round(fps) or 1)
+    video.pix_fmt = "yuv420p"
     video.options = {"crf": "20", "preset": "veryfast", "x264-params": "bframes=0"}
     video.codec_context.time_base = Fraction(1, TICKS)
     audio = None
@@ -101,6 +107,7 @@ def _encode(
         audio = out.add_stream("aac", rate=rate, layout="mono" if len(sound) == 1 else "stereo")
         audio.bit_rate = 192_000  # the sound is what is learnt from
     origin_s, seconds = _origin_s(source), 0.0
+    shape, size = PixelShape(stream), (0, 0)
     _seek(source, start_s)
     try:
         for frame in source.decode(stream):
@@ -109,8 +116,11 @@ def _encode(
             at_s = frame.time - origin_s - start_s
             if at_s >= end_s - start_s - 1e-3:
                 break
-            seconds = at_s + 1 / float(stream.average_rate or 25)
-            small = frame.reformat(video.width, video.height, "yuv420p")
+            seconds = at_s + 1 / fps
+            geometry = geometry_of(frame, shape.now())
+            if size == (0, 0):
+                size = video.width, video.height = even(geometry.shown)
+            small = as_yuv(frame, geometry, *size)
             small.pts, small.time_base, small.pict_type = round(max(at_s, 0.0) * TICKS), Fraction(1, TICKS), 0
             out.mux(video.encode(small))
     except FFmpegError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import fft
+from scipy import fft, signal
 
 from livemove.contracts import HOP, LEVEL, Channel, Float32, Float64
 
@@ -26,6 +26,8 @@ NAMES = tuple(channel.name for channel in CHANNELS)
 
 BLOCK = 512
 """Hops analysed at a time: 2.7 s at 48 kHz."""
+LOWEST_HZ = 5.0
+"""What is slower is no sound: a converter's offset, a draught at the microphone."""
 SILENT = 10 ** (-70 / 20)
 """RMS below which a frame has no pitch and no brightness of its own."""
 
@@ -37,6 +39,20 @@ OCTAVE_JUMP_COST = 0.35
 VOICING_CHANGE_COST = 0.14
 
 
+def without_dc(audio: Float32 | Float64, rate: int) -> Float32:
+    """audio [n], float32, without a constant, or one that drifts: a first-order high-pass at LOWEST_HZ.
+
+    -0.04 dB at the lowest note. It begins as if what the first tenth of a second is on average had always been there.
+    """
+    if not len(audio):
+        return np.zeros(0, np.float32)
+    pole = np.exp(-2 * np.pi * LOWEST_HZ / rate)
+    gain = (1 + pole) / 2
+    before = float(np.mean(audio[: max(rate // 10, 1)], dtype=np.float64))
+    state = np.array([-gain * before])
+    return signal.lfilter([gain, -gain], [1.0, -pole], audio, zi=state)[0].astype(np.float32)
+
+
 def describe(audio: Float32, rate: int, tracked: tuple[Float64, Float64] | None = None) -> Float32:
     """float32 [len(audio) // HOP, 5], columns as in CHANNELS. Every window is centred on the middle of its hop.
 
@@ -44,6 +60,7 @@ def describe(audio: Float32, rate: int, tracked: tuple[Float64, Float64] | None 
     """
     hops = len(audio) // HOP
     pitch, voicing = track_pitch(audio, rate) if tracked is None else tracked
+    audio = without_dc(audio, rate)
     loudness, brightness, onset = (np.empty(hops) for _ in range(3))
     width = _window(rate, 1 / 47)  # 1,024 samples at 48 kHz
     last = None
@@ -72,6 +89,7 @@ def track_pitch(
     Candidates are peaks of the normalised square difference function (McLeod & Wyvill 2005), which weighs both ends of
     a window alike: a glide reads as the pitch in its middle. Boersma's (1993) Viterbi search chooses among them.
     """
+    audio = without_dc(audio, rate)
     width = _window(rate, window_s)
     shortest, longest = rate / high_hz, min(rate / low_hz, width / 2)
     finer = max(1, round(48000 / rate))  # at 16 kHz the shortest periods are nine samples, which no parabola can fit
@@ -79,7 +97,7 @@ def track_pitch(
     for _, frames in _frames(audio, width):
         periods, clarity = _candidates(_nsdf(frames, int(longest) + 2, finer), shortest * finer, longest * finer)
         periods /= finer
-        level = np.sqrt((frames**2).mean(1))
+        level = frames.std(1)
         # Silence is unvoiced however periodic its last bit is; so is noise: its peaks are low.
         rests.append(np.where(level > SILENT, UNVOICED_STRENGTH, 2.0))
         with np.errstate(divide="ignore"):

@@ -107,7 +107,7 @@ def read_manifest(sounds: Path, instruments: Sequence[str] = ()) -> list[NoteFil
     """Single notes of a folder, of these instruments or all, in order of their paths. Raises NotesError."""
     path = sounds / "manifest.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             rows = list(reader)
@@ -378,7 +378,7 @@ def save_library(library: Library, folder: Path) -> None:
 def load_library(folder: Path) -> Library:
     """Raises NotesError."""
     try:
-        about = json.loads((folder / "notes.json").read_text(encoding="utf-8"))
+        about = json.loads((folder / "notes.json").read_text(encoding="utf-8-sig"))
         if (about["format"], about["sample_rate"]) != (FORMAT, RATE):
             raise ValueError(f"format {about['format']}, this version reads {FORMAT}")
         notes = tuple(Note(**{**note, "body": tuple(note["body"])}) for note in about["notes"])

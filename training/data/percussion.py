@@ -126,7 +126,7 @@ def load_kit(voices: Path) -> Kit:
 def _manifest(voices: Path) -> list[dict[str, str]]:
     path = voices / "manifest.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.DictReader(file) if row["file"].split("/")[0] in FOLDERS]
     except (OSError, KeyError) as error:
         raise LivemoveError(f"{path}: not a list of hits (columns file, articulation, dynamic): {error}") from error

@@ -20,6 +20,8 @@ PASSES = ((3, 8), (3, 8, HARMONICS))
 is taken for its neighbour 2 pi away. The second analysis follows the glides that the first one found."""
 WINDOW_S, PERIODS = 0.030, 3
 """A Hann window of so many seconds, but never of fewer periods."""
+FILTERED = 1 << 20
+"""Samples filtered at a time."""
 TOP_HZ = 7000.0
 """Harmonics above are not looked at."""
 ANCHOR_S = 0.12
@@ -67,7 +69,7 @@ def recover(audio: Float32 | Float64, rate: int, pitch: Float64, harmonics: int 
     cycles = np.concatenate([[0.0], np.cumsum(hz(held))]) * (HOP / rate)
     if not stretches:
         return RunningPhase(cycles, held, voiced)
-    sound = _band_limited(np.asarray(audio, np.float64), rate)
+    sound = _band_limited(audio, rate)
     for number, passes in enumerate(PASSES):
         shift = np.zeros(hops + 1)
         at = np.concatenate([np.arange(first, last + 1) for first, last in stretches])
@@ -106,12 +108,22 @@ def hold(values: Float64, rest: float) -> Float64:
 # --- the harmonics ------------------------------------------------------------------------------------------
 
 
-def _band_limited(audio: Float64, rate: int) -> Float64:
-    """What lies above the harmonics that are looked at would fold down when a window is warped."""
+def _band_limited(audio: Float32 | Float64, rate: int) -> Float64:
+    """What lies above the harmonics that are looked at would fold down when a window is warped.
+
+    A block at a time: of minutes, one transform would take many times their own memory.
+    """
     if rate <= 2.4 * TOP_HZ:
-        return audio
+        return np.asarray(audio, np.float64)
     taps = signal.firwin(129, 1.15 * TOP_HZ, fs=rate)
-    return signal.oaconvolve(audio, taps, mode="same")
+    reach = len(taps) // 2
+    out = np.empty(len(audio))
+    for first in range(0, len(audio), FILTERED):
+        last = min(first + FILTERED, len(audio))
+        begin = max(first - reach, 0)
+        part = np.asarray(audio[begin : last + reach], np.float64)
+        out[first:last] = signal.oaconvolve(part, taps, mode="same")[first - begin :][: last - first]
+    return out
 
 
 def _harmonics(sound: Float64, rate: int, cycles: Float64, at: np.ndarray, count: int) -> np.ndarray:

@@ -16,13 +16,15 @@ from typing import Any
 
 from livemove.contracts import LivemoveError, OutputError
 from training.data import cluster
-from training.data.clip import Settings, prepare_clip
+from training.data.clip import Settings, prepare_item
 from training.data.corpus import Clip
 from training.data.items import Item
 
 
-def on_this_machine(sources: Sequence[Item], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
-    """Rows in the order they are finished. Raises OutputError if the corpus cannot be written.
+def on_this_machine(
+    sources: Sequence[Item], root: Path, settings: Settings, workers: int
+) -> Iterator[tuple[Clip, ...]]:
+    """The rows of each source, in the order they are finished. Raises OutputError if the corpus cannot be written.
 
     Each worker holds one landmarker and one clip. They end with this process, however it ends.
     """
@@ -60,15 +62,15 @@ class _Worker:
         self.source = source
         self.pipe.send(source)
 
-    def take(self) -> Clip:
-        """The row of the source it was given; one that says how the worker died if it did."""
+    def take(self) -> tuple[Clip, ...]:
+        """The rows of the source it was given; one that says how the worker died if it did."""
         source, self.source = self.source, None
         assert source is not None
         try:
             result = self.pipe.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
-            return died(source, f"its worker was ended by {_cause(self.process.exitcode)}")
+            return (died(source, f"its worker was ended by {_cause(self.process.exitcode)}"),)
         if isinstance(result, BaseException):
             raise result
         return result
@@ -89,13 +91,13 @@ def _work(pipe: connection.Connection, root: Path, settings: Settings) -> None:
         return  # the parent is gone
 
 
-def _prepared(source: Item, root: Path, settings: Settings) -> Clip | LivemoveError:
+def _prepared(source: Item, root: Path, settings: Settings) -> tuple[Clip, ...] | LivemoveError:
     try:
-        return prepare_clip(source, root, settings)
+        return prepare_item(source, root, settings)
     except LivemoveError as error:
         return error
     except Exception as error:  # one clip that meets what nobody foresaw must not stop a night's work
-        return died(source, f"{type(error).__name__}: {error}")
+        return (died(source, f"{type(error).__name__}: {error}"),)
 
 
 def died(source: Item, why: str) -> Clip:
@@ -112,7 +114,7 @@ def _cause(exitcode: int | None) -> str:
 # --- Ray ----------------------------------------------------------------------------------------------------
 
 
-def on_ray(sources: Sequence[Item], root: Path, settings: Settings, workers: int) -> Iterator[Clip]:
+def on_ray(sources: Sequence[Item], root: Path, settings: Settings, workers: int) -> Iterator[tuple[Clip, ...]]:
     """The same rows by Ray Data: on the cluster RAY_ADDRESS names, else on a local one of so many workers.
 
     Nodes see SRC, DATA and the pose model under the same paths. Raises OutputError, ClusterError.
@@ -128,16 +130,16 @@ def on_ray(sources: Sequence[Item], root: Path, settings: Settings, workers: int
         for row in data.map(_on_node, fn_args=(root, settings)).iter_rows():
             if row["error"]:
                 raise OutputError(row["error"])
-            clip = Clip(**{**row["clip"], "tracks": tuple(row["clip"]["tracks"])})
-            del left[clip.key]
-            yield clip
+            clips = tuple(Clip(**{**each, "tracks": tuple(each["tracks"])}) for each in row["clips"])
+            del left[clips[-1].key]
+            yield clips
         for source in left.values():
-            yield died(source, "its task died on the cluster")
+            yield (died(source, "its task died on the cluster"),)
 
 
 def _on_node(row: dict[str, Any], root: Path, settings: Settings) -> dict[str, Any]:
     """A task: the same function the local workers run."""
     result = _prepared(Item(**row["source"]), root, settings)
     if isinstance(result, LivemoveError):
-        return {"clip": dataclasses.asdict(died(Item(**row["source"]), "")), "error": str(result)}
-    return {"clip": dataclasses.asdict(result), "error": ""}
+        return {"clips": [dataclasses.asdict(died(Item(**row["source"]), ""))], "error": str(result)}
+    return {"clips": [dataclasses.asdict(clip) for clip in result], "error": ""}

@@ -464,7 +464,7 @@ def _config_only() -> argparse.ArgumentParser:
 def read_experiment(path: Path) -> dict[str, Any]:
     """What stands in a YAML file of flags. Raises RecipeError."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         names = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.yaml")))
         raise RecipeError(f"{path}: {error.strerror}; experiments by name: {names}") from error

@@ -108,7 +108,7 @@ class Lead:
             self._underruns = underruns
             missing_s = now - called_s + self.MARGIN_S
             enough_s = self.seconds + min(max(missing_s, self._hop_s), self.START_S)
-        # A server that was held up calls in bursts, and a ring that was full for it has long margins: no lead is below 0.
+        # A server that was held up calls in bursts, and a ring that was filled for it has long margins.
         enough_s = min(max(enough_s, 0.0), self.MOST_S)
         if now - self._since_s > 1.0:
             self._since_s = now

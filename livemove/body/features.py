@@ -97,11 +97,11 @@ _NOISE = np.array([0.005, 0.005, 0.02])
 fresh sensor noise (3 of 255) 200 times; `python -m tests.measure.prediction --still VIDEO` measures it."""
 _IMAGE_NOISE = np.array([0.005, 0.005])
 
-_HAND_SPEED = 9.0  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured
-_FOOT_SPEED = 7.0
+_HAND_SPEED = 6.5  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured
+_FOOT_SPEED = 5.0
 _TRAVEL_SPEED = 3.0
-_ARM_ENERGY = 4.0
-_LEG_ENERGY = 3.0
+_ARM_ENERGY = 2.9
+_LEG_ENERGY = 2.2
 _GATHER_S = 0.5
 
 

@@ -28,6 +28,7 @@ class MotionSpec:
     abrupt     an innovation faster than this, per second, is rather a landmark that jumped than a limb that moved: it
                moves the place, and lowers what is believed of the velocity, the more the faster it is
     fastest    bound of a velocity's coordinate, per second
+    trust_s    time constant over which predictions are compared with holding, see `predict`
     """
 
     settle_s: float = 0.16
@@ -36,6 +37,7 @@ class MotionSpec:
     still: float = 0.1
     abrupt: float = 4.0
     fastest: float = 10.0
+    trust_s: float = 0.25
 
 
 @dataclass
@@ -48,11 +50,13 @@ class MotionState:
     covariance: Float64
     velocity_variance: Float64
     peak: Float64  # largest squared speed lately
+    missed: Float64  # mean squared error of predicting the next measurement, lately
+    moved: Float64  # mean squared error of holding the last one instead
 
     @classmethod
     def zeros(cls, *shape: int) -> MotionState:
         """Every coordinate at 0; `restart` says where they really are."""
-        return cls(*(np.zeros(shape) for _ in range(6)))
+        return cls(*(np.zeros(shape) for _ in range(8)))
 
     def rows(self, which: np.ndarray) -> MotionState:
         """A copy of some rows."""
@@ -72,6 +76,7 @@ class MotionState:
         self.covariance[which] = 0.0
         self.velocity_variance[which] = 1.0
         self.peak[which] = 1.0
+        self.missed[which] = self.moved[which] = noise * noise
 
 
 def observe(state: MotionState, x: Float64, dt_s: Float64 | float, noise: Float64, spec: MotionSpec) -> None:
@@ -88,6 +93,10 @@ def observe(state: MotionState, x: Float64, dt_s: Float64 | float, noise: Float6
     innovation = x - expected
     belief = np.minimum(1.0, spec.abrupt * dt_s / np.maximum(np.abs(innovation), 1e-12))
     believed = belief * belief * innovation
+
+    lately = np.exp(-np.asarray(dt_s) / spec.trust_s)
+    state.missed = lately * state.missed + (1.0 - lately) * innovation**2
+    state.moved = lately * state.moved + (1.0 - lately) * (x - state.place) ** 2
 
     speed = state.velocity**2 + (believed / dt_s) ** 2
     state.peak = np.maximum(np.maximum(state.peak * np.exp(-np.asarray(dt_s) / spec.forget_s), speed), spec.still**2)
@@ -110,9 +119,16 @@ def observe(state: MotionState, x: Float64, dt_s: Float64 | float, noise: Float6
     state.velocity_variance = velocity_variance - velocity_gain * covariance
 
 
+def trust(state: MotionState) -> Float64:
+    """0..1, of the state's shape: 1 where predictions lately missed by less than 0.8 of what holding would have (rms),
+    0 where they were no better: what trembles is held."""
+    return np.minimum(np.maximum(3.0 - 3.0 * state.missed / np.maximum(state.moved, 1e-12), 0.0), 1.0)
+
+
 def predict(state: MotionState, ahead_s: float, spec: MotionSpec) -> Float64:
-    """Where the coordinates will be ahead_s after the newest measurement, of the state's shape."""
-    return state.place + spec.settle_s * -np.expm1(-ahead_s / spec.settle_s) * state.velocity
+    """Where the coordinates will be ahead_s after the newest measurement, as far as `trust` goes."""
+    way = spec.settle_s * -np.expm1(-ahead_s / spec.settle_s) * state.velocity
+    return state.place + trust(state) * way
 
 
 def keep_lengths(body: Float64, like: Float64, bones: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
     from livemove.diagnostics.doctor import Finding
+    from livemove.diagnostics.latency import LatencyReport
     from livemove.diagnostics.pose_bench import PoseTime
     from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
@@ -90,6 +91,48 @@ def summary(report: Report, output: Path | None) -> list[str]:
     ]
     if output is not None:
         lines.append(f"written: {output}")
+    return lines
+
+
+PARTS = {
+    "camera": "the camera's own delay",
+    "pose": "camera frame to pose: waiting for the pose model, and the model",
+    "next pose": "a pose plays until the next one",
+    "ring": "hop begun to its block asked for",
+    "device": "block asked for to converter",
+    "prediction": "filter and look-ahead",
+    "mapping": "the mapping's smoothing",
+    "network": "the network's response",
+    "rest": "not explained by these",
+}
+"""What `livemove latency` says of each part of the lag."""
+
+
+def lag(report: LatencyReport) -> list[str]:
+    """The lag of a take and its parts, which add up to it."""
+    lag, stops, still = report["lag_ms"], report["stops"], report["still_cents_rms"]
+    lines = [
+        f"lag {lag['median']:.0f} ms (5 to 95 % of {lag['windows']} windows: {lag['p05']:.0f} to {lag['p95']:.0f}, "
+        f"standard deviation {lag['sd']:.0f}; correlation {lag['confidence']:.3f}), "
+        f"pose to sound {report['age_ms']['p50']:.0f} ms (95 %: {report['age_ms']['p95']:.0f} ms)",
+        *(
+            f"  {'–' if value is None else f'{value:+.0f}':>5} ms  {name:<11} {PARTS[name]}"
+            for name, value in report["parts_ms"].items()
+        ),
+    ]
+    if still is not None:
+        lines.append(f"a still hand trembles by {still:.1f} cents rms (in {report['still_seconds']:.1f} s)")
+    if stops["count"]:
+        lines.append(
+            f"after a stop the pitch goes on {stops['overshoot_cents']:.0f} cents "
+            f"({100 * (stops['overshoot_share'] or 0.0):.0f} % of the move) and settles in "
+            f"{stops['settled_ms']:.0f} ms (median of {stops['count']})"
+        )
+    if report["ripple"] is not None:
+        lines.append(
+            f"at the camera's {report['camera_hz']:.1f} frames per second the pitch's slope has "
+            f"{report['ripple']:.1f} times what is around it"
+        )
     return lines
 
 

@@ -1,4 +1,4 @@
-"""What the body felt in a take: how late the sound followed it, from what, how steadily, and where it overshot.
+"""The lag of a take: how late the sound followed it, from what, how steadily, and where it overshot.
 
 In: a take. Out: a LatencyReport. Everything is measured on the take's own clock: landmarks as they were captured, hops
 as they were made, sound when the converter played it. Must not know devices, sessions or the terminal.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -64,7 +65,7 @@ class Stops(TypedDict):
 class LatencyReport(TypedDict):
     """What `livemove latency TAKE --json` prints. Milliseconds and cents; None: the take does not show it.
 
-    parts_ms adds up to felt_ms: "camera" (its own delay, if known), "pose" (waiting for the pose model, and the model,
+    parts_ms adds up to lag_ms: "camera" (its own delay, if known), "pose" (waiting for the pose model, and the model,
     until the first hop), "next pose" (a pose plays until the next one is there), "ring" (hop begun to its block
     asked for), "device" (to the converter), "prediction" (what filter and look-ahead add, mostly less than nothing),
     "mapping" (its smoothing), "network" (its response to a new pitch) and "rest" (what these do not explain).
@@ -77,7 +78,7 @@ class LatencyReport(TypedDict):
     look_ahead_ms: float
     camera_hz: float
     age_ms: dict[str, float]
-    felt_ms: Spread
+    lag_ms: Spread
     parts_ms: dict[str, float | None]
     still_cents_rms: float | None
     still_seconds: float
@@ -104,7 +105,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     traces = _traces(take, mapping, channel, hops, heard_s)
     capture_s, began_s = hops["capture_s"], hops["began_s"]
     age_s = heard_s - capture_s
-    felt = _spread(traces)
+    lag = _spread(traces)
     used = {
         float(c): float(b) for c, b in zip(capture_s[::-1], began_s[::-1], strict=True)
     }  # the first hop of each pose
@@ -122,9 +123,9 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     known = sum(value for name, value in parts.items() if value is not None and name != "camera")
     parts |= {"prediction": 1e3 * direct - known, "mapping": 1e3 * through, "network": 1e3 * voiced}
     parts["rest"] = (
-        felt["median"] + (camera_delay_ms or 0.0) - sum(value for value in parts.values() if value is not None)
+        lag["median"] + (camera_delay_ms or 0.0) - sum(value for value in parts.values() if value is not None)
     )
-    felt = Spread(**{**felt, **{k: felt[k] + (camera_delay_ms or 0.0) for k in ("median", "p05", "p95")}})
+    lag = Spread(**{**lag, **{k: lag[k] + (camera_delay_ms or 0.0) for k in ("median", "p05", "p95")}})
     noise, still_s = still_noise(traces)
     camera_hz = 1.0 / float(np.median(np.diff(traces.asked_s)))
     report = LatencyReport(
@@ -136,7 +137,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
         else 0.0,
         camera_hz=camera_hz,
         age_ms={"p50": 1e3 * float(np.median(age_s)), "p95": 1e3 * float(np.percentile(age_s, 95))},
-        felt_ms=felt,
+        lag_ms=lag,
         parts_ms=parts,
         still_cents_rms=noise,
         still_seconds=still_s,
@@ -152,11 +153,9 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
 def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, int, int]]:
     """(the first model's mapping as it was steered mostly, its pitch channel, that steering). Raises TakeError."""
     model = take.info.models[0]
-    spec = load_bundle(find_bundle(model.path if _exists(model.path) else model.name)).spec
+    spec = load_bundle(find_bundle(model.path if Path(model.path).is_dir() else model.name)).spec
     if not model.mapping:
-        raise TakeError(
-            f"{take.path}: {model.name} plays without a mapping; felt latency needs a channel that is a pitch"
-        )
+        raise TakeError(f"{take.path}: {model.name} plays without a mapping; its lag needs a channel that is a pitch")
     mapping = load_mapping(take.path / model.mapping, spec, FEATURES)
     channel = next((i for i, each in enumerate(spec.channels) if each.unit == PITCH_UNIT), None)
     if channel is None or mapping.routes[channel].input >= len(FEATURES):
@@ -168,12 +167,6 @@ def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, int, int]]:
     octave, scale, root = Counter(rows).most_common(1)[0][0]
     mapping.steer(octave, scale, root)
     return mapping, channel, (octave, scale, root)
-
-
-def _exists(path: str) -> bool:
-    from pathlib import Path
-
-    return Path(path).is_dir()
 
 
 def _heard(take: Take, steering: tuple[int, int, int]) -> tuple[npt.NDArray[np.void], Float64, Float64]:

@@ -58,7 +58,8 @@ def status_line(status: Status, model: str) -> str:
             f"{status.seconds:.0f} s",
             meter(status.rms, status.peak),
             f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
-            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
+            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms, "
+            f"lag {_number(status.lag_ms)} ms",
             f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
             _alarm("underruns", status.underruns),
             _alarm("late", status.late_callbacks),
@@ -86,6 +87,7 @@ def summary(report: Report, output: Path | None) -> list[str]:
     lines = [
         f"played {report['seconds']:.1f} s with {report['engine']}, "
         f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
+        f"lag about {_number(report['lag_ms'])} ms, "
         f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
         f"underruns {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
     ]

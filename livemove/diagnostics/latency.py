@@ -117,9 +117,9 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
         "ring": 1e3 * float(np.median(begun - began_s)),
         "device": 1e3 * float(np.median(heard_s - begun)),
     }
-    direct = _lag(traces.asked_s, traces.asked, traces.hop_s, traces.source)[0]
-    through = _lag(traces.hop_s, traces.source, traces.hop_s, traces.channel)[0]
-    voiced = _lag(traces.hop_s, traces.channel, traces.hop_s, traces.sound)[0]
+    direct = lag_of(traces.asked_s, traces.asked, traces.hop_s, traces.source)[0]
+    through = lag_of(traces.hop_s, traces.source, traces.hop_s, traces.channel)[0]
+    voiced = lag_of(traces.hop_s, traces.channel, traces.hop_s, traces.sound)[0]
     known = sum(value for name, value in parts.items() if value is not None and name != "camera")
     parts |= {"prediction": 1e3 * direct - known, "mapping": 1e3 * through, "network": 1e3 * voiced}
     parts["rest"] = (
@@ -225,7 +225,7 @@ def _recent(channel: Float64) -> Float64:
 # --- what they show -----------------------------------------------------------------------------------------
 
 
-def _lag(a_s: Float64, a: Float64, b_s: Float64, b: Float64) -> tuple[float, float]:
+def lag_of(a_s: Float64, a: Float64, b_s: Float64, b: Float64) -> tuple[float, float]:
     """(seconds by which b follows a, their correlation there): the best of LAGS_S, refined by a parabola."""
     good = np.isfinite(b)
     b_s, b = b_s[good], b[good]
@@ -248,7 +248,7 @@ def _spread(traces: Traces) -> Spread:
         inside = (traces.hop_s >= start_s) & (traces.hop_s < start_s + WINDOW_S) & np.isfinite(traces.sound)
         if inside.sum() < 100 or traces.channel[inside].std() < MOVED:
             continue
-        lag_s, sure = _lag(traces.asked_s, traces.asked, traces.hop_s[inside], traces.sound[inside])
+        lag_s, sure = lag_of(traces.asked_s, traces.asked, traces.hop_s[inside], traces.sound[inside])
         if sure >= SURE:
             found.append((1e3 * lag_s, sure))
     if not found:
@@ -287,11 +287,8 @@ def stops(traces: Traces) -> Stops:
     over, share, settled = list[float](), list[float](), list[float]()
     for i in range(2, len(speed) - 3):
         rests = (times[i + 2 :] <= times[i + 2] + RESTS_S).sum() + i + 2
-        if (
-            abs(speed[i]) < FAST_CENTS_S
-            or rests >= len(speed)
-            or np.abs(speed[i + 2 : rests]).max(initial=np.inf) > REST_CENTS_S
-        ):
+        last_fast = abs(speed[i]) >= FAST_CENTS_S and abs(speed[i + 1]) < FAST_CENTS_S
+        if not last_fast or rests >= len(speed) or np.abs(speed[i + 2 : rests]).max(initial=0.0) > REST_CENTS_S:
             continue
         begin = i
         while begin > 0 and speed[begin - 1] * speed[i] > 0 and abs(speed[begin - 1]) > REST_CENTS_S:

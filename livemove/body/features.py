@@ -93,9 +93,9 @@ _BONES = np.array([[2, 6], [6, 7], [3, 8], [8, 9], [4, 10], [10, 11], [5, 12], [
 """Rows of the body: shoulder to elbow to hand, hip to knee to foot."""
 
 _NOISE = np.array([0.005, 0.005, 0.02])
-"""Standard deviation of a joint in torso lengths along x, y, z. MediaPipe, given one image under fresh sensor noise (3 of
-255) 200 times, had 0.003, 0.004, 0.030 for a small dancer and 0.003, 0.002, 0.007 for a large one on average, wrists up
-to twice as much; `python -m tests.measure.prediction --still VIDEO` measures it."""
+"""Standard deviation of a joint in torso lengths along x, y, z. MediaPipe, given one image under fresh sensor noise (3
+of 255) 200 times, had 0.003, 0.004, 0.030 for a small dancer and 0.003, 0.002, 0.007 for a large one on average, wrists
+up to twice as much; `python -m tests.measure.prediction --still VIDEO` measures it."""
 _IMAGE_NOISE = np.array([0.005, 0.005])
 
 _HAND_SPEED = 6.5  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured

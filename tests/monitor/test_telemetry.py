@@ -246,7 +246,7 @@ WELL = Figures(
 def test_the_most_urgent_thing_is_said_first(
     change: dict[str, object], controls: Controls, tone: Tone, words: str
 ) -> None:
-    verdict = judge(dataclasses.dataclasses.replace(WELL, **change), controls)
+    verdict = judge(dataclasses.replace(WELL, **change), controls)
     assert verdict.tone == tone
     assert words in verdict.words
 

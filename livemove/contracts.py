@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from livemove.controls import STYLE_WEIGHTS
+from livemove.controls import LOOK_AHEAD_MS, STYLE_WEIGHTS
 from livemove.controls import Action as Action
 
 HOP = 256
@@ -416,7 +416,7 @@ class Controls:
     octave        added to the range of a pitch channel, as far as the model can play it
     scale         0: as the mapping says; n: the n-th of body.notes.SCALES
     root          0: as the mapping says; 1..12: C..B
-    look_ahead_s  see features.FeatureSpec
+    look_ahead_s  how far the body is predicted towards the time at which a hop is heard, at most; 0: not at all
     model         index in the set of models that are loaded
     preset        0: none; n: the n-th of the set list
     panics        counts those that are answered: with each new one the models forget all they have played
@@ -432,7 +432,7 @@ class Controls:
     octave: int = 0
     scale: int = 0
     root: int = 0
-    look_ahead_s: float = 0.0
+    look_ahead_s: float = LOOK_AHEAD_MS / 1e3
     model: int = 0
     preset: int = 0
     panics: int = 0

@@ -60,6 +60,10 @@ class Kind(enum.Enum):
     TRIGGER = "trigger"
 
 
+LOOK_AHEAD_MS = 80.0
+"""The most that a body is predicted, and what is usual: "auto" compensates the latency that is measured, up to this."""
+
+
 @dataclass(frozen=True)
 class Control:
     """One thing that can be steered.
@@ -156,8 +160,8 @@ _TABLE = (
     Control("scale", Action.SCALE, Kind.LIST, "scale", key="k", preset="scale"),
     Control("root", Action.ROOT, Kind.LIST, "root", key="j", preset="root"),
     Control(
-        "look_ahead", Action.LOOK_AHEAD, Kind.VALUE, "look-ahead", 0.0, 80.0, 0.0, "ms", step=10.0, resolution=1.0,
-        key="l", knob=(0.0, 80.0), preset="look_ahead_ms",
+        "look_ahead", Action.LOOK_AHEAD, Kind.VALUE, "look-ahead", 0.0, LOOK_AHEAD_MS, LOOK_AHEAD_MS, "ms",
+        step=10.0, resolution=1.0, key="l", knob=(0.0, LOOK_AHEAD_MS), preset="look_ahead_ms",
     ),
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
     Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),

@@ -1,20 +1,23 @@
 """PoseFrame -> named body features: what the dancer does, independent of who dances, where, and how far away.
 
-Pose frames go in as they arrive, float32 [len(FEATURES)] come out, at a frame's time or at any later hop's time. The
-same code runs live, in `render` and in training: causal, time only from the arguments, no clock, no model.
+Pose frames go in as they arrive, float32 [len(FEATURES)] come out, at a frame's time or predicted for the time at which
+a hop will be heard. The same code runs live, in `render` and in training: causal, time only from the arguments, no
+clock, no model.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from livemove.body.landmarks import EARS, HIPS, LIMB_JOINTS, SHOULDERS
+from livemove.body.motion import MotionSpec, MotionState, keep_lengths, observe, predict
 from livemove.contracts import Float32, Float64, PoseFrame
+from livemove.controls import LOOK_AHEAD_MS
 
 
 @dataclass(frozen=True)
@@ -86,55 +89,21 @@ _GROUPS = ("person", "head", "shoulders", "hips", "left_arm", "right_arm", "left
 _JOINT_GROUP = np.array([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7])
 _GROUP_START = np.array([0, 2, 4, 6, 8, 10, 12])  # first row of each group after "person": rows are in group order
 _NEEDS: npt.NDArray[np.bool_] = np.array([[group in needed for group in _GROUPS] for _, needed in _TABLE])
-_MOVES: npt.NDArray[np.bool_] = np.array(  # where extrapolation makes sense: positions and angles
-    [not ("speed" in f.name or "energy" in f.name or f.name in ("presence", "travel")) for f in TABLE]
-)
+_BONES = np.array([[2, 6], [6, 7], [3, 8], [8, 9], [4, 10], [10, 11], [5, 12], [12, 13]])
+"""Rows of the body: shoulder to elbow to hand, hip to knee to foot."""
 
-_HAND_SPEED = 9.0  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured
-_FOOT_SPEED = 7.0
+_NOISE = np.array([0.005, 0.005, 0.02])
+"""Standard deviation of a joint in torso lengths along x, y, z. MediaPipe, given one image under fresh sensor noise (3
+of 255) 200 times, had 0.003, 0.004, 0.030 for a small dancer and 0.003, 0.002, 0.007 for a large one on average, wrists
+up to twice as much; `python -m tests.measure.prediction --still VIDEO` measures it."""
+_IMAGE_NOISE = np.array([0.005, 0.005])
+
+_HAND_SPEED = 6.5  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured
+_FOOT_SPEED = 5.0
 _TRAVEL_SPEED = 3.0
-_ARM_ENERGY = 4.0
-_LEG_ENERGY = 3.0
+_ARM_ENERGY = 2.9
+_LEG_ENERGY = 2.2
 _GATHER_S = 0.5
-
-
-# --- smoothing ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class OneEuroSpec:
-    """Cut-offs of a One-Euro filter. minimum_hz: at rest; beta: added per unit/s of speed; speed_hz: for the speed."""
-
-    minimum_hz: float
-    beta: float
-    speed_hz: float
-
-
-@dataclass
-class OneEuroState:
-    """The filter's memory, filled with the first value and speed 0: float64 arrays of one shape."""
-
-    value: Float64
-    speed: Float64
-
-
-def one_euro(x: Float64, dt_s: Float64 | float, state: OneEuroState, spec: OneEuroSpec) -> Float64:
-    """Smooth x, any shape, after the last value; the cut-off rises with speed (Casiez, Roussel & Vogel 2012).
-
-    dt_s, a number or of x's shape, is the real time since the previous value, not the nominal frame period: webcams
-    jitter by 10 ms and more, and a nominal period turns that jitter into false speed.
-    """
-    follow = _follow(spec.speed_hz, dt_s)
-    state.speed = state.speed + follow * ((x - state.value) / dt_s - state.speed)
-    follow = _follow(spec.minimum_hz + spec.beta * np.abs(state.speed), dt_s)
-    state.value = state.value + follow * (x - state.value)
-    return state.value
-
-
-def _follow(cutoff_hz: Float64 | float, dt_s: Float64 | float) -> Float64 | float:
-    """Weight of the new value in a one-pole low-pass of that cut-off, both of any shape."""
-    turns = 2 * math.pi * cutoff_hz * dt_s
-    return turns / (1 + turns)
 
 
 # --- the stream ---------------------------------------------------------------------------------------------
@@ -142,29 +111,31 @@ def _follow(cutoff_hz: Float64 | float, dt_s: Float64 | float) -> Float64 | floa
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How features are smoothed and what happens when a limb or the whole person goes out of view.
+    """How features follow the body, and what happens when a limb or the whole person goes out of view.
 
     visible       a landmark counts as seen at this visibility
     hold_s        a limb out of view keeps its last features for this long ...
     ease_s        ... then eases to rest over this long; back in view it returns over return_s
-    look_ahead_s  0..0.08: how far beyond the newest pose a hop may extrapolate towards its own time; 0 is off
-    body          One-Euro filter of joint positions in torso lengths. MediaPipe's VIDEO mode has smoothed already, so
-                  this one is light: on the clips measured it adds 4-10 ms of delay to a moving hand
+    look_ahead_s  0..0.08: how far beyond the newest pose a hop may be predicted, at most; 0 holds the newest pose
+    correct_s     a new pose corrects the prediction with this time constant, twice over, so that neither a feature nor
+                  its slope jumps
+    motion        the Kalman filter of joints in torso lengths
     """
 
     visible: float = 0.5
     hold_s: float = 0.4
     ease_s: float = 0.6
     return_s: float = 0.12
-    look_ahead_s: float = 0.0
-    body: OneEuroSpec = OneEuroSpec(minimum_hz=2.5, beta=5.0, speed_hz=4.0)
+    look_ahead_s: float = LOOK_AHEAD_MS / 1e3
+    correct_s: float = 0.004
+    motion: MotionSpec = field(default_factory=MotionSpec)
 
 
 class FeatureStream:
     """Features of the first person in a stream of pose frames.
 
-    `update` takes each new pose frame, `at` gives the value for a hop at any later time: it holds, extrapolates (if
-    asked) and eases to rest when nobody is seen or no frame comes any more.
+    `update` takes each new pose frame, `at` gives the value for a hop at any later time: it predicts as far as the spec
+    allows, then holds, and eases to rest when nobody is seen or no frame comes any more.
     """
 
     def __init__(self, spec: FeatureSpec = FeatureSpec()) -> None:
@@ -175,52 +146,86 @@ class FeatureStream:
         """Back to before the first frame: at rest."""
         joints, groups = len(_JOINTS), len(_GROUPS)
         self._time_s: float | None = None
-        self._body = OneEuroState(np.zeros((joints, 3)), np.zeros((joints, 3)))
+        self._body = MotionState.zeros(joints, 3)
         self._joint_s = np.full(joints, -math.inf)  # when each joint was last filtered; -inf: never
         self._torso = 0.0  # metres, slow
-        self._reach = 0.0  # torso lengths, slow
+        self._reach = 0.8  # torso lengths, slow
+        self._reached = False
         self._ground = _Ground()
         self._energy = [0.0, 0.0]
+        self._speed = [0.0] * joints  # of each, torso lengths per second
+        self._moving = False  # a person was in the newest frame: there is something to predict
         self._raw: Float64 = REST.astype(np.float64)
-        self._slope = np.zeros(len(FEATURES))
-        self._miss = np.zeros((2, len(FEATURES)))  # recent errors: extrapolated, held
+        self._offset = np.zeros((2, len(FEATURES)))  # what a new pose is still to correct, and its slope per second
+        self._corrected_s = -math.inf  # from when on
         self._weight = np.zeros(groups)
         self._seen_s = np.full(groups, -math.inf)
 
-    def update(self, frame: PoseFrame) -> Float32:
-        """Take a new frame; float32 [F] at its capture time. A frame no newer than the last one changes nothing."""
+    def update(self, frame: PoseFrame, heard_s: float | None = None) -> Float32:
+        """Take a new frame; float32 [F] at its capture time. A frame no newer than the last one changes nothing.
+
+        heard_s: time of the first hop that is made with it. From then on `at` glides from what it would have been
+        without this frame to what it is with it; None: it jumps.
+        """
         now_s = frame.capture_s
         if self._time_s is not None and now_s <= self._time_s:
-            return self.at(self._time_s)
+            return self._eased(self._raw, self._time_s)
+        before = None if heard_s is None or self._time_s is None else self._heading(heard_s)
         dt_s = 0.04 if self._time_s is None else now_s - self._time_s
         if self._time_s is not None:
             self._weight = self._weights(now_s)
+        lost = self._weight <= 0.0  # gone for so long that its features are at rest: do not glide from the old place
         self._time_s = now_s
         self._energy = [_ease(energy, 0.0, dt_s, _GATHER_S) for energy in self._energy]
+        self._moving = False
         if frame.people > 0 and np.isfinite(frame.world[0]).all() and np.isfinite(frame.image[0]).all():
-            self._see(frame, now_s, dt_s)
-        else:
-            self._slope[:] = 0.0
+            self._see(frame, now_s, dt_s, lost)
+        if not self._moving:
             self._ground = _Ground()
-        return self.at(now_s)
+        self._offset[:] = 0.0
+        if before is not None and heard_s is not None:
+            self._offset = np.where((_NEEDS & lost).any(axis=1), 0.0, before - self._heading(heard_s))
+            self._corrected_s = heard_s
+        return self._eased(self._raw, now_s)
 
     def at(self, now_s: float) -> Float32:
-        """float32 [F] for a hop at now_s; never looks at anything newer than the frames given so far."""
+        """float32 [F] for a hop heard at now_s; never looks at anything newer than the frames given so far."""
         if self._time_s is None:
             return REST.copy()
-        weight = self._weights(max(now_s, self._time_s))
-        weight = weight * weight * (3 - 2 * weight)
-        value = self._raw
-        if self.spec.look_ahead_s > 0:
-            ahead_s = min(max(now_s - self._time_s, 0.0), self.spec.look_ahead_s)
-            value = _within_range(value + ahead_s * self._slope * self._trust())
-        blend = np.where(_NEEDS, weight, 1.0).min(axis=1)
-        return (REST + blend * (value - REST)).astype(np.float32)
+        return self._eased(_within_range(self._value(now_s)), max(now_s, self._time_s))
 
     def seen(self) -> npt.NDArray[np.bool_]:
         """bool [F]: which features were measured in the newest frame; others are held or ease to or from rest."""
         measured = (self._seen_s == self._time_s) & (self._weight >= 1.0)
         return (~_NEEDS | measured).all(axis=1)
+
+    def _value(self, now_s: float) -> Float64:
+        """float64 [F]: predicted, and not yet corrected altogether; may leave the ranges."""
+        assert self._time_s is not None
+        ahead_s = min(max(now_s - self._time_s, 0.0), self.spec.look_ahead_s)
+        value = self._raw
+        if ahead_s > 0.0 and self._moving:
+            body = predict(self._body, ahead_s, self.spec.motion)
+            keep_lengths(body, self._body.place, _BONES)
+            value = self._geometry(body, self._ground.above(ahead_s, self.spec.motion))
+        since = max(now_s - self._corrected_s, 0.0) / self.spec.correct_s
+        if since < 20.0:  # critically damped
+            offset, slope = self._offset
+            value = value + (offset * (1.0 + since) + slope * (self.spec.correct_s * since)) * math.exp(-since)
+        return value
+
+    def _heading(self, now_s: float) -> Float64:
+        """float64 [2, F]: the values at now_s, and their slopes per second."""
+        step_s = 1e-3
+        value = self._value(now_s)
+        return np.stack([value, (self._value(now_s + step_s) - value) / step_s])
+
+    def _eased(self, value: Float64, now_s: float) -> Float32:
+        """float32 [F]: near rest where a limb has been out of view for a while."""
+        weight = self._weights(now_s)
+        weight = weight * weight * (3 - 2 * weight)
+        blend = np.where(_NEEDS, weight, 1.0).min(axis=1)
+        return (REST + blend * (value - REST)).astype(np.float32)
 
     def _weights(self, now_s: float) -> Float64:
         """float64 [groups], 0 at rest .. 1 as seen: grows until the hold is over, then falls; linear, so it ends."""
@@ -231,12 +236,7 @@ class FeatureStream:
         falling = np.maximum(now_s - np.maximum(held_until, self._time_s), 0.0) / spec.ease_s
         return np.maximum(np.minimum(self._weight + rising, 1.0) - falling, 0.0)
 
-    def _trust(self) -> Float64:
-        """float64 [F], 0..1: how much better extrapolation did lately than holding; 0 where it overshoots."""
-        extrapolated, held = self._miss
-        return np.maximum(1.0 - extrapolated / (held + 1e-4), 0.0) * _MOVES
-
-    def _see(self, frame: PoseFrame, now_s: float, dt_s: float) -> None:
+    def _see(self, frame: PoseFrame, now_s: float, dt_s: float, lost: npt.NDArray[np.bool_]) -> None:
         """A person is in view: filter the body, then take the features from it."""
         world = frame.world[0, _JOINTS].astype(np.float64)
         hips = 0.5 * (world[4] + world[5])
@@ -246,7 +246,6 @@ class FeatureStream:
         self._torso = torso if self._torso == 0.0 else _ease(self._torso, torso, dt_s, 1.0)
 
         seen = np.minimum.reduceat(frame.visibility[0, _JOINTS], _GROUP_START) >= self.spec.visible
-        lost = self._weight <= 0.0  # gone for so long that its features are at rest: do not glide from the old place
         self._seen_s[0] = now_s
         self._seen_s[1:][seen] = now_s
 
@@ -255,60 +254,48 @@ class FeatureStream:
         body = (world - hips) / self._torso
         self._filter_body(body, fresh, restart, now_s)
         image = frame.image[0, _JOINTS, :2].astype(np.float64)
-        across, above_ground = self._ground.track(image, world[:, :2], self._torso, dt_s, self.spec.body)
-        value = self._geometry(dt_s, across, above_ground)
-
-        change = value - self._raw
-        if lost[0]:  # a new entrance: no history to extrapolate from
-            self._slope[:] = 0.0
-            self._miss[:] = 0.0
-        else:
-            keep = math.exp(-dt_s / 0.25)
-            reach = min(dt_s, max(self.spec.look_ahead_s, 1e-3))
-            guess = np.stack([change - self._slope * reach, change])
-            self._miss = keep * self._miss + (1 - keep) * np.abs(guess)
-            follow = _follow(self.spec.body.speed_hz, dt_s)
-            self._slope = self._slope + follow * (change / dt_s - self._slope)
-            self._slope[change * self._slope < 0.0] = 0.0  # turning back: the old direction would overshoot
-        self._raw = value
+        self._ground.track(image, world[:, :2], self._torso, dt_s, self.spec.motion)
+        self._gather(dt_s)
+        self._moving = True
+        self._raw = self._geometry(self._body.place, self._ground.above(0.0, self.spec.motion))
 
     def _filter_body(
         self, body: Float64, fresh: npt.NDArray[np.bool_], restart: npt.NDArray[np.bool_], now_s: float
     ) -> None:
-        """One-Euro on the joints in view; the others keep their last place, without speed."""
-        state = self._body
-        state.value[restart] = body[restart]
-        state.speed[restart] = 0.0
-        hidden = ~fresh
-        kept = state.value[hidden]
-        dt_s = np.where(restart | hidden, 1.0, now_s - self._joint_s)[:, None]
-        one_euro(body, dt_s, state, self.spec.body)
-        state.value[hidden] = kept
-        state.speed[hidden] = 0.0
+        """Kalman filter on the joints in view; the others keep their last place, without speed."""
+        state, goes_on, hidden = self._body, fresh & ~restart, ~fresh
+        if goes_on.any():
+            rows = state.rows(goes_on)
+            observe(rows, body[goes_on], (now_s - self._joint_s[goes_on])[:, None], _NOISE, self.spec.motion)
+            state.put(goes_on, rows)
+        state.restart(restart, body, _NOISE)
+        state.velocity[hidden] = 0.0
         self._joint_s[fresh] = now_s
 
-    def _geometry(self, dt_s: float, across: float, above_ground: float) -> Float64:
-        """float64 [F]: every feature from the filtered body, in plain floats: for three-vectors numpy is slower."""
-        left_ear, right_ear, left_shoulder, right_shoulder, left_hip, right_hip, *limbs = self._body.value.tolist()
+    def _gather(self, dt_s: float) -> None:
+        """What is slow about a body: how far its arms reach, and how much it moved lately."""
+        place = self._body.place
+        arm = 0.5 * float(np.sqrt(((place[[6, 7, 8, 9]] - place[[2, 6, 3, 8]]) ** 2).sum(axis=1)).sum())  # of two
+        # An arm pointing at the camera is measured short, never long: follow the longest, forget slowly.
+        longer = _ease(self._reach, arm, dt_s, 0.3 if arm > self._reach else 30)
+        self._reach, self._reached = (longer if self._reached else max(arm, 0.8)), True
+        self._speed = np.sqrt((self._body.velocity**2).sum(axis=1)).tolist()
+        arms, legs = sum(self._speed[6:10]) / (4 * _ARM_ENERGY), sum(self._speed[10:14]) / (4 * _LEG_ENERGY)
+        gathered = 1 - math.exp(-dt_s / _GATHER_S)
+        self._energy = [self._energy[0] + gathered * min(arms, 2.0), self._energy[1] + gathered * min(legs, 2.0)]
+
+    def _geometry(self, body: Float64, above_ground: float) -> Float64:
+        """float64 [F]: every feature of a body [14, 3], in plain floats: for three-vectors numpy is slower."""
+        left_ear, right_ear, left_shoulder, right_shoulder, left_hip, right_hip, *limbs = body.tolist()
         left_elbow, left_hand, right_elbow, right_hand, left_knee, left_foot, right_knee, right_foot = limbs
-        speed: list[float] = np.sqrt((self._body.speed * self._body.speed).sum(axis=1)).tolist()
+        speed = self._speed
 
         # Axes of the shoulders in the horizontal plane (x right in the image, y down, z away from the camera).
-        x, z = _heading(left_shoulder, right_shoulder)  # towards the performer's own left
-        hip_x, hip_z = _heading(left_hip, right_hip)
+        x, z = _across(left_shoulder, right_shoulder)  # towards the performer's own left
+        hip_x, hip_z = _across(left_hip, right_hip)
         left = (x, 0.0, z)
         forward = (z, 0.0, -x)
 
-        arm = 0.5 * (  # mean length of the two
-            math.dist(left_shoulder, left_elbow)
-            + math.dist(left_elbow, left_hand)
-            + math.dist(right_shoulder, right_elbow)
-            + math.dist(right_elbow, right_hand)
-        )
-        # An arm pointing at the camera is measured short, never long: follow the longest, forget slowly.
-        self._reach = (
-            max(arm, 0.8) if self._reach == 0.0 else _ease(self._reach, arm, dt_s, 0.3 if arm > self._reach else 30)
-        )
         reach = self._reach
         left_arm, right_arm = _minus(left_hand, left_shoulder), _minus(right_hand, right_shoulder)
         left_height, right_height = -left_arm[1] / reach, -right_arm[1] / reach
@@ -319,11 +306,6 @@ class FeatureStream:
         standing = max((left_foot[1] - left_hip[1]), (right_foot[1] - right_hip[1])) / leg
         trunk = [a + b - c - d for a, b, c, d in zip(left_shoulder, right_shoulder, left_hip, right_hip, strict=True)]
         trunk_length = max(math.hypot(*trunk), 1e-6)
-
-        arms = (speed[6] + speed[7] + speed[8] + speed[9]) / (4 * _ARM_ENERGY)
-        legs = (speed[10] + speed[11] + speed[12] + speed[13]) / (4 * _LEG_ENERGY)
-        gathered = 1 - math.exp(-dt_s / _GATHER_S)
-        self._energy = [self._energy[0] + gathered * min(arms, 2.0), self._energy[1] + gathered * min(legs, 2.0)]
 
         ends = (
             left_ear,
@@ -376,7 +358,7 @@ class FeatureStream:
             x,  # facing
             (z * hip_x - x * hip_z) / 0.7,  # twist
             (left_ear[1] - right_ear[1]) / max(math.dist(left_ear, right_ear), 1e-6) / 0.6,  # head_tilt
-            across / _TRAVEL_SPEED,
+            float(self._ground.motion.velocity[0]) / _TRAVEL_SPEED,
         )
         return _within_range(np.array(values))
 
@@ -396,41 +378,41 @@ class _Ground:
         self.last: Float64 | None = None  # hip x, lowest foot y in the image
         self.scale = np.zeros(2)  # image units per metre along x, y, slow
         self.place = np.zeros(2)  # torso lengths since the person came in
-        self.filtered = OneEuroState(np.zeros(2), np.zeros(2))
+        self.motion = MotionState.zeros(2)
         self.ground = 0.0
 
-    def track(
-        self, image: Float64, world: Float64, torso: float, dt_s: float, spec: OneEuroSpec
-    ) -> tuple[float, float]:
-        """(speed across in torso lengths per second, feet above the ground in torso lengths).
+    def above(self, ahead_s: float, spec: MotionSpec) -> float:
+        """Feet above the ground in torso lengths, ahead_s after the newest frame."""
+        return self.ground - float(predict(self.motion, ahead_s, spec)[1])
 
-        image, world float64 [14, 2]: the joints in image units and in metres. torso in metres.
-        """
+    def track(self, image: Float64, world: Float64, torso: float, dt_s: float, spec: MotionSpec) -> None:
+        """image, world float64 [14, 2]: the joints in image units and in metres. torso in metres."""
         from_middle = world - world.mean(axis=0)
         power = (from_middle * from_middle).sum(axis=0)
         if (power < 1e-6).any():
-            return 0.0, 0.0
+            return
         scale = (from_middle * (image - image.mean(axis=0))).sum(axis=0) / power
         last = self.last
         self.last = np.array([0.5 * (image[4, 0] + image[5, 0]), max(image[11, 1], image[13, 1])])
         if last is None:
             self.scale = scale
-            return 0.0, 0.0
+            self.motion.restart(np.ones(2, bool), self.place, _IMAGE_NOISE)
+            return
         self.scale = self.scale + (scale - self.scale) * (1 - math.exp(-dt_s / 1.0))
         unit = self.scale * torso
         if (np.abs(unit) < 1e-6).any():
-            return 0.0, 0.0
+            return
         self.place = self.place + (self.last - last) / unit
-        foot = float(one_euro(self.place, dt_s, self.filtered, spec)[1])
+        observe(self.motion, self.place, dt_s, _IMAGE_NOISE, spec)
+        foot = float(self.motion.place[1])
         # The ground is where the lower foot comes down (y points down); walking away lifts it slowly, a jump is short.
         self.ground = _ease(self.ground, foot, dt_s, 0.15 if foot > self.ground else 3.0)
-        return float(self.filtered.speed[0]), self.ground - foot
 
 
 Point = Sequence[float]
 
 
-def _heading(left: Point, right: Point) -> tuple[float, float]:
+def _across(left: Point, right: Point) -> tuple[float, float]:
     """Unit vector from right to left in the horizontal plane: (x, z)."""
     x, z = left[0] - right[0], left[2] - right[2]
     length = math.hypot(x, z)

@@ -1,4 +1,4 @@
-"""The command line: livemove perform | calibrate | record | learn | render | replay | devices | models | bench ...
+"""The command line: livemove perform | calibrate | record | learn | render | replay | latency | devices | models ...
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 Nothing else prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -13,6 +13,7 @@ import click
 from livemove import __version__
 from livemove.cli.benchmark import bench
 from livemove.cli.inspecting import devices, doctor, models, presets
+from livemove.cli.latency import latency
 from livemove.cli.learning import learn
 from livemove.cli.performing import calibrate, perform
 from livemove.cli.shared import UserError
@@ -62,5 +63,5 @@ def main() -> None:
     """
 
 
-for _command in (perform, calibrate, record, learn, render, replay, devices, models, presets, bench, doctor):
+for _command in (perform, calibrate, record, learn, render, replay, latency, devices, models, presets, bench, doctor):
     main.add_command(_command)

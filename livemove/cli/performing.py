@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from livemove.session.perform import Report, Status
 
 
+class LookAhead(click.ParamType[float]):
+    """Milliseconds, or "auto": the usual ones."""
+
+    name = "look-ahead"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        control = CONTROLS["look_ahead"]
+        return control.usual if value == "auto" else Number(*control.limits).convert(value, param, ctx)
+
+
 @click.command()
 @click.option(
     "--camera",
@@ -89,11 +99,12 @@ if TYPE_CHECKING:
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Stop after that.")
 @click.option(
     "--look-ahead",
-    type=Number(*CONTROLS["look_ahead"].limits),
-    default=0,
+    type=LookAhead(),
+    default="auto",
     show_default=True,
-    metavar="MS",
-    help="Extrapolate the movement by so many milliseconds, so that the sound follows sooner.",
+    metavar="auto|MS",
+    help="Predict the movement by so much at most, so that the sound follows sooner; auto: by the latency that is "
+    "measured, 0: not at all.",
 )
 @click.option(
     "--monitor/--no-monitor",

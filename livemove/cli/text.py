@@ -15,6 +15,7 @@ from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
     from livemove.diagnostics.doctor import Finding
+    from livemove.diagnostics.latency import LatencyReport
     from livemove.diagnostics.pose_bench import PoseTime
     from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
@@ -57,7 +58,8 @@ def status_line(status: Status, model: str) -> str:
             f"{status.seconds:.0f} s",
             meter(status.rms, status.peak),
             f"pose {_number(status.pose_fps)} fps" if status.people else "[yellow]nobody in view[/]",
-            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms",
+            f"motion→sound {_number(status.latency_p50_ms)}/{_number(status.latency_p95_ms)} ms, "
+            f"lag {_number(status.lag_ms)} ms",
             f"ring {status.ring_fill_ms:.0f}/{status.ring_target_ms:.0f} ms",
             _alarm("underruns", status.underruns),
             _alarm("late", status.late_callbacks),
@@ -85,11 +87,54 @@ def summary(report: Report, output: Path | None) -> list[str]:
     lines = [
         f"played {report['seconds']:.1f} s with {report['engine']}, "
         f"motion to sound {_number(latency['p50'])} ms (95 %: {_number(latency['p95'])} ms), "
+        f"lag about {_number(report['lag_ms'])} ms, "
         f"pose {_number(report['pose_fps'], '.1f')} fps at {_number(pose['p50'])} ms, "
         f"underruns {report['ring_starvations']}, restarts {sum(report['restarts'].values())}"
     ]
     if output is not None:
         lines.append(f"written: {output}")
+    return lines
+
+
+PARTS = {
+    "camera": "the camera's own delay",
+    "pose": "camera frame to pose: waiting for the pose model, and the model",
+    "next pose": "a pose plays until the next one",
+    "ring": "hop begun to its block asked for",
+    "device": "block asked for to converter",
+    "prediction": "filter and look-ahead",
+    "mapping": "the mapping's smoothing",
+    "network": "the network's response",
+    "rest": "not explained by these",
+}
+"""What `livemove latency` says of each part of the lag."""
+
+
+def lag(report: LatencyReport) -> list[str]:
+    """The lag of a take and its parts, which add up to it."""
+    lag, stops, still = report["lag_ms"], report["stops"], report["still_cents_rms"]
+    lines = [
+        f"lag {lag['median']:.0f} ms (5 to 95 % of {lag['windows']} windows: {lag['p05']:.0f} to {lag['p95']:.0f}, "
+        f"standard deviation {lag['sd']:.0f}; correlation {lag['confidence']:.3f}), "
+        f"pose to sound {report['age_ms']['p50']:.0f} ms (95 %: {report['age_ms']['p95']:.0f} ms)",
+        *(
+            f"  {'–' if value is None else f'{value:+.0f}':>5} ms  {name:<11} {PARTS[name]}"
+            for name, value in report["parts_ms"].items()
+        ),
+    ]
+    if still is not None:
+        lines.append(f"a still hand trembles by {still:.1f} cents rms (in {report['still_seconds']:.1f} s)")
+    if stops["count"]:
+        lines.append(
+            f"after a stop the pitch goes on {stops['overshoot_cents']:.0f} cents "
+            f"({100 * (stops['overshoot_share'] or 0.0):.0f} % of the move) and settles in "
+            f"{stops['settled_ms']:.0f} ms (median of {stops['count']})"
+        )
+    if report["ripple"] is not None:
+        lines.append(
+            f"at the camera's {report['camera_hz']:.1f} frames per second the pitch's slope has "
+            f"{report['ripple']:.1f} times what is around it"
+        )
     return lines
 
 

@@ -71,7 +71,7 @@ class Preset:
     octave: int = 0
     scale: str = ""
     root: str = ""
-    look_ahead_ms: float = 0.0
+    look_ahead_ms: float = CONTROLS["look_ahead"].usual
     muted: bool = False
     devices: Devices = field(default_factory=Devices)
 

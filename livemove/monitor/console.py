@@ -226,7 +226,8 @@ class Console(QWidget):
         gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s
         self.values["gain"].show_value(gain_db, f"{written_db(gain_db)} dB")
         self.values["temperature"].show_value(controls.temperature, f"{controls.temperature:.2f}")
-        self.values["look-ahead"].show_value(ahead_ms, f"{ahead_ms:.0f} ms")
+        ahead = "auto" if ahead_ms >= CONTROLS["look_ahead"].high else f"{ahead_ms:.0f} ms"
+        self.values["look-ahead"].show_value(ahead_ms, ahead)
         self.picks["preset"].show_amount(controls.preset - 1)
         for name in ("octave", "scale", "root", "style"):
             self.picks[name].show_amount(getattr(controls, name))

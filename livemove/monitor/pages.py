@@ -27,12 +27,14 @@ from livemove.monitor.scrolling_plots import Spectrogram, Traces, Waveform
 from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
 from livemove.monitor.telemetry import (
     HIGH_HZ,
+    LATE_MS,
     LOW_HZ,
     Figures,
     Tone,
     clock,
     decibels,
     signed,
+    sooner,
     spoken,
     written_db,
     written_note,
@@ -185,7 +187,7 @@ class PlayPage(QWidget):
         self.channels.name("MODEL INPUTS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = AudioPanel()
-        self.tiles = {name: Tile(name) for name in ("latency", "pose", "ring", "underruns", "restarts", "limiter")}
+        self.tiles = {name: Tile(name) for name in ("lag", "pose", "ring", "underruns", "restarts", "limiter")}
         self.console = Console(config, handlers)
         self.buttons = {
             "mute": Button("mute", CONTROLS["mute"].key_label, lambda: handlers.ask(Request(Action.MUTE))),
@@ -364,7 +366,7 @@ class StagePage(QWidget):
             self.lamp.say(state.recording_s, style.BASE if wrong else style.RED, ground)
             self.foot.say(
                 f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
-                f"latency {number(figures.latency_p95_ms)} ms     underruns {figures.underruns}"
+                f"lag {number(figures.lag_ms)} ms     underruns {figures.underruns}"
             )
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
@@ -381,11 +383,13 @@ class StagePage(QWidget):
 
 
 def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
-    """The tiles, with what each figure means. Limits: DESIGN's 50 and 70 ms, and what a dancer feels as delay."""
+    """The tiles, with what each figure means. Amber says what can be done; of the lag, only where something can."""
     p95_ms, fps = figures.latency_p95_ms, figures.pose_fps
     latency, pose = Tone.QUIET, Tone.QUIET
-    if p95_ms is not None:
-        latency = Tone.FINE if p95_ms <= 70 else Tone.WATCH if p95_ms <= 150 else Tone.WRONG
+    mend = sooner(figures) if (figures.lag_ms or 0.0) > LATE_MS else ""
+    if figures.lag_ms is not None:
+        latency = Tone.WRONG if figures.lag_ms > 150 else Tone.WATCH if mend else Tone.FINE
+    age = f"pose {number(figures.latency_p50_ms)}, 95 %: {number(p95_ms)} ms"
     if fps is not None:
         pose = Tone.FINE if fps >= 20 else Tone.WATCH if fps >= 12 else Tone.WRONG
     if figures.people == 0:
@@ -396,7 +400,7 @@ def readings(figures: Figures, config: MonitorConfig) -> dict[str, Reading]:
     late = figures.late_callbacks + figures.underflows
     broken = f"{figures.nonfinite} broken samples" if figures.nonfinite else ""
     return {
-        "latency": Reading(number(figures.latency_p50_ms), "ms", f"95 %: {number(p95_ms)} ms", latency),
+        "lag": Reading(number(figures.lag_ms), "ms", mend or age, latency),
         "pose": Reading(number(fps), "fps", f"{number(figures.pose_ms)} ms each" if figures.people else "nobody", pose),
         "ring": Reading(number(figures.ring_fill_ms), "ms", f"starts at {number(figures.ring_target_ms)} ms"),
         "underruns": Reading(f"{figures.underruns}", "", broken or f"{late} late callbacks", underruns),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.lag import REGAINED, estimate_ms
 from livemove.body.notes import note_name
 from livemove.contracts import Controls, Float32, SupervisorStatus
 from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
@@ -55,6 +56,9 @@ class Figures:
     pose_age_s: float = math.inf
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
+    lag_ms: float | None = None
+    look_ahead_ms: float = 0.0
+    device_ms: float = 0.0
     ring_fill_ms: float = 0.0
     ring_target_ms: float = 0.0
     underruns: int = 0
@@ -99,6 +103,7 @@ class TelemetryReader:
         rate = segment.device_rate or 1.0
         supervisor_status = segment.supervisor_status.read()
         underruns = playback.underruns
+        look_ahead_s, age_ms = segment.controls.read().look_ahead_s, percentile_ms(lately, 0.5)
         fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
         self._fills.clear()
         return Figures(
@@ -110,8 +115,11 @@ class TelemetryReader:
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=capture.pose_ms if poses else None,
             pose_age_s=now - capture.last_used_s if capture.last_used_s else math.inf,
-            latency_p50_ms=percentile_ms(lately, 0.5),
+            latency_p50_ms=age_ms,
             latency_p95_ms=percentile_ms(lately, 0.95),
+            lag_ms=None if age_ms is None else estimate_ms(age_ms, look_ahead_s),
+            look_ahead_ms=1e3 * look_ahead_s,
+            device_ms=1e3 * playback.output_latency_s,
             ring_fill_ms=1e3 * fill / rate,
             ring_target_ms=1e3 * segment.ring.target / rate,
             underruns=underruns,
@@ -171,6 +179,24 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
     if figures.limiter_age_s < 1.0:
         return Verdict(Tone.WATCH, "too loud: limiter at work")
     return Verdict(Tone.FINE, "playing")
+
+
+LATE_MS = 60.0
+"""A lag above it is worth doing something about."""
+
+
+def sooner(figures: Figures) -> str:
+    """What would shorten the lag most, in a few words; "": nothing that we know of."""
+    fps, pose_ms = figures.pose_fps or 0.0, figures.pose_ms or 0.0
+    ways = {
+        "look-ahead is off: L": REGAINED * (figures.latency_p50_ms or 0.0) if figures.look_ahead_ms == 0.0 else 0.0,
+        f"camera {fps:.0f} fps: more light": 500.0 / fps - 20.0 if fps and pose_ms < 700.0 / fps else 0.0,
+        f"pose {pose_ms:.0f} ms: --pose lite": pose_ms - 25.0,
+        f"ring {figures.ring_target_ms:.0f} ms: busy machine": figures.ring_target_ms - 25.0,
+        f"device {figures.device_ms:.0f} ms: smaller --block": figures.device_ms - 12.0,
+    }
+    best = max(ways, key=lambda way: ways[way])
+    return best if ways[best] > 2.0 else ""
 
 
 class OutputAnalyzer:

@@ -182,7 +182,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
 
 
 class Player:
-    """Features, mapping and engine on the clip's own clock: a hop is made from the frame on screen when it begins."""
+    """Features, mapping and engine on the clip's own clock: a hop is made from the frames on screen until it begins."""
 
     def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
         self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
@@ -198,10 +198,10 @@ class Player:
         """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
         spec, hop_s = self.spec, HOP / self.spec.sample_rate
         due = math.ceil(until_s / hop_s - 1e-6)
-        self.hits.update(pose, float(self.stream.update(pose)[JUMP]))
+        self.hits.update(pose, float(self.stream.update(pose, (self.hops + 0.5) * hop_s)[JUMP]))
         while self.hops < due:
             hops = min(BATCH_HOPS, due - self.hops)
-            times = (self.hops + np.arange(hops)) * hop_s
+            times = (self.hops + 0.5 + np.arange(hops)) * hop_s  # channels are constant in a hop: its middle
             if self.mapping.styles is not None:
                 hops, times = 1, times[:1]  # a call of the engine has one style
             channels = np.stack([self.mapping.step(self._inputs(float(t), hop_s), hop_s) for t in times])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from livemove.body.lag import estimate_ms
 from livemove.contracts import Controls, ModelSpec
 from livemove.ipc.segment import Segment, now_s, percentile_ms
 
@@ -38,6 +39,7 @@ class Status:
     pose_ms: float | None = None
     latency_p50_ms: float | None = None
     latency_p95_ms: float | None = None
+    lag_ms: float | None = None
     ring_fill_ms: float = 0.0
     ring_target_ms: float = 0.0
     underruns: int = 0
@@ -64,7 +66,11 @@ class Latency(Percentiles):
 
 
 class Report(TypedDict):
-    """What `perform --report FILE` writes. A value that was never measured is None."""
+    """What `perform --report FILE` writes. A value that was never measured is None.
+
+    lag_ms: how late the sound followed the body, estimated from the median of motion_to_sound_ms and the look-ahead at
+    the end; `livemove latency` measures it from a take.
+    """
 
     engine: str
     model: str
@@ -84,6 +90,7 @@ class Report(TypedDict):
     limiter_hits: int
     restarts: dict[str, int]
     motion_to_sound_ms: Latency
+    lag_ms: float | None
     first_sound_s: float | None
 
 
@@ -106,14 +113,16 @@ class StatusReader:
         then, poses_then, histogram_then = self._recent[0]
         lately = histogram - histogram_then
         rate = segment.device_rate or spec.sample_rate
+        age_ms = percentile_ms(lately, 0.5)
         return Status(
             engine=segment.processes["synthesis"].label or None,
             device=segment.processes["playback"].label or None,
             people=segment.capture.people,
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=segment.capture.pose_ms if poses else None,
-            latency_p50_ms=percentile_ms(lately, 0.5),
+            latency_p50_ms=age_ms,
             latency_p95_ms=percentile_ms(lately, 0.95),
+            lag_ms=None if age_ms is None else estimate_ms(age_ms, segment.controls.read().look_ahead_s),
             ring_fill_ms=1e3 * segment.ring.fill / rate,
             ring_target_ms=1e3 * segment.ring.target / rate,
             underruns=segment.playback.underruns,
@@ -141,7 +150,7 @@ def final_report(
     """spec: of the first model; seconds: how long it played; started_s: when the command started."""
     capture, synthesis, playback = segment.capture, segment.synthesis, segment.playback
     pose_ms, latency = capture.pose_ms_histogram, playback.latency_histogram
-    busy_s = synthesis.busy_s
+    busy_s, age_ms = synthesis.busy_s, percentile_ms(latency, 0.5)
     first_sound_s = playback.first_sound_s
     return Report(
         engine=engine,
@@ -162,9 +171,10 @@ def final_report(
         limiter_hits=playback.limiter_hits,
         restarts=restarts,
         motion_to_sound_ms={
-            "p50": percentile_ms(latency, 0.5),
+            "p50": age_ms,
             "p95": percentile_ms(latency, 0.95),
             "max": playback.latency_max_ms if latency.any() else None,
         },
+        lag_ms=None if age_ms is None else estimate_ms(age_ms, segment.controls.read().look_ahead_s),
         first_sound_s=first_sound_s - started_s if first_sound_s else None,
     )

@@ -1,6 +1,7 @@
 """The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
 
-In: the pose and controls mailboxes, external inputs. Out: audio hops, each marked with the pose it was made from.
+Each hop is made from the body as it will be when the hop is heard. In: the pose and controls mailboxes, external
+inputs, the callback's account of its blocks. Out: audio hops, each marked with the pose it was made from.
 Knows nothing of cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out
 of it.
 """
@@ -28,6 +29,7 @@ from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
 from livemove.synthesis.engines import choose_engine
+from livemove.synthesis.heard import HeardTime
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.pace import Lead, RealTime
 from livemove.synthesis.synthesis_config import SynthesisConfig
@@ -56,10 +58,15 @@ class HopWriter:
             # adds to a 15 kHz sine at 44.1 kHz lies 113 dB down (HQ: the same).
             self._resampler = soxr.ResampleStream(model_rate, device_rate, 1, dtype="float32", quality="LQ")
 
+    @property
+    def sample(self) -> int:
+        """Of the ring: where the next hop begins."""
+        return self._first + round(self._hops * HOP * self._ratio)
+
     def write(self, hop: Float32, capture_s: float) -> bool:
         """False: the ring has no room, and the hop is dropped; those after it come so much earlier."""
         samples = hop if self._resampler is None else self._resampler.resample_chunk(hop)
-        first = self._first + round(self._hops * HOP * self._ratio)
+        first = self.sample
         self._hops += 1
         if len(samples) > self._ring.room:
             self._first -= len(samples)
@@ -130,7 +137,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
-    hits = HitInputs()
+    hits, heard = HitInputs(), HeardTime()
     hop_s = HOP / model_rate
     slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
@@ -159,8 +166,10 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         if not segment.ring.wait_due(lead.seconds, 0.1):
             continue
         began_s = now_s()
+        heard.add(segment.blocks.take()[0], writer.rate)
+        heard_s = heard.at(writer.sample, writer.rate, began_s) + 0.5 * hop_s  # channels are constant in a hop
         if segment.pose.read(frame):
-            hits.update(frame, float(stream.update(frame)[JUMP]))
+            hits.update(frame, float(stream.update(frame, heard_s)[JUMP]))
             seen_s = frame.capture_s
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
@@ -171,7 +180,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             reloads = controls.reloads
             reloader.ask()
         reloader.apply()
-        inputs[: len(FEATURES)] = features = stream.at(began_s)
+        inputs[: len(FEATURES)] = features = stream.at(heard_s)
         hits.step(hop_s)
         if controls.freeze:
             hits.value[:] = 0.0  # a held envelope is no hit

@@ -30,7 +30,7 @@ PRESETS = [Controls(gain=0.5, model=1, octave=1), Controls(gain=0.25, model=2)]
         (Controls(), Request(Action.SCALE, -1.0), Controls(scale=len(SCALES))),
         (Controls(scale=len(SCALES)), Request(Action.SCALE, 1.0), Controls()),
         (Controls(root=12), Request(Action.ROOT, 1.0), Controls()),
-        (Controls(), Request(Action.LOOK_AHEAD, 40.0), Controls(look_ahead_s=0.04)),
+        (Controls(look_ahead_s=0.0), Request(Action.LOOK_AHEAD, 40.0), Controls(look_ahead_s=0.04)),
         (Controls(), Request(Action.LOOK_AHEAD, 900.0), Controls(look_ahead_s=0.08)),
         (Controls(), Request(Action.RELOAD), Controls(reloads=1)),
         (Controls(style=2), Request(Action.MODEL, 1.0), Controls(model=1)),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from livemove.body.lag import estimate_ms
 from livemove.contracts import Controls, SupervisorStatus
 from livemove.ipc.segment import Segment, State
 from livemove.monitor import telemetry
@@ -25,6 +26,7 @@ from livemove.monitor.telemetry import (
     Tone,
     TraceReader,
     judge,
+    sooner,
     written_note,
 )
 from livemove.native._realtime import Output
@@ -264,3 +266,22 @@ def test_news_stand_for_a_while_and_old_ones_are_not_told_again(clock: Clock) ->
 )
 def test_pitches_have_their_names(midi: float, name: str) -> None:
     assert written_note(midi) == name
+
+
+def test_a_long_lag_says_what_would_shorten_it_most() -> None:
+    quick = dataclasses.replace(
+        WELL, latency_p50_ms=60.0, pose_fps=30.0, pose_ms=18.0, ring_target_ms=16.0, device_ms=10.0
+    )
+    quick = dataclasses.replace(quick, look_ahead_ms=80.0)
+    assert sooner(quick) == ""
+    assert "look-ahead" in sooner(dataclasses.replace(quick, look_ahead_ms=0.0))
+    assert "15 fps" in sooner(dataclasses.replace(quick, pose_fps=15.0))
+    assert "--pose lite" in sooner(dataclasses.replace(quick, pose_ms=60.0, pose_fps=16.0))
+    assert "--block" in sooner(dataclasses.replace(quick, device_ms=40.0))
+
+
+def test_the_lag_grows_with_the_age_and_falls_with_the_look_ahead() -> None:
+    lags = [estimate_ms(age_ms, ahead_s) for age_ms, ahead_s in ((60.0, 0.08), (60.0, 0.04), (60.0, 0.0), (90.0, 0.0))]
+    assert lags == sorted(lags)
+    assert lags[2] > 60.0  # without a prediction it is later than the pose is old: a filter's work
+    assert estimate_ms(60.0, 0.08) == estimate_ms(60.0, 0.06)  # no further than the age that is measured

@@ -275,8 +275,8 @@ def choose(target: MonitorWindow, row: int) -> None:
         ("gain", 0, 15, Request(Action.GAIN, 3.0, absolute=True)),
         ("gain", 4000, 0, Request(Action.GAIN, 20.0, absolute=True)),
         ("temperature", 25, 0, Request(Action.TEMPERATURE, 1.25, absolute=True)),
-        ("look-ahead", 40, 0, Request(Action.LOOK_AHEAD, 20.0, absolute=True)),
-        ("look-ahead", -40, 0, None),
+        ("look-ahead", -40, 0, Request(Action.LOOK_AHEAD, 60.0, absolute=True)),
+        ("look-ahead", 40, 0, None),
     ],
 )
 def test_a_value_is_dragged(

@@ -26,12 +26,12 @@ def channels_of(clip: Path, bundle: Bundle, hops: int, pose_model: Path | None) 
     with Landmarker("full", pose_model) as landmarker:
         for time_s, image in video_file.frames(clip):
             while at < hops and at * HOP / rate < time_s:
-                channels[at], wrist[at] = mapping.step(stream.at(at * HOP / rate), HOP / rate), height
+                channels[at], wrist[at] = mapping.step(stream.at((at + 0.5) * HOP / rate), HOP / rate), height
                 at += 1
             if at >= hops:
                 break
             pose = landmarker.find(image, time_s)
-            stream.update(pose)
+            stream.update(pose, (at + 0.5) * HOP / rate)
             height = float(pose.image[0, 12, 1] - pose.image[0, 16, 1])
     return channels[:at], wrist[:at]
 

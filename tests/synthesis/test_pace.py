@@ -173,3 +173,12 @@ def test_who_gets_slow_steps_back_before_the_system_stops_everybody_and_comes_ag
     assert RealTime.AWAY_S - 0.5 < after.index(True) * HOP_S < RealTime.AWAY_S + 0.5
     assert all(after[after.index(True) :])
     assert policies == [os.SCHED_RR, os.SCHED_OTHER, os.SCHED_RR]
+
+
+def test_a_ring_that_was_filled_for_bursts_asks_for_no_lead_below_zero() -> None:
+    """A sound server that is held up calls several times at once: samples then have waited longer than the lead."""
+    lead = Lead(HOP_S)
+    for i in range(3000):
+        now = i * BLOCK_S
+        lead.adapt(i + 1, 0, lead.seconds + 1.0, now, now)
+        assert lead.seconds >= 0.0

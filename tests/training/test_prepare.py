@@ -403,9 +403,9 @@ def test_features_are_those_of_the_stage(danced: tuple[Path, Path], pose_model: 
     stream, i = FeatureStream(), 0
     for hop in range(len(window.channels)):
         while i < len(poses) and poses[i].capture_s <= hop * HOP / RATE + 1e-9:
-            stream.update(poses[i])
+            stream.update(poses[i], (hop + 0.5) * HOP / RATE)
             i += 1
-        np.testing.assert_array_equal(window.channels[hop], stream.at(hop * HOP / RATE))
+        np.testing.assert_array_equal(window.channels[hop], stream.at((hop + 0.5) * HOP / RATE))
 
 
 @pytest.mark.real

@@ -253,7 +253,7 @@ def described_with_phase(audio: Float32, rate: int) -> tuple[Float32, Float32]:
 def features_at_hops(
     poses: Sequence[PoseFrame], hops: int, rate: int, arrival_s: Sequence[float] | Float64 | None = None
 ) -> Float32:
-    """float32 [hops, F]: what the stage would make of these poses, each hop from the frame on screen when it begins.
+    """float32 [hops, F]: what the stage would make of these poses, each hop from the frames on screen until it begins.
 
     arrival_s: when each pose could be used, in their order; at once if not given.
     """
@@ -263,9 +263,9 @@ def features_at_hops(
     newest = 0
     for hop in range(hops):
         while newest < len(poses) and came_s[newest] <= (hop + 1e-6) * hop_s:
-            stream.update(poses[newest])
+            stream.update(poses[newest], (hop + 0.5) * hop_s)
             newest += 1
-        out[hop] = stream.at(hop * hop_s)
+        out[hop] = stream.at((hop + 0.5) * hop_s)  # channels are constant in a hop: its middle
     return out
 
 

@@ -222,11 +222,11 @@ def channels(frames: Sequence[PoseFrame], seconds: float, mapping: Mapping, hop_
     out: list[Float32] = []
     waiting = list(reversed(frames))
     for hop in range(int(seconds / hop_s)):
-        now_s = hop * hop_s
-        while waiting and waiting[-1].capture_s <= now_s:
+        middle_s = (hop + 0.5) * hop_s
+        while waiting and waiting[-1].capture_s <= hop * hop_s:
             frame = waiting.pop()
-            hits.update(frame, float(stream.update(frame)[jump]))
-        inputs[: len(FEATURES)] = stream.at(now_s)
+            hits.update(frame, float(stream.update(frame, middle_s)[jump]))
+        inputs[: len(FEATURES)] = stream.at(middle_s)
         hits.step(hop_s)
         hits.put(inputs[len(FEATURES) :], mapping.external)
         out.append(mapping.step(inputs, hop_s))

@@ -1,0 +1,338 @@
+"""The lag of a take: how late the sound followed it, from what, how steadily, and where it overshot.
+
+In: a take. Out: a LatencyReport. Everything is measured on the take's own clock: landmarks as they were captured, hops
+as they were made, sound when the converter played it. Must not know devices, sessions or the terminal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping
+from livemove.body.motion import MotionSpec
+from livemove.bundle import find_bundle, load_bundle
+from livemove.contracts import HOP, Float64, TakeError
+from livemove.diagnostics.pitch import yin
+from livemove.takes.folder import Take, samples24
+
+RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, abrupt=1e9, fastest=1e9))
+"""Features as the landmarks say, without any filter: the movement that everything is compared with."""
+
+LAGS_S = np.arange(-0.15, 0.45, 0.0025)
+WINDOW_S, STEP_S = 6.0, 2.0
+"""Windows in which the lag is measured again, for its spread."""
+
+MOVED = 0.5
+SURE = 0.8
+"""A window counts if the pitch moves by MOVED semitones (standard deviation) and the correlation reaches SURE."""
+
+STILL_CENTS, STILL_S = 15.0, 0.6
+"""A hand is still where its pitch stays within so many cents either way for so long; slow drift is taken out."""
+
+FAST_CENTS_S, REST_CENTS_S, RESTS_S = 800.0, 100.0, 0.3
+"""A stop: faster than the first, then slower than the second within two poses, for RESTS_S."""
+
+SETTLED = 0.05
+"""Settled: within this share of the move, or 20 cents, and staying there."""
+
+
+class Spread(TypedDict):
+    """Milliseconds over windows; confidence: median correlation of movement and sound, 1 is certain."""
+
+    median: float
+    p05: float
+    p95: float
+    sd: float
+    windows: int
+    confidence: float
+
+
+class Stops(TypedDict):
+    count: int
+    overshoot_cents: float | None
+    overshoot_share: float | None
+    settled_ms: float | None
+
+
+class LatencyReport(TypedDict):
+    """What `livemove latency TAKE --json` prints. Milliseconds and cents; None: the take does not show it.
+
+    parts_ms adds up to lag_ms: "camera" (its own delay, if known), "pose" (waiting for the pose model, and the model,
+    until the first hop), "next pose" (a pose plays until the next one is there), "ring" (hop begun to its block
+    asked for), "device" (to the converter), "prediction" (what filter and look-ahead add, mostly less than nothing),
+    "mapping" (its smoothing), "network" (its response to a new pitch) and "rest" (what these do not explain).
+    age_ms: pose captured to sound heard, what the session's report calls motion to sound.
+    """
+
+    take: str
+    seconds: float
+    source: str
+    look_ahead_ms: float
+    camera_hz: float
+    age_ms: dict[str, float]
+    lag_ms: Spread
+    parts_ms: dict[str, float | None]
+    still_cents_rms: float | None
+    still_seconds: float
+    stops: Stops
+    ripple: float | None
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Semitones over seconds, each with its own times: what the landmarks asked for, what hops got, what sounded."""
+
+    asked_s: Float64
+    asked: Float64
+    hop_s: Float64
+    source: Float64
+    channel: Float64
+    sound: Float64
+
+
+def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyReport, Traces]:
+    """Raises TakeError: no pitch that a body feature plays, too little movement or sound to tell a lag from."""
+    mapping, channel, steering = _pitch(take)
+    hops, heard_s, begun = _heard(take, steering)
+    traces = _traces(take, mapping, channel, hops, heard_s)
+    capture_s, began_s = hops["capture_s"], hops["began_s"]
+    age_s = heard_s - capture_s
+    lag = _spread(traces)
+    used = {
+        float(c): float(b) for c, b in zip(capture_s[::-1], began_s[::-1], strict=True)
+    }  # the first hop of each pose
+    first_s = np.array([used[float(c)] for c in capture_s])
+    parts: dict[str, float | None] = {
+        "camera": camera_delay_ms,
+        "pose": 1e3 * float(np.median(first_s - capture_s)),
+        "next pose": 1e3 * float(np.mean(began_s - first_s)),
+        "ring": 1e3 * float(np.median(begun - began_s)),
+        "device": 1e3 * float(np.median(heard_s - begun)),
+    }
+    direct = lag_of(traces.asked_s, traces.asked, traces.hop_s, traces.source)[0]
+    through = lag_of(traces.hop_s, traces.source, traces.hop_s, traces.channel)[0]
+    voiced = lag_of(traces.hop_s, traces.channel, traces.hop_s, traces.sound)[0]
+    known = sum(value for name, value in parts.items() if value is not None and name != "camera")
+    parts |= {"prediction": 1e3 * direct - known, "mapping": 1e3 * through, "network": 1e3 * voiced}
+    parts["rest"] = (
+        lag["median"] + (camera_delay_ms or 0.0) - sum(value for value in parts.values() if value is not None)
+    )
+    lag = Spread(**{**lag, **{k: lag[k] + (camera_delay_ms or 0.0) for k in ("median", "p05", "p95")}})
+    noise, still_s = still_noise(traces)
+    camera_hz = 1.0 / float(np.median(np.diff(traces.asked_s)))
+    report = LatencyReport(
+        take=str(take.path),
+        seconds=take.seconds,
+        source=FEATURES[mapping.routes[channel].input],
+        look_ahead_ms=1e3 * float(np.median(hops["look_ahead_s"]))
+        if "look_ahead_s" in (hops.dtype.names or ())
+        else 0.0,
+        camera_hz=camera_hz,
+        age_ms={"p50": 1e3 * float(np.median(age_s)), "p95": 1e3 * float(np.percentile(age_s, 95))},
+        lag_ms=lag,
+        parts_ms=parts,
+        still_cents_rms=noise,
+        still_seconds=still_s,
+        stops=stops(traces),
+        ripple=ripple(traces.channel, HOP / take.info.model_rate, camera_hz),
+    )
+    return report, traces
+
+
+# --- from rows to traces ------------------------------------------------------------------------------------
+
+
+def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, int, int]]:
+    """(the first model's mapping as it was steered mostly, its pitch channel, that steering). Raises TakeError."""
+    model = take.info.models[0]
+    spec = load_bundle(find_bundle(model.path if Path(model.path).is_dir() else model.name)).spec
+    if not model.mapping:
+        raise TakeError(f"{take.path}: {model.name} plays without a mapping; its lag needs a channel that is a pitch")
+    mapping = load_mapping(take.path / model.mapping, spec, FEATURES)
+    channel = next((i for i, each in enumerate(spec.channels) if each.unit == PITCH_UNIT), None)
+    if channel is None or mapping.routes[channel].input >= len(FEATURES):
+        raise TakeError(f"{take.path}: no body feature plays the pitch, so the sound's lag cannot be told")
+    names = take.hops.dtype.names or ()
+    rows = [tuple(int(row[name]) if name in names else 0 for name in ("octave", "scale", "root")) for row in take.hops]
+    if not rows:
+        raise TakeError(f"{take.path}: this take holds no movement")
+    octave, scale, root = Counter(rows).most_common(1)[0][0]
+    mapping.steer(octave, scale, root)
+    return mapping, channel, (octave, scale, root)
+
+
+def _heard(take: Take, steering: tuple[int, int, int]) -> tuple[npt.NDArray[np.void], Float64, Float64]:
+    """(hops that were heard as usual, when the middle of each was heard, when its block was asked for)."""
+    hops, blocks, rate = take.hops, take.blocks, take.info.rate
+    names = hops.dtype.names or ()
+    at = np.searchsorted(blocks["read"], hops["first_sample"], side="right") - 1
+    inside = (at >= 0) & (hops["first_sample"] < blocks["read"][-1] + blocks["frames"][-1])
+    good = inside & np.isfinite(hops["capture_s"]) & (hops["sounding"] == 0) & (hops["samples"] > 0)
+    for name, value in zip(("octave", "scale", "root"), steering, strict=True):
+        if name in names:
+            good &= hops[name] == value
+    for name in ("mute", "freeze"):
+        if name in names:
+            good &= hops[name] == 0
+    if good.sum() < 2 * WINDOW_S / (HOP / take.info.model_rate):
+        raise TakeError(f"{take.path}: less than {2 * WINDOW_S:.0f} s of it were played by somebody in view")
+    hops, at = hops[good], at[good]
+    heard_s = blocks["dac_s"][at] + (hops["first_sample"] - blocks["read"][at]) / rate
+    return hops, heard_s + 0.5 * HOP / take.info.model_rate, blocks["start_s"][at]
+
+
+def _traces(take: Take, mapping: Mapping, channel: int, hops: npt.NDArray[np.void], heard_s: Float64) -> Traces:
+    stream, inputs = FeatureStream(RAW), np.zeros(len(FEATURES) + len(mapping.external), np.float32)
+    asked: list[tuple[float, float]] = []
+    for frame in take.frames():
+        if frame.people:
+            inputs[: len(FEATURES)] = stream.update(frame)
+            asked.append((frame.capture_s, float(mapping.step(inputs, math.inf)[channel])))
+    source = np.empty(len(hops))
+    for i, row in enumerate(hops):
+        inputs[: len(FEATURES)] = row["sources"][: len(FEATURES)]
+        source[i] = mapping.step(inputs, math.inf)[channel]
+    played = hops["channels"][:, channel].astype(np.float64)
+    audio = samples24(take.sound())
+    starts = np.concatenate([[0], np.cumsum(take.blocks["frames"])[:-1]])
+    at = np.searchsorted(take.blocks["read"], hops["first_sample"], side="right") - 1
+    centres = (
+        starts[at]
+        + (hops["first_sample"] - take.blocks["read"][at])
+        + 0.5 * HOP * take.info.rate / take.info.model_rate
+    )
+    sound = yin(audio, take.info.rate, centres.astype(np.float64), _recent(played))
+    loud = np.array([np.abs(audio[max(int(c) - HOP, 0) : int(c) + HOP]).max(initial=0.0) for c in centres])
+    sound[loud < 0.01] = np.nan
+    times, values = np.array(asked).T
+    return Traces(times, values, heard_s, source, played, sound)
+
+
+def _recent(channel: Float64) -> Float64:
+    """What the sound should be near: the median of the last five hops, for the network takes a moment."""
+    padded = np.concatenate([np.full(4, channel[0]), channel])
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
+
+
+# --- what they show -----------------------------------------------------------------------------------------
+
+
+def lag_of(a_s: Float64, a: Float64, b_s: Float64, b: Float64) -> tuple[float, float]:
+    """(seconds by which b follows a, their correlation there): the best of LAGS_S, refined by a parabola."""
+    good = np.isfinite(b)
+    b_s, b = b_s[good], b[good]
+    score = np.full(len(LAGS_S), -1.0)
+    for i, lag in enumerate(LAGS_S):
+        inside = (b_s - lag >= a_s[0]) & (b_s - lag <= a_s[-1])
+        x, y = np.interp(b_s[inside] - lag, a_s, a), b[inside]
+        if len(x) > 2 and x.std() > 1e-9 and y.std() > 1e-9:
+            score[i] = np.corrcoef(x, y)[0, 1]
+    best = min(max(int(np.argmax(score)), 1), len(score) - 2)
+    before, top, after = score[best - 1 : best + 2]
+    bend = before - 2 * top + after
+    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    return float(LAGS_S[best] + shift * (LAGS_S[1] - LAGS_S[0])), float(top)
+
+
+def _spread(traces: Traces) -> Spread:
+    found: list[tuple[float, float]] = []
+    for start_s in np.arange(traces.hop_s[0], traces.hop_s[-1] - WINDOW_S, STEP_S):
+        inside = (traces.hop_s >= start_s) & (traces.hop_s < start_s + WINDOW_S) & np.isfinite(traces.sound)
+        if inside.sum() < 100 or traces.channel[inside].std() < MOVED:
+            continue
+        lag_s, sure = lag_of(traces.asked_s, traces.asked, traces.hop_s[inside], traces.sound[inside])
+        if sure >= SURE:
+            found.append((1e3 * lag_s, sure))
+    if not found:
+        raise TakeError("the movement is not found in the sound: play a pitch up and down for half a minute")
+    lags, sure = np.array(found).T
+    low, middle, high = np.percentile(lags, [5, 50, 95]).tolist()
+    return Spread(
+        median=middle, p05=low, p95=high, sd=float(lags.std()), windows=len(lags), confidence=float(np.median(sure))
+    )
+
+
+def still_noise(traces: Traces) -> tuple[float | None, float]:
+    """(rms in cents of the sound's pitch around its own slow course while the hand was still, seconds of that)."""
+    pieces: list[Float64] = []
+    seconds = 0.0
+    asked = 100 * np.interp(traces.hop_s, traces.asked_s, traces.asked)
+    hop_s = float(np.median(np.diff(traces.hop_s)))
+    size = round(STILL_S / hop_s)
+    for start in range(0, len(asked) - size, size):
+        some = slice(start, start + size)
+        x = np.arange(size) - 0.5 * (size - 1)
+        drift = asked[some] - np.polyval(np.polyfit(x, asked[some], 1), x)
+        sound = 100 * traces.sound[some]
+        if np.abs(drift).max() > STILL_CENTS or np.ptp(asked[some]) > 4 * STILL_CENTS or not np.isfinite(sound).all():
+            continue
+        pieces.append(sound - np.polyval(np.polyfit(x, sound, 2), x))
+        seconds += size * hop_s
+    return (float(np.sqrt(np.mean(np.concatenate(pieces) ** 2))) if pieces else None), seconds
+
+
+def stops(traces: Traces) -> Stops:
+    """How far the pitch went on after the hand had stopped, and for how long; medians over the stops."""
+    cents, times = 100 * traces.asked, traces.asked_s
+    speed = np.diff(cents) / np.diff(times)
+    channel = 100 * traces.channel
+    over, share, settled = list[float](), list[float](), list[float]()
+    for i in range(2, len(speed) - 3):
+        rests = (times[i + 2 :] <= times[i + 2] + RESTS_S).sum() + i + 2
+        last_fast = abs(speed[i]) >= FAST_CENTS_S and abs(speed[i + 1]) < FAST_CENTS_S
+        if not last_fast or rests >= len(speed) or np.abs(speed[i + 2 : rests]).max(initial=0.0) > REST_CENTS_S:
+            continue
+        begin = i
+        while begin > 0 and speed[begin - 1] * speed[i] > 0 and abs(speed[begin - 1]) > REST_CENTS_S:
+            begin -= 1
+        end = float(np.median(cents[i + 2 : rests]))
+        move = end - cents[begin]
+        stop_s = times[i + 1] if abs(speed[i + 1]) < REST_CENTS_S else times[i + 2]
+        after = (traces.hop_s >= stop_s) & (traces.hop_s < times[rests - 1])
+        if after.sum() < 10 or abs(move) < 100:
+            continue
+        beyond = (channel[after] - end) * np.sign(move)
+        over.append(max(float(beyond.max()), 0.0))
+        share.append(over[-1] / abs(move))
+        away = np.flatnonzero(np.abs(beyond) > max(SETTLED * abs(move), 20.0))
+        settled.append(1e3 * float(traces.hop_s[after][away[-1]] - stop_s) if len(away) else 0.0)
+    if not over:
+        return Stops(count=0, overshoot_cents=None, overshoot_share=None, settled_ms=None)
+    return Stops(
+        count=len(over),
+        overshoot_cents=float(np.median(over)),
+        overshoot_share=float(np.median(share)),
+        settled_ms=float(np.median(settled)),
+    )
+
+
+def ripple(pitch: Float64, hop_s: float, camera_hz: float) -> float | None:
+    """The line at the camera's rate in the spectrum of a pitch's slope, over the median within 10 Hz; pitch [hops]."""
+    slope = np.diff(pitch)
+    size = round(4.0 / hop_s)
+    if len(slope) < size or camera_hz > 0.4 / hop_s:
+        return None
+    pieces = np.lib.stride_tricks.sliding_window_view(slope, size)[:: size // 2] * np.hanning(size)
+    level = np.sqrt((np.abs(np.fft.rfft(pieces, axis=1)) ** 2).mean(axis=0))
+    away = np.abs(np.fft.rfftfreq(size, hop_s) - camera_hz)
+    around = float(np.median(level[(away < 10.0) & (away > 1.0)]))
+    return float(level[away <= 0.75].max()) / around if around > 0.0 else None
+
+
+def as_json(report: LatencyReport) -> LatencyReport:
+    """The same, with numbers rounded to what they are worth."""
+
+    def rounded(value: object) -> object:
+        if isinstance(value, float):
+            return round(value, 3)
+        return {k: rounded(v) for k, v in value.items()} if isinstance(value, dict) else value  # pyright: ignore
+
+    return rounded(dict(report))  # pyright: ignore[reportReturnType]

@@ -1,0 +1,167 @@
+"""How well a body is predicted: `python -m tests.measure.prediction VIDEO ... [--still VIDEO] [--pose-model FILE]`.
+
+In: videos of dancers. Out: a JSON line each. Of both hands' height, right and left, as the theremin's pitch (1455 cents
+per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (best correlation)
+that is left with the predicted features, with the newest pose held, and with a line through the last two; and for a
+session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the camera's
+rate for several look-aheads. The truth is the landmarks' own, smoothed without lag. --still: one image of the video
+under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The last line is a move of
+half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until when.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.signal import savgol_filter
+
+from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.capture.landmarker import Landmarker
+from livemove.contracts import HOP, PoseFrame
+from livemove.diagnostics.latency import RAW, lag_of, ripple
+from livemove.media import video_file
+
+CENTS = 2400 / 1.65
+HANDS = [FEATURES.index(name) for name in ("right_hand_height", "left_hand_height")]
+AHEAD_S = (0.02, 0.04, 0.06, 0.08)
+HOP_S = HOP / 48000
+ARRIVAL_S, HEARD_S = 0.02, 0.026
+SETTLED_S = 0.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", type=Path, nargs="*")
+    parser.add_argument("--still", type=Path, action="append", default=[], metavar="VIDEO")
+    parser.add_argument("--pose-model", type=Path)
+    parser.add_argument("--seconds", type=float, default=40.0, help="of each video")
+    asked = parser.parse_args()
+    for video in asked.video:
+        with Landmarker("full", asked.pose_model) as landmarker:
+            images = video_file.frames(video)
+            frames = [landmarker.find(image, at) for at, image in images if at < asked.seconds]
+        print(json.dumps({"video": video.name, **of_poses(frames)}), flush=True)
+    for video in asked.still:
+        print(json.dumps({"still": video.name, **trembling(video, asked.pose_model)}), flush=True)
+    print(json.dumps({"stop": {f"{1e3 * length_s:.0f} ms": stop(length_s) for length_s in (0.25, 0.4, 0.5)}}))
+
+
+def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
+    """{"ahead": errors for AHEAD_S, "session": for each look-ahead}; frames of one video."""
+    frames = [frame for frame in frames if frame.people]
+    times = np.array([frame.capture_s for frame in frames])
+    stream = FeatureStream(RAW)
+    raw = np.array([stream.update(frame)[HANDS] for frame in frames], np.float64)
+    truth = CubicSpline(times, savgol_filter(raw, 5, 3, axis=0))
+    inside = (times > times[0] + SETTLED_S) & (times < times[-1] - 0.2)
+    slope = np.diff(raw, axis=0, prepend=raw[:1]) / np.diff(times, prepend=times[0] - 1.0)[:, None]
+    stream, rows = FeatureStream(), []
+    for frame in frames:
+        stream.update(frame)
+        rows.append([stream.at(frame.capture_s + ahead_s)[HANDS] for ahead_s in AHEAD_S])
+    ahead: dict[str, Any] = {}
+    for i, ahead_s in enumerate(AHEAD_S):
+        at_s = times[inside] + ahead_s
+        found = {"predicted": np.array(rows)[:, i], "held": raw, "line": raw + ahead_s * slope}
+        ahead[f"{1e3 * ahead_s:.0f} ms"] = {
+            name: figures(at_s, values[inside].astype(np.float64), truth) for name, values in found.items()
+        }
+    session: dict[str, Any] = {}
+    for look_ahead_s in (0.0, *AHEAD_S):
+        at_s, played = play(frames, FeatureSpec(look_ahead_s=look_ahead_s))
+        some = (at_s > times[0] + SETTLED_S) & (at_s < times[-1] - 0.2)
+        lines = [ripple(pitch, HOP_S, 1.0 / float(np.median(np.diff(times)))) for pitch in played[some].T]
+        session[f"{1e3 * look_ahead_s:.0f} ms"] = {
+            **figures(at_s[some], played[some], truth),
+            "camera_line": [None if line is None else round(line, 1) for line in lines],
+        }
+    return {"frames": len(frames), "ahead": ahead, "session": session}
+
+
+def play(frames: list[PoseFrame], spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
+    """(times at which hops are heard [hops], the hands' heights then [hops, 2]), as a session makes them."""
+    stream, newest, times, heights = FeatureStream(spec), 0, list[float](), list[np.ndarray]()
+    begun_s = frames[0].capture_s + ARRIVAL_S
+    while begun_s < frames[-1].capture_s:
+        heard_s = begun_s + HEARD_S
+        while newest < len(frames) and frames[newest].capture_s + ARRIVAL_S <= begun_s:
+            stream.update(frames[newest], heard_s)
+            newest += 1
+        times.append(heard_s)
+        heights.append(stream.at(heard_s)[HANDS].astype(np.float64))
+        begun_s += HOP_S
+    return np.array(times), np.array(heights)
+
+
+def figures(at_s: np.ndarray, found: np.ndarray, truth: CubicSpline) -> dict[str, Any]:
+    """Errors in cents and lag in ms of found [n, 2] at at_s [n]."""
+    errors = CENTS * np.abs(found - truth(at_s))
+    grid = np.arange(at_s[0] - 0.3, at_s[-1] + 0.3, 0.002)
+    grid = grid[(grid >= truth.x[0]) & (grid <= truth.x[-1])]
+    lags = [1e3 * lag_of(grid, truth(grid)[:, hand], at_s, found[:, hand])[0] for hand in range(found.shape[1])]
+    return {
+        "cents": [round(float(each)) for each in (*np.percentile(errors, [50, 90]), np.sqrt((errors**2).mean()))],
+        "lag_ms": [round(lag) for lag in lags],
+    }
+
+
+def trembling(video: Path, pose_model: Path | None) -> dict[str, Any]:
+    """Standard deviations of what should stand still: landmarks in torso lengths along x, y, z, pitch in cents."""
+    rng = np.random.default_rng(0)
+    image = next(islice((image for _, image in video_file.frames(video)), 50, None))
+    with Landmarker("full", pose_model) as landmarker:
+        noisy = (np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8) for _ in range(250))
+        frames = [landmarker.find(each, 0.04 * i) for i, each in enumerate(noisy)]
+    world = np.array([frame.world[0] for frame in frames[50:]])
+    hips = world[:, [23, 24]].mean(axis=1, keepdims=True)
+    torso = float(np.linalg.norm(world[:, [11, 12]].mean(axis=1) - hips[:, 0], axis=1).mean())
+    spread = ((world - hips)[:, [7, 8, *range(11, 17), *range(23, 29)]] / torso).std(axis=0).mean(axis=0)
+    raw = FeatureStream(RAW)
+    landmarks = np.array([raw.update(frame)[HANDS] for frame in frames])[50:]
+    _, heights = play(frames, FeatureSpec())
+    return {
+        "landmarks": [round(float(each), 4) for each in spread],
+        "cents_of_landmarks": [round(float(each), 1) for each in CENTS * landmarks.std(axis=0)],
+        "cents": [round(float(each), 1) for each in CENTS * heights[round(2.0 / HOP_S) :].std(axis=0)],
+    }
+
+
+def stop(length_s: float) -> dict[str, float]:
+    """{"overshoot_percent", "settled_ms"}: the worst over the moments at which a camera of 25 frames may see it."""
+    over, settled = 0.0, 0.0
+    for phase in np.arange(0.0, 1.0, 0.125):
+        times = (np.arange(70) + phase) / 25.0
+        frames = [arm(float(at), float(np.clip((at - 1.0) / length_s, 0.0, 1.0)) - 0.5) for at in times]
+        at_s, heights = play(frames, FeatureSpec())
+        low, high, stop_s = heights[at_s < 0.9, 0][-1], heights[-1, 0], 1.0 + length_s
+        beyond = (heights[at_s > stop_s, 0] - high) / (high - low)
+        over = max(over, float(beyond.max()))
+        away = at_s[at_s > stop_s][np.abs(beyond) > 0.05]
+        settled = max(settled, float(away[-1] - stop_s) if len(away) else 0.0)
+    return {"overshoot_percent": round(100 * over, 1), "settled_ms": round(1e3 * settled)}
+
+
+def arm(time_s: float, height: float) -> PoseFrame:
+    """Somebody who stands, the stretched right arm at this height: -1 hanging, 0 level, 1 straight up."""
+    frame = PoseFrame(capture_s=time_s, people=1)
+    for side, out in ((0, 1.0), (1, -1.0)):
+        for mark, place in {7: (0.07, -0.72), 11: (0.18, -0.5), 13: (0.2, -0.22), 15: (0.2, 0.03), 23: (0.1, 0.0),
+                            25: (0.1, 0.42), 27: (0.1, 0.84)}.items():  # fmt: skip
+            frame.world[0, mark + side, :2] = (out * place[0], place[1])
+    for mark, length in ((14, 0.28), (16, 0.53)):
+        reach = (-length * math.sqrt(1.0 - height**2), -length * height)
+        frame.world[0, mark, :2] = frame.world[0, 12, :2] + np.array(reach, np.float32)
+    frame.image[0] = 0.5 + 0.3 * frame.world[0]
+    frame.visibility[0] = 1.0
+    return frame
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from livemove.takes.folder import is_take
 
+POSE_RUNTIMES = ("litert", "mediapipe")
+"""What can compute poses, from the same networks."""
+
 
 @dataclass(frozen=True)
 class CaptureConfig:
@@ -16,6 +19,7 @@ class CaptureConfig:
     loop        a video file or take starts again at its end
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
+    pose_runtime  one of POSE_RUNTIMES; "auto": the fastest that is installed
     mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
     video_address  where the frames go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
     """
@@ -24,6 +28,7 @@ class CaptureConfig:
     loop: bool = False
     pose: str = "full"
     pose_model: Path | None = None
+    pose_runtime: str = "auto"
     mirror: bool = False
     video_address: str = ""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from livemove.capture.capture_config import POSE_RUNTIMES
 from livemove.cli import text
 from livemove.controls import CONTROLS, GAIN_FACTORS
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
@@ -55,7 +56,11 @@ def pose_options(command: Command) -> Command:
                         help="Pose model file (.task) to use instead of the one fetched at first use.")  # fmt: skip
     kind = click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
                         help="MediaPipe's pose model: full sees more exactly, lite is faster.")  # fmt: skip
-    return kind(path(command))
+    runtime = click.option("--pose-runtime", type=click.Choice(("auto", *POSE_RUNTIMES)), default="auto",
+                           show_default=True,
+                           help="What computes it: MediaPipe itself, or LiteRT, faster, on all cores that are free. "
+                                "auto: LiteRT where it is installed.")  # fmt: skip
+    return kind(path(runtime(command)))
 
 
 def instrument_options(command: Command) -> Command:

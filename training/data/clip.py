@@ -46,7 +46,8 @@ class ClipError(LivemoveError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all clips of a corpus. pose "full" or "lite"; pose_model: its file, None: from the cache.
+    """What is the same for all clips of a corpus. pose "full" or "lite"; pose_model: its file, None: from the cache;
+    pose_runtime: as in CaptureConfig.
 
     person: share of a video's frames in which somebody must be in view.
     """
@@ -55,6 +56,7 @@ class Settings:
     pose: str = "full"
     pose_model: Path | None = None
     person: float = 0.5
+    pose_runtime: str = "auto"
 
 
 def prepare_clip(source: Item, root: Path, settings: Settings) -> Clip:
@@ -86,7 +88,8 @@ def _watch_video(row: Clip, settings: Settings) -> tuple[Clip, Float32, dict[str
     about = video_file.probe(path)
     audio = read_sound(path, settings.sample_rate)  # first: it tells soonest that a video is of no use
     _check_loud(audio)
-    with Landmarker(settings.pose, settings.pose_model) as landmarker:  # a new one: nothing of the clip before is left
+    # A new landmarker: nothing of the clip before is left.
+    with Landmarker(settings.pose, settings.pose_model, runtime=settings.pose_runtime) as landmarker:
         poses = [landmarker.find(image, time_s) for time_s, image in video_file.frames(path)]
     end_s, promised_s = poses[-1].capture_s + 1 / about.fps, _promised_s(path)
     if promised_s - end_s > max(1.0, 0.1 * promised_s):

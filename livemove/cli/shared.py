@@ -50,17 +50,22 @@ class UserError(click.ClickException):
 # --- options ------------------------------------------------------------------------------------------------
 
 
-def pose_options(command: Command) -> Command:
-    """How the body is seen: the same wherever a camera is looked through."""
+def pose_model_options(command: Command) -> Command:
+    """Which networks see the body."""
     path = click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",
                         help="Pose model file (.task) to use instead of the one fetched at first use.")  # fmt: skip
     kind = click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
                         help="MediaPipe's pose model: full sees more exactly, lite is faster.")  # fmt: skip
+    return kind(path(command))
+
+
+def pose_options(command: Command) -> Command:
+    """How the body is seen: the same wherever a camera is looked through."""
     runtime = click.option("--pose-runtime", type=click.Choice(("auto", *POSE_RUNTIMES)), default="auto",
                            show_default=True,
                            help="What computes it: MediaPipe itself, or LiteRT, faster, on all cores that are free. "
                                 "auto: LiteRT where it is installed.")  # fmt: skip
-    return kind(path(runtime(command)))
+    return pose_model_options(runtime(command))
 
 
 def instrument_options(command: Command) -> Command:

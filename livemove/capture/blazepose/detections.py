@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from livemove.capture.blazepose.sigmoid import sigmoid
 from livemove.contracts import Float32
 
 EDGE = 224
@@ -29,7 +30,7 @@ def anchors() -> Float32:
     for cells, count in ((28, 2), (14, 2), (7, 6)):
         steps = (np.arange(cells, dtype=np.float32) + 0.5) / cells
         grid = np.stack(np.meshgrid(steps, steps), -1)  # x varies fastest
-        places.append(np.repeat(grid.reshape(-1, 2), count, axis=0))
+        places.append(np.repeat(grid.reshape(-1, 2), count, axis=0).astype(np.float32))
     return np.concatenate(places)
 
 
@@ -40,27 +41,34 @@ def bodies(boxes: Float32, logits: Float32, centres: Float32) -> Float32:
     their anchors on; logits float32 [2254]; centres: `anchors()`. What comes out is in 0..1 of the crop, surest first.
     Boxes of one body are averaged by their scores (weighted non-maximum suppression, BlazeFace, Bazarevsky 2019).
     """
-    scores: Float32 = 1.0 / (1.0 + np.exp(-np.clip(logits, -80.0, 80.0)))  # float32 ends at exp(88)
+    scores = sigmoid(logits)
     kept = np.flatnonzero((scores >= SURE) & (boxes[:, 2:4] >= 0.0).all(axis=1))
     kept = kept[np.argsort(-scores[kept], kind="stable")]
     scores = scores[kept]
     raw = boxes[kept, :8].reshape(-1, 4, 2) / EDGE
-    found: Float32 = raw + centres[kept, None, :]  # rows: centre, size (not from the anchor on), mid-hip, rim
+    found = np.add(
+        raw, centres[kept, None, :], dtype=np.float32
+    )  # rows: centre, size (not from the anchor on), mid-hip, rim
     half = raw[:, 1] / 2
     found[:, 0], found[:, 1] = found[:, 0] - half, found[:, 0] + half
     merged: list[Float32] = []
     while len(found):
         same = _overlap(found[0], found) > SAME
         same[0] = True  # an empty box does not even overlap itself
-        merged.append(np.average(found[same], axis=0, weights=scores[same]))
+        shares = scores[same] / scores[same].sum()
+        merged.append(np.einsum("n,nij->ij", shares, found[same]))
         found, scores = found[~same], scores[~same]
     return np.array(merged, np.float32).reshape(-1, 4, 2)
 
 
 def _overlap(one: Float32, others: Float32) -> Float32:
     """Intersection over union of the box of one, [4, 2], with those of others, [N, 4, 2]."""
-    corners = np.minimum(one[1], others[:, 1]) - np.maximum(one[0], others[:, 0])
-    sizes = others[:, 1] - others[:, 0]
-    shared: Float32 = np.prod(np.maximum(corners, 0.0), axis=1)
-    union: Float32 = np.prod(one[1] - one[0]) + np.prod(sizes, axis=1) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0.0)
+    shared = _area(np.minimum(one[1], others[:, 1]) - np.maximum(one[0], others[:, 0]))
+    union = _area(one[1] - one[0]) + _area(others[:, 1] - others[:, 0]) - shared
+    return np.divide(shared, np.maximum(union, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def _area(size: Float32) -> Float32:
+    """Width times height, [..., 2]; nothing where either is negative."""
+    size = np.maximum(size, np.float32(0.0))
+    return size[..., 0] * size[..., 1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from livemove.capture.blazepose.sigmoid import sigmoid
 from livemove.contracts import LANDMARKS, Float32
 
 EDGE = 256
@@ -44,8 +45,7 @@ def read(raw: Float32, heat: Float32, metres: Float32) -> Reading:
     marks = raw.reshape(POINTS, 5)
     points = marks[: LANDMARKS + 2, :3] / np.float32(EDGE)
     refine(points, heat)
-    visibility: Float32 = 1.0 / (1.0 + np.exp(-marks[:LANDMARKS, 3]))
-    return Reading(points, metres.reshape(POINTS, 3)[:LANDMARKS].copy(), visibility)
+    return Reading(points, metres.reshape(POINTS, 3)[:LANDMARKS].copy(), sigmoid(marks[:LANDMARKS, 3]))
 
 
 _REACH = np.arange(-WINDOW, WINDOW + 1)
@@ -64,7 +64,7 @@ def refine(points: Float32, heat: Float32) -> None:
         np.clip(rows, 0, height - 1)[:, :, None], np.clip(columns, 0, width - 1)[:, None, :],
         np.arange(len(points))[:, None, None],
     ]  # fmt: skip
-    weights = (inside_y[:, :, None] & inside_x[:, None, :]) / (1.0 + np.exp(-logits))
+    weights = sigmoid(logits) * (inside_y[:, :, None] & inside_x[:, None, :])
     total = weights.sum(axis=(1, 2))
     in_map = ((cells >= 0) & (cells < (width, height))).all(axis=1)
     moved = in_map & (weights.max(axis=(1, 2)) >= SURE)

@@ -64,7 +64,7 @@ class Region:
         )
 
     def to_image(self, points: Float32) -> Float32:
-        """In pixels of the image: points float32 [..., 2 or 3], 0..1 across and down the region, z in the same scale."""
+        """In pixels of the image: points float32 [..., 2 or 3], 0..1 across and down the region, z in that scale."""
         matrix = self.matrix()
         moved = np.empty(points.shape, np.float32)
         moved[..., :2] = points[..., :2] @ matrix[:, :2].T + matrix[:, 2]

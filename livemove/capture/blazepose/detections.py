@@ -46,9 +46,7 @@ def bodies(boxes: Float32, logits: Float32, centres: Float32) -> Float32:
     kept = kept[np.argsort(-scores[kept], kind="stable")]
     scores = scores[kept]
     raw = boxes[kept, :8].reshape(-1, 4, 2) / EDGE
-    found = np.add(
-        raw, centres[kept, None, :], dtype=np.float32
-    )  # rows: centre, size (not from the anchor on), mid-hip, rim
+    found = np.add(raw, centres[kept, None, :], dtype=np.float32)  # rows: centre, size, mid-hip, rim
     half = raw[:, 1] / 2
     found[:, 0], found[:, 1] = found[:, 0] - half, found[:, 0] + half
     merged: list[Float32] = []

@@ -107,7 +107,7 @@ def test_the_words_are_found_where_they_stand() -> None:
 
 def test_old_flags_and_report_fields_still_work() -> None:
     """`--film`, `--steady` and `--setting` are aliases, and the JSON of benchmarks has the fields it always had."""
-    from livemove.diagnostics.pose_bench import PoseTime, as_json
+    from livemove.diagnostics.pose_bench import PoseTime, Variant, as_json
     from livemove.diagnostics.soak import Report, SoakResult
 
     parser = recipe.make_parser("")
@@ -116,7 +116,8 @@ def test_old_flags_and_report_fields_still_work() -> None:
     options = {flag: each for command in HELP.values() for each in command.params for flag in each.opts}
     assert "--video" in options["--film"].opts
     assert "--soak" in options["--steady"].opts
-    assert set(as_json(PoseTime(True, 1, 1, 1.0, 1.0))) == {"silhouette", "pictures", "poses", "p50_ms", "p95_ms"}
+    pose_time = PoseTime(Variant("mediapipe", 1), 1, 1, 1.0, 1.0, (1.0, 1.0, 1.0), 0.0, 0.0)
+    assert {"silhouette", "pictures", "poses", "p50_ms", "p95_ms"} <= set(as_json(pose_time))
     result = SoakResult("native", 10, 1, 2, *(0.0,) * 7)
     (row,) = Report(1.0, "theremin", 512, "nothing", [result], []).as_json()["results"]
     assert row["starved"] == 2

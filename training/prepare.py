@@ -23,6 +23,7 @@ from livemove.cli.number_types import Number, Whole
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from livemove.capture.capture_config import POSE_RUNTIMES
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
 from livemove.media.opening import printable
 from training.data import command_line, workers
@@ -178,6 +179,13 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
     help="Pose model file (.task) to use instead of the one fetched at first use.",
 )
 @click.option(
+    "--pose-runtime",
+    type=click.Choice(("auto", *POSE_RUNTIMES)),
+    default="auto",
+    show_default=True,
+    help="What computes it, as in livemove perform.",
+)
+@click.option(
     "--person",
     type=Number(0, 1),
     default=0.5,
@@ -201,7 +209,7 @@ python training/prepare.py datasets/kinetics -o data/kinetics --plot abcdefghijk
 )
 def main(
     src: str, root: Path, worker_count: int, cluster: bool, sample_rate: int, pose: str, pose_model: Path | None,
-    person: float, mirrored: bool, retry: bool, clips: int, seconds: float, plot: str | None,
+    pose_runtime: str, person: float, mirrored: bool, retry: bool, clips: int, seconds: float, plot: str | None,
 ) -> None:  # fmt: skip
     """Prepare what SRC holds for training: body features, sound descriptors and sound, hop by hop, in the folder DATA.
 
@@ -215,7 +223,7 @@ def main(
     """
     if pose_model is not None:
         pose = _kind_of(pose_model)
-    settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person, mirrored)
+    settings = Settings(sample_rate, pose, pose_model and pose_model.absolute(), person, mirrored, pose_runtime)
     with command_line.progress("clips", 0) as say:
         done = prepare(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,

@@ -8,6 +8,9 @@ from pathlib import Path
 from livemove.numbers import place
 from livemove.takes.folder import is_take
 
+POSE_RUNTIMES = ("litert", "mediapipe")
+"""What can compute poses, from the same networks."""
+
 
 @dataclass(frozen=True)
 class CaptureConfig:
@@ -17,6 +20,7 @@ class CaptureConfig:
     loop        a video file or take starts again at its end
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
+    pose_runtime  one of POSE_RUNTIMES; "auto": the fastest that is installed
     mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
     mirrored    the images come mirrored, as selfie videos may be: they are turned over before anybody looks at them
     video_address  where the frames go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
@@ -26,6 +30,7 @@ class CaptureConfig:
     loop: bool = False
     pose: str = "full"
     pose_model: Path | None = None
+    pose_runtime: str = "auto"
     mirror: bool = False
     mirrored: bool = False
     video_address: str = ""

@@ -18,7 +18,7 @@ from livemove.capture.cameras import Feed, Image, open_feed
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import PoseFrame
-from livemove.ipc.cpu_affinity import leave_sound_core
+from livemove.ipc.cpu_affinity import cores_here, leave_sound_core
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import IMAGE_EDGE, Segment, State, now_s
 from livemove.media.video_file import facing
@@ -27,6 +27,9 @@ from livemove.takes.reading import load_take
 
 LOOK_S = 0.1
 """How long to wait for a frame before looking whether to stop."""
+
+MOST_THREADS = 4
+"""Of a network: its layers are small, and what a further thread computes is soon less than what it waits."""
 
 
 class Tally(Protocol):
@@ -122,11 +125,14 @@ def follow(
     if config.kind == "take":
         _follow_take(config, publish, stop, tally, now, sleep)
         return None
-    feed = open_feed(config, now)  # its thread opens the camera while mediapipe loads here
+    feed = open_feed(config, now)  # its thread opens the camera while the pose runtime loads here
     try:
         if settle is not None:
-            settle()  # MediaPipe's threads are started, and placed, with the landmarker
-        with Landmarker(config.pose, config.pose_model, config.mirror) as landmarker:
+            settle()  # a runtime's threads are started, and placed, with the landmarker
+        threads = min(cores_here(), MOST_THREADS)
+        with Landmarker(
+            config.pose, config.pose_model, config.mirror, runtime=config.pose_runtime, threads=threads
+        ) as landmarker:
             counted = 0
             while not stop():
                 camera_frame = feed.take(LOOK_S)

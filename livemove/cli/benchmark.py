@@ -12,7 +12,7 @@ from livemove.cli.number_types import Number, Whole
 from livemove.cli.shared import (
     have_pose_model,
     json_option,
-    pose_options,
+    pose_model_options,
     print_json,
     print_table,
     progress,
@@ -60,9 +60,9 @@ POSE_FRAMES = 200
     "--clip",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Instead: how long finding the pose takes per frame of this video.",
+    help="Instead: how long a pose takes per frame of this video, by what computes it, and how far they are apart.",
 )
-@pose_options
+@pose_model_options
 @json_option
 def bench(
     names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, baseline: str | None,

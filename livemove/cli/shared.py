@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from livemove.capture.capture_config import POSE_RUNTIMES
 from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.streams import lasting
@@ -52,8 +53,8 @@ class UserError(click.ClickException):
 # --- options ------------------------------------------------------------------------------------------------
 
 
-def pose_options(command: Command) -> Command:
-    """How the body is seen: the same wherever a camera is looked through."""
+def pose_model_options(command: Command) -> Command:
+    """Which networks see the body."""
     path = click.option("--pose-model", type=click.Path(path_type=Path), metavar="FILE",
                         help="Pose model file (.task) to use instead of the one fetched at first use.")  # fmt: skip
     kind = click.option("--pose", type=click.Choice(["full", "lite"]), default="full", show_default=True,
@@ -67,6 +68,15 @@ def mirrored_option(command: Command) -> Command:
         "--mirrored", is_flag=True,
         help="The camera or video shows you mirrored already, as selfie videos do: left and right are put back.",
     )(command)  # fmt: skip
+
+
+def pose_options(command: Command) -> Command:
+    """How the body is seen: the same wherever a camera is looked through."""
+    runtime = click.option("--pose-runtime", type=click.Choice(("auto", *POSE_RUNTIMES)), default="auto",
+                           show_default=True,
+                           help="What computes it: MediaPipe itself, or LiteRT, faster, on all cores that are free. "
+                                "auto: LiteRT where it is installed.")  # fmt: skip
+    return pose_model_options(runtime(command))
 
 
 def instrument_options(command: Command) -> Command:

@@ -365,22 +365,28 @@ def soak(runs: Sequence[SoakResult]) -> Table:
 
 
 def pose_times(times: Sequence[PoseTime]) -> Table:
-    """How long a pose took, with MediaPipe's model as published and as livemove runs it."""
-    first = times[0]
+    """How long a pose took, by what computed it, and how far its landmarks are from MediaPipe's."""
+    names = {True: "mediapipe, as published", False: "mediapipe, without the segmentation mask"}
     return Table(
-        ("pose model", "frames>", "with a person>", "median ms>", "95 % ms>", "times faster>"),
+        (
+            "pose", "threads>", "frames>", "with a person>", "median ms>", "95 % ms>",
+            "of MediaPipe's time (range)>", "apart: median px>", "95 % px>",
+        ),
         [
             (
-                "as published" if t.segmentation_mask else "without the segmentation mask",
+                names[t.variant.segmentation_mask] if t.variant.runtime == "mediapipe" else t.variant.runtime,
+                str(t.variant.threads),
                 str(t.frames),
                 str(t.poses),
                 f"{t.p50_ms:.1f}",
                 f"{t.p95_ms:.1f}",
-                f"{first.p50_ms / t.p50_ms:.2f}",
+                "{:.2f} ({:.2f}-{:.2f})".format(*t.share),
+                f"{t.apart_p50_px:.2f}",
+                f"{t.apart_p95_px:.2f}",
             )
             for t in times
         ],
-    )
+    )  # fmt: skip
 
 
 _STATES = {

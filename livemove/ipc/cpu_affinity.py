@@ -24,6 +24,13 @@ def sound_core() -> int | None:
     return allowed[1] if len(allowed) > 1 else None
 
 
+def cores_here() -> int:
+    """On how many cores the calling thread may run. Where a program cannot choose, one is left for sound."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return max((os.cpu_count() or 1) - 1, 1)
+
+
 def take_sound_core() -> None:
     """From here on the calling thread, and threads it starts, run on the core for sound."""
     core = sound_core()

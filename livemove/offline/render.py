@@ -25,7 +25,7 @@ from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.body.triggers import HitInputs
 from livemove.bundle import Bundle, load_bundle
-from livemove.capture.landmarker import Landmarker, load_mediapipe
+from livemove.capture.landmarker import Landmarker, preload
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
 from livemove.ipc.segment import Segment
@@ -60,6 +60,7 @@ class RenderConfig:
     mapping: Path | None = None
     pose: str = "full"
     pose_model: Path | None = None
+    pose_runtime: str = "auto"
     style: int = 0
     styles: tuple[float, ...] = ()
     temperature: float = 1.0
@@ -271,7 +272,7 @@ class _Finish:
 def poses_of(config: RenderConfig, frame_s: float, take: Take) -> Generator[tuple[PoseFrame, float]]:
     """(pose, until when it is the newest) of every frame, in order, from landmarkers that work side by side."""
     find_pose_model(config.pose, config.pose_model)
-    load_mediapipe()  # both once, here: two threads that import or fetch the same thing meet it half done
+    preload(config.pose_runtime)  # both once, here: two threads that import or fetch the same thing meet it half done
     stop = threading.Event()
     streams = [queue.Queue[_Look | BaseException | None](LOOKS_AHEAD) for _ in range(LANDMARKERS)]
     threads = [
@@ -336,7 +337,7 @@ def _look(
                 return
 
     try:
-        with Landmarker(config.pose, config.pose_model) as landmarker:
+        with Landmarker(config.pose, config.pose_model, runtime=config.pose_runtime) as landmarker:
             for time_s, image in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break

@@ -86,6 +86,7 @@ class CalibrationConfig:
     mirrored: bool = False
     pose: str = "full"
     pose_model: Path | None = None
+    pose_runtime: str = "auto"
     duration_s: float | None = None
 
 
@@ -273,8 +274,8 @@ def watch(
     Raises as `calibrate` does.
     """
     capture = CaptureConfig(
-        camera=config.camera, mirror=config.mirror, mirrored=config.mirrored, pose=config.pose,
-        pose_model=config.pose_model,
+        camera=config.camera, mirror=config.mirror, mirrored=config.mirrored,
+        pose=config.pose, pose_model=config.pose_model, pose_runtime=config.pose_runtime,
     )  # fmt: skip
     check_camera(capture)
     watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)

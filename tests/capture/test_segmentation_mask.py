@@ -18,7 +18,10 @@ from livemove.media import video_file
 
 @pytest.mark.real
 def test_the_landmarks_are_the_same_bit_by_bit(pose_model: Path, dancer_clip: Path) -> None:
-    with Landmarker(path=pose_model) as trimmed, Landmarker(path=pose_model, segmentation_mask=True) as whole:
+    with (
+        Landmarker(path=pose_model, runtime="mediapipe") as trimmed,
+        Landmarker(path=pose_model, runtime="mediapipe", segmentation_mask=True) as whole,
+    ):
         for time_s, image in islice(video_file.frames(dancer_clip), 60):
             expected = whole.find(image, time_s)
             found = trimmed.find(image, time_s)

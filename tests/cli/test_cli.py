@@ -21,6 +21,7 @@ import soundfile as sf
 from livemove.bundle import Bundle, save_bundle
 from livemove.capture.capture_config import cameras_here
 from livemove.cli import shared
+from livemove.ipc.cpu_affinity import cores_here
 from livemove.synthesis import architectures, engines
 from livemove.synthesis.engines import engine_names
 from livemove.synthesis.synthesis_config import ENGINES
@@ -194,12 +195,19 @@ def test_bench_measures_a_model(small_bundle: Bundle) -> None:
 
 
 @pytest.mark.real
-def test_bench_times_the_pose_with_and_without_the_segmentation_mask(pose_model: Path, dancer_clip: Path) -> None:
+def test_bench_times_the_pose_by_what_computes_it(pose_model: Path, dancer_clip: Path) -> None:
     done = run("bench", "--clip", dancer_clip, "--pose-model", pose_model, "--json")
-    published, trimmed = json.loads(done.stdout)
+    published, trimmed, *litert = json.loads(done.stdout)
     assert (published["silhouette"], trimmed["silhouette"]) == (True, False)
-    assert published["poses"] == trimmed["poses"] > 150
-    assert all(0 < row["p50_ms"] <= row["p95_ms"] for row in (published, trimmed))
+    assert {row["runtime"] for row in (published, trimmed)} == {"mediapipe"}
+    assert [(row["runtime"], row["threads"]) for row in litert] == [("litert", n) for n in sorted({1, cores_here()})]
+    for row in (published, trimmed, *litert):
+        assert row["poses"] == published["poses"] > 150
+        assert 0 < row["p50_ms"] <= row["p95_ms"]
+        assert row["share_lowest"] <= row["share_of_mediapipe"] <= row["share_highest"]
+    assert (trimmed["share_lowest"], trimmed["share_highest"], trimmed["apart_p95_px"]) == (1.0, 1.0, 0.0)
+    assert published["apart_p95_px"] == 0.0
+    assert all(0.0 < row["apart_p50_px"] < 0.5 for row in litert)
 
 
 def test_bench_says_what_is_wrong_with_a_clip(tmp_path: Path) -> None:

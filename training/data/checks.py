@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livemove.capture.landmarker import Landmarker, load_mediapipe
+from livemove.capture.landmarker import Landmarker, preload
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import CameraError
 from livemove.media import video_file
@@ -53,7 +53,7 @@ class Expected:
 def check(clips: Sequence[Item], expected: Expected, workers: int) -> Generator[Finding]:
     """Findings as they come, for good clips too. Raises PoseModelError."""
     find_pose_model(expected.pose, expected.pose_model)
-    load_mediapipe()  # once, before threads meet it half loaded
+    preload()  # once, before threads meet it half loaded
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
         try:

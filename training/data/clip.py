@@ -47,7 +47,8 @@ class ClipError(LivemoveError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all clips of a corpus. pose "full" or "lite"; pose_model: its file, None: from the cache.
+    """What is the same for all clips of a corpus. pose "full" or "lite"; pose_model: its file, None: from the cache;
+    pose_runtime: as in CaptureConfig.
 
     person: share of a video's frames in which somebody must be in view. mirrored: videos show left and right exchanged.
     """
@@ -57,6 +58,7 @@ class Settings:
     pose_model: Path | None = None
     person: float = 0.5
     mirrored: bool = False
+    pose_runtime: str = "auto"
 
 
 def prepare_item(source: Item, root: Path, settings: Settings) -> tuple[Clip, ...]:
@@ -149,7 +151,8 @@ def _watch(path: Path, settings: Settings) -> Iterator[_Part]:
         row = {"frames": len(poses), "fps": about.fps, "person": person, "note": sound.note}
         return _Part(start_s, audio[: hops * HOP], arrays, row)
 
-    with Landmarker(settings.pose, settings.pose_model) as landmarker:  # a new one: nothing of the clip before is left
+    # A new landmarker: nothing of the clip before is left.
+    with Landmarker(settings.pose, settings.pose_model, runtime=settings.pose_runtime) as landmarker:
         for time_s, image in video_file.frames(path):
             if poses and time_s - start_s >= PART_S:
                 end_s = time_s

@@ -1,0 +1,101 @@
+"""Tracking: the detector only where a body is missing, the largest first, then the nearest to where it was."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from livemove.capture.blazepose.landmarks import Reading
+from livemove.capture.blazepose.regions import MARGIN, Region
+from livemove.capture.blazepose.tracker import Tracker
+
+IMAGE = np.zeros((100, 100, 3), np.uint8)
+
+
+class Scene:
+    """Networks that see bodies where the test has put them: (x, y) -> reach from hips to rim, in pixels."""
+
+    def __init__(self, **bodies: tuple[float, float, float]) -> None:
+        self.bodies = bodies
+        self.detections = 0
+        self.shown = Region.whole(100, 100)
+        self.detector: Any = SimpleNamespace(crop=self)
+        self.landmarker: Any = SimpleNamespace(crop=self)
+
+    def take(self, image: np.ndarray, region: Region) -> None:
+        self.shown = region
+
+    def detect(self) -> np.ndarray:
+        self.detections += 1
+        found = [[(0, 0), (1, 1), (x / 100, y / 100), (x / 100, (y - r) / 100)] for x, y, r in self.bodies.values()]
+        return np.array(found, np.float32).reshape(-1, 4, 2)
+
+    def _here(self) -> tuple[float, float, float] | None:
+        """The body in the middle of what is shown."""
+        near = [
+            each for each in self.bodies.values() if math.dist(each[:2], (self.shown.x, self.shown.y)) < each[2] / 2
+        ]
+        return near[0] if near else None
+
+    def presence(self) -> float:
+        return 1.0 if self._here() else 0.1
+
+    def reading(self) -> Reading:
+        here = self._here()
+        assert here is not None
+        x, y, reach = here
+        points = np.zeros((35, 3), np.float32)
+        across = (np.array([[x, y]] * 34 + [[x, y - reach]]) - (self.shown.x, self.shown.y)) / self.shown.edge + 0.5
+        points[:, :2] = across
+        return Reading(points, np.zeros((33, 3), np.float32), np.ones(33, np.float32))
+
+
+def hips(tracker: Tracker, time_s: float) -> list[tuple[int, int]]:
+    return [(round(body.image[0, 0]), round(body.image[0, 1])) for body in tracker.look(IMAGE, time_s)]
+
+
+def test_a_body_is_looked_for_once_and_followed_from_then_on() -> None:
+    scene = Scene(one=(50, 60, 20))
+    tracker: Any = Tracker(scene)  # pyright: ignore[reportArgumentType]
+    for n in range(5):
+        scene.bodies["one"] = (50 + n, 60, 20)
+        assert len(tracker.look(IMAGE, n / 25)) == 1
+    assert scene.detections == 1
+    (body,) = tracker.bodies
+    assert body.region is not None
+    assert body.region.x == np.float32(54)
+    assert body.region.edge == np.float32(2 * MARGIN * 20)
+
+
+def test_nobody_is_looked_for_in_every_frame() -> None:
+    scene = Scene()
+    tracker: Any = Tracker(scene)  # pyright: ignore[reportArgumentType]
+    assert [tracker.look(IMAGE, n / 25) for n in range(3)] == [[], [], []]
+    assert scene.detections == 3
+
+
+def test_of_several_the_largest_plays_and_later_the_nearest_to_where_it_was() -> None:
+    scene = Scene(small=(20, 50, 10), large=(70, 50, 25), surest=(50, 10, 8))
+    tracker: Any = Tracker(scene)  # pyright: ignore[reportArgumentType]
+    assert hips(tracker, 0.0) == [(70, 50)]
+    del scene.bodies["large"]
+    assert hips(tracker, 0.1) == []
+    scene.bodies = {"larger": (20, 50, 30), "back": (75, 52, 12)}
+    assert hips(tracker, 0.2) == [(75, 52)]
+
+
+def test_bodies_keep_their_places() -> None:
+    scene = Scene(left=(20, 50, 15), right=(80, 50, 20))
+    tracker: Any = Tracker(scene, people=2)  # pyright: ignore[reportArgumentType]
+    assert hips(tracker, 0.0) == [(80, 50), (20, 50)]
+    del scene.bodies["right"]
+    assert hips(tracker, 0.1) == [(20, 50)]
+    assert hips(tracker, 0.2) == [(20, 50)]  # the one who is left is not taken for the one who is missing
+    scene.bodies["right"] = (78, 50, 20)
+    assert hips(tracker, 0.3) == [(78, 50), (20, 50)]
+    before = scene.detections
+    assert hips(tracker, 0.4) == [(78, 50), (20, 50)]
+    assert scene.detections == before

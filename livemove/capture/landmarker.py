@@ -1,7 +1,7 @@
 """The landmarker: one frame and its time in, one PoseFrame out, whichever runtime computes it.
 
-Loads a runtime when the first landmarker of its kind is made, on a thread that cannot reach the network: MediaPipe would
-tell Google how it is used. Knows no camera, clock or process.
+Loads a runtime when the first landmarker of its kind is made, on a thread that cannot reach the network: MediaPipe
+would tell Google how it is used. Knows no camera, clock or process.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def latency(take: Path, camera_delay_ms: float | None, as_json: bool, plot: Path
     """
     from livemove.diagnostics.latency import as_json as rounded
     from livemove.diagnostics.latency import measure
-    from livemove.takes.folder import load_take
+    from livemove.takes.reading import load_take
 
     report, traces = measure(load_take(take), camera_delay_ms)
     if plot is not None:

@@ -21,7 +21,8 @@ from livemove.body.motion import MotionSpec
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float64, TakeError
 from livemove.diagnostics.pitch import yin
-from livemove.takes.folder import Take, samples24
+from livemove.takes.folder import samples24
+from livemove.takes.reading import Take
 
 RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, abrupt=1e9, fastest=1e9))
 """Features as the landmarks say, without any filter: the movement that everything is compared with."""
@@ -125,7 +126,8 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     parts["rest"] = (
         lag["median"] + (camera_delay_ms or 0.0) - sum(value for value in parts.values() if value is not None)
     )
-    lag = Spread(**{**lag, **{k: lag[k] + (camera_delay_ms or 0.0) for k in ("median", "p05", "p95")}})
+    late = camera_delay_ms or 0.0
+    lag["median"], lag["p05"], lag["p95"] = lag["median"] + late, lag["p05"] + late, lag["p95"] + late
     noise, still_s = still_noise(traces)
     camera_hz = 1.0 / float(np.median(np.diff(traces.asked_s)))
     report = LatencyReport(

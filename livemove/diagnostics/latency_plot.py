@@ -3,6 +3,9 @@
 In: a LatencyReport and its Traces. Out: a file. Needs matplotlib (`livemove[plot]`).
 """
 
+# matplotlib's stubs are partial.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from pathlib import Path

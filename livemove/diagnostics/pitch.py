@@ -46,7 +46,7 @@ def yin(audio: Float32, rate: float, centres: Float64, expected: Float64) -> Flo
         difference = shifted[:, :1] + shifted - 2 * products
         mean = np.cumsum(difference[:, 1:], axis=1) / lags[1:]
         normal = np.concatenate([np.ones((len(some), 1)), difference[:, 1:] / np.maximum(mean, 1e-12)], axis=1)
-        period = rate / _hz(expected[some])[:, None]
+        period = rate / np.asarray(_hz(expected[some]), np.float64)[:, None]
         near = (lags >= period * 2 ** (-NEAR / 12)) & (lags <= period * 2 ** (NEAR / 12))
         near[:, [0, -1]] = False
         best = np.argmin(np.where(near, normal, np.inf), axis=1)

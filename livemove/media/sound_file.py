@@ -103,7 +103,7 @@ def choose(path: Path) -> Choice:
     """
     try:
         with opened(path) as container:
-            streams = [s.index for s in container.streams.audio if s.codec_context is not None]
+            streams = [s.index for s in container.streams.audio if cast("object", s.codec_context) is not None]
             best = container.streams.best("audio")
     except UnreadableError as error:
         raise MediaError(f"cannot be read: {error}") from error
@@ -252,7 +252,7 @@ def _decoded_with_times(
             packets.straighten(packet)
         if packet.stream.index != stream.index or (not packet.size and not flush):
             continue
-        for frame in cast("list[av.AudioFrame]", stream.decode(cast(Any, packet))):
+        for frame in stream.decode(cast(Any, packet)):
             kind = (frame.format.name, frame.layout.name, frame.sample_rate)
             if like is not None and kind != like:  # a broadcast may go from stereo to 5.1
                 resampler = av.AudioResampler(format="fltp", layout=layout)

@@ -175,8 +175,8 @@ def _read_index(path: Path) -> TakeInfo:
         for model in made:
             numbers.number(model.realtime, 0.0, 1e9)
         for name, (low, high) in INDEX_LIMITS.items():
-            number = numbers.whole if isinstance(low, int) else numbers.number
-            number(getattr(info, name), low, high)
+            value = getattr(info, name)
+            numbers.number(value, low, high) if isinstance(low, float) else numbers.whole(value, int(low), int(high))
     except ValueError as error:
         raise TakeError(f"{path}: {name}: {error}") from error
     return info

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from livemove.cli import text
+from livemove.cli.number_types import Number
 from livemove.cli.shared import print_json
 
 
@@ -15,7 +16,7 @@ from livemove.cli.shared import print_json
 @click.option(
     "--camera-delay",
     "camera_delay_ms",
-    type=click.FloatRange(0, 1000),
+    type=Number(0, 1000),
     metavar="MS",
     help="The camera's own delay, if you measured it (`livemove record --help`): counted in.",
 )

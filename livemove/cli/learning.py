@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from livemove.cli.number_types import Whole
 from livemove.cli.shared import UserError, stderr_console
 
 PLAIN_STEP_S = 30.0
@@ -26,14 +27,14 @@ PLAIN_STEP_S = 30.0
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SOUND…|TAKE…")
 @click.option("--name", metavar="NAME", help="What the instrument is called; without it, like the recording.")
 @click.option(
-    "--minutes", type=click.IntRange(1, 10000), default=40, show_default=True,
+    "--minutes", type=Whole(1, 10000), default=40, show_default=True,
     help="Time to learn in. A minute of sound needs no more than 6,000 steps, and ends sooner where these are quick.",
 )  # fmt: skip
 @click.option(
     "--from", "start", default="", metavar="MODEL|none",
     help="Begin with this model instead of the one that expects the sound best; none: from nothing.",
 )  # fmt: skip
-@click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads; 0: what is quickest here.")
+@click.option("--threads", type=Whole(0, 256), default=0, help="CPU threads; 0: what is quickest here.")
 @click.option("--check", is_flag=True, help="Only say what the recordings are good for, and how long it would take.")
 @click.option("--anyway", is_flag=True, help="Learn in spite of what is wrong with the recordings.")
 @click.option("--finish", is_flag=True, help="Learn no more; make a model of what has been learnt so far.")

@@ -247,7 +247,7 @@ class MidiIn:
 
         found: list[Any] = []
         while self._open and (received := self._client.get_message()) is not None:
-            sensing = received[0][0] == ACTIVE_SENSING
+            sensing = received[0][:1] == [ACTIVE_SENSING]
             self._sensing.heard(sensing, time.monotonic())
             if sensing:
                 continue

@@ -5,9 +5,9 @@ In: a text, the names of a model's styles. Out: numbers. Knows no model and no f
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+from livemove import numbers
 from livemove.contracts import MAX_BLEND, ControlError
 
 Chosen = tuple[int, tuple[float, ...]]
@@ -45,20 +45,18 @@ def place(name: str, names: Sequence[str]) -> int:
     """A style's index from its name or number. Raises ControlError that lists the styles."""
     if name in names:
         return names.index(name)
-    if name.isdecimal() and int(name) < max(len(names), 1):
-        return int(name)
-    raise ControlError(f"no style {name!r}; there are {', '.join(names)}" if names else "no styles")
+    index = numbers.place(name)
+    if index is not None and 0 <= index < max(len(names), 1):
+        return index
+    raise ControlError(f"no style {numbers.shown(name)}; there are {', '.join(names)}" if names else "no styles")
 
 
 def weight(text: str) -> float:
     """A finite number from 0 on. Raises ControlError."""
     try:
-        value = float(text)
-    except ValueError:
-        raise ControlError(f"{text!r} is no weight: write a number, as in cello=0.5,flute=0.5") from None
-    if not math.isfinite(value) or value < 0.0:
-        raise ControlError(f"{text} is no weight: it must be 0 or more, and finite")
-    return value
+        return numbers.number(numbers.of_text(text), 0.0)
+    except ValueError as error:
+        raise ControlError(f"a weight: {error}; write a number from 0 on, as in cello=0.5,flute=0.5") from None
 
 
 def written_styles(style: int, styles: Sequence[float], names: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from livemove.synthesis.synthesis_config import SynthesisConfig
 from tests.support.bodies import nobody
 from tests.support.bundles import random_bundle
 from tests.support.paths import ROOT
+from tests.support.threads import on_a_thread
 from training.metrics import scripted_hits
 from training.metrics.scripted_hits import GESTURES, Act, Camera, compare, detect, script, truth, video
 
@@ -246,7 +247,7 @@ def test_the_synthesis_process_hears_a_hit_once_and_does_not_hold_it_in_a_freeze
     monkeypatch.setattr(synthesis_process, "load_bundle", lambda _: bundle)
     segment.set_device_rate(48000.0)
     try:
-        synthesis_process.run(segment, SynthesisConfig(bundle.path, mapping=CARDS / "bodydrum.toml"))
+        on_a_thread(synthesis_process.run, segment, SynthesisConfig(bundle.path, mapping=CARDS / "bodydrum.toml"))
     finally:
         gc.enable()
         gc.unfreeze()

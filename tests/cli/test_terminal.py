@@ -100,7 +100,11 @@ def test_other_commands_end_by_an_exception_and_throw_their_drafts_away(number: 
             stack.callback(done.append, "tidied")
             signal.raise_signal(number)
 
-    with pytest.raises(SystemExit) as ended:
-        work()
+    before = signal.signal(number, signal.SIG_DFL)  # nohup ignores a lost terminal
+    try:
+        with pytest.raises(SystemExit) as ended:
+            work()
+    finally:
+        signal.signal(number, before)
     assert ended.value.code == 128 + number
     assert done == ["tidied"]

@@ -94,10 +94,10 @@ def test_styles_are_written_as_a_name_a_number_or_a_blend(text: str, names: tupl
     [
         ("oboe", ("cello", "flute"), "no style 'oboe'; there are cello, flute"),
         ("oboe=1", ("cello", "flute"), "no style 'oboe'"),
-        ("cello=-1,flute=1", ("cello", "flute"), "0 or more"),
+        ("cello=-1,flute=1", ("cello", "flute"), "from 0 on"),
         ("cello=nan", ("cello", "flute"), "finite"),
         ("cello=inf", ("cello", "flute"), "finite"),
-        ("cello=x", ("cello", "flute"), "no weight"),
+        ("cello=x", ("cello", "flute"), "not a number"),
         ("cello=0,flute=0", ("cello", "flute"), "above 0"),
         ("cello=1,cello=1", ("cello", "flute"), "twice"),
         ("cello=1", (), "no styles"),

@@ -28,7 +28,7 @@ from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import BundleError, ControlError, Controls, MappingError
-from livemove.control.midi import MidiBindings, MidiIn, MidiInterpreter
+from livemove.control.midi import ActiveSensing, MidiBindings, MidiIn, MidiInterpreter
 from livemove.control.osc import OscIn
 from livemove.control.presets import RANGES, one_preset
 from livemove.control.steering import steer
@@ -258,6 +258,7 @@ def fuzz_midi(data: st.DataObject) -> None:
     messages = data.draw(st.lists(st.lists(st.integers(0, 255), max_size=6), max_size=8))
     port = object.__new__(MidiIn)
     port._client, port._open = _Port(messages), True  # pyright: ignore[reportPrivateUsage]
+    port._sensing = ActiveSensing()  # pyright: ignore[reportPrivateUsage]
     interpreter, received = MidiInterpreter(MidiBindings(None), presets=False), Received()
     for message in port.messages():
         interpreter.handle(message, received)

@@ -185,7 +185,7 @@ def _prepared(path: Path, folder: Path, pose_model: Path) -> str:
 class NobodyThere:
     """In place of the landmarker, which takes most of the time and sees images alone: containers are on trial."""
 
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         self.sequence = 0
 
     def __enter__(self) -> NobodyThere:

@@ -120,7 +120,7 @@ def asked(segment: Segment) -> list[Request]:
         (Key.Key_PageDown, Qt.KeyboardModifier.NoModifier, Request(Action.STYLE, 1.0)),
         (Key.Key_PageUp, Qt.KeyboardModifier.NoModifier, Request(Action.STYLE, -1.0)),
         (Key.Key_Space, Qt.KeyboardModifier.NoModifier, Request(Action.FREEZE)),
-        (Key.Key_Backspace, Qt.KeyboardModifier.NoModifier, Request(Action.PANIC)),
+        (Key.Key_Backspace, Qt.KeyboardModifier.NoModifier, Request(Action.PANIC, 1.0)),
         (Key.Key_N, Qt.KeyboardModifier.NoModifier, Request(Action.MODEL, 1.0)),
         (Key.Key_N, Qt.KeyboardModifier.ShiftModifier, Request(Action.MODEL, -1.0)),
         (Key.Key_P, Qt.KeyboardModifier.NoModifier, Request(Action.PRESET, 1.0)),
@@ -334,7 +334,7 @@ def test_the_wheel_turns_values_and_goes_through_lists(shown: MonitorWindow, seg
     [
         ("mute", Request(Action.MUTE)),
         ("freeze", Request(Action.FREEZE)),
-        ("panic", Request(Action.PANIC)),
+        ("panic", Request(Action.PANIC, 1.0)),
         ("record", Request(Action.RECORD)),
         ("keep", Request(Action.SAVE_LAST)),
     ],

@@ -28,6 +28,7 @@ static bool mailbox() {
     bool whole = true;
     while (words[0] != kLast) {
         const uint64_t before = words[0];
+        std::this_thread::yield();
         if (!box->read(words, 64)) {  // the writer was in the way: what is here may be torn, and is not to be used
             words[0] = before;
             continue;

@@ -249,7 +249,7 @@ def test_another_engine_says_so(take: Path, tmp_path: Path) -> None:
 def test_a_take_without_its_hops_is_no_take_of_a_body(take: Path, tmp_path: Path) -> None:
     """A hole is told, and where: never sound that was not played under the name of what was."""
     read = load_take(take)
-    lost = np.delete(read.hops, 50)
+    lost = np.delete(read.hops, len(read.hops) // 2)
     slots = same_slots(read, ReplayConfig(take, tmp_path / "x.wav"))
     with pytest.raises(TakeError, match="a hop is missing"):
         list(again(dataclasses.replace(read, hops=lost), slots))

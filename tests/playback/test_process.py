@@ -11,6 +11,7 @@ from livemove.contracts import DeviceError
 from livemove.ipc.segment import Segment
 from livemove.playback import playback_process
 from livemove.playback.playback_config import PlaybackConfig
+from tests.support.threads import on_a_thread
 
 
 @pytest.fixture
@@ -27,11 +28,11 @@ def no_portaudio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_take_needs_no_portaudio(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[float] = []
     monkeypatch.setattr(playback_process, "play_to_clock", lambda _segment, rate, _block: played.append(rate))
-    playback_process.run(segment, PlaybackConfig(model_rate=48000, fallback=True))
+    on_a_thread(playback_process.run, segment, PlaybackConfig(model_rate=48000, fallback=True))
     assert played == [48000]
 
 
 @pytest.mark.usefixtures("no_portaudio")
 def test_without_portaudio_one_line_says_what_to_install(segment: Segment) -> None:
     with pytest.raises(DeviceError, match=r"libportaudio2.*--output take\.wav"):
-        playback_process.run(segment, PlaybackConfig(model_rate=48000))
+        on_a_thread(playback_process.run, segment, PlaybackConfig(model_rate=48000))

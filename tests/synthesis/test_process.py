@@ -23,6 +23,7 @@ from tests.support.bundles import random_bundle
 from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Jack
 from tests.support.sessions import perform, use
+from tests.support.threads import on_a_thread
 
 
 @pytest.mark.parametrize("rate", [44100.0, 48000.0, 96000.0])
@@ -79,7 +80,7 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
     segment.controls.write(Controls(temperature=1.2))
     segment.set_device_rate(48000.0)
     try:
-        synthesis_process.run(segment, SynthesisConfig(bundle.path))
+        on_a_thread(synthesis_process.run, segment, SynthesisConfig(bundle.path))
     finally:
         gc.enable()
         gc.unfreeze()
@@ -108,7 +109,7 @@ def test_another_audio_device_gets_its_own_rate(
     monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
     segment.set_device_rate(48000.0)
     try:
-        synthesis_process.run(segment, SynthesisConfig(bundle.path))
+        on_a_thread(synthesis_process.run, segment, SynthesisConfig(bundle.path))
     finally:
         gc.enable()
         gc.unfreeze()

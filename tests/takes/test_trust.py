@@ -79,7 +79,7 @@ ENTRIES: dict[str, tuple[str, str, str]] = {
     "no models": (r"(?s)\[\[models\]\].*", "models = []", "models"),
     "a model that is none": (r"(?s)\[\[models\]\].*", "models = [3]", "models"),
     "rate a text": (r"\nrate = 48000", '\nrate = "48000"', "rate: expected int"),
-    "rate nothing": (r"\nrate = 48000", "\nrate = 0", "rate: expected 1000.."),
+    "rate nothing": (r"\nrate = 48000", "\nrate = 0", "rate: 0 is outside 8000.."),
     "rate huge": (r"\nrate = 48000", "\nrate = 99999999999999999999", "rate"),
     "clock nan": (r"clock_s = 1.5", "clock_s = nan", "clock_s"),
     "started a number": (r"started = [^\n]*", "started = 3", "started: expected datetime"),

@@ -17,6 +17,7 @@ import click
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from livemove.cli.number_types import Number, Whole
 from training.corpora.phrases import POSE, Plan, find_library, make_phrases
 from training.data import command_line, descriptors, notes, phrases, theremin_phrases
 from training.data.corpus import Clip, Writer, has_files, write_clip
@@ -52,10 +53,10 @@ def make_theremin(root: Path, seconds: float, seed: int, minutes: float) -> Iter
     "-o", "--output", "root", type=click.Path(path_type=Path), required=True, metavar="DATA",
     help="Folder of the corpus; made, or continued if it is there.",
 )  # fmt: skip
-@click.option("--minutes", type=click.FloatRange(0.1), default=12.0, show_default=True, help="Of each style.")
-@click.option("--seconds", type=click.FloatRange(2), default=15.0, show_default=True, help="Length of a clip.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes side by side.")
+@click.option("--minutes", type=Number(0.1), default=12.0, show_default=True, help="Of each style.")
+@click.option("--seconds", type=Number(2), default=15.0, show_default=True, help="Length of a clip.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True)
+@click.option("--workers", type=Whole(1), default=1, show_default=True, help="Processes side by side.")
 def main(sounds: Path, root: Path, minutes: float, seconds: float, seed: int, workers: int) -> None:
     """Make a corpus with the styles cello, flute, saxophone, theremin and tuba, each playing phrases.
 

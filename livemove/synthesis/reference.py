@@ -14,7 +14,8 @@ from livemove.synthesis import conditioning, harmonic_path, pqmf, sampling
 
 
 def sigmoid(x: Float32) -> Float32:
-    return np.float32(1) / (np.float32(1) + np.exp(-x))
+    with np.errstate(over="ignore"):  # exp of a large number is infinite, and its share 0, as it should be
+        return np.float32(1) / (np.float32(1) + np.exp(-x))
 
 
 class ReferenceEngine:

@@ -186,17 +186,17 @@ class Training(pl.LightningModule):
 
 
 def learn_beside_path(module: Training, resident: Resident | None, resume: Path | None) -> None:
-    """--steady_path: change what the network learns, by the path as it is, or as it was in the run that goes on."""
+    """--sustain_path: change what the network learns, by the path as it is, or as it was in the run that goes on."""
     if resident is None:
-        raise RecipeError("--steady_path: only with --resident, for it changes the analysed corpus")
+        raise RecipeError("--sustain_path: only with --resident, for it changes the analysed corpus")
     network = module.model
     if resume:
         network = WaveNet(module.model.spec)
         saved = open_checkpoint(resume)["state_dict"]
         network.load_state_dict({name.removeprefix("model."): value for name, value in saved.items()})
-    with progress("steady harmonics", len(resident.spans)) as say:
+    with progress("sustained harmonics", len(resident.spans)) as say:
         gone = path_target.take_out(network, resident, lambda done, clips: say(done, "", clips))
-    print(f"steady harmonics: {gone:.1%} of the power was the recordings' own, and is left out", file=sys.stderr)
+    print(f"sustained harmonics: {gone:.1%} of the power was the recordings' own, and is left out", file=sys.stderr)
 
 
 def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
@@ -546,7 +546,7 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
             with progress("harmonic path", path_fit.STEPS) as say:
                 share = path_fit.fit(module.model, source, anew, say=lambda done, steps: say(done, "", steps))
             print(f"harmonic path: explains {share:.1%} of the harmonics' power", file=sys.stderr)
-        if args.steady_path:
+        if args.sustain_path:
             learn_beside_path(module, resident, resume)
     if args.compile:
         module.model.compile()

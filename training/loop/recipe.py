@@ -290,10 +290,10 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help="fit the harmonic path to a dataset's harmonics before the first step; the network is trained beside it",
     )
     add(
-        "--steady_path",
+        "--sustain_path",
         action=switch,
         default=False,
-        help="where a tone is steady, learn its harmonics as the fitted path has them, not as each recording has; with "
+        help="where a tone is sustained, learn its harmonics as the fitted path has them, not as each recording has; with "
         "--resident",
     )
     add(

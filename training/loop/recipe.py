@@ -293,8 +293,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--sustain_path",
         action=switch,
         default=False,
-        help="where a tone is sustained, learn its harmonics as the fitted path has them, not as each recording has; with "
-        "--resident",
+        help="where a tone is sustained, learn its harmonics as the fitted path has them, not as each recording has; "
+        "with --resident",
     )
     add(
         "--path_loss",

@@ -45,10 +45,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "training" / "cards"
 
 ROUTES = {
-    "pitch": 'source = "right_hand_height"\nfrom = [-0.9, 0.75]\nto = [{low:g}, {high:g}]\nsmoothing_s = 0.03',
+    "pitch": 'source = "right_hand_height"\nfrom = [-0.9, 0.75]\nto = [{low:g}, {high:g}]',
     "voicing": 'source = "presence"\nfrom = [0.0, 1.0]',
-    "loudness": 'source = "left_hand_height"\nfrom = [-0.97, 0.5]\ncurve = "root"\nsmoothing_s = 0.03',
-    "brightness": 'source = "hand_distance"\nfrom = [0.1, 0.85]\nsmoothing_s = 0.06',
+    "loudness": 'source = "left_hand_height"\nfrom = [-0.97, 0.5]\ncurve = "root"',
+    "brightness": 'source = "hand_distance"\nfrom = [0.1, 0.85]',
     "onset": 'source = "right_hand_speed"\nfrom = [0.2, 1.0]',
 }
 """How a body plays sound descriptors unless a mapping.toml says otherwise: a theremin, with hits in the right hand."""

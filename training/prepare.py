@@ -23,8 +23,8 @@ from livemove.cli.number_types import Number, Whole
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from livemove.capture.capture_config import POSE_RUNTIMES
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
+from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.media.opening import printable
 from training.data import command_line, workers
 from training.data.clip import KIND_TRACKS, PART_MARK, TRACK_CHANNELS, Settings

@@ -8,9 +8,6 @@ from pathlib import Path
 from livemove.numbers import place
 from livemove.takes.folder import is_take
 
-POSE_RUNTIMES = ("litert", "mediapipe")
-"""What can compute poses, from the same networks."""
-
 
 @dataclass(frozen=True)
 class CaptureConfig:

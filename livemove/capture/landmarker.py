@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from livemove.capture.capture_config import POSE_RUNTIMES
 from livemove.capture.posemodel import find_pose_model
 from livemove.capture.poses import Image, PoseRuntime
+from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.capture.segmentation_mask import without_segmentation_mask
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 from livemove.ipc.network import CLOSED_PORT, deny_sockets

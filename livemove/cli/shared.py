@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from livemove.capture.capture_config import POSE_RUNTIMES
+from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.streams import lasting

@@ -73,7 +73,7 @@ def examine(camera: CaptureConfig, live: str | None = None) -> Iterator[Finding]
 
 
 def _python() -> Finding:
-    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    system = f"{sys.platform} {platform.machine()}, {os.cpu_count()} cores"
     return Finding("python", "ok", f"{platform.python_version()}, livemove {__version__} in {sys.prefix}, {system}")
 
 

@@ -290,7 +290,8 @@ def read_song(path: Path, rate: int, seconds: float | None = None) -> Float32:
             if left <= 0:
                 break
     except MediaError as error:
-        raise LivemoveError(f"{path}: cannot be played: {error}") from error
+        why = str(error).removeprefix("cannot be read: ")
+        raise LivemoveError(f"{path}: cannot be played: {why}") from error
     song = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
     if not len(song):
         raise LivemoveError(f"{path}: cannot be played: it has no sound")

@@ -15,9 +15,9 @@ import pytest
 from livemove.capture import landmarker
 from livemove.capture.blazepose.networks import Networks
 from livemove.capture.blazepose.tracker import Tracker
-from livemove.capture.capture_config import POSE_RUNTIMES
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.mediapipe_pose import load_mediapipe
+from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.capture.segmentation_mask import without_segmentation_mask
 from livemove.contracts import PoseFrame, PoseModelError
 from livemove.media import video_file

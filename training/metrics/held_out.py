@@ -47,7 +47,8 @@ def stretches(corpus: Corpus, spec: ModelSpec, split: str, count: int, seconds: 
     """
     clips = [c for c in corpus.select(split, spec.channel_names) if not spec.styles or c.style in spec.styles]
     if not clips:
-        raise CorpusError(f"{corpus.root}: no {split} clip with {', '.join(spec.channel_names)}")
+        there = "holds out no clip" if split == "valid" else "no clip to train on"
+        raise CorpusError(f"{corpus.root}: {there} with {', '.join(spec.channel_names)}")
     hops = round(seconds * spec.sample_rate / HOP)
     places = [(clip, at) for clip in clips for at in range(0, max(clip.hops - hops // 2, 1), hops)]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))

@@ -46,6 +46,7 @@ def transfer(network: WaveNet, spec: ModelSpec, weights: Weights, style: int = 0
     for name in weights:
         if name.startswith("harmonics."):
             mover.as_it_is(name)
+    mover.path_of_styles(style)
     with torch.no_grad():
         for name, value in mover.moved.items():
             network.weight(name).copy_(torch.from_numpy(np.ascontiguousarray(value, np.float32)))
@@ -88,13 +89,26 @@ class _Mover:
             if channel.name not in new.channel_names:
                 bias += self.weights["conditioner.weight"][places[channel.name]] * _normalised(channel, channel.rest)
         embedding = self.weights["style.embedding"]
-        names = new.styles or ("",)
-        chosen = [old.styles.index(name) if name in old.styles else style for name in names]
+        chosen = self.styles_of(style)
         self.moved |= {
             "conditioner.weight": rows,
             "conditioner.bias": bias.astype(np.float32),
             "style.embedding": embedding[chosen],
         }
+
+    def path_of_styles(self, style: int) -> None:
+        """The path's last layer has a part for each style, where there are several."""
+        if not (self.new.harmonic_path and self.old.harmonic_path):
+            return
+        if self.new.harmonic_path != self.old.harmonic_path or self.new.styles == self.old.styles:
+            return
+        parts = self.weights["harmonics.weight_3"].reshape(max(len(self.old.styles), 1), -1, self.old.path_width)
+        self.moved["harmonics.weight_3"] = parts[self.styles_of(style)].reshape(-1, self.old.path_width)
+
+    def styles_of(self, style: int) -> list[int]:
+        """For each style of the network the model's of that name, or `style`."""
+        old = self.old.styles
+        return [old.index(name) if name in old else style for name in self.new.styles or ("",)]
 
     def input(self) -> None:
         if self.new.residual != self.old.residual:

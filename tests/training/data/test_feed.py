@@ -160,7 +160,8 @@ def test_a_pose_that_comes_late_plays_late() -> None:
     at_once, later = (features_at_hops(poses, 100, RATE, seen.frame_s + lag) for lag in (0.0, 3 * HOP_S))
     np.testing.assert_array_equal(later[:3], np.tile(REST, (3, 1)))
     i = FEATURES.index("right_hand_height")
-    np.testing.assert_allclose(later[30:, i], at_once[27:-3, i], atol=1e-6)
+    # An older pose is predicted farther ahead, which this movement follows to a hundredth or two.
+    np.testing.assert_allclose(later[30:, i], at_once[27:-3, i], atol=0.04)
 
 
 def test_limbs_are_out_of_view_for_as_long_as_asked() -> None:

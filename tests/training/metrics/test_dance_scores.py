@@ -37,7 +37,7 @@ def test_steady_clicks_and_silence_gain_nothing_over_chance(dance_corpus: Corpus
     click[100:1500] = 0.8 * np.sin(np.arange(1400) * 0.2) * np.exp(-np.arange(1400) / 300)
     steady = [np.resize(click, len(d.audio)).astype(np.float32) for d in dances]
     found = dance_scores.of_sounds(dances, steady, RATE)
-    assert found["second_hit"] == 1.0
+    assert found["second_hit"] > 0.95
     assert abs(float(str(found["beat_f1_gained"]))) < 0.05
     silent = dance_scores.of_sounds(dances, [np.zeros_like(d.audio) for d in dances], RATE)
     assert silent["beat_f1_gained"] == pytest.approx(0.0, abs=0.05)

@@ -5,8 +5,10 @@ Material that cannot be fetched skips its tests with the reason; with CI=true it
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
+import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -26,6 +28,10 @@ from tests.support.unavailable import unavailable
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch: the other workers have the other cores
+    # librosa keeps compiled functions beside its code. Workers that compile the same one at once leave an index and a
+    # function that do not belong together, and whoever loads them dies of a segmentation fault.
+    cache = Path(tempfile.gettempdir()) / f"livemove-numba-{getpass.getuser()}-{os.environ['PYTEST_XDIST_WORKER']}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache))
 
 MOST_TRIES = 12
 """How often, in a whole run, live tests may be tried again because the machine stood still. Chosen, not measured: a

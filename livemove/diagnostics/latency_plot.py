@@ -1,4 +1,4 @@
-"""The picture of `livemove latency --plot`: movement and sound over time, and the spectrum of the pitch's slope.
+"""The plot of `livemove latency --plot`: movement and sound over time, and the spectrum of the pitch's slope.
 
 In: a LatencyReport and its Traces. Out: a file. Needs matplotlib (`livemove[plot]`).
 """

@@ -24,6 +24,7 @@ from livemove.ipc.mailboxes import IMAGE_EDGE, ControlsMailbox, ImageMailbox, Po
 from livemove.ipc.process_state import ROLES, ProcessState, State
 from livemove.ipc.queues import RequestQueue
 from livemove.ipc.records import lines, names, observe, publish, record
+from livemove.ipc.signals import start_tracker
 from livemove.ipc.telemetry import CaptureTelemetry, PlaybackTelemetry, SynthesisTelemetry, percentile_ms
 from livemove.native import _realtime
 from livemove.native._realtime import BIN_MS, RING_CAPACITY, SNAPSHOT_BYTES, TEXT_BYTES, now_s
@@ -104,6 +105,7 @@ class Segment:
     def create() -> Segment:
         """Supervisor only. What killed sessions left goes."""
         sweep(SHARED_MEMORY, "livemove-*")
+        start_tracker()
         memory = _Mapping(f"livemove-{os.urandom(4).hex()}", create=True, size=_realtime.SIZE)
         _realtime.initialise(memory.view())
         segment = Segment(memory)

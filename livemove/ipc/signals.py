@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Generator
+from multiprocessing import resource_tracker
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else []))
 """What asks a command to end."""
@@ -48,3 +49,15 @@ def signals_held() -> Generator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+def start_tracker() -> None:
+    """Start multiprocessing's resource tracker deaf to a lost terminal, as it is to Ctrl-C: else SIGHUP ends it first,
+    and a new one, which knows nothing of our shared memory, ends in a traceback."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -26,7 +26,7 @@ MOST_PIXELS = 8192 * 4608
 """Of a frame: 8K and a little. A header that promises more would be believed with gigabytes."""
 
 STILLS = ("image2", "tty")
-"""Formats of pictures and of text, which FFmpeg would show as a video, beside those that end in _pipe."""
+"""Formats of still images and of text, which FFmpeg would show as a video, beside those that end in _pipe."""
 
 
 class MediaError(Exception):
@@ -66,7 +66,7 @@ def opened(path: Path) -> Generator[InputContainer]:
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The stream that is the video, of several the one that is best or marked as such; covers and pictures are none."""
+    """The stream that is the video, of several the one that is best or marked as such; covers and stills are none."""
     name = container.format.name
     if name in STILLS or name.endswith("_pipe"):
         return None

@@ -7,7 +7,7 @@ upright     as displayed: turned and mirrored by the display matrix, whichever o
 square      pixels as high as they are wide, whatever the container or the codec says of their shape
 timed       the first frame at 0; then when it is shown: strictly rising, without jumps, in the order of showing, also
             where the file has no times, has those of decoding only, or begins to count again
-finite      real images of a real video: no cover, no still picture, no text; times are finite numbers
+finite      real images of a real video: no cover, no still image, no text; times are finite numbers
 bounded     one frame at a time; none larger than 8K; no step between two longer than 10 s
 """
 

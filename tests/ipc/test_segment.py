@@ -191,3 +191,23 @@ def test_a_late_callback_does_not_delay_the_one_after_it(segment: Segment) -> No
     segment.ring.write(np.zeros(480, np.float32))
     assert segment.ring.wait_due(0.004, 1.0)
     assert now_s() - called_s >= 2 * block_s - 0.004
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGHUP is of POSIX")
+def test_a_lost_terminal_ends_without_a_word_of_ours() -> None:
+    """It signals the whole group, multiprocessing's resource tracker too, which must live on to forget our memory."""
+    code = """
+import os, signal, time
+from livemove.ipc.segment import Segment
+signal.signal(signal.SIGHUP, lambda *_: None)
+segment = Segment.create()
+os.killpg(0, signal.SIGHUP)
+time.sleep(0.3)
+segment.close()
+segment.unlink()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

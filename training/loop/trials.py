@@ -20,6 +20,9 @@ from livemove.contracts import LivemoveError
 from training.data import cluster
 
 FIGURES = "figures.jsonl"
+RAN_TO_ITS_END = "finished"
+"""An empty file in the folder of a trial whose training returned. Tune's own word for it comes with a trial's last
+report, and is lost where the driver is too busy to read that before the worker is gone."""
 BOOKKEEPING = "ray"
 """Folder of Ray Tune's own files, beside the trials."""
 
@@ -103,7 +106,7 @@ def _outcome(trial: Trial, result: Any) -> Outcome:
     seconds = sum(point["seconds"] for point in points)
     error = result.error if result is not None else None
     trouble = _last_line(str(error)) if error is not None else ""
-    finished = error is None and result is not None and bool((result.metrics or {}).get("done"))
+    finished = error is None and (Path(trial.folder) / RAN_TO_ITS_END).exists()
     return Outcome(trial, curve, seconds, finished, trouble)
 
 
@@ -151,3 +154,4 @@ def _work(config: dict[str, Any]) -> None:
     except SystemExit as end:  # checked before; other versions on other machines read it differently
         raise LivemoveError(f"this worker's livemove does not take {' '.join(trial['argv'])}") from end
     train.run(args, [Report()])
+    (folder / RAN_TO_ITS_END).touch()

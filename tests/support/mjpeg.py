@@ -18,15 +18,17 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up.
+    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "corrupt"
+    sends images whose middle is noise.
 
-    draw: makes each image, uint8 RGB, at the moment it is sent; None: noise.
+    draw: makes each image, uint8 RGB, at the moment it is sent; None: noise. fps: how many a second. Both may be
+    changed while it plays.
     """
 
     def __init__(self, mode: str = "play", draw: Callable[[], np.ndarray] | None = None, fps: float = FPS) -> None:
         self.mode = mode
-        self._draw = draw or self._noise
-        self._frame_s = 1 / fps
+        self.draw = draw or self._noise
+        self.fps = fps
         camera = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -73,14 +75,16 @@ class NetworkCamera:
                     time.sleep(0.02)
                     continue
                 jpeg = jpeg if self.mode == "freeze" else self._picture()
+                if self.mode == "corrupt":
+                    jpeg = jpeg[:200] + self._rng.bytes(len(jpeg) - 220) + jpeg[-20:]
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 request.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(self._frame_s)
+                time.sleep(1 / self.fps)
         except OSError:
             return  # the client has gone
 
     def _picture(self) -> bytes:
-        return cv2.imencode(".jpg", self._draw()[:, :, ::-1])[1].tobytes()
+        return cv2.imencode(".jpg", self.draw()[:, :, ::-1])[1].tobytes()
 
     def _noise(self) -> np.ndarray:
         return self._rng.integers(0, 255, (96, 128, 3), np.uint8)

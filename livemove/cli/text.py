@@ -373,7 +373,7 @@ def performance_soak(result: PerformanceSoak, report: Path, plot: Path) -> list[
     faults = f", {result.underruns_after_faults} after {len(result.faults)} faults" if result.faults else ""
     (memory, later_memory), (latency, later_latency) = result.memory_mb, result.latency_ms
     return [
-        f"{result.minutes:g} minutes with {result.engine} on {result.device}; {control}",
+        f"{result.minutes:.1f} minutes with {result.engine} on {result.device}; {control}",
         f"underruns {result.underruns}, of which {result.underruns_control_late} while the control was late, too"
         f"{faults}, {result.underruns_unexcused} without an excuse; samples that were no numbers "
         f"{result.nonfinite_samples}; restarts {sum(result.restarts.values())}",

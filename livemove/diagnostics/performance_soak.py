@@ -82,6 +82,7 @@ R = TypeVar("R")
 class PerformanceSoak:
     """What it was like.
 
+    minutes             that it played
     without_control     why there is no control; "": there is one
     control_late        how often that was called late, or not at all, by half a period and more
     underruns           of the ring, all; of these: while the control was late, after a fault, and without an excuse
@@ -161,7 +162,7 @@ def run(
         late = np.zeros((0, 2)) if control is None else held_up(control.calls, _rate(control))
     rows = watch.rows[: watch.count]
     traces = Traces(rows, late, [at for at, _, _ in watch.done])
-    return _judged(watch, traces, minutes, why), traces, report
+    return _judged(watch, traces, why), traces, report
 
 
 def _control(folder: Path) -> tuple[JackControl | None, str]:
@@ -237,11 +238,11 @@ def resident_mb() -> float:
     return total * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _judged(watch: _Watch, traces: Traces, minutes: float, why: str) -> PerformanceSoak:
+def _judged(watch: _Watch, traces: Traces, why: str) -> PerformanceSoak:
     rows = traces.rows
-    settle_s = min(SETTLE_S, 12.0 * minutes)
-    tenth_s = max((60.0 * minutes - settle_s) / 10, 1.0)
-    last_s = float(rows["seconds"][-1]) if len(rows) else 0.0
+    last_s = float(rows["seconds"][-1]) if len(rows) else 0.0  # who presses Ctrl-C gets a report, too
+    settle_s = min(SETTLE_S, last_s / 5)
+    tenth_s = max((last_s - settle_s) / 10, 1.0)
     first = (rows["seconds"] >= settle_s) & (rows["seconds"] < settle_s + tenth_s)
     last = rows["seconds"] >= last_s - tenth_s
     new = np.diff(rows["underruns"], prepend=0.0)
@@ -252,7 +253,7 @@ def _judged(watch: _Watch, traces: Traces, minutes: float, why: str) -> Performa
     excused = np.array([overlaps(traces.control, a, b) for a, b in zip(before_s, rows["at_s"], strict=True)], bool)
     excused &= ~by_fault
     return PerformanceSoak(
-        minutes=minutes,
+        minutes=last_s / 60,
         engine=watch.engine,
         device=watch.device,
         without_control=why,

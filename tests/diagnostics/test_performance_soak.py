@@ -73,10 +73,10 @@ def test_an_underrun_is_excused_by_the_controls_own_lateness_and_by_nothing_else
     watch = performance_soak._Watch(MINUTES, False)
     watch.rows, watch.count = traces.rows, len(traces.rows)
     late = performance_soak.Traces(traces.rows, np.array([[1029.95, 1030.05]]), [])
-    found = performance_soak._judged(watch, late, MINUTES, "")
+    found = performance_soak._judged(watch, late, "")
     assert (found.underruns, found.underruns_control_late, found.underruns_unexcused) == (2, 1, 1)
     late = performance_soak.Traces(traces.rows, np.array([[1031.0, 1032.0]]), [])
-    assert performance_soak._judged(watch, late, MINUTES, "").underruns_unexcused == 2
+    assert performance_soak._judged(watch, late, "").underruns_unexcused == 2
 
 
 def test_what_grows_is_told(clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch) -> None:

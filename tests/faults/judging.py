@@ -15,6 +15,7 @@ from livemove.ipc.segment import now_s
 from tests.faults.listening import Heard
 from tests.faults.performance import Performance, Unready
 from tests.support.mjpeg import NetworkCamera
+from tests.support.real_time import Watch
 
 Act = Callable[[Performance], object]
 Judge = Callable[["Moment"], tuple[float | None, list[str]]]
@@ -22,7 +23,10 @@ Judge = Callable[["Moment"], tuple[float | None, list[str]]]
 SETTLED_S = 1.5
 """Of playing before a fault."""
 HELD_UP_S = 0.03
-"""A server that called nobody for so long is no measure of the instrument: the row is judged again."""
+"""Where the server called nobody, or a real-time thread on the sound core did not run, for so long, the machine stood
+still: the row is judged again."""
+CUT_S = 0.1
+"""After it the last sample of a process that was killed has been heard."""
 TRIES = 2
 BLOCK = 512
 """Frames of a period of JACK, as the tests start it: the callback's blocks begin with it."""
@@ -41,6 +45,7 @@ class Row:
     files                   makes what the options name in the performance's folder, and gives those options
     prepare                 is done once the server runs, before the performance starts
     code                    with which it must end; None: it is killed
+    cuts                    it ends the process that fades: the sound is cut off, and nobody can keep that from clicking
     server_suffers          the fault itself holds the sound server up: that is no excuse
     """
 
@@ -57,6 +62,7 @@ class Row:
     options: tuple[str, ...] = ()
     prepare: Act | None = None
     code: int | None = 0
+    cuts: bool = False
     server_suffers: bool = False
     files: Callable[[Path], tuple[str, ...]] | None = None
 
@@ -221,6 +227,7 @@ def _judged(row: Row, show: Performance, began_s: float) -> Result:
     with show:
         if row.camera == "network":
             show.until(lambda: show.pose_after(now_s() - 1.0, 1.0), 30.0, "the first pose")
+        watch = show.cleanup.enter_context(Watch())
         time.sleep(SETTLED_S)
         fault_s = now_s()
         told = row.inject(show)
@@ -241,13 +248,14 @@ def _judged(row: Row, show: Performance, began_s: float) -> Result:
         until_s = min(until_s, heard.end_s())
     moment = Moment(show, heard, fault_s, mend_s, until_s, pose_s)
     recovery_s, wrong = row.judge(moment)
-    wrong += heard.troubles()
+    wrong += heard.troubles(since_s=fault_s, until_s=fault_s + CUT_S) if row.cuts else heard.troubles()
     wrong += [f"left behind: {thing}" for thing in show.left()]
     if "Traceback" in show.said:
         wrong.append("a traceback")
     if row.code is not None and show.code != row.code:
         wrong.append(f"exit code {show.code}")
     held_up_s = heard.held_up_s(fault_s - SETTLED_S, fault_s if row.server_suffers else until_s)
+    held_up_s = max(held_up_s, watch.sound_stall_s)
     verdict = "ok" if not wrong else "held up" if held_up_s > HELD_UP_S else "FAIL"
     notices = [line for line in show.said.splitlines() if line and "underruns" not in line]  # but for its status
     silence_s = heard.longest_silence_s(fault_s, until_s) if show.ear is not None else 0.0

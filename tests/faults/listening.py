@@ -97,8 +97,8 @@ class Heard:
         spans = spans[(spans[:, 1] > since_s) & (spans[:, 0] < until_s)]
         return float((spans[:, 1] - spans[:, 0]).max(initial=0.0))
 
-    def troubles(self) -> list[str]:
-        """What no performance may let out, whatever happens to it."""
+    def troubles(self, since_s: float = 0.0, until_s: float = 0.0) -> list[str]:
+        """What no performance may let out, whatever happens to it; but for clicks between the two times."""
         found: list[str] = []
         if self.nonfinite:
             found.append(f"{self.nonfinite} samples not finite")
@@ -106,8 +106,10 @@ class Heard:
             found.append(f"true peak {self.true_peak_db:.2f} dBFS")
         if self.offset > OFFSET:
             found.append(f"offset {self.offset:.4f}")
-        if len(self.clicks_s):
-            found.append(f"{len(self.clicks_s)} clicks")
+        clicks_s = self.clicks_s
+        clicks_s = clicks_s[(clicks_s < since_s) | (clicks_s >= until_s)]
+        if len(clicks_s):
+            found.append(f"{len(clicks_s)} clicks")
         return found
 
 

@@ -78,7 +78,7 @@ def obeys(show: Performance) -> None:
         time.sleep(0.02)
         return abs(show.segment.controls.read().gain - 0.75) < 1e-3
 
-    show.until(obeyed, 8.0, "OSC is obeyed")
+    show.until(obeyed, 30.0, "OSC is obeyed")
 
 
 def ended_by(number: int) -> Act:

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 // What of <jack/jack.h> and <jack/ringbuffer.h> is used: the library is everywhere JACK is, the headers are not.
 typedef struct jack_client jack_client_t;
@@ -56,9 +57,12 @@ static int call(jack_nframes_t frames, void *unused) {
     jack_nframes_t at = 0;
     uint64_t began_us = 0, next_us = 0;
     float period_us = 0.0f;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);  // JACK's own clock may be another: some builds have the one NTP does not steer
     uint64_t now_us = jack_get_time();
     jack_get_cycle_times(client, &at, &began_us, &next_us, &period_us);
-    double row[4] = {1e-6 * (double)now_us, 1e-6 * ((double)now_us - (double)began_us), (double)xruns, (double)frames};
+    double called_s = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    double row[4] = {called_s, 1e-6 * ((double)now_us - (double)began_us), (double)xruns, (double)frames};
     jack_ringbuffer_write(calls, (const char *)row, sizeof row);
     memset(jack_port_get_buffer(silence, frames), 0, frames * sizeof(float));
     if (sound)

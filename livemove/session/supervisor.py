@@ -245,10 +245,14 @@ class Log:
 
     def keep(self) -> str:
         """The last line written, and where to read the rest."""
-        if not self._kept:
-            self._kept = True
-            self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
-        lines = [line for line in self.path.read_text(errors="replace").splitlines() if line.strip()]
+        try:
+            if not self._kept:
+                self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
+                self._kept = True
+            text = self.path.read_text(errors="replace")
+        except OSError as error:  # somebody has tidied up the temporary folder
+            return f"its log is gone: {error.strerror}"
+        lines = [line for line in text.splitlines() if line.strip()]
         return f"{lines[-1].strip() if lines else 'no message'} (all of it: {self.path})"
 
     def __enter__(self) -> Log:

@@ -279,8 +279,13 @@ def no_files(show: Performance) -> None:
 
 def files_again(show: Performance) -> None:
     resource.prlimit(show.process.pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
+    captures(show)
+
+
+def captures(show: Performance) -> None:
+    """Raises Unready if capture does not look at frames again."""
     before = show.segment.capture.frames_used
-    show.until(lambda: show.segment.capture.frames_used > before + 10, 15.0, "capture")
+    show.until(lambda: show.segment.capture.frames_used > before + 10, 30.0, "capture")
 
 
 def busy(show: Performance) -> None:
@@ -314,8 +319,6 @@ def mapping_broken(show: Performance) -> None:
 def temporary_gone(show: Performance) -> None:
     shutil.rmtree(show.temporary)
     show.signal("capture", signal.SIGKILL)
-    show.cleanup.callback(show.temporary.mkdir, exist_ok=True)
-    show.temporary.mkdir()
 
 
 # --- numbers ------------------------------------------------------------------------------------------------

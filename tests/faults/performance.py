@@ -247,5 +247,6 @@ class Performance:
         """What is still there of it: processes, shared memory, temporary files but logs that tell of something."""
         alive = [f"process {p.pid}" for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
         shared = [f"/dev/shm/{self.segment.name}"] if (Path("/dev/shm") / self.segment.name).exists() else []
-        files = [p.name for p in self.temporary.iterdir() if not re.fullmatch(r"livemove-(?!running-)\w+\.log", p.name)]
+        there = self.temporary.iterdir() if self.temporary.exists() else ()
+        files = [p.name for p in there if not re.fullmatch(r"livemove-(?!running-)\w+\.log", p.name)]
         return [*alive, *shared, *files]

@@ -134,7 +134,7 @@ RESOURCES = (
     Row("mapping broken", "mapping.toml spoilt and read again", "the sound never stops; one line",
         do.mapping_broken, both(goes_on(), says("the mapping in use stays"))),
     Row("temporary folder gone", "$TMPDIR deleted, then capture is killed", "the sound never stops; it goes on",
-        do.temporary_gone, goes_on(), watch_s=4.0),
+        do.temporary_gone, goes_on(), mend=do.captures, mend_after_s=1.0),
 )  # fmt: skip
 
 NUMBERS = (

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
+from pathlib import Path
+
+import pytest
 
 from livemove.contracts import Action, Request
 from livemove.ipc.segment import Segment, State
@@ -64,3 +69,18 @@ def test_what_says_something_about_other_fields_is_seen_after_them(segment: Segm
     assert segment.wait_asked(0.0)
     assert segment.requests.take() == Request(Action.PANIC, 1.0)
     assert not segment.wait_asked(0.0)
+
+
+def test_a_log_that_somebody_tidied_up_is_a_line_and_not_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A temporary folder may be cleaned while it plays; a child that crashes then is started again all the same."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with Log() as log:
+        shutil.rmtree(temporary)
+        assert log.keep() == "its log is gone: No such file or directory"
+        temporary.mkdir()
+        log.path.write_text("what went wrong\n")
+        assert log.keep().startswith("what went wrong (all of it: ")

@@ -192,7 +192,10 @@ def fuzz_take(folder: Path, data: st.DataObject) -> None:
     if file.suffix == ".toml":
         document = tomllib.loads(intact.decode())
         ways |= edited(intact.decode()).map(lambda text: text.encode(errors="replace"))
-        ways |= st.builds(as_toml, st.just(document), st.sampled_from(list(leaves(document))), NO_NULL).map(str.encode)
+        if places := list(leaves(document)):
+            ways |= st.builds(as_toml, st.just(document), st.sampled_from(places), NO_NULL).map(
+                lambda text: text.encode(errors="replace")
+            )
     try:
         file.write_bytes(data.draw(ways))
         take = load_take(folder)

@@ -36,6 +36,8 @@ KILL_S = 0.05
 """Mostly a millisecond is enough for the signal to arrive."""
 KILLED_S = 1.0
 """At the end of the session: so long for the system to clear up behind a process that was killed."""
+NO_ROOM_S = 0.5
+"""A system that has no room for another process is asked again so much later."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 
@@ -89,8 +91,14 @@ class Child:
             name=f"livemove-{self.role}",
             daemon=True,
         )
-        with signals_held(), _without_main():
-            self.process.start()
+        try:
+            with signals_held(), _without_main():
+                self.process.start()
+        except OSError as error:  # no memory for it, or no more open files
+            self.process = None
+            if not self._has_run:
+                raise LivemoveError(f"the {self.role} process cannot be started: {error.strerror}") from error
+            self._retry_s = now_s() + NO_ROOM_S
 
     @property
     def switching(self) -> bool:

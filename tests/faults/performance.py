@@ -54,7 +54,8 @@ smoothing_s = 0.02
 """
 """A tone that sounds whoever is in view, once these are said: every silence is a fault's."""
 
-START_S = 60.0
+START_S = 180.0
+"""On a machine that is busy with other things; a calm one needs two."""
 END_S = 20.0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from livemove.contracts import Action, Request
+from livemove.contracts import Action, LivemoveError, Request
 from livemove.ipc.segment import Segment, State
 from livemove.session.supervisor import Child, Log
 
@@ -84,3 +84,30 @@ def test_a_log_that_somebody_tidied_up_is_a_line_and_not_the_end(
         temporary.mkdir()
         log.path.write_text("what went wrong\n")
         assert log.keep().startswith("what went wrong (all of it: ")
+
+
+def test_a_system_without_room_for_a_process_is_asked_again(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On stage; before it has run once, it is the session's error."""
+
+    class NoRoom:
+        def __init__(self, **_: object) -> None: ...
+
+        def start(self) -> None:
+            raise OSError(24, "Too many open files")
+
+    class Context:
+        Process = NoRoom
+
+    monkeypatch.setattr("livemove.session.supervisor.multiprocessing.get_context", lambda _: Context)
+    with Log() as log:
+        child = Child("capture", segment, None, log)
+        with pytest.raises(LivemoveError, match="the capture process cannot be started: Too many open files"):
+            child.start()
+        child._has_run = True
+        child.start()
+        assert child.process is None
+        assert child.watch() is None
+        assert child.restarts == 0, "not at once"
+        child._retry_s = 0.0
+        assert child.watch() is None
+        assert child.restarts == 1

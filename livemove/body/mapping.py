@@ -31,7 +31,7 @@ import numpy as np
 
 from livemove import numbers
 from livemove.body.notes import SCALES, pitch_class
-from livemove.body.triggers import HITS, PREFIX
+from livemove.body.triggers import HITS, PREFIX, VARIATION
 from livemove.contracts import MAX_BLEND, Channel, Float32, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -45,7 +45,7 @@ PLAIN_SNAP = 0.8
 
 EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
-    rf"{PREFIX}({'|'.join(HITS)})"
+    rf"{PREFIX}({'|'.join((*HITS, VARIATION))})"
 )
 """Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit of the body (its envelope, see
 livemove.body.triggers). Everything else is a body feature."""
@@ -327,7 +327,7 @@ class _Reader:
             self.external.append(source)
         if not external and source not in self.inputs:
             if source.startswith(PREFIX):
-                self.fail(name, f"source: unknown hit {source!r}{_near(source, [PREFIX + hit for hit in HITS])}")
+                self.fail(name, f"source: unknown hit {source!r}{_near(source, [PREFIX + hit for hit in (*HITS, VARIATION)])}")
             if source.startswith(("osc", "midi", "link")):
                 known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
                 self.fail(name, f"source: unknown input {source!r}; write {known}")

@@ -19,8 +19,11 @@ from livemove.contracts import Float32, Float64, PoseFrame
 HITS = ("left_hand", "right_hand", "left_foot", "right_foot", "clap", "landing")
 """What can hit, in the order of the envelopes; left and right are the performer's own."""
 
+VARIATION = "variation"
+"""Beside them, a number 0..1 that every hit changes and that stays until the next one, see `variation`."""
+
 PREFIX = "hit:"
-"""A mapping's source is this and one of HITS, as in "hit:clap"."""
+"""A mapping's source is this and one of HITS, as in "hit:clap", or this and VARIATION."""
 
 WEAKEST = 0.2
 """Strength of the softest hit; the hardest is 1."""
@@ -316,6 +319,7 @@ class HitInputs:
     def __init__(self, spec: TriggerSpec = TriggerSpec()) -> None:
         self.triggers = Triggers(spec)
         self.value = np.zeros(len(HITS), np.float32)
+        self.count = 0
         self._due = np.zeros(len(HITS), np.float32)
 
     def update(self, frame: PoseFrame, jump: float) -> tuple[Hit, ...]:
@@ -328,14 +332,23 @@ class HitInputs:
     def step(self, hop_s: float) -> Float32:
         """float32 [len(HITS)], good until the next call: the envelopes in this hop. Once a hop."""
         decayed(self.value, self._due, hop_s)
+        self.count += bool(self._due.any())
         self._due[:] = 0.0
         return self.value
 
     def put(self, values: np.ndarray, names: tuple[str, ...]) -> None:
         """Fill in the values of those external inputs that are hits; names: of all of them, in order."""
         for place, name in enumerate(names):
-            if name.startswith(PREFIX):
+            if name == PREFIX + VARIATION:
+                values[place] = variation(self.count)
+            elif name.startswith(PREFIX):
                 values[place] = self.value[HITS.index(name[len(PREFIX) :])]
+
+
+def variation(count: int) -> float:
+    """0..1 after so many hits (those of one hop count as one): the golden ratio's multiples, which fill the range evenly
+    and are never near those just before; 0 before the first."""
+    return count * 0.6180339887498949 % 1.0
 
 
 def decayed(value: Float32, due: Float32, hop_s: float) -> None:

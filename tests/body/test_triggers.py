@@ -13,7 +13,19 @@ import pytest
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
-from livemove.body.triggers import DECAY_S, HITS, REFRACTORY_S, SILENT, WEAKEST, Hit, HitInputs, Triggers, TriggerSpec
+from livemove.body.triggers import (
+    DECAY_S,
+    HITS,
+    REFRACTORY_S,
+    SILENT,
+    VARIATION,
+    WEAKEST,
+    Hit,
+    HitInputs,
+    Triggers,
+    TriggerSpec,
+    variation,
+)
 from livemove.contracts import HOP, Channel, Controls, MappingError, ModelSpec, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.offline.render import Player, RenderConfig
@@ -34,7 +46,7 @@ CARDS = ROOT / "training" / "cards"
 
 
 def drums(base: ModelSpec) -> ModelSpec:
-    channels = tuple(Channel(name, "hit 0..1", 0.0, 1.0, 0.0) for name in HITS)
+    channels = tuple(Channel(name, "hit 0..1", 0.0, 1.0, 0.0) for name in (*HITS, VARIATION))
     return dataclasses.replace(base, channels=channels, phase=None)
 
 
@@ -181,8 +193,20 @@ def test_the_drums_mapping_gives_each_limb_its_channel() -> None:
     mapping = load_mapping(CARDS / "bodydrum.toml", drums(architectures.stage("drums")), FEATURES)
     frames = one("left_foot")
     channels = scripted_hits.channels(frames, 4.0, mapping, HOP_S)
-    assert channels[:, HITS.index("left_foot")].max() == np.float32(detect(frames)[0].strength)
-    assert not np.delete(channels, HITS.index("left_foot"), axis=1).any()
+    struck = channels[:, HITS.index("left_foot")]
+    assert struck.max() == np.float32(detect(frames)[0].strength)
+    assert not np.delete(channels[:, : len(HITS)], HITS.index("left_foot"), axis=1).any()
+    before, after = np.split(channels[:, len(HITS)], [int(np.argmax(struck > 0))])
+    assert not before.any()
+    assert (after == np.float32(variation(1))).all()
+
+
+def test_no_two_hits_near_each_other_are_of_one_variation() -> None:
+    numbers = np.array([variation(n) for n in range(1, 1001)])
+    apart = np.abs(numbers[:, None] - numbers)
+    for n in range(1000):
+        assert np.delete(apart[n, n : n + 8], 0).min(initial=1.0) > 0.05
+    assert np.abs(np.histogram(numbers, 10, (0.0, 1.0))[0] - 100).max() <= 2
 
 
 class Heard(ReferenceEngine):

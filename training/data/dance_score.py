@@ -17,8 +17,8 @@ from livemove.contracts import HOP, Float32, Float64
 
 DELAY_HOPS = 2
 """A hit sounds so many hops after the features decided it (10.7 ms at 48 kHz), so that the band filters' pre-ringing
-falls behind the decision. The speeds of the features themselves are 64 ms behind the body (median, 59 to 117 by limb,
-with cameras as training/data/mocap.py draws them): the sound follows the body by about 75 ms, as it would on stage."""
+falls behind the decision. The features are predicted for the time at which they are heard (livemove/body/motion.py): with
+the cameras of training/data/mocap.py the accents meet the body's own stops best without any lag."""
 MEMORY_S = 0.25
 """A limb that was fast must stop within so long, or it did not stop: it slowed down."""
 PENTATONIC = (0, 3, 5, 7, 10)
@@ -141,7 +141,7 @@ def tabla(features: Float32, hop_s: float) -> list[Hit]:
     return sorted(hits, key=lambda hit: hit.hop)
 
 
-HAND, FOOT = 0.42, 0.5
+HAND, FOOT = 0.5, 0.58
 """How fast a hand or a foot must have been for its stop to count, in the features' own units."""
 UP, DOWN = 0.35, 0.1
 """A hand is raised above the one, and may be raised again once below the other."""

@@ -32,8 +32,9 @@ from livemove.synthesis.reference import ReferenceEngine
 from training import evaluate
 from training.data import procedural
 from training.data.corpus import Corpus
+from training.loop import noise_fit
 from training.loop.recipe import command_line
-from training.metrics import likelihood, listen, noise_levels, report
+from training.metrics import likelihood, listen, report
 from training.metrics.theremin import held_out_tracks, is_theremin
 from training.model import onnx_graph
 from training.model.transfer import spec_of
@@ -253,9 +254,12 @@ def with_calibrated_noise(trained: Trained, corpus: Corpus) -> Trained:
     spec = trained.spec
     if spec.phase is None or evaluate.kind_of(spec) != "pitched":
         return trained
-    weights, before, after = noise_levels.calibrated(spec, trained.weights, corpus, NativeEngine)
+    print("noise of each band ...", file=sys.stderr)
+    weights, before, after = noise_fit.calibrated(spec, trained.weights, corpus, NativeEngine)
     for when, excess in (("before", before), ("after", after)):
-        print(f"noise over the recordings' {when}, dB by band: {' '.join(f'{x:.1f}' for x in excess)}", file=sys.stderr)
+        for style, row in zip(spec.styles or ("",), excess, strict=True):
+            levels = " ".join(f"{x:.1f}" for x in row)
+            print(f"noise over the recordings' {when}, dB by band: {style} {levels}", file=sys.stderr)
     return dataclasses.replace(trained, weights=as_stored(weights))
 
 

@@ -17,8 +17,8 @@ from livemove.contracts import HOP, Float32, Float64
 
 DELAY_HOPS = 2
 """A hit sounds so many hops after the features decided it (10.7 ms at 48 kHz), so that the band filters' pre-ringing
-falls behind the decision. The features are predicted for the time at which they are heard (livemove/body/motion.py): with
-the cameras of training/data/mocap.py the accents meet the body's own stops best without any lag."""
+falls behind the decision. The features are predicted for the time at which they are heard (livemove/body/motion.py):
+with the cameras of training/data/mocap.py the accents meet the body's own stops best without any lag."""
 MEMORY_S = 0.25
 """A limb that was fast must stop within so long, or it did not stop: it slowed down."""
 PENTATONIC = (0, 3, 5, 7, 10)

@@ -74,8 +74,8 @@ def blend(player: Player, spec: ModelSpec, ranges: Mapping[str, Ranges], seed: i
 def told_apart(
     player: Player, spec: ModelSpec, ranges: Mapping[str, Ranges], corpus: Corpus | None, seed: int = 0
 ) -> dict[str, Any]:
-    """{"accuracy", "recordings", "trained_on"} of a support vector machine (radial basis functions, C = 10) on spectra of
-    one second, mean over styles.
+    """{"accuracy", "recordings", "trained_on"} of a support vector machine (radial basis functions, C = 10) on spectra
+    of one second, mean over styles.
 
     Trained on the corpus's recordings of these styles where there are any, else on other sounds of the player's own;
     accuracy: of what the player makes in each style; recordings: of the recordings that the corpus holds out, the

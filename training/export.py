@@ -21,6 +21,7 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from livemove.body.accents import PLAYS_ITSELF
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import MATCHED, SPECTROGRAM, Bundle, Golden, as_stored, save_bundle
@@ -173,7 +174,7 @@ def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> st
             return path.read_text(encoding="utf-8-sig")
         if given:
             raise LivemoveError(f"{path}: no such mapping")
-    if set(spec.channel_names) <= set(FEATURES):
+    if set(spec.channel_names) <= PLAYS_ITSELF:
         return None
     tables = ["# How the body plays it; the table at the top of livemove/body/features.py names what else there is.\n"]
     for channel in spec.channels:
@@ -193,7 +194,7 @@ def own_card(spec: ModelSpec, trained: Trained, licence: str, command: str = "")
     """MODEL.md from the run's own facts, for a model nobody has written a card for. {figures} is left to fill in;
     command: what was typed, if it was not training/train.py."""
     facts, run = trained.facts, trained.arguments
-    end_to_end = set(spec.channel_names) <= set(FEATURES)
+    end_to_end = set(spec.channel_names) <= PLAYS_ITSELF
     rows = [f"| {c.name} | {c.minimum:g} to {c.maximum:g} {c.unit} | {c.rest:g} |" for c in spec.channels]
     bands = f"{spec.bands} band{'s' * (spec.bands > 1)}"
     data = [f"Trained on {facts.get('source', 'unnamed data')}"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
 from livemove.body.triggers import (
@@ -21,7 +22,6 @@ from livemove.body.triggers import (
     VARIATION,
     WEAKEST,
     Hit,
-    HitInputs,
     Triggers,
     TriggerSpec,
     variation,
@@ -158,12 +158,14 @@ def test_frames_that_come_twice_or_late_change_nothing() -> None:
 
 
 def test_a_hit_sounds_in_the_next_hop_and_dies_away_by_the_hop() -> None:
-    inputs, frames = HitInputs(), one("clap")
+    inputs, frames = EventInputs(), one("clap")
     values, due = [], None
     for frame in frames:
         if inputs.update(frame, 0.0):
             due = len(values)
-        values += [inputs.step(HOP_S)[4] for _ in range(6)]
+        for _ in range(6):
+            inputs.step(np.zeros(len(FEATURES), np.float32), HOP_S)
+            values.append(inputs.hits[4])
     (hit,) = detect(frames)
     assert due is not None
     envelope = np.array(values)

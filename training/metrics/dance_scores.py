@@ -79,11 +79,10 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     """
     spec, split = bundle.spec, "valid" if corpus.select("valid", FEATURES) else "train"
     dances = read_dances(corpus, split, PLAYED_S)
-    order = [FEATURES.index(name) for name in spec.channel_names]
     names = spec.styles or ("",)
     sounds: dict[str, list[Float32]] = {
         style: [
-            sound(engine, np.ascontiguousarray(d.features[:, order]), index, temperature, i)
+            sound(engine, played(spec, d.features, corpus.sample_rate), index, temperature, i)
             for i, d in enumerate(dances)
         ]
         for index, style in enumerate(names)
@@ -114,6 +113,14 @@ def of_corpus(corpus: Corpus) -> dict[str, object]:
         "styles": told_apart(by_style(dances), corpus.sample_rate),
         "onset_correlation": foretold(corpus),
     }
+
+
+def played(spec: ModelSpec, features: Float32, rate: int) -> Float32:
+    """The model's channels [hops, C] of body features [hops, FEATURES]: themselves, and their accents."""
+    accents = dance_score.accent_channels(features, rate)
+    everything = dict(zip((*FEATURES, *(c.name for c in dance_score.CHANNELS)), np.hstack([features, accents]).T,
+                          strict=True))  # fmt: skip
+    return np.ascontiguousarray(np.stack([everything[name] for name in spec.channel_names], 1))
 
 
 # --- likelihood ---------------------------------------------------------------------------------------------

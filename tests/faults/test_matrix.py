@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the sound servers of these tests are Linux's"),
 ]
 
-QUICK = ("panic", "supervisor killed", "OSC bad numbers", "nan from the engine", "disk full")
+QUICK = ("panic", "supervisor killed", "OSC bad numbers", "recording deleted", "disk full")
 BY_NAME = {row.name: row for row in ROWS}
 
 

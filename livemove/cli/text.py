@@ -104,7 +104,7 @@ PARTS = {
     "device": "block asked for to converter",
     "prediction": "filter and look-ahead",
     "mapping": "the mapping's smoothing",
-    "network": "the network's response",
+    "network": "the network's response, and the limiter",
     "rest": "not explained by these",
 }
 """What `livemove latency` says of each part of the lag."""
@@ -122,6 +122,12 @@ def lag(report: LatencyReport) -> list[str]:
             for name, value in report["parts_ms"].items()
         ),
     ]
+    jitter = report["jitter_ms"]
+    if jitter["sd"] is not None:
+        lines.append(
+            f"over {jitter['windows']} windows of two seconds the lag differs by {jitter['sd']:.1f} ms (standard "
+            f"deviation; noise of the measurement: {jitter['own']:.1f} ms)"
+        )
     if still is not None:
         lines.append(f"a still hand trembles by {still:.1f} cents rms (in {report['still_seconds']:.1f} s)")
     if stops["count"]:

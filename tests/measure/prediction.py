@@ -1,8 +1,8 @@
 """How well a body is predicted: `python -m tests.measure.prediction VIDEO ... [--still VIDEO] [--pose-model FILE]`.
 
 In: videos of dancers. Out: a JSON line each. Of both hands' height, right and left, as the theremin's pitch (1455 cents
-per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (best correlation)
-that is left with the predicted features, with the newest pose held, and with a line through the last two; and for a
+per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (least squared
+difference) that is left with the predicted features, with the newest pose held, and with a line through the last two; and for a
 session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the camera's
 rate for several look-aheads. The truth is the landmarks' own, smoothed without lag. --still: one image of the video
 under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The last line is a move of
@@ -25,7 +25,8 @@ from scipy.signal import savgol_filter
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, PoseFrame
-from livemove.diagnostics.latency import RAW, lag_of, ripple
+from livemove.diagnostics.delay import delay_of
+from livemove.diagnostics.latency import RAW, ripple
 from livemove.media import video_file
 
 CENTS = 2400 / 1.65
@@ -105,7 +106,7 @@ def figures(at_s: np.ndarray, found: np.ndarray, truth: CubicSpline) -> dict[str
     errors = CENTS * np.abs(found - truth(at_s))
     grid = np.arange(at_s[0] - 0.3, at_s[-1] + 0.3, 0.002)
     grid = grid[(grid >= truth.x[0]) & (grid <= truth.x[-1])]
-    lags = [1e3 * lag_of(grid, truth(grid)[:, hand], at_s, found[:, hand])[0] for hand in range(found.shape[1])]
+    lags = [1e3 * delay_of(grid, truth(grid)[:, hand], at_s, found[:, hand]).seconds for hand in range(found.shape[1])]
     return {
         "cents": [round(float(each)) for each in (*np.percentile(errors, [50, 90]), np.sqrt((errors**2).mean()))],
         "lag_ms": [round(lag) for lag in lags],

@@ -25,7 +25,7 @@ from livemove.diagnostics.pitch import yin
 from livemove.takes.folder import samples24
 from livemove.takes.reading import Take
 
-RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, abrupt=1e9, fastest=1e9))
+RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, still=1.0, abrupt=1e9, fastest=1e9))
 """Features as the landmarks say, without any filter: the movement that everything is compared with."""
 
 WINDOW_S, STEP_S = 6.0, 2.0

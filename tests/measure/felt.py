@@ -2,8 +2,8 @@
 
 In: options. Out: a JSON line for every run (the lag from movement to sound and its parts, as `livemove latency TAKE`
 has them, its standard deviation over 2 s windows, what of that is the estimator's own, underruns, the share of the
-cores that a shared host took away), and last a line with the median and the range of each over the runs. Settings take turns, so that a machine's good and bad
-minutes fall on all of them.
+cores that a shared host took away), and last a line with the median and the range of each over the runs. Settings take
+turns, so that a machine's good and bad minutes fall on all of them.
 """
 
 from __future__ import annotations

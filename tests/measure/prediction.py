@@ -2,11 +2,11 @@
 
 In: videos of dancers. Out: a JSON line each. Of both hands' height, right and left, as the theremin's pitch (1455 cents
 per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (least squared
-difference) that is left with the predicted features, with the newest pose held, and with a line through the last two; and for a
-session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the camera's
-rate for several look-aheads. The truth is the landmarks' own, smoothed without lag. --still: one image of the video
-under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The last line is a move of
-half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until when.
+difference) that is left with the predicted features, with the newest pose held, and with a line through the last two;
+and for a session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the
+camera's rate for several look-aheads. The truth is the landmarks' own, smoothed without lag. --still: one image of the
+video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The last line is a
+move of half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until when.
 """
 
 from __future__ import annotations

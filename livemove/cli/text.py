@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
+    from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
     from livemove.diagnostics.pose_bench import PoseTime
@@ -142,6 +143,26 @@ def lag(report: LatencyReport) -> list[str]:
             f"{report['ripple']:.1f} times what is around it"
         )
     return lines
+
+
+def clapped(report: ClapReport, camera: str) -> list[str]:
+    """What claps and clicks told."""
+    if report.camera_ms is None:
+        lines = [
+            f"camera {camera}: only {report.claps} claps were both seen and heard: clap more slowly, hands far apart"
+        ]
+    else:
+        lines = [
+            f"camera {camera} is {report.camera_ms:.0f} ms late (give or take {report.camera_spread_ms:.0f}; "
+            f"{report.claps} claps)"
+        ]
+    if report.round_trip_ms is None:
+        return [*lines, f"the microphone heard {report.clicks} of the clicks: nothing is known of the audio device"]
+    return [
+        *lines,
+        f"loudspeaker to microphone: {report.round_trip_ms:.0f} ms more than the sound system says (give or take "
+        f"{report.round_trip_spread_ms:.0f}); what of it is the microphone's makes the camera look so much earlier",
+    ]
 
 
 def take_line(take: Take) -> str:

@@ -4,9 +4,10 @@ In: videos of dancers. Out: a JSON line each. Of both hands' height, right and l
 per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (least squared
 difference) that is left with the predicted features, with the newest pose held, and with a line through the last two;
 and for a session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the
-camera's rate for several look-aheads. The truth is the landmarks' own, smoothed without lag. --still: one image of the
-video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The last line is a
-move of half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until when.
+camera's rate without look-ahead and with the usual one. The truth is the landmarks' own, smoothed without lag. --still:
+one image of the video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The
+last line is a move of half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until
+when.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
     truth = CubicSpline(times, savgol_filter(raw, 5, 3, axis=0))
     inside = (times > times[0] + SETTLED_S) & (times < times[-1] - 0.2)
     slope = np.diff(raw, axis=0, prepend=raw[:1]) / np.diff(times, prepend=times[0] - 1.0)[:, None]
-    stream, rows = FeatureStream(), []
+    stream, rows = FeatureStream(FeatureSpec(steady_s=0.0)), []
     for frame in frames:
         stream.update(frame)
         rows.append([stream.at(frame.capture_s + ahead_s)[HANDS] for ahead_s in AHEAD_S])
@@ -75,7 +76,7 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
             name: figures(at_s, values[inside].astype(np.float64), truth) for name, values in found.items()
         }
     session: dict[str, Any] = {}
-    for look_ahead_s in (0.0, *AHEAD_S):
+    for look_ahead_s in (0.0, AHEAD_S[-1]):
         at_s, played = play(frames, FeatureSpec(look_ahead_s=look_ahead_s))
         some = (at_s > times[0] + SETTLED_S) & (at_s < times[-1] - 0.2)
         lines = [ripple(pitch, HOP_S, 1.0 / float(np.median(np.diff(times)))) for pitch in played[some].T]

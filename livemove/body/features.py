@@ -92,7 +92,7 @@ _NEEDS: npt.NDArray[np.bool_] = np.array([[group in needed for group in _GROUPS]
 _BONES = np.array([[2, 6], [6, 7], [3, 8], [8, 9], [4, 10], [10, 11], [5, 12], [12, 13]])
 """Rows of the body: shoulder to elbow to hand, hip to knee to foot."""
 
-_NOISE = np.array([0.007, 0.007, 0.02])
+_NOISE = np.array([0.006, 0.006, 0.02])
 """Standard deviation of a joint in torso lengths along x, y, z, white from frame to frame; where a limb at rest shows
 more, the filter learns it. The landmark network, given one image under fresh sensor noise (3 of 255) 200 times, had
 0.006, 0.005, 0.013 for a large dancer and 0.007, 0.012, 0.031 for a small one on average, wrists 0.007 to 0.014;

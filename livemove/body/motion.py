@@ -41,7 +41,7 @@ class MotionSpec:
     forget_s: float = 0.12
     still: float = 0.02
     sure: float = 3.5
-    course_s: float = 0.06
+    course_s: float = 0.15
     learn_s: float = 1.0
     noisiest: float = 3.0
     abrupt: float = 4.0

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livemove.capture import webcam
 from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.webcam import Promise
 from livemove.contracts import CameraError
 from livemove.media import video_file
 
@@ -41,7 +43,8 @@ RETRY_S = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class CameraFrame:
-    """One frame: image uint8 RGB [height, width, 3], and when it reached us on the clock of the feed, in seconds."""
+    """One frame: image uint8 RGB [height, width, 3], and when it was captured on the clock of the feed, in seconds:
+    as the driver of a webcam says, where it does; else when it reached us."""
 
     image: Image
     capture_s: float
@@ -51,7 +54,7 @@ class Feed:
     """Room for the newest `keep` frames between the thread that gets them and the thread that looks at them.
 
     Counted by the camera: frames seen, how often it was lost and came back, frames thrown away as frozen; and
-    frames that gave way to newer ones before anybody took them.
+    frames that gave way to newer ones before anybody took them. promise: what a webcam says it gives.
     """
 
     def __init__(self, config: CaptureConfig, now: Clock, keep: int = 1) -> None:
@@ -62,6 +65,7 @@ class Feed:
         self.returned = 0
         self.frozen = 0
         self.missed = 0
+        self.promise = Promise()
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self._changed = threading.Condition()
@@ -217,7 +221,8 @@ def _read_until_lost(feed: Feed, capture: Any) -> None:
             if now_s - changed_s > 5 * FROZEN_S:
                 return
             continue
-        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now_s)  # pyright: ignore[reportUnknownArgumentType]
+        captured_s = webcam.capture_time(capture, now_s) if feed.config.kind == "index" else now_s
+        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), captured_s)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _open_capture(feed: Feed) -> Any:
@@ -233,15 +238,16 @@ def _open_capture(feed: Feed) -> Any:
     config = feed.config
     feed.opening()
     if config.kind == "index":
-        capture = cv2.VideoCapture(int(config.camera))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, 640)  # the landmarker looks at 256 x 256 of it
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, 480)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        capture = webcam.open_webcam(int(config.camera))
     else:
         limit_ms = int(URL_S * 1e3)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
         capture = cv2.VideoCapture(config.camera, cv2.CAP_FFMPEG, limits)
-    return capture if capture.isOpened() else None
+    if not capture.isOpened():
+        return None
+    if config.kind == "index":
+        feed.promise = webcam.promise(capture)
+    return capture
 
 
 def _no_camera(config: CaptureConfig) -> CameraError:

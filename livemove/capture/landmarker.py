@@ -26,12 +26,12 @@ class Landmarker:
     kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
     what comes out; which hand is left is not, and neither is world. segmentation_mask: compute it, too, which nobody
     sees, to compare with. runtime: one of POSE_RUNTIMES, or "auto" (see `chosen`). threads: of a network, which only
-    litert can choose. Raises PoseModelError.
+    litert can choose. smoothed: as MediaPipe does, which cannot but smooth, to compare with. Raises PoseModelError.
     """
 
     def __init__(
         self, kind: str = "full", path: Path | None = None, mirror: bool = False, segmentation_mask: bool = False,
-        runtime: str = "auto", threads: int = 1,
+        runtime: str = "auto", threads: int = 1, smoothed: bool = False,
     ) -> None:  # fmt: skip
         model = find_pose_model(kind, path)  # before its thread gives up the network, which may have to fetch it
         self.runtime = chosen(runtime)
@@ -42,7 +42,7 @@ class Landmarker:
             bundle = without_segmentation_mask(bundle)
         self._thread = ThreadPoolExecutor(1, "landmarker", initializer=_leave_network)
         try:
-            self._poses = self._thread.submit(_load, self.runtime, bundle, threads).result()
+            self._poses = self._thread.submit(_load, self.runtime, bundle, threads, smoothed).result()
         except BaseException as error:
             self._thread.shutdown()
             if isinstance(error, (RuntimeError, ValueError, KeyError)):
@@ -108,11 +108,11 @@ def preload(runtime: str = "auto") -> None:
         importlib.import_module("ai_edge_litert.interpreter")
 
 
-def _load(runtime: str, bundle: bytes, threads: int) -> PoseRuntime:
+def _load(runtime: str, bundle: bytes, threads: int, smoothed: bool) -> PoseRuntime:
     if runtime == "mediapipe":
         from livemove.capture.mediapipe_pose import MediaPipePose
 
         return MediaPipePose(bundle)
     from livemove.capture.litert_pose import LiteRTPose
 
-    return LiteRTPose(bundle, threads)
+    return LiteRTPose(bundle, threads, smoothed)

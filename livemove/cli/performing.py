@@ -194,6 +194,7 @@ def perform(
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
+    from livemove.control.delays import camera_delay_ms
     from livemove.control.presets import Devices, check_name, from_controls, preset_file, save_preset, set_list
     from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
@@ -261,6 +262,7 @@ def perform(
         look_ahead_s=look_ahead / 1000,
         mute=options.pop("muted"),
         folder=options.pop("takes"),
+        camera_delay_s=(camera_delay_ms(options["camera"]) or 0.0) / 1e3,
         duration_s=duration,
         monitor=has_display() if monitor is None else monitor,
         **options,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
+    from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
     from livemove.diagnostics.pose_bench import PoseTime
@@ -104,7 +105,7 @@ PARTS = {
     "device": "block asked for to converter",
     "prediction": "filter and look-ahead",
     "mapping": "the mapping's smoothing",
-    "network": "the network's response",
+    "network": "the network's response, and the limiter",
     "rest": "not explained by these",
 }
 """What `livemove latency` says of each part of the lag."""
@@ -122,6 +123,12 @@ def lag(report: LatencyReport) -> list[str]:
             for name, value in report["parts_ms"].items()
         ),
     ]
+    jitter = report["jitter_ms"]
+    if jitter["sd"] is not None:
+        lines.append(
+            f"over {jitter['windows']} windows of two seconds the lag differs by {jitter['sd']:.1f} ms (standard "
+            f"deviation; noise of the measurement: {jitter['own']:.1f} ms)"
+        )
     if still is not None:
         lines.append(f"a still hand trembles by {still:.1f} cents rms (in {report['still_seconds']:.1f} s)")
     if stops["count"]:
@@ -136,6 +143,26 @@ def lag(report: LatencyReport) -> list[str]:
             f"{report['ripple']:.1f} times what is around it"
         )
     return lines
+
+
+def clapped(report: ClapReport, camera: str) -> list[str]:
+    """What claps and clicks told."""
+    if report.camera_ms is None:
+        lines = [
+            f"camera {camera}: only {report.claps} claps were both seen and heard: clap more slowly, hands far apart"
+        ]
+    else:
+        lines = [
+            f"camera {camera} is {report.camera_ms:.0f} ms late (give or take {report.camera_spread_ms:.0f}; "
+            f"{report.claps} claps)"
+        ]
+    if report.round_trip_ms is None:
+        return [*lines, f"the microphone heard {report.clicks} of the clicks: nothing is known of the audio device"]
+    return [
+        *lines,
+        f"loudspeaker to microphone: {report.round_trip_ms:.0f} ms more than the sound system says (give or take "
+        f"{report.round_trip_spread_ms:.0f}); what of it is the microphone's makes the camera look so much earlier",
+    ]
 
 
 def take_line(take: Take) -> str:

@@ -19,6 +19,11 @@ def learnt_file() -> Path:
     return config_folder() / "midi.toml"
 
 
+def delays_file() -> Path:
+    """What claps told of cameras."""
+    return config_folder() / "delays.toml"
+
+
 def presets_folder() -> Path:
     return config_folder() / "presets"
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.body.lag import REGAINED, estimate_ms
+from livemove.body.lag import REGAINED, estimate_ms, predicted_ms
 from livemove.body.notes import note_name
 from livemove.contracts import Controls, Float32, SupervisorStatus
 from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
@@ -189,7 +189,9 @@ def sooner(figures: Figures) -> str:
     """What would shorten the lag most, in a few words; "": nothing that we know of."""
     fps, pose_ms = figures.pose_fps or 0.0, figures.pose_ms or 0.0
     ways = {
-        "look-ahead is off: L": REGAINED * (figures.latency_p50_ms or 0.0) if figures.look_ahead_ms == 0.0 else 0.0,
+        "look-ahead is off: L": (
+            REGAINED * predicted_ms(figures.latency_p50_ms or 0.0, 0.08) if figures.look_ahead_ms == 0.0 else 0.0
+        ),
         f"camera {fps:.0f} fps: more light": 500.0 / fps - 20.0 if fps and pose_ms < 700.0 / fps else 0.0,
         f"pose {pose_ms:.0f} ms: --pose lite": pose_ms - 25.0,
         f"ring {figures.ring_target_ms:.0f} ms: busy machine": figures.ring_target_ms - 25.0,

@@ -168,6 +168,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         began_s = now_s()
         heard.add(segment.blocks.take()[0], writer.rate)
         heard_s = heard.at(writer.sample, writer.rate, began_s) + 0.5 * hop_s  # channels are constant in a hop
+        heard_s += config.camera_delay_s  # a pose is older than its frame's arrival says
         if segment.pose.read(frame):
             events.update(frame, float(stream.update(frame, heard_s)[JUMP]))
             seen_s = frame.capture_s

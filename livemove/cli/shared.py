@@ -21,6 +21,7 @@ from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.streams import lasting
 from livemove.controls import CONTROLS, GAIN_FACTORS
+from livemove.printable import printable_content
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def check_report(report: Path | None) -> Path | None:
 
 
 def write_report(report: Path | None, content: Any) -> None:
-    text = json.dumps(content, indent=1)
+    text = json.dumps(printable_content(content), indent=1)
     if report is None:
         return
     if str(report) == "-":
@@ -201,7 +202,7 @@ def json_option(command: Command) -> Command:
 
 
 def print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=1))
+    click.echo(json.dumps(printable_content(content), indent=1))
 
 
 def print_table(content: text.Table) -> None:

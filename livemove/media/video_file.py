@@ -34,7 +34,11 @@ from av.video.stream import VideoStream
 from livemove.contracts import CameraError
 from livemove.media.clock import FrameClock, PacketClock, fps_of
 from livemove.media.geometry import Geometry, Image, PixelShape, as_image, geometry_of
-from livemove.media.opening import UNREADABLE, MediaError, opened, printable, reason_of, video_stream
+from livemove.media.opening import UNREADABLE, MediaError, opened, reason_of, video_stream
+from livemove.printable import printable
+
+BREAKS_OFF_S = 1.0
+"""What ends so much before the file's own word is said to be cut off."""
 
 LEAD_IN = 250
 """Packets before the first frame that may be undecodable: what was recorded off the air begins anywhere."""
@@ -67,6 +71,17 @@ def probe(path: Path) -> VideoInfo:
         fps = fps_of(stream)
         seconds = max(float(container.duration or 0) / av.time_base, 0.0)
         return VideoInfo(path, fps, stream.frames or round(seconds * fps), seconds)
+
+
+def promised_s(path: Path) -> float:
+    """Seconds of image from the first frame on, by what the file says of its video; 0 if it says nothing. Raises
+    CameraError."""
+    with contextlib.closing(decoded(path)) as found:
+        origin_s = next(found).origin_s
+    with _opened(path) as (_, stream):
+        if stream.duration is None or stream.time_base is None:
+            return 0.0
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s
 
 
 def frames(path: Path) -> Iterator[tuple[float, Image]]:

@@ -81,7 +81,7 @@ class Progress:
 
 class RenderReport(TypedDict):
     """What `render --report FILE` writes. clip_seconds: how long the file says it is, or what was asked for of it; 0 if
-    it says nothing."""
+    it says nothing. seconds: what came of it."""
 
     engine: str
     model: str
@@ -166,7 +166,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         clip=str(config.clip),
         output=str(config.output),
         seconds=take.end_s,
-        clip_seconds=clip.seconds if config.duration_s is None else total_s,
+        clip_seconds=clip.seconds if config.duration_s is None else config.duration_s,
         sample_rate=bundle.spec.sample_rate,
         frames=take.frames,
         poses=take.poses,

@@ -16,7 +16,7 @@ from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import CameraError
 from livemove.media import video_file
 from livemove.media.sound_file import choose, mono_blocks
-from livemove.playback.backing_track import read_song
+from livemove.playback.song import Song
 from tests.support.paths import ROOT
 from tests.support.videos import RATE, make_clip, make_film, tone
 
@@ -34,7 +34,7 @@ def test_a_path_is_bytes_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert CaptureConfig(camera=str(path)).kind == "file"
     assert len(list(video_file.frames(path))) == 25
     assert len(np.concatenate([*mono_blocks(path, RATE)])) > 0.9 * RATE
-    assert len(read_song(path, RATE)) > 0.9 * RATE
+    assert Song(path, RATE).samples > 0.9 * RATE
 
 
 def livemove(*words: object, cwd: Path) -> subprocess.CompletedProcess[bytes]:

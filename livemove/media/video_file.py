@@ -17,6 +17,7 @@ bounded     one frame at a time; none larger than 8K; no step between two longer
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ from livemove.printable import printable
 
 BREAKS_OFF_S = 1.0
 """What ends so much before the file's own word is said to be cut off."""
+
+TAGGED = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
+"""How Matroska tells the length of one stream."""
 
 LEAD_IN = 250
 """Packets before the first frame that may be undecodable: what was recorded off the air begins anywhere."""
@@ -78,10 +82,14 @@ def promised_s(path: Path) -> float:
     CameraError."""
     with contextlib.closing(decoded(path)) as found:
         origin_s = next(found).origin_s
-    with _opened(path) as (_, stream):
-        if stream.duration is None or stream.time_base is None:
-            return 0.0
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s
+    with _opened(path) as (container, stream):
+        if stream.duration is not None and stream.time_base is not None:
+            return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s
+        if tag := TAGGED.fullmatch(stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tag.groups())
+            return 3600 * hours + 60 * minutes + seconds - origin_s
+        alone = len(container.streams) == 1 and container.duration is not None
+        return container.duration / av.time_base - origin_s if alone else 0.0
 
 
 def frames(path: Path) -> Iterator[tuple[float, Image]]:

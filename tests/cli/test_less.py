@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,17 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from click.testing import CliRunner
 
 from livemove.bundle import Bundle
 from livemove.media import video_file
 from tests.support.paths import ROOT
 from tests.support.videos import RATE, make_film, tone
+from training import evaluate, learn, prepare, train
+from training.data import takes
+from training.data.clip import Settings
+from training.data.corpus import Corpus, CorpusError
+from training.metrics import clip_scores
 
 
-def command(*words: object, module: str = "livemove.cli") -> tuple[int, str]:
+def command(*words: object) -> tuple[int, str]:
     """Exit code, and what it says on standard error."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "livemove.cli", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
@@ -79,50 +87,89 @@ def test_perform_of_half_a_film(half: Path, small_bundle: Bundle, pose_model: Pa
     assert "of 30 s" in said
 
 
-def prepare(folder: Path, data: Path) -> tuple[int, str]:
-    return command(folder, "-o", data, module="training.prepare")
-
-
 @pytest.mark.real
-def test_prepare_of_what_breaks_off_is_empty_or_has_no_sound(half: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "in"
-    folder.mkdir()
-    half.rename(folder / half.name)
-    make_film(folder / "mute.mp4", 2.0)
-    (folder / "empty.mp4").touch()
-    sounds = tmp_path / "sounds"
+def test_prepare_of_what_breaks_off_is_empty_or_has_no_sound(half: Path, tmp_path: Path, pose_model: Path) -> None:
+    films, sounds = tmp_path / "films", tmp_path / "sounds"
+    films.mkdir()
     sounds.mkdir()
-    sf.write(sounds / "cut.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 6 * RATE), RATE)
-    (sounds / "cut.flac").write_bytes((sounds / "cut.flac").read_bytes()[:400_000])
+    half.rename(films / half.name)
+    make_film(films / "mute.mp4", 2.0)
+    (films / "empty.mp4").touch()
+    for name in ("cut.wav", "cut.flac"):
+        sf.write(sounds / name, np.random.default_rng(0).uniform(-0.5, 0.5, 6 * RATE), RATE)
+        (sounds / name).write_bytes((sounds / name).read_bytes()[:300_000])
     (sounds / "empty.wav").touch()
     sf.write(sounds / "none.wav", np.zeros(0), RATE)
-    for place, names in (
-        (folder, ("half.mkv", "mute.mp4", "empty.mp4")),
-        (sounds, ("cut.flac", "empty.wav", "none.wav")),
-    ):
-        code, said = prepare(place, tmp_path / "data")
-        assert code == 1
-        lines = [line for line in said.splitlines() if line.startswith("skipped")]
-        assert {Path(line.split(": ")[0].removeprefix("skipped ")).name for line in lines} >= names, said
-    code, said = command("--dataset", tmp_path / "data", "--out", tmp_path / "run", module="training.train")
-    assert code == 2
-    assert "holds no clip (6 skipped)" in said
+    bad = {films: {"half.mkv", "mute.mp4", "empty.mp4"}, sounds: {"cut.wav", "cut.flac", "empty.wav", "none.wav"}}
+    for place, names in bad.items():
+        words = [str(place), "-o", str(tmp_path / "data"), "--pose-model", str(pose_model), "--person", "0"]
+        done = CliRunner().invoke(prepare.main, words)
+        assert done.exit_code == 1
+        lines = [line for line in done.stderr.splitlines() if line.startswith("skipped")]
+        found = {Path(line.split(": ")[0].removeprefix("skipped ")).name for line in lines}
+        assert found >= names, done.stderr
+    with pytest.raises(CorpusError, match=r"holds no clip \(7 skipped\)"):
+        Corpus(tmp_path / "data")
 
 
-def test_training_says_what_its_folder_holds_that_is_not_learnt(tmp_path: Path) -> None:
+def test_training_says_what_its_folder_holds_that_is_not_learnt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(2):
         sf.write(folder / f"{number}.wav", tone(1.0, 220 + 40 * number), RATE)
     (folder / "notes.txt").touch()
     (folder / "empty.wav").touch()
-    words = ["--dataset", folder, "--prepared_path", tmp_path / "data", "--out", tmp_path / "run", "--steps", 0]
-    _, said = command(*words, module="training.train")
+    wanted = {"dataset": folder, "devices": 1, "sample_rate": 16000, "prepared_path": tmp_path / "data"}
+    train.prepared(argparse.Namespace(architecture="stage", **wanted))
+    said = capsys.readouterr().err
     assert "notes.txt: .txt: no video or sound" in said
     assert "empty.wav: skipped:" in said
 
 
-def test_evaluate_needs_the_dancer_a_stranger_stands_beside(small_bundle: Bundle, whole: Path) -> None:
-    code, said = command("--model", small_bundle.path, "--stranger", whole, module="training.evaluate")
-    assert code == 2
-    assert "--stranger: it stands beside a dancer" in said
+def test_learn_says_what_it_leaves_out(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "take.mp4").touch()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "linked").symlink_to(elsewhere, target_is_directory=True)
+    for name in ("song.wav", "notes.txt", os.fsdecode(b"\xff.mp4")):
+        (folder / name).touch()
+    files, left_out = learn.find_files((folder,))
+    assert files == [folder / "linked" / "take.mp4"]
+    assert {Path(path).name: why.split(":")[0] for path, why in left_out} == {
+        "song.wav": "it lies among videos, so it is what was danced to",
+        "notes.txt": ".txt",
+        os.fsdecode(b"\xff.mp4"): "its name is no text that can be written down",
+    }
+    with pytest.raises(learn.LearnError, match="its name is no text"):
+        learn.find_files((folder / os.fsdecode(b"\xff.mp4"),))
+
+
+@pytest.mark.real
+def test_takes_to_learn_from_are_watched_and_what_cannot_be_used_is_said(tmp_path: Path, pose_model: Path) -> None:
+    good, mute = make_film(tmp_path / "good.mp4", 3.0, tone(3.0)), make_film(tmp_path / "mute.mp4", 1.0)
+    settings = Settings(pose_model=pose_model, person=0.0)
+    corpus = takes.watch([good, mute], tmp_path / "watched", "me", settings, lambda *_: None)
+    assert corpus is not None
+    assert [clip.source for clip in corpus.clips] == [str(good)]
+    texts = [finding.text for finding in takes.judge(tmp_path / "watched", corpus).findings]
+    assert "mute.mp4: it has no sound" in texts
+    assert takes.watch([good], tmp_path / "watched", "me", settings, lambda *_: pytest.fail("again")) is not None
+
+
+def test_evaluate_needs_the_dancer_a_stranger_stands_beside(
+    small_bundle: Bundle, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main(["--model", str(small_bundle.path), "--stranger", str(whole)]) == 2
+    assert "--stranger: it stands beside a dancer" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_evaluate_says_when_a_clip_breaks_off_or_nobody_is_in_it(
+    small_bundle: Bundle, whole: Path, half: Path, pose_model: Path
+) -> None:
+    for clip, said in ((half, "breaks off after"), (whole, "somebody is in view in 0 % of the frames only")):
+        assert said in clip_scores.watch(clip, small_bundle.path, pose_model=pose_model).less()

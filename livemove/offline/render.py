@@ -139,7 +139,8 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         sound = Path(folder) / "sound.wav"
         with (
             contextlib.closing(poses_of(config, 1 / clip.fps, take)) as poses,
-            sf.SoundFile(sound, "w", samplerate=bundle.spec.sample_rate, channels=1, subtype="PCM_24") as wave,
+            sound.open("w+b") as file,  # libsndfile would take no name that is no text
+            sf.SoundFile(file, "w", bundle.spec.sample_rate, 1, "PCM_24", format="WAV") as wave,
             _Finish(bundle.spec.sample_rate, config.gain) as finish,
         ):
             player = Player(config, bundle, engine, mapping)

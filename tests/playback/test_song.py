@@ -140,9 +140,9 @@ def test_a_song_that_is_changed_while_it_plays_says_so(tmp_path: Path, monkeypat
 
 
 PEAK = """
-import resource, sys, numpy as np
+import pathlib, resource, sys, numpy as np
 from livemove.playback.song import Song
-song = Song(sys.argv[1], 48000)
+song = Song(pathlib.Path(sys.argv[1]), 48000)
 song.start()
 block = np.zeros((65536, song.channels), np.float32)
 while not song.over:

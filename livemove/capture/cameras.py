@@ -28,6 +28,7 @@ from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.webcam import Promise
 from livemove.contracts import CameraError
 from livemove.media import video_file
+from livemove.printable import printable
 
 Image = npt.NDArray[np.uint8]
 Clock = Callable[[], float]
@@ -66,6 +67,8 @@ class Feed:
         self.frozen = 0
         self.missed = 0
         self.promise = Promise()
+        self.trouble = ""
+        """Why a video gave less than it promises; in words, once it has ended."""
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self._changed = threading.Condition()
@@ -156,6 +159,7 @@ def _play_video(feed: Feed) -> None:
     start_s: float | None = None
     try:
         frame_s = 1.0 / video_file.probe(path).fps
+        promised_s = video_file.promised_s(path)
         while not feed.stopping.is_set():
             last_s = 0.0
             try:
@@ -165,10 +169,13 @@ def _play_video(feed: Feed) -> None:
                         return
                     feed.put(image, feed.now())
                     last_s = time_s
-            except CameraError:
+                if promised_s - last_s - frame_s > video_file.BREAKS_OFF_S:
+                    feed.trouble = f"{printable(path)}: breaks off after {last_s:.1f} of {promised_s:.1f} s"
+            except CameraError as error:
                 if start_s is None:
                     raise
                 feed.lost += 1  # damaged on the way: what came before it was good, so it ends (or loops) there
+                feed.trouble = str(error)
             if not loop or start_s is None:
                 break
             start_s += last_s + frame_s

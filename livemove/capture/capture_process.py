@@ -72,7 +72,9 @@ def run(segment: Segment, config: CaptureConfig) -> None:
                 process_state.remark(sender.trouble)
 
     try:
-        follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=_settle)
+        feed = follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=_settle)
+        if feed is not None and feed.trouble:
+            process_state.remark(feed.trouble)
     finally:
         if sender is not None:
             sender.close()

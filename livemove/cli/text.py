@@ -180,6 +180,8 @@ def take_line(take: Take) -> str:
 def recorded(report: TakeReport) -> str:
     """What a take holds, in a line."""
     fps = report["frames"] / max(report["seconds"], 1e-3)
+    asked_s = report["asked_s"]
+    less = "" if asked_s is None or report["seconds"] > asked_s - 0.1 else f" (of {asked_s:.1f})"
     troubles = [
         f"{report['gaps']} gaps in the sound: close other programs" if report["gaps"] else "",
         f"camera lost {report['lost']} times" if report["lost"] else "",
@@ -187,22 +189,26 @@ def recorded(report: TakeReport) -> str:
     ]
     return "; ".join(
         [
-            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} frames "
-            f"({fps:.1f} fps)",
+            f"{report['file']}: {report['seconds']:.1f} s{less} of {report['sound']}, "
+            f"{report['frames']} frames ({fps:.1f} fps)",
             *filter(None, troubles),
         ]
     )
+
+
+SHORT_S = 1.0
+"""A file's word about its length, or a promised one, is not believed more closely."""
 
 
 def rendered(report: RenderReport) -> str:
     """What a render did, in a line."""
     found = report["poses"] / max(report["frames"], 1)
     missing_s = report["clip_seconds"] - report["seconds"]
-    short = f"; the image ends there, the file promises {report['clip_seconds']:.1f} s"
+    short = f"; the image ends there, short of {report['clip_seconds']:.1f} s"
     return (
         f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s ({report['realtime']:.1f} times "
         f"real time), somebody in view in {100 * found:.0f} % of {report['frames']} frames"
-        + (short if missing_s > max(1.0, 0.1 * report["clip_seconds"]) else "")
+        + (short if missing_s > SHORT_S else "")
     )
 
 

@@ -202,11 +202,9 @@ class _Session:
             self._wait()
             self._decide()  # first: who wants silence does not wait for a child that is started
             for child in self._everybody():
-                self.notices.extend(notice for notice in (child.watch(), child.remark()) if notice)
-            if self.recorder and (trouble := self.recorder.trouble()):
-                self.notices.append(trouble)
-            if notice := self.take_recorder.notice():
-                self.notices.append(notice)
+                if notice := child.watch():
+                    self.notices.append(notice)
+            self._listen()
             now = now_s()
             if self.playing_s is None and all(c.process_state.state in RUNS for c in self.children.values()):
                 self._everything_runs(now)
@@ -218,7 +216,20 @@ class _Session:
             if self.config.duration_s is not None and now - self.playing_s >= self.config.duration_s:
                 return
             if self.children["capture"].over:
+                if self.config.duration_s is not None:
+                    played_s = now - self.playing_s
+                    self.notices.append(f"the video ended after {played_s:.1f} of {self.config.duration_s:g} s")
                 return
+
+    def _listen(self) -> None:
+        """What children and recorders have to say since the last time."""
+        for child in self._everybody():
+            if notice := child.remark():
+                self.notices.append(notice)
+        while self.recorder and (trouble := self.recorder.trouble()):
+            self.notices.append(trouble)
+        while notice := self.take_recorder.notice():
+            self.notices.append(notice)
 
     def _wait(self) -> None:
         """20 ms, or until somebody asked for something. Keys are looked at more often: panic may be one of them."""
@@ -306,8 +317,8 @@ class _Session:
         if self.recorder:
             self.recorder.stop()
         self.take_recorder.stop()
-        while notice := self.take_recorder.notice():
-            self.notices.append(notice)
+        self._listen()
+        while self.notices:
             self._tell()
 
     def _tell(self) -> None:

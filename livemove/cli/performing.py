@@ -112,6 +112,12 @@ class LookAhead(click.ParamType[float]):
     help="The window with camera image, sound and figures; without either, one opens where there is a display.",
 )
 @click.option(
+    "--spare/--no-spare",
+    default=True,
+    help="A second synthesis waits, loaded and checked, to play on if the first one dies or stands still; it needs "
+    "memory (about as much as the first) and no core.",
+)
+@click.option(
     "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
 )
 @click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")

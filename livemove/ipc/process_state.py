@@ -19,8 +19,8 @@ from livemove.contracts import LivemoveError
 from livemove.ipc.records import Record, observe, publish
 from livemove.native._realtime import now_s
 
-ROLES = ("capture", "synthesis", "playback", "monitor", "control")
-"""The children, in the order of their records."""
+ROLES = ("capture", "synthesis", "playback", "monitor", "control", "spare")
+"""The children, in the order of their records. spare: a second synthesis, which waits to take the first one's place."""
 
 
 class State(enum.IntEnum):

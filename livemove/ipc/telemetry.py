@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Float32
-from livemove.ipc.records import Record
+from livemove.ipc.records import Record, lines, names, observe, publish
 from livemove.native._realtime import BIN_MS, now_s
 
 
@@ -113,6 +113,12 @@ class SynthesisTelemetry:
         if weights is not None:
             r["styles"][:count] = weights
 
+    def engine_failed(self, engine: str) -> None:
+        """That engine is given up for the rest of the session, whoever plays: it is counted, and never tried again."""
+        failed = tuple(dict.fromkeys((*self.failed_engines, engine)))
+        self._record["failed_engines"][0] = lines(failed, self._record["failed_engines"].dtype.itemsize)
+        publish(self._record["engine_failures"], self.engine_failures + 1)
+
     def set_rate(self, rate: float) -> None:
         """What is written into the ring from now on has this rate."""
         self._record["rate"][0] = rate
@@ -128,6 +134,16 @@ class SynthesisTelemetry:
     def rate(self) -> float:
         """Of the samples that are written into the ring; 0 before the first."""
         return float(self._record["rate"][0])
+
+    @property
+    def engine_failures(self) -> int:
+        """How often an engine was given up. Anyone; to be read before `failed_engines`."""
+        return observe(self._record["engine_failures"])
+
+    @property
+    def failed_engines(self) -> tuple[str, ...]:
+        """Names of those that were given up."""
+        return names(self._record["failed_engines"])
 
     @property
     def hops(self) -> int:

@@ -25,6 +25,7 @@ from livemove.monitor.monitor_config import MonitorConfig
 from livemove.session.device_switching import DeviceSwitching
 from livemove.session.report import Report, Status, StatusReader, final_report
 from livemove.session.session_config import SET_AT_START, PresetDevices, SessionConfig
+from livemove.session.spare import SparedChild
 from livemove.session.supervisor import RUNS, Child, Log, Window
 from livemove.takes.folder import TakenModel, model_sha256
 from livemove.takes.history import TakeSettings
@@ -171,7 +172,8 @@ class _Session:
             channels = tuple(each.spec.channels for each in bundles)
             styles = tuple(each.spec.styles for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels, styles=styles)
-        self.children = {role: Child(role, segment, each, log) for role, each in configs.items()}
+        kinds = {"synthesis": SparedChild} if config.spare else {}
+        self.children = {role: kinds.get(role, Child)(role, segment, each, log) for role, each in configs.items()}
         switched_to = (each.camera for each in config.preset_devices if each.camera is not None)
         self.switching = DeviceSwitching(
             segment,
@@ -358,4 +360,9 @@ class _Session:
             seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
             started_s=self.started_s,
             restarts=self._restarts(),
+            take_overs=self._take_overs(),
         )
+
+    def _take_overs(self) -> int:
+        synthesis = self.children["synthesis"]
+        return synthesis.take_overs if isinstance(synthesis, SparedChild) else 0

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sound serve
 PROMISED = {
     *("engine", "model", "seconds", "sample_rate", "block", "frames_seen", "poses", "pose_fps", "pose_ms", "hops"),
     *("generate_realtime", "ring_starvations", "late_callbacks", "portaudio_underflows", "nonfinite_samples"),
-    *("limiter_hits", "restarts", "motion_to_sound_ms", "lag_ms", "first_sound_s"),
+    *("limiter_hits", "restarts", "take_overs", "failed_engines", "motion_to_sound_ms", "lag_ms", "first_sound_s"),
 }
 
 

@@ -20,6 +20,7 @@ class CaptureConfig:
     pose_runtime  one of POSE_RUNTIMES; "auto": the fastest that is installed
     mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
     mirrored    the images come mirrored, as selfie videos may be: they are turned over before anybody looks at them
+    patient     a camera or URL that gives no image is waited for; False: that is an error. The session decides
     video_address  where the frames go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
     """
 
@@ -30,6 +31,7 @@ class CaptureConfig:
     pose_runtime: str = "auto"
     mirror: bool = False
     mirrored: bool = False
+    patient: bool = False
     video_address: str = ""
 
     @property

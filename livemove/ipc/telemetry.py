@@ -26,6 +26,10 @@ def percentile_ms(histogram: npt.NDArray[np.uint64], quantile: float) -> float |
     return (index + 1) * BIN_MS
 
 
+FAULTS = ("", "absent", "lost", "stalled", "frozen", "black", "covered", "corrupt", "slow")
+"""What may be wrong with a camera, by number; see capture/camera_faults.py."""
+
+
 class CaptureTelemetry:
     """What the camera and the landmarker do. Written by capture only; read by anyone.
 
@@ -51,6 +55,24 @@ class CaptureTelemetry:
         if people > 0 and r["first_pose_s"][0] == 0.0:
             r["first_pose_s"][0] = now
         r["last_used_s"][0] = now
+
+    def set_fault(self, fault: str) -> None:
+        """What is wrong with the camera from now on; "": nothing. Each beginning is counted."""
+        place = FAULTS.index(fault)
+        if place and place != int(self._record["fault"][0]):
+            self._record["faults"][place] += np.uint64(1)
+        self._record["fault"][0] = place
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the camera now."""
+        return FAULTS[int(self._record["fault"][0])]
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """How often each began, of those that did."""
+        counts = self._record["faults"].tolist()
+        return {fault: int(count) for fault, count in zip(FAULTS, counts, strict=False) if fault and count}
 
     @property
     def frames_seen(self) -> int:

@@ -18,6 +18,7 @@ from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import MAX_BLEND, Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
 from livemove.control.steering import steer
+from livemove.control.user_files import is_fitted
 from livemove.controls import STYLE_WEIGHTS
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
@@ -165,7 +166,12 @@ class _Session:
         self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
         synthesis = replace(config.synthesis, block=config.playback.block)
-        playback = replace(config.playback, model_rate=bundle.spec.sample_rate, fallback=config.output is not None)
+        playback = replace(
+            config.playback,
+            model_rate=bundle.spec.sample_rate,
+            fallback=config.output is not None,
+            patient=config.playback.device is not None,
+        )
         configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
         if config.control.wanted:
             models = tuple(each.path.name for each in bundles)
@@ -188,8 +194,13 @@ class _Session:
         self.without_styles: set[Path] = set()
         self.window: Window | None = None
         if config.monitor:
-            first, *others = zip((b.spec for b in bundles), _mappings(config, bundles), strict=True)
-            shown = MonitorConfig(*first, config.capture.camera, config.output, tuple(others), config.control.presets)
+            mappings = _mappings(config, bundles)
+            fitted = [path is not None and is_fitted(path) for path in mappings]
+            _, *others = zip((b.spec for b in bundles), mappings, fitted, strict=True)
+            shown = MonitorConfig(
+                bundle.spec, mappings[0], config.capture.camera, config.output, tuple(others), config.control.presets,
+                fitted[0],
+            )  # fmt: skip
             self.window = Window(segment, shown, log)
 
     def play(self) -> None:
@@ -314,6 +325,8 @@ class _Session:
 
     def _tell(self) -> None:
         status = self._status()
+        if self.playing_s is not None:
+            self.switching.settle()
         if self.switching.arrived():
             self.take_recorder.name_camera(self.switching.camera)
         devices = self.switching.devices()

@@ -69,7 +69,8 @@ class Report(TypedDict):
     """What `perform --report FILE` writes. A value that was never measured is None.
 
     lag_ms: how late the sound followed the body, estimated from the median of motion_to_sound_ms and the look-ahead at
-    the end; `livemove latency` measures it from a take. restarts: by process; of those of synthesis, take_overs were
+    the end; `livemove latency` measures it from a take. camera_faults: how
+    often each began (capture/camera_faults.py). restarts: by process; of those of synthesis, take_overs were
     taken over by its spare. failed_engines: given up in this session, in order.
     """
 
@@ -89,6 +90,7 @@ class Report(TypedDict):
     portaudio_underflows: int
     nonfinite_samples: int
     limiter_hits: int
+    camera_faults: dict[str, int]
     restarts: dict[str, int]
     take_overs: int
     failed_engines: list[str]
@@ -174,6 +176,7 @@ def final_report(
         portaudio_underflows=playback.portaudio_underflows,
         nonfinite_samples=playback.nonfinite_samples,
         limiter_hits=playback.limiter_hits,
+        camera_faults=capture.faults,
         restarts=restarts,
         take_overs=take_overs,
         failed_engines=list(synthesis.failed_engines),

@@ -102,7 +102,7 @@ constexpr size_t kSnapshotBytes = 4u << 20;
 constexpr size_t kBins = 4096;
 constexpr double kBinMs = 0.25;
 constexpr size_t kMaxChannels = 64, kMaxFeatures = 64;
-constexpr size_t kFaults = 8;  // kinds of camera faults, in the order of ipc/telemetry.py
+constexpr size_t kFaults = 9;  // camera faults, in the order of ipc/telemetry.py; 0: none
 
 struct ProcessState {  // one per child; written by that child, but for leave; cleared by the supervisor before it starts one
     Number heartbeat_s;

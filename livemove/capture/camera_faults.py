@@ -64,8 +64,8 @@ class CameraFaults:
         self._looks_s = 0.0
 
     def saw(self, image: Image, people: int, seen: int, now_s: float) -> str:
-        """An image uint8 RGB [height, width, 3] was used, with so many in it, the camera having given so many: the fault
-        there is now, "" for none."""
+        """An image uint8 RGB [height, width, 3] was used, with so many people in it; seen: images that the camera has
+        given so far. The fault there is now, "" for none."""
         looks = "" if people else _looks(image)
         if looks != self._looks or self._image_s is None:
             self._looks, self._looks_s = looks, now_s

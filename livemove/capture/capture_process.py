@@ -127,8 +127,8 @@ def follow(
 
     stop is asked several times a second, in between two frames. now: the clock of `PoseFrame.capture_s`; sleep: how
     the demo lets it pass; show gets each image that was used, and its time, once its pose is published; settle
-    chooses where the landmarker runs, and not the camera's thread; on_fault gets what is wrong with the camera, a key of
-    `camera_faults.WORDS`, and "" when that is over. A camera lost on the way leaves a silence, not an
+    chooses where the landmarker runs, and not the camera's thread; on_fault gets what is wrong with the camera, as
+    `camera_faults.WORDS` has it, and "" when that is over. A camera lost on the way leaves a silence, not an
     error: the features ease to rest until it is back. Returns the feed, with its counts of losses and returns (None for
     demo and take). Raises CameraError, PoseModelError before the first frame, TakeError.
     """
@@ -144,7 +144,12 @@ def follow(
             settle()  # a runtime's threads are started, and placed, with the landmarker
         threads = min(cores_here(), MOST_THREADS)
         with Landmarker(
-            config.pose, config.pose_model, config.mirror, runtime=config.pose_runtime, threads=threads
+            config.pose,
+            config.pose_model,
+            config.mirror,
+            runtime=config.pose_runtime,
+            threads=threads,
+            dancer=config.dancer,
         ) as landmarker:
             counted = 0
             faults, fault = CameraFaults(now()), ""

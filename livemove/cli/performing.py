@@ -60,6 +60,14 @@ class LookAhead(click.ParamType[float]):
 @click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
 @mirrored_option
 @click.option(
+    "--dancer",
+    type=click.Choice(["largest", "left", "right"]),
+    default="largest",
+    show_default=True,
+    help="Who plays, of several in view; left and right of the image as the camera gives it. Whoever plays is followed "
+    "until gone.",
+)
+@click.option(
     "--device",
     "-d",
     multiple=True,

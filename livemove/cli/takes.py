@@ -168,8 +168,8 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
-    from livemove.cli.models import chosen_styles
     from livemove.capture.capture_config import CaptureConfig
+    from livemove.cli.models import chosen_styles
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
     from livemove.takes.folder import is_take

@@ -80,8 +80,8 @@ def list_devices(kind: str = "output") -> list[Device]:
 def find_device(text: str | None, kind: str = "output") -> Device:
     """The device with this index, or with this text in its name or host; None: the default one.
 
-    Raises MissingDeviceError when there is no device at all, AbsentDeviceError when there is none of that name, DeviceError
-    when the text fits several and none of them exactly.
+    Raises MissingDeviceError when there is no device at all, AbsentDeviceError when there is none of that name,
+    DeviceError when the text fits several and none of them exactly.
     """
     devices = list_devices(kind)
     if not devices:

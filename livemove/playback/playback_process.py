@@ -87,7 +87,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
 
 
 class Silence:
-    """How long the callback was not called, as far as we were there to see it: a laptop that slept has stopped us, too."""
+    """How long the callback was not called, as far as we were there to see it: a laptop that slept stops us, too."""
 
     def __init__(self, segment: Segment) -> None:
         self._playback = segment.playback

@@ -17,9 +17,9 @@ from typing import Any
 from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.session.supervisor import BIRTH_S, START_LIMIT_S, Child, Log, spawn
 
-FREEZE_S = 0.2
+FREEZE_S = 0.25
 """With a spare at hand, a child without a heartbeat for so long stands still: it is killed, and the spare plays. Heard
-are then 0.2 s less what the ring held, and the way in: 0.4 s of silence are allowed."""
+is that, less what the ring held, and the way in: 0.4 s of silence are allowed."""
 
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGILL, signal.SIGABRT, signal.SIGFPE, *(
     [signal.SIGBUS] if hasattr(signal, "SIGBUS") else []

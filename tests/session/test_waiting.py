@@ -1,4 +1,4 @@
-"""What was named and is not there: the session starts without it, says so, and takes it when it comes; also after a loss.
+"""What was named and is not there: the session starts without it, says so, and takes it when it comes.
 
 Capture and synthesis are doubles where they are not what is tested; supervisor, shared memory, callback, PortAudio and
 the servers are real.
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from livemove.ipc.segment import Segment
 from livemove.playback import playback_process
 from livemove.playback.playback_process import Silence
-from livemove.ipc.segment import Segment
 from livemove.session.perform import Report, SessionConfig, Status, run_session
 from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Jack

@@ -18,8 +18,8 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "black" and
-    "grey" (covered) with a sensor's noise, "corrupt" bytes that are no image, "slow" 4 a second.
+    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "black"
+    and "grey" (covered) with a sensor's noise, "corrupt" bytes that are no image, "slow" 4 a second.
 
     draw: makes each image, uint8 RGB, at the moment it is sent; None: noise.
     """

@@ -20,9 +20,9 @@ from dataclasses import replace
 import numpy as np
 import soxr
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.body.triggers import HitInputs
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
@@ -193,7 +193,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
-    hits, heard = HitInputs(), HeardTime()
+    events, heard = EventInputs(), HeardTime()
     hop_s = HOP / model_rate
     slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
@@ -229,7 +229,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         heard.add(segment.blocks.take()[0], writer.rate)
         heard_s = heard.at(writer.sample, writer.rate, began_s) + 0.5 * hop_s  # channels are constant in a hop
         if segment.pose.read(frame):
-            hits.update(frame, float(stream.update(frame, heard_s)[JUMP]))
+            events.update(frame, float(stream.update(frame, heard_s)[JUMP]))
             seen_s = frame.capture_s
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
@@ -241,10 +241,10 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
             reloader.ask()
         reloader.apply()
         inputs[: len(FEATURES)] = features = stream.at(heard_s)
-        hits.step(hop_s)
+        events.step(features, hop_s)
         if controls.freeze:
-            hits.value[:] = 0.0  # a held envelope is no hit
-        hits.put(external, segment.external_inputs.wanted)
+            events.silence()  # a held envelope is no hit
+        events.put(external, segment.external_inputs.wanted)
         inputs[len(FEATURES) :] = external
         if held is not None:
             crossfader.take_over(inputs, held, controls, segment.snapshot.take())

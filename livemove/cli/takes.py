@@ -169,6 +169,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.models import chosen_styles
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
@@ -181,7 +182,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     folder = find_bundle(model)
     chosen, weights = chosen_styles(style, folder)
     config = RenderConfig(model=folder, style=chosen, styles=weights, duration_s=duration, **options)
-    have_pose_model(str(config.clip), config.pose, config.pose_model)
+    have_pose_model(CaptureConfig(camera=str(config.clip), pose=config.pose, pose_model=config.pose_model))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task("sound")

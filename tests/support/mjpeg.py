@@ -18,7 +18,8 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up.
+    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "black"
+    and "grey" (covered) with a sensor's noise, "corrupt" bytes that are no image, "slow" 4 a second.
 
     draw: makes each image, uint8 RGB, at the moment it is sent; None: noise.
     """
@@ -73,14 +74,20 @@ class NetworkCamera:
                     time.sleep(0.02)
                     continue
                 jpeg = jpeg if self.mode == "freeze" else self._picture()
+                if self.mode == "corrupt":
+                    jpeg = self._rng.bytes(len(jpeg))
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 request.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(self._frame_s)
+                time.sleep(0.25 if self.mode == "slow" else self._frame_s)
         except OSError:
             return  # the client has gone
 
     def _picture(self) -> bytes:
-        return cv2.imencode(".jpg", self._draw()[:, :, ::-1])[1].tobytes()
+        image = self._draw()
+        if self.mode in ("black", "grey"):
+            noise = self._rng.integers(0, 6, image.shape, np.uint8)
+            image = noise + np.uint8(0 if self.mode == "black" else 90)
+        return cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes()
 
     def _noise(self) -> np.ndarray:
         return self._rng.integers(0, 255, (96, 128, 3), np.uint8)

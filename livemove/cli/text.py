@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
+    from livemove.diagnostics.performance_soak import PerformanceSoak
     from livemove.diagnostics.pose_bench import PoseTime
     from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
@@ -395,6 +396,25 @@ def soak(runs: Sequence[SoakResult]) -> Table:
             for r in runs
         ],
     )
+
+
+def performance_soak(result: PerformanceSoak, report: Path, plot: Path) -> list[str]:
+    """How a performance held, and where it is written."""
+    control = f"without a control: {result.without_control}"
+    if not result.without_control:
+        control = f"the bare JACK client beside it was late {result.control_late} times"
+    faults = f", {result.underruns_after_faults} after {len(result.faults)} faults" if result.faults else ""
+    (memory, later_memory), (latency, later_latency) = result.memory_mb, result.latency_ms
+    return [
+        f"{result.minutes:.1f} minutes with {result.engine} on {result.device}; {control}",
+        f"underruns {result.underruns}, of which {result.underruns_control_late} while the control was late, too"
+        f"{faults}, {result.underruns_unexcused} without an excuse; samples that were no numbers "
+        f"{result.nonfinite_samples}; restarts {sum(result.restarts.values())}",
+        f"memory {memory:.0f} MB, at the end {later_memory:.0f} ({result.memory_growth:+.1%}); "
+        f"motion to sound {latency:.0f} ms, at the end {later_latency:.0f} ({result.latency_change:+.1%})",
+        f"written: {report}, {plot}",
+        *(f"not as it should be: {line}" for line in result.wrong()),
+    ]
 
 
 def pose_times(times: Sequence[PoseTime]) -> Table:

@@ -35,7 +35,10 @@ def begin(
     """
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    except OSError:  # somebody has tidied up the temporary folder: the show goes on without a log
+        log = os.open(os.devnull, os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

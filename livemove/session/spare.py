@@ -8,6 +8,7 @@ A spare waits in a read of a pipe: it needs no core until it is called. Where me
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 from multiprocessing.connection import Connection
@@ -95,9 +96,13 @@ class Spare:
     def _start(self, config: Any) -> None:
         self.process_state.clear()
         self._started_s = now_s()
-        heard, self._call = multiprocessing.get_context("spawn").Pipe(duplex=False)
-        self.process = spawn(self._role, self._segment, config, self._log, heard)
-        heard.close()
+        try:
+            heard, self._call = multiprocessing.get_context("spawn").Pipe(duplex=False)
+            with contextlib.closing(heard):
+                self.process = spawn(self._role, self._segment, config, self._log, heard)
+        except OSError:  # no memory for it, or no more open files: the child plays on without one
+            self.end()
+            self._retry_s = now_s() + PAUSE_S[-1]
 
 
 class SparedChild(Child):

@@ -37,6 +37,8 @@ KILL_S = 0.05
 """Mostly a millisecond is enough for the signal to arrive."""
 KILLED_S = 1.0
 """At the end of the session: so long for the system to clear up behind a process that was killed."""
+NO_ROOM_S = 0.5
+"""A system that has no room for another process is asked again so much later."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
 SEEN_S = 0.05
@@ -83,7 +85,13 @@ class Child:
 
     def start(self) -> None:
         self._forget()
-        self.process = spawn(self.role, self._segment, self.config, self._log)
+        try:
+            self.process = spawn(self.role, self._segment, self.config, self._log)
+        except OSError as error:  # no memory for it, or no more open files
+            self.process = None
+            if not self._has_run:
+                raise LivemoveError(f"the {self.role} process cannot be started: {error.strerror}") from error
+            self._retry_s = now_s() + NO_ROOM_S
 
     def _forget(self) -> None:
         """Before another process: what the last one said of itself."""
@@ -278,10 +286,14 @@ class Log:
 
     def keep(self) -> str:
         """The last line written, and where to read the rest."""
-        if not self._kept:
-            self._kept = True
-            self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
-        lines = [line for line in self.path.read_text(errors="replace").splitlines() if line.strip()]
+        try:
+            if not self._kept:
+                self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
+                self._kept = True
+            text = self.path.read_text(errors="replace")
+        except OSError as error:  # somebody has tidied up the temporary folder
+            return f"its log is gone: {error.strerror}"
+        lines = [line for line in text.splitlines() if line.strip()]
         return f"{lines[-1].strip() if lines else 'no message'} (all of it: {self.path})"
 
     def __enter__(self) -> Log:

@@ -70,8 +70,8 @@ class Tracker:
     """Follows up to `people` bodies. A body keeps its place in `bodies` as long as it is seen."""
 
     def __init__(self, networks: Networks, people: int = 1, dancer: str = "largest", smoothed: bool = False) -> None:
-        """dancer: one of DANCERS, who is followed of several. smoothed: as MediaPipe smooths landmarks. By its filter a
-        hand at 0.05 m/s is 76 ms late (one pole at 0.1 Hz and 40 Hz for every m/s); body/ has one that also predicts."""
+        """dancer: one of DANCERS, who is followed of several. smoothed: as MediaPipe smooths landmarks: by its filter a
+        hand at 0.05 m/s is 76 ms late (one pole, 0.1 Hz and 40 Hz for every m/s); body/ has one that also predicts."""
         self.bodies = [Body() for _ in range(people)]
         self._networks = networks
         self._prefer = DANCERS[dancer]

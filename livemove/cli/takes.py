@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     metavar="N|URL|FILE",
     help="Webcam by number, an http or rtsp address, or a video file at its own pace.",
 )
+@mirrored_option
 @click.option(
     "--sound",
     "-s",
@@ -84,9 +85,9 @@ if TYPE_CHECKING:
 def record(camera_delay: float | None, **options: Any) -> None:
     """Record yourself on video while you move to a sound, both on one clock, as a take in FOLDER to train on.
 
-    Video and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored. What you heard and what the camera saw
-    at one moment have one time in it. Ctrl-C ends a take and keeps it; after a crash all but its last two seconds can
-    be read. Nothing is ever overwritten. Then: `livemove learn FOLDER`.
+    Video and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored: a camera that mirrors needs --mirrored.
+    What you heard and what the camera saw at one moment have one time in it. Ctrl-C ends a take and keeps it; after a
+    crash all but its last two seconds can be read. Nothing is ever overwritten. Then: `livemove learn FOLDER`.
 
     A camera's own delay (mostly 20 to 80 ms) cannot be known from here. `livemove latency --clap` measures it, and it
     is taken off from then on.
@@ -168,6 +169,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.models import chosen_styles
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
@@ -180,7 +182,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     folder = find_bundle(model)
     chosen, weights = chosen_styles(style, folder)
     config = RenderConfig(model=folder, style=chosen, styles=weights, duration_s=duration, **options)
-    have_pose_model(str(config.clip), config.pose, config.pose_model)
+    have_pose_model(CaptureConfig(camera=str(config.clip), pose=config.pose, pose_model=config.pose_model))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task("sound")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
+    from livemove.diagnostics.performance_soak import PerformanceSoak
     from livemove.diagnostics.pose_bench import PoseTime
     from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
@@ -180,6 +181,8 @@ def take_line(take: Take) -> str:
 def recorded(report: TakeReport) -> str:
     """What a take holds, in a line."""
     fps = report["frames"] / max(report["seconds"], 1e-3)
+    asked_s = report["asked_s"]
+    less = "" if asked_s is None or report["seconds"] > asked_s - 0.1 else f" (of {asked_s:.1f})"
     troubles = [
         f"{report['gaps']} gaps in the sound: close other programs" if report["gaps"] else "",
         f"camera lost {report['lost']} times" if report["lost"] else "",
@@ -187,22 +190,26 @@ def recorded(report: TakeReport) -> str:
     ]
     return "; ".join(
         [
-            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} frames "
-            f"({fps:.1f} fps)",
+            f"{report['file']}: {report['seconds']:.1f} s{less} of {report['sound']}, "
+            f"{report['frames']} frames ({fps:.1f} fps)",
             *filter(None, troubles),
         ]
     )
+
+
+SHORT_S = 1.0
+"""A file's word about its length, or a promised one, is not believed more closely."""
 
 
 def rendered(report: RenderReport) -> str:
     """What a render did, in a line."""
     found = report["poses"] / max(report["frames"], 1)
     missing_s = report["clip_seconds"] - report["seconds"]
-    short = f"; the image ends there, the file promises {report['clip_seconds']:.1f} s"
+    short = f"; the image ends there, short of {report['clip_seconds']:.1f} s"
     return (
         f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s ({report['realtime']:.1f} times "
         f"real time), somebody in view in {100 * found:.0f} % of {report['frames']} frames"
-        + (short if missing_s > max(1.0, 0.1 * report["clip_seconds"]) else "")
+        + (short if missing_s > SHORT_S else "")
     )
 
 
@@ -389,6 +396,25 @@ def soak(runs: Sequence[SoakResult]) -> Table:
             for r in runs
         ],
     )
+
+
+def performance_soak(result: PerformanceSoak, report: Path, plot: Path) -> list[str]:
+    """How a performance held, and where it is written."""
+    control = f"without a control: {result.without_control}"
+    if not result.without_control:
+        control = f"the bare JACK client beside it was late {result.control_late} times"
+    faults = f", {result.underruns_after_faults} after {len(result.faults)} faults" if result.faults else ""
+    (memory, later_memory), (latency, later_latency) = result.memory_mb, result.latency_ms
+    return [
+        f"{result.minutes:.1f} minutes with {result.engine} on {result.device}; {control}",
+        f"underruns {result.underruns}, of which {result.underruns_control_late} while the control was late, too"
+        f"{faults}, {result.underruns_unexcused} without an excuse; samples that were no numbers "
+        f"{result.nonfinite_samples}; restarts {sum(result.restarts.values())}",
+        f"memory {memory:.0f} MB, at the end {later_memory:.0f} ({result.memory_growth:+.1%}); "
+        f"motion to sound {latency:.0f} ms, at the end {later_latency:.0f} ({result.latency_change:+.1%})",
+        f"written: {report}, {plot}",
+        *(f"not as it should be: {line}" for line in result.wrong()),
+    ]
 
 
 def pose_times(times: Sequence[PoseTime]) -> Table:

@@ -33,6 +33,12 @@ def fitted_file(model: str) -> Path:
     return config_folder() / "mappings" / f"{model}.toml"
 
 
+def is_fitted(mapping: Path) -> bool:
+    """Whether that is one of those that `livemove calibrate` keeps, for a model or beside presets."""
+    kept = (fitted_file("").parent, presets_folder() / "mappings")
+    return mapping.resolve().parent in [folder.resolve() for folder in kept]
+
+
 def write_whole(path: Path, text: str) -> None:
     """The new content or, whatever happens on the way, the old; the old one stays beside it as NAME.bak.
 

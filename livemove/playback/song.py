@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,6 @@ class Song:
         self._blocks: deque[Float32] = deque()
         self._block = np.zeros((0, self.channels), np.float32)
         self._decoded = self._played = 0
-        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._decode, name="song", daemon=True)
 
     def _look_through(self) -> None:
@@ -92,20 +92,16 @@ class Song:
         while self._thread.is_alive() and self._decoded < min(AHEAD_S * self.rate, self.samples):
             self._thread.join(LOOK_S)
 
-    def stop(self) -> None:
-        """Let the thread go."""
-        self._stopping.set()
-        self._thread.join()
-
     def _decode(self) -> None:
         try:
             for block in self._read(sound_file.SoundEnd()):
                 while self._decoded - self._played > AHEAD_S * self.rate:
-                    if self._stopping.wait(LOOK_S):
-                        return
+                    time.sleep(LOOK_S)
                 self._blocks.append(block)
                 self._decoded += len(block)
-        except MediaError as error:
+            if self._decoded < self.samples:
+                self.trouble = f"{printable(self._path)}: has become shorter while it was played"
+        except (MediaError, OSError) as error:
             self.trouble = f"{printable(self._path)}: {error}"
 
     # --- the callback

@@ -31,7 +31,6 @@ def played(song: Song) -> np.ndarray:
         blocks.append(block[: song.read(block)])
         if not len(blocks[-1]):
             time.sleep(0.01)
-    song.stop()
     return np.concatenate(blocks)
 
 
@@ -130,13 +129,18 @@ def test_a_song_that_is_damaged_is_one_line_before_it_plays(tmp_path: Path) -> N
         Song(path, RATE)
 
 
-def test_a_song_that_is_changed_while_it_plays_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "song.wav"
+def test_a_song_that_is_changed_while_it_plays_says_so(tmp_path: Path) -> None:
+    path, whole = tmp_path / "song.wav", tmp_path / "whole.wav"
     left_and_right(path)
+    left_and_right(whole)
     song = Song(path, RATE)
-    path.write_text("la la la")
+    soundfile.write(path, tone(1.0), RATE)
     song.start()
-    assert song.trouble.startswith(f"{path}: ")
+    assert song.trouble == f"{path}: has become shorter while it was played"
+    song = Song(whole, RATE)
+    whole.unlink()
+    song.start()
+    assert song.trouble.startswith(f"{whole}: ")
 
 
 PEAK = """

@@ -208,7 +208,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     held: Float32 | None = None
     if taking_over:
         segment.blocks.skip()
-        held = _catch_up(segment, stream, hits, hop_s)
+        held = _catch_up(segment, stream, events, hop_s)
 
     process_state.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
@@ -268,14 +268,14 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         segment.synthesis.set_styles(blend)
 
 
-def _catch_up(segment: Segment, stream: FeatureStream, hits: HitInputs, hop_s: float) -> Float32:
-    """The last second's poses go through features and hits, which sounded already; the inputs of the last hop made."""
+def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:
+    """The last second's poses go through features and events, which sounded already. The inputs of the last hop."""
     for row in segment.poses.last(PAST_POSES):
         if row["capture_s"] > now_s() - PAST_POSES_S:
             frame = pose_of(row)
-            hits.update(frame, float(stream.update(frame)[JUMP]))
-    hits.step(hop_s)
-    hits.value[:] = 0.0
+            events.update(frame, float(stream.update(frame)[JUMP]))
+    events.step(stream.at(now_s()), hop_s)
+    events.silence()
     made = segment.hops.last(1)
     return made["sources"][0][: int(made["source_count"][0])].copy() if len(made) else np.zeros(0, np.float32)
 

@@ -85,12 +85,13 @@ def _clap(camera: str, device: str | None, input_device: str | None, pose_model:
 
     import soundfile
 
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.takes import take_display
     from livemove.control.delays import keep_camera_delay
     from livemove.diagnostics import claps
     from livemove.session.record import RecordConfig, record
 
-    have_pose_model(camera, "full", pose_model)
+    have_pose_model(CaptureConfig(camera=camera, pose_model=pose_model))
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder) / "clicks.wav"
         soundfile.write(song, claps.clicks(), claps.RATE)

@@ -8,6 +8,7 @@ In: a PerformanceSoak and its Traces. Out: a file. Needs matplotlib (`livemove[p
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,8 @@ from livemove.diagnostics.performance_soak import PerformanceSoak, Traces
 
 def check_plots() -> None:
     """Before the minutes, not after them. Raises OutputError without matplotlib."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise OutputError("a soak test draws its report with matplotlib: pip install 'livemove[plot]'") from error
+    if importlib.util.find_spec("matplotlib") is None:
+        raise OutputError("a soak test draws its report with matplotlib: pip install 'livemove[plot]'")
 
 
 def draw(path: Path, report: PerformanceSoak, traces: Traces) -> None:

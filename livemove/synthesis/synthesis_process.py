@@ -270,7 +270,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
 
 
 def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:
-    """The last second's poses go through features and events, which sounded already; inputs of the last hop made."""
+    """The last second's poses go through features and events, which sounded already. The inputs of the last hop."""
     for row in segment.poses.last(PAST_POSES):
         if row["capture_s"] > now_s() - PAST_POSES_S:
             frame = pose_of(row)

@@ -129,11 +129,11 @@ class Tracker:
             return
         body.region = body.last = next_region
         body.last_s = capture_s
-        image, metres = points[:LANDMARKS], region.upright_to_image(reading.metres)
-        smoothed = body.smoothing(image, metres, reading.visibility, next_region.edge, capture_s)
+        marks, metres = points[:LANDMARKS], region.upright_to_image(reading.metres)
+        smoothed = body.smoothing(marks, metres, reading.visibility, next_region.edge, capture_s)
         body.image, body.metres, body.visibility = smoothed
         if not self._smoothed:
-            body.image, body.metres = image.astype(np.float64), metres.astype(np.float64)
+            body.image, body.metres = marks.astype(np.float64), metres.astype(np.float64)
 
 
 def _distance(region: Region, last: Region) -> float:

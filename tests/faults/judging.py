@@ -255,7 +255,8 @@ def _judged(row: Row, show: Performance, began_s: float) -> Result:
     if row.code is not None and show.code != row.code:
         wrong.append(f"exit code {show.code}")
     held_up_s = heard.held_up_s(fault_s - SETTLED_S, fault_s if row.server_suffers else until_s)
-    held_up_s = max(held_up_s, watch.sound_stall_s)
+    # PulseAudio here has no priority: it waits as everybody does.
+    held_up_s = max(held_up_s, watch.longest_s if row.server == "pulse" else watch.sound_stall_s)
     verdict = "ok" if not wrong else "held up" if held_up_s > HELD_UP_S else "FAIL"
     notices = [line for line in show.said.splitlines() if line and "underruns" not in line]  # but for its status
     silence_s = heard.longest_silence_s(fault_s, until_s) if show.ear is not None else 0.0

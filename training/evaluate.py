@@ -188,6 +188,8 @@ def everything(args: argparse.Namespace) -> tuple[Result, ModelSpec]:
     corpus = Corpus(args.data) if args.data else None
     if corpus and (line := corpus_scores.unknown_styles(bundle.spec, corpus)):
         print(line, file=sys.stderr)
+    if args.stranger and not args.clip:
+        raise LivemoveError("--stranger: it stands beside a dancer; name that one with --clip VIDEO")
     watched = [
         clip_scores.watch(clip, bundle.path, args.pose, args.pose_model) for clip in (args.clip, args.stranger) if clip
     ]
@@ -197,6 +199,9 @@ def everything(args: argparse.Namespace) -> tuple[Result, ModelSpec]:
             f"{spec.name}: played by {names}, not by pitch and loudness: name sound it has not heard with --data "
             "DATA (see training/prepare.py), or a dancer with --clip VIDEO"
         )
+    for each in watched:
+        if line := each.less():
+            print(line, file=sys.stderr)
     temperature = spec.temperature if args.temperature is None else args.temperature
     result = scored(bundle, engine, temperature, corpus, amount_of(args), quiet=args.json)
     if watched:
@@ -228,6 +233,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{error.filename or args.report}: cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     if args.json:
+        for line in report.warnings(figures):
+            print(line, file=sys.stderr)
         print(json.dumps(figures, indent=1))
         return 0
     table = Table("figure", "model", "beside it", title=f"{figures['model']} on {figures['engine']}")

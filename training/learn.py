@@ -35,6 +35,7 @@ from training.loop.recipe import model_spec, read_arguments
 from training.loop.watch import Watch
 from training.metrics import nearest, verdict
 from training.metrics.control_tracks import Ranges, met_ranges
+from training.prepare import left_out_lines
 
 FOLDER = "learning"
 """Beside the user's models."""
@@ -109,7 +110,9 @@ class Outcome:
 
 def learn(request: Request, listener: Listener) -> Outcome:
     """All of it, or what is left of it. Raises LivemoveError; what has been done stays."""
-    files = find_files(request.sources)
+    files, left_out = find_files(request.sources)
+    for line in left_out_lines(left_out):
+        listener.line(line)
     name = request.name or items.as_name(files[0].stem if len(files) == 1 else request.sources[0].stem).lower()
     target = bundle_folders()[-1] / name
     folder = target.parent.parent / FOLDER / name
@@ -135,16 +138,20 @@ def learn(request: Request, listener: Listener) -> Outcome:
     return _finished(plan, name, corpus, folder, target, listener)
 
 
-def find_files(sources: tuple[Path, ...]) -> list[Path]:
-    """Sounds or takes, folders opened; sounds that lie among takes are what was danced to. Raises LearnError."""
+def find_files(sources: tuple[Path, ...]) -> tuple[list[Path], list[tuple[str, str]]]:
+    """(sounds or takes, folders opened; what is left out of these, and why). Sounds that lie among takes are what was
+    danced to. Raises LearnError."""
     files: list[Path] = []
+    left_out: list[tuple[str, str]] = []
     for source in sources:
-        found = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
         if not source.exists():
             raise LearnError(f"{source}: no such file or folder")
-        files += [
-            path for path in found if source == path or path.suffix.lower() in items.VIDEO_SUFFIXES + items.SOUNDS
-        ]
+        if source.is_dir():
+            files += items.usable_files(source, left_out)
+        elif items.is_text(source):
+            files.append(source)
+        else:
+            raise LearnError(f"{source}: {items.NO_TEXT}")
     videos = [path for path in files if path.suffix.lower() in items.VIDEO_SUFFIXES]
     sounds = [path for path in files if path not in videos]
     if videos:
@@ -152,12 +159,13 @@ def find_files(sources: tuple[Path, ...]) -> list[Path]:
             raise LearnError(
                 f"{named[0]} is a sound, {videos[0]} a video: learn a sound from sounds, or movement from takes"
             )
-        return [path.absolute() for path in videos]
+        left_out += [(str(path), items.DANCED_TO) for path in sounds]
+        return [path.absolute() for path in videos], left_out
     if not sounds:
         raise LearnError(
             f"{sources[0]}: holds neither sounds (*{items.SOUNDS[0]} ...) nor takes (*{items.VIDEO_SUFFIXES[0]} ...)"
         )
-    return [path.absolute() for path in sounds]
+    return [path.absolute() for path in sounds], left_out
 
 
 def _check_name(name: str, target: Path, folder: Path) -> None:

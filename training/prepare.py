@@ -25,7 +25,7 @@ if __package__ in (None, ""):
 
 from livemove.capture.posemodel import LITE_ASSEMBLED, MODELS, find_pose_model
 from livemove.capture.runtimes import POSE_RUNTIMES
-from livemove.media.opening import printable
+from livemove.printable import printable
 from training.data import command_line, workers
 from training.data.clip import KIND_TRACKS, PART_MARK, TRACK_CHANNELS, Settings
 from training.data.corpus import Clip, Corpus, CorpusError, Writer, has_files, recorded
@@ -229,7 +229,7 @@ def main(
             src, root, settings, worker_count=worker_count, cluster=cluster, retry=retry, clips=clips, seconds=seconds,
             on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
         )  # fmt: skip
-    for line in _left_out(done.left_out):
+    for line in left_out_lines(done.left_out):
         click.echo(line, err=True)
     for clip in done.skipped:
         place = f" from {clip.start_s:.0f} s on" if clip.start_s else ""
@@ -248,7 +248,7 @@ def main(
     sys.exit(1 if done.skipped else 0)
 
 
-def _left_out(files: Sequence[tuple[str, str]]) -> Iterator[str]:
+def left_out_lines(files: Sequence[tuple[str, str]]) -> Iterator[str]:
     """One line a file, but not more than NAMED for one reason."""
     by_reason: dict[str, list[str]] = {}
     for path, why in files:

@@ -428,7 +428,7 @@ def prepared(args: argparse.Namespace) -> Path:
             f"python training/prepare.py {args.dataset} -o DATA"
         )
     from training.data.clip import Settings
-    from training.prepare import prepare
+    from training.prepare import left_out_lines, prepare
 
     rate = args.sample_rate or (16000 if args.architecture == "classic" else 48000)
     target = args.prepared_path or Path("runs/prepared") / f"{args.dataset.resolve().name}-{rate}"
@@ -437,8 +437,13 @@ def prepared(args: argparse.Namespace) -> Path:
             str(args.dataset), target, Settings(rate), worker_count=os.cpu_count() or 1,
             on_progress=lambda done, total, clip: say(done, clip.key if clip else "", total),
         )  # fmt: skip
+    for line in left_out_lines(summary.left_out):
+        print(line, file=sys.stderr)
     for clip in summary.skipped:
         print(f"{clip.source}: skipped: {clip.skipped}", file=sys.stderr)
+    for clip in summary.made:
+        if clip.note and not clip.skipped:
+            print(f"{clip.source}: {clip.note}", file=sys.stderr)
     return target
 
 

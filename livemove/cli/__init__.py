@@ -16,7 +16,7 @@ from livemove.cli.inspecting import devices, doctor, models, presets
 from livemove.cli.latency import latency
 from livemove.cli.learning import learn
 from livemove.cli.performing import calibrate, perform
-from livemove.cli.shared import UserError
+from livemove.cli.shared import OTHER_NAMES, UserError
 from livemove.cli.soaking import soak
 from livemove.cli.streams import ended_tidily, keep_streams
 from livemove.cli.takes import record, render, replay
@@ -33,7 +33,10 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with ended_tidily():
-                return super().invoke(ctx)
+                result = super().invoke(ctx)
+            for line in ctx.meta.get(OTHER_NAMES, ()):
+                click.echo(line, err=True)
+            return result
         except Exception as error:
             from livemove.contracts import LivemoveError
 

@@ -21,11 +21,13 @@ from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.streams import lasting
 from livemove.controls import CONTROLS, GAIN_FACTORS
+from livemove.printable import printable_content
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.session.perform import Status
 
 PLAIN_STATUS_S = 5.0
@@ -117,32 +119,39 @@ def model_option(several: bool) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
+def have_pose_model(config: CaptureConfig) -> None:
     """Fetch the pose model where one can see it come, if it is needed and not there yet."""
-    from livemove.capture.capture_config import CaptureConfig
     from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
 
-    poses_are_there = CaptureConfig(camera=camera).kind in ("demo", "take")
-    if poses_are_there or path is not None or (cache_folder() / MODELS[kind].file).exists():
+    kind = config.pose
+    if (
+        config.kind in ("demo", "take")
+        or config.pose_model is not None
+        or (cache_folder() / MODELS[kind].file).exists()
+    ):
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
     from livemove.capture.cameras import check_camera
 
-    check_camera(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
+    if not config.patient:
+        check_camera(config)  # no use in fetching it for a camera that is not there
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task(f"pose model ({kind}), once", total=None)
         find_pose_model(kind, None, lambda done, total: bar.update(task, completed=done, total=total or None))
 
 
+OTHER_NAMES = "livemove.other_names"
+"""In the context of a command: lines about files that got another name than asked for."""
+
 Given = TypeVar("Given", Path, Path | None)
 
 
 def unused(path: Given) -> Given:
     """The rule of all commands: a file that is there is never overwritten. Of its name the next free one is written,
-    name-002.ext after name.ext, name-005.ext after name-004.ext, and a line says so."""
+    name-002.ext after name.ext, name-005.ext after name-004.ext, and a line says so once the command has done it."""
     if path is None or not path.is_file():  # standard output, a device, or nothing yet
         return path
     name, dash, number = path.stem.rpartition("-")
@@ -150,7 +159,8 @@ def unused(path: Given) -> Given:
     stem, first = (name, int(number) + 1) if counted else (path.stem, 2)
     others = (path.with_name(f"{stem}-{each:03d}{path.suffix}") for each in itertools.count(first))
     free = next(each for each in others if not each.exists())
-    click.echo(f"{path} is there already: {free} is written", err=True)
+    context = click.get_current_context()
+    context.meta.setdefault(OTHER_NAMES, []).append(f"{path} was there already: {free} is written")
     return free
 
 
@@ -167,7 +177,7 @@ def check_report(report: Path | None) -> Path | None:
 
 
 def write_report(report: Path | None, content: Any) -> None:
-    text = json.dumps(content, indent=1)
+    text = json.dumps(printable_content(content), indent=1)
     if report is None:
         return
     if str(report) == "-":
@@ -201,7 +211,7 @@ def json_option(command: Command) -> Command:
 
 
 def print_json(content: Any) -> None:
-    click.echo(json.dumps(content, indent=1))
+    click.echo(json.dumps(printable_content(content), indent=1))
 
 
 def print_table(content: text.Table) -> None:

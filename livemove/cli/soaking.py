@@ -70,11 +70,11 @@ def soak(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
-    have_pose_model(options["camera"], options["pose"], options["pose_model"])
     config = SessionConfig.of(
         model=find_bundle(model), loop=True, duration_s=60 * minutes,
         monitor=has_display() if monitor is None else monitor, **options,
     )  # fmt: skip
+    have_pose_model(config.capture)
 
     def play(see: Callable[[performance_soak.Seen], None]) -> Report:
         with status_display(config.synthesis.model.name) as show:

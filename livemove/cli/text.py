@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
+    from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
     from livemove.diagnostics.performance_soak import PerformanceSoak
@@ -105,7 +106,7 @@ PARTS = {
     "device": "block asked for to converter",
     "prediction": "filter and look-ahead",
     "mapping": "the mapping's smoothing",
-    "network": "the network's response",
+    "network": "the network's response, and the limiter",
     "rest": "not explained by these",
 }
 """What `livemove latency` says of each part of the lag."""
@@ -123,6 +124,12 @@ def lag(report: LatencyReport) -> list[str]:
             for name, value in report["parts_ms"].items()
         ),
     ]
+    jitter = report["jitter_ms"]
+    if jitter["sd"] is not None:
+        lines.append(
+            f"over {jitter['windows']} windows of two seconds the lag differs by {jitter['sd']:.1f} ms (standard "
+            f"deviation; noise of the measurement: {jitter['own']:.1f} ms)"
+        )
     if still is not None:
         lines.append(f"a still hand trembles by {still:.1f} cents rms (in {report['still_seconds']:.1f} s)")
     if stops["count"]:
@@ -137,6 +144,26 @@ def lag(report: LatencyReport) -> list[str]:
             f"{report['ripple']:.1f} times what is around it"
         )
     return lines
+
+
+def clapped(report: ClapReport, camera: str) -> list[str]:
+    """What claps and clicks told."""
+    if report.camera_ms is None:
+        lines = [
+            f"camera {camera}: only {report.claps} claps were both seen and heard: clap more slowly, hands far apart"
+        ]
+    else:
+        lines = [
+            f"camera {camera} is {report.camera_ms:.0f} ms late (give or take {report.camera_spread_ms:.0f}; "
+            f"{report.claps} claps)"
+        ]
+    if report.round_trip_ms is None:
+        return [*lines, f"the microphone heard {report.clicks} of the clicks: nothing is known of the audio device"]
+    return [
+        *lines,
+        f"loudspeaker to microphone: {report.round_trip_ms:.0f} ms more than the sound system says (give or take "
+        f"{report.round_trip_spread_ms:.0f}); what of it is the microphone's makes the camera look so much earlier",
+    ]
 
 
 def take_line(take: Take) -> str:
@@ -154,6 +181,8 @@ def take_line(take: Take) -> str:
 def recorded(report: TakeReport) -> str:
     """What a take holds, in a line."""
     fps = report["frames"] / max(report["seconds"], 1e-3)
+    asked_s = report["asked_s"]
+    less = "" if asked_s is None or report["seconds"] > asked_s - 0.1 else f" (of {asked_s:.1f})"
     troubles = [
         f"{report['gaps']} gaps in the sound: close other programs" if report["gaps"] else "",
         f"camera lost {report['lost']} times" if report["lost"] else "",
@@ -161,22 +190,26 @@ def recorded(report: TakeReport) -> str:
     ]
     return "; ".join(
         [
-            f"{report['file']}: {report['seconds']:.1f} s of {report['sound']}, {report['frames']} frames "
-            f"({fps:.1f} fps)",
+            f"{report['file']}: {report['seconds']:.1f} s{less} of {report['sound']}, "
+            f"{report['frames']} frames ({fps:.1f} fps)",
             *filter(None, troubles),
         ]
     )
+
+
+SHORT_S = 1.0
+"""A file's word about its length, or a promised one, is not believed more closely."""
 
 
 def rendered(report: RenderReport) -> str:
     """What a render did, in a line."""
     found = report["poses"] / max(report["frames"], 1)
     missing_s = report["clip_seconds"] - report["seconds"]
-    short = f"; the image ends there, the file promises {report['clip_seconds']:.1f} s"
+    short = f"; the image ends there, short of {report['clip_seconds']:.1f} s"
     return (
         f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s ({report['realtime']:.1f} times "
         f"real time), somebody in view in {100 * found:.0f} % of {report['frames']} frames"
-        + (short if missing_s > max(1.0, 0.1 * report["clip_seconds"]) else "")
+        + (short if missing_s > SHORT_S else "")
     )
 
 

@@ -22,6 +22,7 @@ from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
+from livemove.printable import is_text, printable
 
 RANGES = {
     **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},
@@ -156,6 +157,9 @@ def preset_file(name: str) -> Path:
 def save_preset(preset: Preset) -> Path:
     """Keep it under its name; one of that name stays as NAME.toml.bak. Raises ControlError."""
     check_name(preset.name)
+    for kept in (preset.model, preset.mapping, preset.devices.camera or ""):
+        if not is_text(kept):
+            raise ControlError(f"{printable(kept)}: no preset can name it: its name is no text; rename it")
     path = preset_file(preset.name)
     plain = {each.name: getattr(preset, each.name) for each in fields(Preset)[1:-1]}
     default = {each.name: each.default for each in fields(Preset)[1:-1]}

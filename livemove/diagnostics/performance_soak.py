@@ -131,9 +131,12 @@ class PerformanceSoak:
 
     def as_json(self) -> dict[str, Any]:
         """What was never measured is None."""
-        found = {**asdict(self), "memory_growth": self.memory_growth, "latency_change": self.latency_change}
+        found: dict[str, Any] = {
+            **asdict(self), "memory_growth": self.memory_growth, "latency_change": self.latency_change,
+        }  # fmt: skip
         for name in ("memory_mb", "latency_ms"):
-            found[name] = dict(zip(("start", "end"), found[name], strict=True))
+            start, end = found[name]
+            found[name] = {"start": start, "end": end}
         return {**_without_nan(found), "wrong": self.wrong()}
 
 

@@ -42,11 +42,6 @@ def reason_of(error: BaseException) -> str:
     return " ".join(str(getattr(error, "strerror", None) or error or type(error).__name__).split())
 
 
-def printable(path: Path) -> str:
-    """A path as text that can be shown and stored: bytes that are no text become question marks."""
-    return os.fsencode(path).decode("utf-8", "replace").replace("\ufffd", "?")
-
-
 @contextlib.contextmanager
 def opened(path: Path) -> Generator[InputContainer]:
     """The file at path, whatever its name. Raises MediaError.

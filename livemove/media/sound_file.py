@@ -37,6 +37,9 @@ SILENT = 10 ** (-60 / 20)
 CANCELLED = 0.2
 """Channels whose sum keeps less of their power than their difference times this are in antiphase."""
 
+UNKNOWN_BYTES = 0x7FFF0000
+"""What a program writes that does not know yet how long its WAV becomes is as much or more."""
+
 STRETCH = 256
 BLOCK = 48000
 
@@ -79,12 +82,14 @@ def mono_blocks(path: Path, rate: int, choice: Choice | None = None, end: SoundE
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def stereo_blocks(path: Path, rate: int) -> Iterator[Float32]:
+def stereo_blocks(
+    path: Path, rate: int, choice: Choice | None = None, end: SoundEnd | None = None
+) -> Iterator[Float32]:
     """float32 [n, 1 or 2] at rate, as `mono_blocks`: what is there to be listened to."""
-    choice = choose(path)
+    choice = choose(path) if choice is None else choice
     channels = min(len(choice.weights), 2)
     resampler = None if choice.rate == rate else soxr.ResampleStream(choice.rate, rate, channels, dtype="float32")
-    for block in _blocks(path, choice, SoundEnd(), "mono" if channels == 1 else "stereo"):
+    for block in _blocks(path, choice, end or SoundEnd(), "mono" if channels == 1 else "stereo"):
         interleaved = np.ascontiguousarray(block.T)
         if not np.isfinite(interleaved).all():
             raise MediaError("its samples are not all numbers")
@@ -179,7 +184,7 @@ def _blocks(path: Path, choice: Choice, end: SoundEnd, layout: str | None = None
     done, offset_s = 0, 0.0
     with opened(path) as container:
         if origin_s is None:
-            end.promised_s = max(float(container.duration or 0) / av.time_base, 0.0)
+            end.promised_s = max(float(container.duration or 0) / av.time_base, _wav_s(path))
         try:
             for block, begin_s in _timed(container, cast(AudioStream, container.streams[choice.index]), choice, layout):
                 if origin_s is None:
@@ -209,6 +214,21 @@ def _blocks(path: Path, choice: Choice, end: SoundEnd, layout: str | None = None
             raise MediaError(f"its sound is damaged after {done / choice.rate:.1f} s: {reason_of(error)}") from error
     if not done:
         raise MediaError("it has no sound")
+
+
+def _wav_s(path: Path) -> float:
+    """Seconds that the header of a WAV tells; FFmpeg takes the file's size for it. 0: it is none, or does not tell."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at, bytes_per_s = 12, 0
+    while head[:4] == b"RIFF" and head[8:12] == b"WAVE" and at + 8 <= len(head):
+        size = int.from_bytes(head[at + 4 : at + 8], "little")
+        if head[at : at + 4] == b"fmt ":
+            bytes_per_s = int.from_bytes(head[at + 16 : at + 20], "little")
+        if head[at : at + 4] == b"data":
+            return size / bytes_per_s if bytes_per_s and size < UNKNOWN_BYTES else 0.0
+        at += 8 + size + size % 2
+    return 0.0
 
 
 def _timed(

@@ -73,7 +73,8 @@ def _write(
 ) -> None:
     with (
         contextlib.ExitStack() as stack,
-        sf.SoundFile(sound) as wave,
+        sound.open("rb") as file,  # libsndfile would take no name that is no text
+        sf.SoundFile(file) as wave,
         av.open(str(output), "w", format="mp4") as target,
     ):
         video = way(clip, target, stack)

@@ -17,6 +17,7 @@ bounded     one frame at a time; none larger than 8K; no step between two longer
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,14 @@ from av.video.stream import VideoStream
 from livemove.contracts import CameraError
 from livemove.media.clock import FrameClock, PacketClock, fps_of
 from livemove.media.geometry import Geometry, Image, PixelShape, as_image, geometry_of
-from livemove.media.opening import UNREADABLE, MediaError, opened, printable, reason_of, video_stream
+from livemove.media.opening import UNREADABLE, MediaError, opened, reason_of, video_stream
+from livemove.printable import printable
+
+BREAKS_OFF_S = 1.0
+"""What ends so much before the file's own word is said to be cut off."""
+
+TAGGED = re.compile(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)")
+"""How Matroska tells the length of one stream."""
 
 LEAD_IN = 250
 """Packets before the first frame that may be undecodable: what was recorded off the air begins anywhere."""
@@ -67,6 +75,22 @@ def probe(path: Path) -> VideoInfo:
         fps = fps_of(stream)
         seconds = max(float(container.duration or 0) / av.time_base, 0.0)
         return VideoInfo(path, fps, stream.frames or round(seconds * fps), seconds)
+
+
+def promised_s(path: Path) -> float:
+    """Seconds of image from the first frame on, by what the file says of its video; 0 if it says nothing. Raises
+    CameraError."""
+    with contextlib.closing(decoded(path)) as found:
+        origin_s = next(found).origin_s
+    with _opened(path) as (container, stream):
+        if stream.duration is not None and stream.time_base is not None:
+            return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s
+        if tag := TAGGED.fullmatch(stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = map(float, tag.groups())
+            return 3600 * hours + 60 * minutes + seconds - origin_s
+        if len(container.streams) == 1 and container.duration is not None:
+            return container.duration / av.time_base - origin_s
+        return 0.0
 
 
 def frames(path: Path) -> Iterator[tuple[float, Image]]:

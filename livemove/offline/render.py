@@ -81,7 +81,7 @@ class Progress:
 
 class RenderReport(TypedDict):
     """What `render --report FILE` writes. clip_seconds: how long the file says it is, or what was asked for of it; 0 if
-    it says nothing."""
+    it says nothing. seconds: what came of it."""
 
     engine: str
     model: str
@@ -139,7 +139,8 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         sound = Path(folder) / "sound.wav"
         with (
             contextlib.closing(poses_of(config, 1 / clip.fps, take)) as poses,
-            sf.SoundFile(sound, "w", samplerate=bundle.spec.sample_rate, channels=1, subtype="PCM_24") as wave,
+            sound.open("w+b") as file,  # libsndfile would take no name that is no text
+            sf.SoundFile(file, "w", bundle.spec.sample_rate, 1, "PCM_24", format="WAV") as wave,
             _Finish(bundle.spec.sample_rate, config.gain) as finish,
         ):
             player = Player(config, bundle, engine, mapping)
@@ -166,7 +167,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         clip=str(config.clip),
         output=str(config.output),
         seconds=take.end_s,
-        clip_seconds=clip.seconds if config.duration_s is None else total_s,
+        clip_seconds=clip.seconds if config.duration_s is None else config.duration_s,
         sample_rate=bundle.spec.sample_rate,
         frames=take.frames,
         poses=take.poses,

@@ -23,6 +23,7 @@ import numpy as np
 from livemove.contracts import DeviceError, Float32, LivemoveError
 from livemove.ipc.segment import now_s
 from livemove.ipc.signals import STOPPING
+from livemove.playback.song import Song
 
 if TYPE_CHECKING:
     from livemove.playback.device import Device
@@ -61,12 +62,14 @@ class SoundConfig:
 
 @dataclass(frozen=True)
 class Ready:
-    """The devices are open. label names them; rate and channels are of the Stretches; seconds None: open end."""
+    """The devices are open. label names them; rate and channels are of the Stretches; seconds None: open end. note:
+    what there is to say of the song, or ""."""
 
     label: str
     rate: int
     channels: int
     seconds: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ def _run(pipe: Connection, config: SoundConfig) -> None:
     source = microphone or player
     assert source is not None
     length_s = player.seconds if player and config.sound else config.duration_s
-    pipe.send(Ready(source.label, source.rate, source.channels, length_s))
+    note = player.song.note if player and player.song else ""
+    pipe.send(Ready(source.label, source.rate, source.channels, length_s, note))
     if pipe.recv() == "stop":
         return
     started_s = now_s()
@@ -142,7 +146,8 @@ def _run(pipe: Connection, config: SoundConfig) -> None:
                 if not microphone:
                     pipe.send(stretch)
         if begin_s is not None and not stopped:
-            end_s = begin_s + (math.inf if length_s is None else length_s)
+            late_s = player.late / player.rate if player else 0.0
+            end_s = begin_s + (math.inf if length_s is None else length_s + late_s)
         if microphone:
             while microphone.heard:
                 stretch = microphone.heard.popleft()
@@ -217,44 +222,58 @@ class _Stream:
 
 
 class _Player(_Stream):
-    """Plays silence, and once it is going, the count-in and the song."""
+    """Plays silence, and once it is going, the count-in and the song. late: samples of silence where the song was not
+    decoded in time."""
 
     def __init__(self, device: Device, config: SoundConfig) -> None:
         rate = round(device.rate)
-        song = np.zeros((0, 1), np.float32)
+        self.song: Song | None = None
         if config.sound is not None:
-            song = read_song(config.sound, rate, config.duration_s)
-        super().__init__(device, rate, min(song.shape[1], device.channels))
-        if self.channels < song.shape[1]:
-            song = song.mean(axis=1, keepdims=True)
-        self.seconds = len(song) / rate
+            self.song = Song(config.sound, rate, device.channels, config.duration_s)
+        super().__init__(device, rate, self.song.channels if self.song else 1)
+        self.seconds = self.song.seconds if self.song else 0.0
         self.lead = round(max(config.count_in_s, LEAD_S) * rate)
-        self._track = np.concatenate([_count_in(self.lead, config.count_in_s, rate, self.channels), song])
+        self.late = 0
+        self._count_in = _count_in(self.lead, config.count_in_s, rate, self.channels)
         self._fade = np.linspace(1.0, 0.0, round(FADE_S * rate), dtype=np.float32)[:, None]
         self.going = False
         self._leaving = False
+        if self.song is not None:
+            self.song.start()
         self.open("output", device, self._play)
 
     def leave(self) -> None:
         """Fade out."""
         self._leaving = True
 
+    def check_alive(self, started_s: float) -> None:
+        if self.song is not None and self.song.trouble:
+            raise LivemoveError(self.song.trouble)
+        super().check_alive(started_s)
+
     def _play(self, out: Float32, frames: int, times: Any, status: Any) -> None:
         self.called_s = now_s()
         out.fill(0.0)
         if not self.going:
             return
-        part = self._track[self.at : self.at + frames]
-        out[: len(part)] = part
+        before = min(max(self.lead - self.at, 0), frames)
+        out[:before] = self._count_in[self.at : self.at + before]
+        count, late = 0, False
+        if self.song is not None and before < frames:
+            count = self.song.read(out[before:])
+            late = before + count < frames and not self.song.over
+            if late:
+                self.late += frames - before - count
+                count = frames - before
+        part = out[before : before + count].copy()
         if self._leaving:
             faded = min(len(self._fade), frames)
             out[:faded] *= self._fade[:faded]
             out[faded:] = 0.0
             self.going = False
         time_s = self.air_time_s(times.outputBufferDacTime, times.currentTime)
-        before = min(max(self.lead - self.at, 0), frames)
         if self.at >= SETTLE_S * self.rate:
-            self.heard.append(Stretch(self.at + before, time_s + before / self.rate, part[before:], bool(status)))
+            self.heard.append(Stretch(self.at + before, time_s + before / self.rate, part, late or bool(status)))
         self.at += frames
 
 
@@ -274,28 +293,6 @@ class _Microphone(_Stream):
 
 
 # --- sounds -------------------------------------------------------------------------------------------------
-
-
-def read_song(path: Path, rate: int, seconds: float | None = None) -> Float32:
-    """float32 [samples, 1 or 2] in -1..1 at this rate, no longer than so many seconds. Raises LivemoveError."""
-    from livemove.media import sound_file
-    from livemove.media.opening import MediaError
-
-    parts: list[Float32] = []
-    left = math.inf if seconds is None else round(seconds * rate)
-    try:
-        for part in sound_file.stereo_blocks(path, rate):
-            parts.append(np.clip(part, -1.0, 1.0)[: None if math.isinf(left) else int(left)])
-            left -= len(parts[-1])
-            if left <= 0:
-                break
-    except MediaError as error:
-        why = str(error).removeprefix("cannot be read: ")
-        raise LivemoveError(f"{path}: cannot be played: {why}") from error
-    song = np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
-    if not len(song):
-        raise LivemoveError(f"{path}: cannot be played: it has no sound")
-    return song
 
 
 def _count_in(samples: int, seconds: float, rate: int, channels: int) -> Float32:

@@ -30,6 +30,7 @@ from livemove.media import video_file
 from livemove.media.av_writer import TakeFile
 from livemove.playback import backing_track
 from livemove.playback.backing_track import Over, Ready, SoundConfig, Stretch
+from livemove.printable import printable
 
 FRAMES_WAITING = 90
 """Of a camera whose frames are not encoded in time; 83 MB of them at 640 x 480."""
@@ -47,6 +48,7 @@ class RecordConfig:
     folder, name    the take is folder/name.mp4; name None: date and time
     camera          index as text ("0"), http/rtsp URL, or a video file that plays at its own pace
     camera_delay_s  how long a frame takes from the camera to us
+    mirrored        the camera shows left and right exchanged: the take has them put back
     sound, mic, device, input_device, count_in_s, duration_s    see playback.backing_track.SoundConfig
     """
 
@@ -54,6 +56,7 @@ class RecordConfig:
     name: str | None = None
     camera: str = "0"
     camera_delay_s: float = 0.0
+    mirrored: bool = False
     sound: Path | None = None
     mic: bool = False
     device: str | None = None
@@ -81,10 +84,12 @@ class Progress:
 
 
 class Report(TypedDict):
-    """What was recorded. gaps: how often the audio device ran dry; lost: how often the camera was; missed: frames."""
+    """What was recorded. asked_s: how long it was to be, None: until it is stopped. gaps: how often the audio device
+    ran dry; lost: how often the camera was; missed: frames."""
 
     file: str
     seconds: float
+    asked_s: float | None
     frames: int
     sample_rate: int
     sound: str
@@ -200,7 +205,7 @@ class _Run:
 
     def _go(self, ready: Ready, size: tuple[int, int]) -> None:
         """Camera and sound are there: start."""
-        about = {"title": self.path.stem, "comment": f"livemove record: {_sound_name(self.config)}"}
+        about = {"title": self.path.stem, "comment": f"livemove record: {printable(_sound_name(self.config))}"}
         self._take = TakeFile(self._file, ready.rate, ready.channels, size, about)
         self._going_s = now_s()
         self.sound.tell("go")
@@ -216,6 +221,8 @@ class _Run:
             if self.feed.over and (self._begin_s is None or now < self._begin_s):
                 raise CameraError(f"{self.config.camera}: ended before the take began")
             if self.feed.over:
+                if self._stopping_s is None:
+                    self._notices.append(self.feed.trouble or f"{self.config.camera}: this video has ended")
                 self._stop()
             elif self._seen_s and now - self._seen_s[-1] > LOST_S:
                 raise CameraError(f"camera {self.config.camera}: gave no new image for {LOST_S:g} s")
@@ -231,11 +238,13 @@ class _Run:
         self._size = self._size or (camera_frame.image.shape[0], camera_frame.image.shape[1])
         time_s = camera_frame.capture_s - self.config.camera_delay_s
         if self._take and self._begin_s is not None and time_s >= self._begin_s:
-            self._take.add_frame(camera_frame.image, time_s)
+            self._take.add_frame(video_file.facing(camera_frame.image, self.config.mirrored), time_s)
 
     def _hear(self, message: Ready | Stretch | Over) -> None:
         if isinstance(message, Ready):
             self._ready = message
+            if message.note and self.config.sound is not None:
+                self._notices.append(f"{printable(self.config.sound)}: {message.note}")
         elif isinstance(message, Over):
             self._over = message
         elif self._take:
@@ -277,12 +286,16 @@ class _Run:
         assert self._take is not None
         assert self._ready is not None
         assert self._over is not None
+        while self._notices:
+            self._told_s = -math.inf
+            self._tell()
         self._take.finish(self._over.until_s)
         if not self._take.frames:
             raise CameraError(f"camera {self.config.camera}: gave no image while the sound lasted")
         return Report(
             file=str(self.path),
             seconds=self._take.seconds,
+            asked_s=self._ready.seconds,
             frames=self._take.frames,
             sample_rate=self._ready.rate,
             sound=_sound_name(self.config),

@@ -34,6 +34,7 @@ import numpy.typing as npt
 import tomli_w
 
 from livemove.contracts import Float32, OutputError
+from livemove.printable import printable_content
 
 FORMAT = 1
 INDEX = "take.toml"
@@ -278,7 +279,7 @@ class TakeWriter:
 
 
 def _index(info: TakeInfo) -> str:
-    return tomli_w.dumps(dataclasses.asdict(info))
+    return tomli_w.dumps(printable_content(dataclasses.asdict(info)))
 
 
 def model_sha256(folder: Path) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from livemove.cli import main
 from livemove.cli.performing import _fitted
-from livemove.cli.shared import check_report, unused, write_report
+from livemove.cli.shared import OTHER_NAMES, check_report, unused, write_report
 from livemove.contracts import OutputError
 from livemove.control import user_files
 from livemove.takes.folder import Sound
@@ -28,13 +31,33 @@ from livemove.takes.folder import Sound
     ],
 )
 def test_the_next_free_name_is_written_and_said(
-    name: str, there: tuple[str, ...], written: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, there: tuple[str, ...], written: str, tmp_path: Path
 ) -> None:
     for each in there:
         (tmp_path / each).write_text("mine")
-    assert unused(tmp_path / name) == tmp_path / written
-    said = capsys.readouterr().err
-    assert (f"{name} is there already: {tmp_path / written} is written" in said) == bool(there)
+    with click.Context(click.Command("render")) as context:
+        assert unused(tmp_path / name) == tmp_path / written
+    said = [f"{tmp_path / name} was there already: {tmp_path / written} is written"]
+    assert context.meta.get(OTHER_NAMES, []) == (said if there else [])
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_another_name_is_said_once_it_is_written(tmp_path: Path, fails: bool) -> None:
+    (tmp_path / "x.wav").write_text("mine")
+
+    @click.group(cls=type(main))
+    def group() -> None:
+        """As `livemove`."""
+
+    @group.command()
+    def render() -> None:
+        unused(tmp_path / "x.wav")
+        if fails:
+            raise OutputError("the disk is full")
+
+    done = CliRunner().invoke(group, ["render"])
+    assert done.exit_code == (2 if fails else 0)
+    assert ("x.wav was there already" in done.stderr) is not fails
 
 
 def test_nothing_and_what_is_no_file_stay_as_they_are() -> None:
@@ -45,7 +68,8 @@ def test_nothing_and_what_is_no_file_stay_as_they_are() -> None:
 
 def test_a_report_beside_an_older_one(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("mine")
-    report = check_report(tmp_path / "r.json")
+    with click.Context(click.Command("render")):
+        report = check_report(tmp_path / "r.json")
     assert report == tmp_path / "r-002.json"
     assert not report.exists()  # a start that fails leaves nothing behind
     write_report(report, {"a": 1})

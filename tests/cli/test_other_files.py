@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -12,13 +15,17 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from livemove.bundle import Bundle
 from livemove.capture.capture_config import CaptureConfig
-from livemove.contracts import CameraError
+from livemove.contracts import CameraError, ControlError, OutputError
+from livemove.control import presets
 from livemove.media import video_file
 from livemove.media.sound_file import choose, mono_blocks
-from livemove.playback.backing_track import read_song
+from livemove.playback.song import Song
+from livemove.takes.folder import TakeInfo, TakenModel, TakeWriter
 from tests.support.paths import ROOT
 from tests.support.videos import RATE, make_clip, make_film, tone
+from training.data.corpus import Writer
 
 NAMES = [
     b"2026-01-31T20:30:00.mp4", b"http:x.mp4", b"concat:a.mp4", b"\xff\xfe.mp4", "踊り é.mp4".encode(), b"-i.mp4",
@@ -34,7 +41,7 @@ def test_a_path_is_bytes_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert CaptureConfig(camera=str(path)).kind == "file"
     assert len(list(video_file.frames(path))) == 25
     assert len(np.concatenate([*mono_blocks(path, RATE)])) > 0.9 * RATE
-    assert len(read_song(path, RATE)) > 0.9 * RATE
+    assert Song(path, RATE).samples > 0.9 * RATE
 
 
 def livemove(*words: object, cwd: Path) -> subprocess.CompletedProcess[bytes]:
@@ -119,6 +126,34 @@ def test_render_takes_and_gives_any_name(tmp_path: Path, pose_model: Path, name:
     done = livemove("render", os.fsdecode(name), "-o", output, "--pose-model", pose_model, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list(video_file.frames(tmp_path / output))) == 25
+
+
+@pytest.mark.real
+def test_a_folder_whose_name_is_no_text(tmp_path: Path, pose_model: Path, small_bundle: Bundle) -> None:
+    """render writes there, its report is text, and prepare says in one line that nobody would find it again."""
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    clip = make_film(folder / "x.mp4", 1.0, tone(1.0))
+    for name in ("o.wav", "o.mp4"):
+        words = ["render", clip, "-o", name, "--report", f"{name}.json", "--pose-model", pose_model]
+        done = livemove(*words, "-m", small_bundle.path, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert json.loads((folder / f"{name}.json").read_text())["clip"] == str(tmp_path / "?" / "x.mp4")
+    with pytest.raises(OutputError, match="its name is no text"):
+        Writer(folder / "data", RATE, "full", {})
+
+
+def test_a_take_and_a_preset_of_a_camera_whose_name_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TakenModel("m", "/m", "00", "", 0.0, ("pitch",), "")
+    camera = os.fsdecode(b"/films/\xff.mp4")
+    info = TakeInfo("1", datetime(2026, 1, 31, tzinfo=UTC), 0.0, RATE, RATE, 512, 0, camera, ("presence",), (model,))
+    TakeWriter(tmp_path, info, {}).close()
+    assert tomllib.loads((tmp_path / "take.toml").read_text("utf-8"))["camera"] == "/films/?.mp4"
+    monkeypatch.setattr(presets, "presets_folder", lambda: tmp_path)
+    kept = presets.Preset("soft", "theremin", devices=presets.Devices(camera=camera))
+    with pytest.raises(ControlError, match=r"/films/\?\.mp4: no preset can name it"):
+        presets.save_preset(kept)
+    assert not (tmp_path / "soft.toml").exists()
 
 
 # --- which sound --------------------------------------------------------------------------------------------

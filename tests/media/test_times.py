@@ -15,7 +15,7 @@ from livemove.contracts import CameraError
 from livemove.media import soundtrack, video_file
 from livemove.media.opening import MediaError
 from livemove.media.sound_file import mono_blocks
-from tests.support.videos import RATE, write_video
+from tests.support.videos import RATE, flashing, write_video
 
 FRAMES = 50
 
@@ -26,13 +26,6 @@ PLAIN = {"x264-params": "bframes=0"}
 def brighter(count: int = FRAMES) -> list[np.ndarray]:
     """Frame i is 16 + 4 i grey."""
     return [np.full((48, 64, 3), 16 + 4 * i, np.uint8) for i in range(count)]
-
-
-def flashing(seconds: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """White for two frames from each whole second on, and a beep of 80 ms that begins with it."""
-    images = [np.full((48, 64, 3), 255 if i % 25 < 2 else 40, np.uint8) for i in range(25 * seconds)]
-    t = np.arange(seconds * RATE) / RATE
-    return images, np.where(t % 1 < 0.08, 0.5 * np.cos(2 * np.pi * 1000 * t), 0.0).astype(np.float32)
 
 
 def sound_of(path: Path) -> np.ndarray:

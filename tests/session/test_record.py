@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import signal
@@ -23,7 +24,7 @@ from tests.measure.record import camera_that_tells_the_time
 from tests.support.mjpeg import NetworkCamera
 from tests.support.real_time import in_real_time, timed
 from tests.support.servers import Pulse
-from tests.support.videos import make_film, tone
+from tests.support.videos import clicks, make_film, tone, write_video
 from training.data.items import find_items
 
 ALONE = {"JACK_NO_START_SERVER": "1", "JACK_DEFAULT_SERVER": "none", "PULSE_SERVER": "unix:/nonexistent"}
@@ -258,6 +259,49 @@ def test_a_film_in_place_of_a_camera_ends_the_take(stage: Stage) -> None:
     code, said = stage.run("--camera", film)
     assert code == 0, said
     assert 0.5 < lengths(stage.take)[1] < 12.0
+    assert f"{film}: this video has ended" in said
+    assert "s (of 20.0) of song.wav" in said.splitlines()[-1]
+
+
+def test_a_film_that_breaks_off_ends_the_take_and_says_so(stage: Stage) -> None:
+    whole = make_film(stage.folder / "whole.mkv", 30.0, clicks(30.0, [0.5]))
+    film = stage.folder / "film.mkv"
+    film.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    code, said = stage.run("--camera", film)
+    assert code == 0, said
+    assert f"{film}: breaks off after" in said or f"{film}: damaged after" in said, said
+    assert "s (of 20.0) of song.wav" in said.splitlines()[-1]
+
+
+def test_a_song_shorter_than_asked_is_said(stage: Stage) -> None:
+    soundfile.write(stage.folder / "song.wav", tone(1.0), RATE)
+    code, said = stage.run("--duration", 3)
+    assert code == 0, said
+    assert "song.wav: it ends after 1.0 of 3.0 s" in said
+    assert lengths(stage.take)[1] == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_camera_that_mirrors_is_put_back(stage: Stage) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :32] = 200
+    film = write_video(stage.folder / "film.mp4", [image] * 500)
+    code, said = stage.run("--camera", film, "--mirrored", "--duration", 1)
+    assert code == 0, said
+    with av.open(str(stage.take)) as container:
+        grey = next(container.decode(video=0)).to_ndarray(format="gray")
+    assert grey[:, :28].mean() < 30
+    assert grey[:, 36:].mean() > 150
+
+
+def test_a_song_and_a_folder_whose_names_are_no_text(stage: Stage) -> None:
+    folder = stage.folder / os.fsdecode(b"takes\xff")
+    folder.mkdir()
+    song = folder / os.fsdecode(b"\xfe.wav")
+    os.replace(stage.folder / "song.wav", song)
+    stage = dataclasses.replace(stage, folder=folder)
+    code, said = stage.run("--sound", song, "--duration", 1)
+    assert code == 0, said
+    assert lengths(stage.take)[1] == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_film_too_short_to_begin_is_one_line(stage: Stage) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from livemove.contracts import Action, LivemoveError, Request
 from livemove.ipc.segment import Segment, State
+from livemove.session import supervisor
 from livemove.session.supervisor import Child, Log
 
 
@@ -31,7 +32,7 @@ class Stuck:
         time.sleep(timeout or 0.0)
 
 
-def test_a_child_that_the_system_cannot_end_holds_nobody_up(segment: Segment) -> None:
+def test_a_child_that_the_system_cannot_end_holds_nobody_up(segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
     """It hung and is killed: the loop that decides on mute and panic goes on at once."""
     with Log() as log:
         child = Child("synthesis", segment, None, log)
@@ -39,7 +40,13 @@ def test_a_child_that_the_system_cannot_end_holds_nobody_up(segment: Segment) ->
         child.process = process  # type: ignore[assignment]
         child.process_state.running("sine")
         assert child.watch() is None
-        segment.processes["synthesis"]._record["heartbeat_s"][0] -= 60.0  # pyright: ignore[reportPrivateUsage]
+        clock_s = since_s = child._looked_s  # pyright: ignore[reportPrivateUsage]
+        monkeypatch.setattr(supervisor, "now_s", lambda: clock_s)
+        while clock_s < since_s + supervisor.HANG_S:
+            assert child.watch() is None
+            clock_s += supervisor.SEEN_S
+        clock_s += 2 * supervisor.SEEN_S
+        assert process.killed == 0
         began_s = time.monotonic()
         notice = child.watch()
         assert time.monotonic() - began_s < 0.2

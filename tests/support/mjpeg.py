@@ -18,8 +18,9 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "corrupt"
-    sends images whose middle is noise.
+    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "black"
+    and "grey" (covered) with a sensor's noise, "corrupt" bytes that are no image, "damaged" images whose middle is
+    noise, "slow" 4 a second.
 
     draw: makes each image, uint8 RGB, at the moment it is sent; None: noise. fps: how many a second. Both may be
     changed while it plays.
@@ -76,15 +77,21 @@ class NetworkCamera:
                     continue
                 jpeg = jpeg if self.mode == "freeze" else self._picture()
                 if self.mode == "corrupt":
+                    jpeg = self._rng.bytes(len(jpeg))
+                elif self.mode == "damaged":
                     jpeg = jpeg[:200] + self._rng.bytes(len(jpeg) - 220) + jpeg[-20:]
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 request.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(1 / self.fps)
+                time.sleep(0.25 if self.mode == "slow" else 1 / self.fps)
         except OSError:
             return  # the client has gone
 
     def _picture(self) -> bytes:
-        return cv2.imencode(".jpg", self.draw()[:, :, ::-1])[1].tobytes()
+        image = self.draw()
+        if self.mode in ("black", "grey"):
+            noise = self._rng.integers(0, 6, image.shape, np.uint8)
+            image = noise + np.uint8(0 if self.mode == "black" else 90)
+        return cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes()
 
     def _noise(self) -> np.ndarray:
         return self._rng.integers(0, 255, (96, 128, 3), np.uint8)

@@ -32,6 +32,14 @@ def clicks(seconds: float, at_s: list[float]) -> np.ndarray:
     return out
 
 
+def flashing(seconds: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """(images at 25 fps, sound): white for two frames from each whole second on, and a beep of 80 ms that begins with
+    it."""
+    images = [np.full((48, 64, 3), 255 if i % 25 < 2 else 40, np.uint8) for i in range(25 * seconds)]
+    t = np.arange(seconds * RATE) / RATE
+    return images, np.where(t % 1 < 0.08, 0.5 * np.cos(2 * np.pi * 1000 * t), 0.0).astype(np.float32)
+
+
 def make_film(
     path: Path,
     seconds: float = 3.0,

@@ -19,7 +19,7 @@ from livemove.body.features import FEATURES, TABLE, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError, PoseFrame
 from livemove.media import sound_file, video_file
-from livemove.media.opening import MediaError, opened, video_stream
+from livemove.media.opening import MediaError
 from livemove.synthesis import architectures as instruments
 from training.data import descriptors, procedural
 from training.data.corpus import Clip, packed, write_clip
@@ -162,7 +162,7 @@ def _watch(path: Path, settings: Settings) -> Iterator[_Part]:
             pose.capture_s -= start_s
             poses.append(pose)
             end_s = time_s + 1 / about.fps
-    promised_s = _promised_s(path)
+    promised_s = video_file.promised_s(path)
     if promised_s - end_s > max(1.0, 0.1 * promised_s):
         raise ClipError(f"the image breaks off after {end_s:.1f} of {promised_s:.1f} s")
     yield part()
@@ -287,13 +287,3 @@ def read_sound(path: Path, rate: int) -> Float32:
         raise ClipError(str(error)) from error
     _check_whole(end)
     return audio
-
-
-def _promised_s(path: Path) -> float:
-    """Seconds of image from the first frame on, by what the file says of itself; 0 if it says nothing."""
-    origin_s = next(video_file.decoded(path)).origin_s
-    with opened(path) as container:
-        stream = video_stream(container)
-        if stream is None or stream.duration is None or stream.time_base is None:
-            return 0.0
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s

@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 import soundfile as sf
 
 from livemove.contracts import HOP, Channel, Float32, LivemoveError, OutputError, PoseFrame
+from livemove.printable import is_text, printable
 
 FORMAT = 1
 """Version of the corpus format this code writes, and the only one it reads."""
@@ -106,6 +107,8 @@ class Writer:
 
     def __init__(self, root: Path, sample_rate: int, pose: str, tracks: Mapping[str, Sequence[Channel]]) -> None:
         self.root = root
+        if not is_text(root.absolute()):
+            raise OutputError(f"{printable(root)}: its name is no text: libsndfile would not find it again; rename it")
         header = {
             "format": FORMAT,
             "sample_rate": sample_rate,

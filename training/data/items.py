@@ -31,6 +31,8 @@ VALID_NAMES = ("valid", "val", "validation")
 """What others call the folder of validation."""
 VALID_SHARE = 0.1
 """Of files that are in no split; a file's name decides, so that more files change nothing for the others."""
+NO_TEXT = "its name is no text that can be written down: rename it"
+DANCED_TO = "it lies among videos, so it is what was danced to"
 LONGEST_NAME = 100
 """Bytes of a name: systems allow 255, and suffixes come to it."""
 RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -84,13 +86,13 @@ def find_all(src: str, known: Mapping[str, str], clips: int = 100, seconds: floa
     if not root.is_dir():
         raise DatasetError(f"{src}: no such folder; give a folder of videos or sounds, or procedural:theremin")
     left_out: list[tuple[str, str]] = []
-    files = [path for path in _files(root, left_out) if _is_usable(path, left_out)]
+    files = usable_files(root, left_out)
     layout = any((root / name).is_dir() for name in ("train", *VALID_NAMES))
     if layout:  # <root>/{train,valid}/<class>/<id>.mp4
         sources = [item for path in files if (item := _in_layout(path, root, left_out)) is not None]
     else:
         songs = _among_films(files)
-        left_out += [(str(path), "it lies among videos, so it is what was danced to") for path in sorted(songs)]
+        left_out += [(str(path), DANCED_TO) for path in sorted(songs)]
         files = sorted(set(files) - songs)
         splits = _splits(files, root, {path: key.partition("/")[0] for path, key in known.items()})
         sources = [_item(path, splits[path], *_style_and_name(path, root)) for path in files]
@@ -99,6 +101,11 @@ def find_all(src: str, known: Mapping[str, str], clips: int = 100, seconds: floa
         also = f" ({len(left_out)} files left out: {left_out[0][0]}: {left_out[0][1]} ...)" if left_out else ""
         raise DatasetError(f"{src}: nothing to prepare there; expected {wanted}{also}")
     return Found(_apart(sources, known), left_out)
+
+
+def usable_files(root: Path, left_out: list[tuple[str, str]]) -> list[Path]:
+    """Videos and sounds below root, sorted; every other file goes to left_out, with the reason."""
+    return [path for path in _files(root, left_out) if is_usable(path, left_out)]
 
 
 def _files(root: Path, left_out: list[tuple[str, str]]) -> list[Path]:
@@ -134,17 +141,23 @@ def _files(root: Path, left_out: list[tuple[str, str]]) -> list[Path]:
     return sorted(found)
 
 
-def _is_usable(path: Path, left_out: list[tuple[str, str]]) -> bool:
+def is_usable(path: Path, left_out: list[tuple[str, str]]) -> bool:
+    """Whether a file is a video or sound by its name, that can be kept in a table; else it goes to left_out."""
     if not path.is_file():
         why = "a link to nothing" if path.is_symlink() else "no file"
     elif path.suffix.lower() not in VIDEO_SUFFIXES + SOUNDS:
         why = f"{path.suffix or 'no ending'}: no video or sound, by its name"
-    elif not str(path).isprintable() or any(0xD800 <= ord(c) < 0xE000 for c in str(path)):
-        why = "its name is no text that can be written down: rename it"
+    elif not is_text(path):
+        why = NO_TEXT
     else:
         return True
     left_out.append((str(path), why))
     return False
+
+
+def is_text(path: Path) -> bool:
+    """Whether its name can be kept in a table, a list, a line: isprintable is False for lone surrogates, too."""
+    return str(path).isprintable()
 
 
 def _in_layout(path: Path, root: Path, left_out: list[tuple[str, str]]) -> Item | None:

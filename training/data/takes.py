@@ -16,7 +16,7 @@ import numpy as np
 from livemove.body.features import FEATURES
 from livemove.contracts import HOP, Float32
 from training.data import workers
-from training.data.clip import KIND_TRACKS, TRACK_CHANNELS, Settings
+from training.data.clip import KIND_TRACKS, PART_MARK, TRACK_CHANNELS, Settings
 from training.data.corpus import Corpus, Writer, has_files, recorded, write_clip
 from training.data.items import Item, as_name
 from training.data.material import EVERY, RATE, Finding, Material
@@ -40,9 +40,11 @@ def watch(
     todo = [i for i in items if (row := writer.rows.get(i.key)) is None or row.skipped or not has_files(root, row)]
     try:
         with contextlib.closing(workers.on_this_machine(todo, root.absolute(), settings, 1)) as rows:
-            for done, clip in enumerate(rows if todo else (), 1):
-                writer.record(clip)
-                on_progress(done, len(todo), clip.name)
+            for done, clips in enumerate(rows if todo else (), 1):
+                for clip in clips:
+                    writer.record(clip)
+                writer.forget(f"{clips[-1].key}{PART_MARK}", clips)
+                on_progress(done, len(todo), clips[-1].name)
     finally:
         writer.close()
     return Corpus(root) if any(not clip.skipped for clip in recorded(root)) else None

@@ -19,6 +19,7 @@ from livemove.bundle import Bundle
 from livemove.contracts import Engine, Float32, Float64, PoseFrame
 from livemove.media import video_file
 from livemove.offline.render import Player, RenderConfig, Take, poses_of
+from livemove.printable import printable
 from training.metrics import beats
 
 
@@ -32,6 +33,16 @@ class Watched:
     @property
     def seconds(self) -> float:
         return self.poses[-1][1] if self.poses else 0.0
+
+    def less(self) -> str:
+        """A line if there is less to score than the clip promises; else empty."""
+        clip, seen = printable(self.config.clip), sum(pose.people > 0 for pose, _ in self.poses)
+        promised_s = video_file.promised_s(self.config.clip)
+        if promised_s - self.seconds > video_file.BREAKS_OFF_S:
+            return f"{clip}: breaks off after {self.seconds:.1f} of {promised_s:.1f} s"
+        if seen < len(self.poses) / 2:
+            return f"{clip}: somebody is in view in {100 * seen / len(self.poses):.0f} % of the frames only"
+        return ""
 
     def beats(self) -> Float64:
         """Kinematic beats in seconds of the dancer, where there is one."""

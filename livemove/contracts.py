@@ -70,6 +70,10 @@ class MissingDeviceError(DeviceError):
     """No audio device at all on this machine, or no PortAudio to reach one by."""
 
 
+class AbsentDeviceError(DeviceError):
+    """An audio device that was named and is not there; it may come."""
+
+
 class TakeError(LivemoveError):
     """A recorded take that cannot be read or played again; the message names the file."""
 

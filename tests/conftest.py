@@ -38,9 +38,8 @@ MOST_TRIES = 12
 fifth of the 55 live tests; a machine on which it takes more of them shows nothing about time."""
 
 settings.register_profile("default", max_examples=60)
-settings.register_profile("long", max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
-"""long: what `.ci/run` looks for; a minute for each parser of tests/faults at most."""
+settings.load_profile("default")
+"""`python -m tests.faults.fuzz` looks for longer."""
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """Started in the background of a script, we would ignore Ctrl-C, and so would every command the tests press it on."""

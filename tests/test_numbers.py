@@ -48,7 +48,12 @@ IDS = [f"{' '.join(path)} {parameter.opts[0]}" for path, parameter in NUMERIC]
 
 
 def test_the_walk_finds_what_is_known_to_be_there() -> None:
-    assert {"livemove perform --gain", "livemove bench --soak", "livemove record --count-in"} <= set(IDS)
+    assert {
+        "livemove perform --gain",
+        "livemove bench --soak",
+        "livemove soak --minutes",
+        "livemove record --count-in",
+    } <= set(IDS)
     assert len(IDS) >= 30
 
 

@@ -23,7 +23,7 @@ from rich.table import Table
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from livemove.body.features import FEATURES
+from livemove.body.accents import PLAYS_ITSELF
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import Engine, LivemoveError, ModelSpec
 from livemove.numbers import of_text
@@ -75,12 +75,12 @@ class Result:
 
 
 def kind_of(spec: ModelSpec) -> str:
-    """What a model is, by its channels: "pitched" (pitch and loudness), "pose" (body features alone, end to end),
+    """What a model is, by its channels: "pitched" (pitch and loudness), "pose" (body features and accents, end to end),
     "hits" (neither descriptors of sound nor features: each channel strikes something)."""
     names = set(spec.channel_names)
     if {"pitch", "loudness"} <= names:
         return "pitched"
-    return "pose" if names <= set(FEATURES) else "hits"
+    return "pose" if names <= PLAYS_ITSELF else "hits"
 
 
 def ranges_of(bundle: Bundle, corpus: Corpus | None) -> dict[str, Ranges]:

@@ -21,6 +21,7 @@ import torch
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from livemove.body.accents import PLAYS_ITSELF
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import MATCHED, SPECTROGRAM, Bundle, Golden, as_stored, save_bundle
@@ -32,8 +33,9 @@ from livemove.synthesis.reference import ReferenceEngine
 from training import evaluate
 from training.data import procedural
 from training.data.corpus import Corpus
+from training.loop import noise_fit
 from training.loop.recipe import command_line
-from training.metrics import likelihood, listen, noise_levels, report
+from training.metrics import likelihood, listen, report
 from training.metrics.theremin import held_out_tracks, is_theremin
 from training.model import onnx_graph
 from training.model.transfer import spec_of
@@ -172,7 +174,7 @@ def mapping_text(spec: ModelSpec, given: Path | None, bundles: list[Path]) -> st
             return path.read_text(encoding="utf-8-sig")
         if given:
             raise LivemoveError(f"{path}: no such mapping")
-    if set(spec.channel_names) <= set(FEATURES):
+    if set(spec.channel_names) <= PLAYS_ITSELF:
         return None
     tables = ["# How the body plays it; the table at the top of livemove/body/features.py names what else there is.\n"]
     for channel in spec.channels:
@@ -192,7 +194,7 @@ def own_card(spec: ModelSpec, trained: Trained, licence: str, command: str = "")
     """MODEL.md from the run's own facts, for a model nobody has written a card for. {figures} is left to fill in;
     command: what was typed, if it was not training/train.py."""
     facts, run = trained.facts, trained.arguments
-    end_to_end = set(spec.channel_names) <= set(FEATURES)
+    end_to_end = set(spec.channel_names) <= PLAYS_ITSELF
     rows = [f"| {c.name} | {c.minimum:g} to {c.maximum:g} {c.unit} | {c.rest:g} |" for c in spec.channels]
     bands = f"{spec.bands} band{'s' * (spec.bands > 1)}"
     data = [f"Trained on {facts.get('source', 'unnamed data')}"]
@@ -253,9 +255,12 @@ def with_calibrated_noise(trained: Trained, corpus: Corpus) -> Trained:
     spec = trained.spec
     if spec.phase is None or evaluate.kind_of(spec) != "pitched":
         return trained
-    weights, before, after = noise_levels.calibrated(spec, trained.weights, corpus, NativeEngine)
+    print("noise of each band ...", file=sys.stderr)
+    weights, before, after = noise_fit.calibrated(spec, trained.weights, corpus, NativeEngine)
     for when, excess in (("before", before), ("after", after)):
-        print(f"noise over the recordings' {when}, dB by band: {' '.join(f'{x:.1f}' for x in excess)}", file=sys.stderr)
+        for style, row in zip(spec.styles or ("",), excess, strict=True):
+            levels = " ".join(f"{x:.1f}" for x in row)
+            print(f"noise over the recordings' {when}, dB by band: {style} {levels}", file=sys.stderr)
     return dataclasses.replace(trained, weights=as_stored(weights))
 
 

@@ -50,7 +50,7 @@ SMALL_PITCH_RANGE = 4.0
 """Semitones that a pitch channel spans at least."""
 TEMPERATURES = {"notes": 0.3, "sound": 1.0, "movement": 0.5}
 """Of sampling while it learns. Below 1 a tone is cleaner; sound that is noise must keep its level. Of notes the noise
-is calibrated at the end (metrics/noise_levels.py), and the model asks for 1."""
+is calibrated at the end (loop/noise_fit.py), and the model asks for 1."""
 AMOUNT = dataclasses.replace(evaluate.QUICK, seeds=1)
 MEASURE_S = 90.0
 """What measuring and exporting take, about, at the end."""

@@ -73,6 +73,9 @@ FREE_TO_CHANGE = {
 SILENT_BAND = 1e-4
 """Mean square of a band, in network values, below which it counts less and less in `path_loss`."""
 
+TRACKS_OF = {"pose": ("features",), "accents": ("accents",), "sound": ("descriptors", "controls")}
+"""What --channels spells out: names for all channels of a corpus's tracks."""
+
 RECORDINGS = 40
 """So many of the data's files are named in a checkpoint, and so in MODEL.md."""
 
@@ -445,15 +448,14 @@ def prepared(args: argparse.Namespace) -> Path:
 
 
 def channel_names(args: argparse.Namespace, corpus: Corpus) -> list[str]:
-    """--channels, with "pose" and "sound" spelled out. Raises RecipeError where the corpus has no such track."""
+    """--channels, names of tracks spelled out. Raises RecipeError where the corpus has no such track."""
     asked = args.channels or ["pose" if "features" in corpus.tracks else "sound"]
     names: list[str] = []
     for name in asked:
-        if name not in ("pose", "sound"):
+        if name not in TRACKS_OF:
             names.append(name)
             continue
-        tracks = ("features",) if name == "pose" else ("descriptors", "controls")
-        found = [c.name for track in tracks for c in corpus.tracks.get(track, ())]
+        found = [c.name for track in TRACKS_OF[name] for c in corpus.tracks.get(track, ())]
         if not found:
             raise RecipeError(f"--channels {name}: {corpus.root} has none; it has {', '.join(corpus.tracks)}")
         names += found

@@ -92,10 +92,11 @@ _NEEDS: npt.NDArray[np.bool_] = np.array([[group in needed for group in _GROUPS]
 _BONES = np.array([[2, 6], [6, 7], [3, 8], [8, 9], [4, 10], [10, 11], [5, 12], [12, 13]])
 """Rows of the body: shoulder to elbow to hand, hip to knee to foot."""
 
-_NOISE = np.array([0.005, 0.005, 0.02])
-"""Standard deviation of a joint in torso lengths along x, y, z. MediaPipe, given one image under fresh sensor noise (3
-of 255) 200 times, had 0.003, 0.004, 0.030 for a small dancer and 0.003, 0.002, 0.007 for a large one on average, wrists
-up to twice as much; `python -m tests.measure.prediction --still VIDEO` measures it."""
+_NOISE = np.array([0.006, 0.006, 0.02])
+"""Standard deviation of a joint in torso lengths along x, y, z, white from frame to frame; where a limb at rest shows
+more, the filter learns it. The landmark network, given one image under fresh sensor noise (3 of 255) 200 times, had
+0.006, 0.005, 0.013 for a large dancer and 0.007, 0.012, 0.031 for a small one on average, wrists 0.007 to 0.014;
+`python -m tests.measure.prediction --still VIDEO` measures it."""
 _IMAGE_NOISE = np.array([0.005, 0.005])
 
 _HAND_SPEED = 6.5  # torso lengths per second that read as 1: the 97th percentile of the dance clips measured
@@ -117,6 +118,8 @@ class FeatureSpec:
     hold_s        a limb out of view keeps its last features for this long ...
     ease_s        ... then eases to rest over this long; back in view it returns over return_s
     look_ahead_s  0..0.08: how far beyond the newest pose a hop may be predicted, at most; 0 holds the newest pose
+    steady_s      a hop is made from the body as it will have been so long before the hop is heard: of what is predicted
+                  this much less, and so the lag is much steadier and hardly longer
     correct_s     a new pose corrects the prediction with this time constant, twice over, so that neither a feature nor
                   its slope jumps
     motion        the Kalman filter of joints in torso lengths
@@ -127,6 +130,7 @@ class FeatureSpec:
     ease_s: float = 0.6
     return_s: float = 0.12
     look_ahead_s: float = LOOK_AHEAD_MS / 1e3
+    steady_s: float = 0.035
     correct_s: float = 0.004
     motion: MotionSpec = field(default_factory=MotionSpec)
 
@@ -202,7 +206,7 @@ class FeatureStream:
     def _value(self, now_s: float) -> Float64:
         """float64 [F]: predicted, and not yet corrected altogether; may leave the ranges."""
         assert self._time_s is not None
-        ahead_s = min(max(now_s - self._time_s, 0.0), self.spec.look_ahead_s)
+        ahead_s = min(max(now_s - self.spec.steady_s - self._time_s, 0.0), self.spec.look_ahead_s)
         value = self._raw
         if ahead_s > 0.0 and self._moving:
             body = predict(self._body, ahead_s, self.spec.motion)

@@ -6,13 +6,17 @@ it; this knows no take.
 
 from __future__ import annotations
 
-FILTER_MS = 7.0
+from livemove.body.features import FeatureSpec
+
+FILTER_MS = 11.0
 """What the filter of the body adds with a look-ahead of 0."""
 
-REGAINED = 0.45
-"""What a millisecond of look-ahead takes off the lag: a predicted velocity decays, and so stays short of the dancer's.
-Both from `python -m tests.measure.prediction`, over two dances and both hands: the filter 5 to 10, a millisecond of
-look-ahead 0.35 to 0.58, but for a hand that hardly moved by itself (0.14)."""
+REGAINED = 0.7
+"""What a predicted millisecond takes off the lag: a velocity that is predicted decays, and so stays short of the
+dancer's. Both over two dances and both hands, as `python -m tests.measure.prediction` measures them: the filter 9 to
+12, a predicted millisecond 0.4 to 1.0."""
+
+STEADY_MS = 1e3 * FeatureSpec().steady_s
 
 
 def estimate_ms(age_ms: float, look_ahead_s: float) -> float:
@@ -20,4 +24,9 @@ def estimate_ms(age_ms: float, look_ahead_s: float) -> float:
 
     The mapping's smoothing and the model's own response are not in it.
     """
-    return age_ms + FILTER_MS - REGAINED * min(1e3 * look_ahead_s, age_ms)
+    return age_ms + FILTER_MS - REGAINED * predicted_ms(age_ms, look_ahead_s)
+
+
+def predicted_ms(age_ms: float, look_ahead_s: float) -> float:
+    """How far a body of that age is predicted."""
+    return min(1e3 * look_ahead_s, max(age_ms - STEADY_MS, 0.0))

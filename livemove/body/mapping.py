@@ -30,8 +30,9 @@ from typing import NoReturn, cast
 import numpy as np
 
 from livemove import numbers
+from livemove.body import accents
 from livemove.body.notes import SCALES, pitch_class
-from livemove.body.triggers import HITS, PREFIX
+from livemove.body.triggers import HITS, PREFIX, VARIATION
 from livemove.contracts import MAX_BLEND, Channel, Float32, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -45,10 +46,10 @@ PLAIN_SNAP = 0.8
 
 EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
-    rf"{PREFIX}({'|'.join(HITS)})"
+    rf"{PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(accents.ACCENTS)})"
 )
-"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit of the body (its envelope, see
-livemove.body.triggers). Everything else is a body feature."""
+"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
+see livemove.body.triggers and accents). Everything else is a body feature."""
 
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
@@ -236,16 +237,22 @@ def mapping_for(path: Path | None, spec: ModelSpec, inputs: tuple[str, ...]) -> 
 
 
 def identity_mapping(spec: ModelSpec, inputs: tuple[str, ...]) -> Mapping:
-    """For end-to-end models: every channel is the input of the same name. Raises MappingError if one is not."""
+    """For end-to-end models: every channel is the input of the same name, or an accent's (accents.CHANNEL). Raises
+    MappingError if one is neither."""
+    by_accents = {accents.CHANNEL.format(name): accents.PREFIX + name for name in accents.ACCENTS}
+    external = tuple(by_accents[channel.name] for channel in spec.channels if channel.name in by_accents)
     routes: list[Route] = []
     for channel in spec.channels:
-        if channel.name not in inputs:
+        span = (channel.minimum, channel.maximum)
+        if channel.name in inputs:
+            routes.append(Route(inputs.index(channel.name), span, span))
+        elif channel.name in by_accents:
+            routes.append(Route(len(inputs) + external.index(by_accents[channel.name]), span, span))
+        else:
             raise MappingError(
                 f"model {spec.name}: channel {channel.name!r} is no body feature, so the model needs a mapping.toml"
             )
-        span = (channel.minimum, channel.maximum)
-        routes.append(Route(inputs.index(channel.name), span, span))
-    return Mapping(spec.channels, tuple(routes), presence=None)
+    return Mapping(spec.channels, tuple(routes), presence=None, external=external)
 
 
 class _Reader:
@@ -326,8 +333,12 @@ class _Reader:
         if external and source not in self.external:
             self.external.append(source)
         if not external and source not in self.inputs:
+            if source.startswith(accents.PREFIX):
+                known_accents = [accents.PREFIX + accent for accent in accents.ACCENTS]
+                self.fail(name, f"source: unknown accent {source!r}{_near(source, known_accents)}")
             if source.startswith(PREFIX):
-                self.fail(name, f"source: unknown hit {source!r}{_near(source, [PREFIX + hit for hit in HITS])}")
+                known_hits = [PREFIX + hit for hit in (*HITS, VARIATION)]
+                self.fail(name, f"source: unknown hit {source!r}{_near(source, known_hits)}")
             if source.startswith(("osc", "midi", "link")):
                 known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
                 self.fail(name, f"source: unknown input {source!r}; write {known}")

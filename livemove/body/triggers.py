@@ -1,7 +1,7 @@
 """Pose frames -> hits: a hand that stops dead, a foot that stomps, hands that clap, feet that land after a jump.
 
-Pose frames go in as they arrive, hits with a strength come out, and once a hop their envelopes, which are inputs of a
-mapping ("hit:left_hand"). Causal; time only from the arguments. Knows no model, no clock and no process.
+Pose frames go in as they arrive, hits with a strength come out; event_inputs.py makes inputs of a mapping of them
+("hit:left_hand"). Causal; time only from the arguments. Knows no model, no clock and no process.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -19,8 +19,11 @@ from livemove.contracts import Float32, Float64, PoseFrame
 HITS = ("left_hand", "right_hand", "left_foot", "right_foot", "clap", "landing")
 """What can hit, in the order of the envelopes; left and right are the performer's own."""
 
+VARIATION = "variation"
+"""Beside them, a number 0..1 that every hit changes and that stays until the next one, see `variation`."""
+
 PREFIX = "hit:"
-"""A mapping's source is this and one of HITS, as in "hit:clap"."""
+"""A mapping's source is this and one of HITS, as in "hit:clap", or this and VARIATION."""
 
 WEAKEST = 0.2
 """Strength of the softest hit; the hardest is 1."""
@@ -307,35 +310,10 @@ def _image_scale(image: Float64, world: Float64) -> Float64:
     return (from_middle * (image - image.mean(axis=0))).sum(axis=0) / power
 
 
-class HitInputs:
-    """What a mapping gets of hits: each one's strength in the next hop and in no other, and how it dies away.
-
-    The envelope falls by the hop, not by the clock: hops that are made in a rush sound like any others.
-    """
-
-    def __init__(self, spec: TriggerSpec = TriggerSpec()) -> None:
-        self.triggers = Triggers(spec)
-        self.value = np.zeros(len(HITS), np.float32)
-        self._due = np.zeros(len(HITS), np.float32)
-
-    def update(self, frame: PoseFrame, jump: float) -> tuple[Hit, ...]:
-        """Take a new frame, as `Triggers.update`; what it shows sounds from the next hop on."""
-        hits = self.triggers.update(frame, jump)
-        for hit in hits:
-            self._due[hit.which] = max(self._due[hit.which], hit.strength)
-        return hits
-
-    def step(self, hop_s: float) -> Float32:
-        """float32 [len(HITS)], good until the next call: the envelopes in this hop. Once a hop."""
-        decayed(self.value, self._due, hop_s)
-        self._due[:] = 0.0
-        return self.value
-
-    def put(self, values: np.ndarray, names: tuple[str, ...]) -> None:
-        """Fill in the values of those external inputs that are hits; names: of all of them, in order."""
-        for place, name in enumerate(names):
-            if name.startswith(PREFIX):
-                values[place] = self.value[HITS.index(name[len(PREFIX) :])]
+def variation(count: int) -> float:
+    """0..1 after so many hits (those of one hop count as one): multiples of the golden ratio, which fill the range
+    evenly and are never near those just before; 0 before the first."""
+    return count * 0.6180339887498949 % 1.0
 
 
 def decayed(value: Float32, due: Float32, hop_s: float) -> None:

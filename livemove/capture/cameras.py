@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livemove.capture import webcam
 from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.webcam import Promise
 from livemove.contracts import CameraError
 from livemove.media import video_file
 from livemove.printable import printable
@@ -37,12 +39,14 @@ CAMERA_S = 10.0
 """A camera may take this long for its first frame: some ask for permission first."""
 FROZEN_S = 1.0
 """A camera that gives the same image to the bit for so long is frozen: a real one has noise."""
-RETRY_S = (0.5, 1.0, 2.0)
+RETRY_S = (0.25, 0.5)
+"""Pauses between attempts to open it again, the last one from then on: back, it must be seen within two seconds."""
 
 
 @dataclass(frozen=True)
 class CameraFrame:
-    """One frame: image uint8 RGB [height, width, 3], and when it reached us on the clock of the feed, in seconds."""
+    """One frame: image uint8 RGB [height, width, 3], and when it was captured on the clock of the feed, in seconds:
+    as the driver of a webcam says, where it does; else when it reached us."""
 
     image: Image
     capture_s: float
@@ -52,7 +56,8 @@ class Feed:
     """Room for the newest `keep` frames between the thread that gets them and the thread that looks at them.
 
     Counted by the camera: frames seen, how often it was lost and came back, frames thrown away as frozen; and
-    frames that gave way to newer ones before anybody took them.
+    frames that gave way to newer ones before anybody took them; how often it could not be opened. undecoded: it was
+    opened, and gave no image. promise: what a webcam says it gives.
     """
 
     def __init__(self, config: CaptureConfig, now: Clock, keep: int = 1) -> None:
@@ -63,8 +68,12 @@ class Feed:
         self.returned = 0
         self.frozen = 0
         self.missed = 0
+        self.promise = Promise()
         self.trouble = ""
         """Why a video gave less than it promises; in words, once it has ended."""
+        self.refused = 0
+        self.still = False  # frozen now
+        self.undecoded = False
         self.stopping = threading.Event()
         self.thread: threading.Thread | None = None
         self._changed = threading.Condition()
@@ -105,6 +114,8 @@ class Feed:
     def check_silence(self) -> None:
         """Raise CameraError if the camera has had its time and has given no frame yet."""
         limit_s = URL_S + 0.2 if self.config.kind == "url" else CAMERA_S
+        if self.config.patient:
+            return
         if self.seen == 0 and self._opening_s is not None and self.now() - self._opening_s > limit_s:
             raise silent(self.config)
 
@@ -186,9 +197,10 @@ def _play_video(feed: Feed) -> None:
 def _drain_camera(feed: Feed) -> None:
     """Read as fast as the camera gives; when it is lost or frozen, open it again, for as long as it takes."""
     capture = _open_capture(feed)
-    if capture is None:
+    if capture is None and not feed.config.patient:
         feed.end(_no_camera(feed.config))
         return
+    feed.refused += capture is None
     attempt = 0
     while not feed.stopping.is_set():
         if capture is not None:
@@ -198,12 +210,15 @@ def _drain_camera(feed: Feed) -> None:
             if feed.stopping.is_set():
                 return
             feed.lost += 1
+            feed.undecoded = feed.seen == before
+            feed.still = False
             attempt = 0 if feed.seen > before else attempt
         if feed.stopping.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)]):
             return
         attempt += 1
         capture = _open_capture(feed)
         feed.returned += capture is not None
+        feed.refused += capture is None
 
 
 def _read_until_lost(feed: Feed, capture: Any) -> None:
@@ -219,12 +234,15 @@ def _read_until_lost(feed: Feed, capture: Any) -> None:
         fingerprint = zlib.crc32(image[::8].tobytes())
         if fingerprint != print_of_last:
             print_of_last, changed_s = fingerprint, now_s
+            feed.still = feed.undecoded = False
         elif now_s - changed_s > FROZEN_S:
+            feed.still = True
             feed.frozen += 1
             if now_s - changed_s > 5 * FROZEN_S:
                 return
             continue
-        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), now_s)  # pyright: ignore[reportUnknownArgumentType]
+        captured_s = webcam.capture_time(capture, now_s) if feed.config.kind == "index" else now_s
+        feed.put(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), captured_s)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _open_capture(feed: Feed) -> Any:
@@ -240,15 +258,16 @@ def _open_capture(feed: Feed) -> Any:
     config = feed.config
     feed.opening()
     if config.kind == "index":
-        capture = cv2.VideoCapture(int(config.camera))
-        capture.set(cv2.CAP_PROP_FRAME_WIDTH, 640)  # the landmarker looks at 256 x 256 of it
-        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, 480)
-        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        capture = webcam.open_webcam(int(config.camera))
     else:
         limit_ms = int(URL_S * 1e3)
         limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit_ms]
         capture = cv2.VideoCapture(config.camera, cv2.CAP_FFMPEG, limits)
-    return capture if capture.isOpened() else None
+    if not capture.isOpened():
+        return None
+    if config.kind == "index":
+        feed.promise = webcam.promise(capture)
+    return capture
 
 
 def _no_camera(config: CaptureConfig) -> CameraError:

@@ -18,8 +18,10 @@ class CaptureConfig:
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
     pose_runtime  one of POSE_RUNTIMES; "auto": the fastest that is installed
+    dancer      who plays of several: "largest", "left" or "right" of the image
     mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
     mirrored    the images come mirrored, as selfie videos may be: they are turned over before anybody looks at them
+    patient     a camera or URL that gives no image is waited for; False: that is an error. The session decides
     video_address  where the frames go that takes keep (takes/camera_track.py); "": nowhere; the session fills it in
     """
 
@@ -28,8 +30,10 @@ class CaptureConfig:
     pose: str = "full"
     pose_model: Path | None = None
     pose_runtime: str = "auto"
+    dancer: str = "largest"
     mirror: bool = False
     mirrored: bool = False
+    patient: bool = False
     video_address: str = ""
 
     @property

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from livemove.capture import demo
+from livemove.capture.camera_faults import WORDS, CameraFaults
 from livemove.capture.cameras import Feed, Image, open_feed
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
@@ -71,8 +72,18 @@ def run(segment: Segment, config: CaptureConfig) -> None:
                 told = True
                 process_state.remark(sender.trouble)
 
+    def on_fault(fault: str) -> None:
+        segment.capture.set_fault(fault)
+        if fault and not state["running"]:  # it plays without it
+            state["running"] = True
+            process_state.waiting(f"camera {config.camera}")
+        elif not fault:
+            process_state.running(config.camera)
+        process_state.remark(f"camera {config.camera} {WORDS.get(fault, 'sees again')}")
+
+    segment.capture.set_fault("")
     try:
-        feed = follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=_settle)
+        feed = follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=_settle, on_fault=on_fault)
         if feed is not None and feed.trouble:
             process_state.remark(feed.trouble)
     finally:
@@ -112,12 +123,14 @@ def follow(
     sleep: Callable[[float], object] = time.sleep,
     show: Callable[[Image, float], None] | None = None,
     settle: Callable[[], object] | None = None,
+    on_fault: Callable[[str], object] | None = None,
 ) -> Feed | None:
     """Publish the pose in the newest frame, again and again, until stop() or the end of a video.
 
     stop is asked several times a second, in between two frames. now: the clock of `PoseFrame.capture_s`; sleep: how
     the demo lets it pass; show gets each image that was used, and its time, once its pose is published; settle
-    chooses where the landmarker runs, and not the camera's thread. A camera lost on the way leaves a silence, not an
+    chooses where the landmarker runs, and not the camera's thread; on_fault gets what is wrong with the camera, as
+    `camera_faults.WORDS` has it, and "" when that is over. A camera lost on the way leaves a silence, not an
     error: the features ease to rest until it is back. Returns the feed, with its counts of losses and returns (None for
     demo and take). Raises CameraError, PoseModelError before the first frame, TakeError.
     """
@@ -133,9 +146,22 @@ def follow(
             settle()  # a runtime's threads are started, and placed, with the landmarker
         threads = min(cores_here(), MOST_THREADS)
         with Landmarker(
-            config.pose, config.pose_model, config.mirror, runtime=config.pose_runtime, threads=threads
+            config.pose,
+            config.pose_model,
+            config.mirror,
+            runtime=config.pose_runtime,
+            threads=threads,
+            dancer=config.dancer,
         ) as landmarker:
             counted = 0
+            faults, fault = CameraFaults(now()), ""
+
+            def judge(found: str) -> None:
+                nonlocal fault
+                if found != fault and on_fault is not None:
+                    on_fault(found)
+                fault = found
+
             while not stop():
                 camera_frame = feed.take(LOOK_S)
                 seen = feed.seen
@@ -145,12 +171,16 @@ def follow(
                     if feed.over:
                         break
                     feed.check_silence()
+                    if config.kind != "file":
+                        judge(faults.missed(feed, now()))
                     continue
                 began_s = now()
                 image = facing(camera_frame.image, config.mirrored)
                 frame = landmarker.find(image, camera_frame.capture_s)
                 publish(frame)
                 tally.frame_used((now() - began_s) * 1e3, frame.people)
+                if config.kind != "file":  # what a video shows is what was meant
+                    judge(faults.saw(image, frame.people, seen, camera_frame.capture_s))
                 if show is not None:
                     show(image, camera_frame.capture_s)
     finally:

@@ -16,6 +16,7 @@ from livemove.capture.posemodel import find_pose_model
 from livemove.capture.poses import Image, PoseRuntime
 from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.capture.segmentation_mask import without_segmentation_mask
+from livemove.capture.sides import Sides
 from livemove.contracts import MAX_PEOPLE, PoseFrame, PoseModelError
 from livemove.ipc.network import CLOSED_PORT, deny_sockets
 
@@ -26,23 +27,30 @@ class Landmarker:
     kind "full" or "lite"; path: the model's file, None for the cached or fetched one. mirror: image x is mirrored in
     what comes out; which hand is left is not, and neither is world. segmentation_mask: compute it, too, which nobody
     sees, to compare with. runtime: one of POSE_RUNTIMES, or "auto" (see `chosen`). threads: of a network, which only
-    litert can choose. Raises PoseModelError.
+    litert can choose; so is dancer: one of DANCERS. smoothed: as MediaPipe does, which cannot but smooth, to compare
+    with. Raises PoseModelError.
     """
 
     def __init__(
         self, kind: str = "full", path: Path | None = None, mirror: bool = False, segmentation_mask: bool = False,
-        runtime: str = "auto", threads: int = 1,
+        runtime: str = "auto", threads: int = 1, dancer: str = "largest", smoothed: bool = False,
     ) -> None:  # fmt: skip
         model = find_pose_model(kind, path)  # before its thread gives up the network, which may have to fetch it
         self.runtime = chosen(runtime)
+        if dancer != "largest" and self.runtime != "litert":
+            raise PoseModelError(
+                f"--dancer {dancer} needs the pose runtime litert: MediaPipe follows whom it chooses itself; "
+                "pip install ai-edge-litert, and leave --pose-runtime out"
+            )
         self._mirror = mirror
+        self._sides = [Sides() for _ in range(MAX_PEOPLE)]
         self._sequence = 0
         bundle = model.read_bytes()
         if not segmentation_mask:
             bundle = without_segmentation_mask(bundle)
         self._thread = ThreadPoolExecutor(1, "landmarker", initializer=_leave_network)
         try:
-            self._poses = self._thread.submit(_load, self.runtime, bundle, threads).result()
+            self._poses = self._thread.submit(_load, self.runtime, bundle, threads, dancer, smoothed).result()
         except BaseException as error:
             self._thread.shutdown()
             if isinstance(error, (RuntimeError, ValueError, KeyError)):
@@ -72,8 +80,11 @@ class Landmarker:
         frame.people = min(len(bodies), MAX_PEOPLE)
         for person, body in enumerate(bodies[:MAX_PEOPLE]):
             frame.image[person], frame.world[person], frame.visibility[person] = body.image, body.world, body.visibility
+            self._sides[person].correct(frame, person)
             if self._mirror:
                 frame.image[person, :, 0] = 1.0 - frame.image[person, :, 0]
+        for sides in self._sides[frame.people :]:
+            sides.lost()
         return frame
 
 
@@ -108,11 +119,11 @@ def preload(runtime: str = "auto") -> None:
         importlib.import_module("ai_edge_litert.interpreter")
 
 
-def _load(runtime: str, bundle: bytes, threads: int) -> PoseRuntime:
+def _load(runtime: str, bundle: bytes, threads: int, dancer: str, smoothed: bool) -> PoseRuntime:
     if runtime == "mediapipe":
         from livemove.capture.mediapipe_pose import MediaPipePose
 
         return MediaPipePose(bundle)
     from livemove.capture.litert_pose import LiteRTPose
 
-    return LiteRTPose(bundle, threads)
+    return LiteRTPose(bundle, threads, dancer, smoothed)

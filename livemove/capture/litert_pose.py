@@ -13,14 +13,15 @@ from livemove.contracts import Float32
 
 
 class LiteRTPose:
-    """One person, tracked. Use it from one thread; threads: how many compute a network.
+    """One person, tracked. Use it from one thread; threads: how many compute a network; dancer: one of
+    DANCERS; smoothed: see `Tracker`.
 
     Raises RuntimeError, ValueError, KeyError: not a bundle of two networks that LiteRT can run.
     """
 
-    def __init__(self, bundle: bytes, threads: int = 1) -> None:
+    def __init__(self, bundle: bytes, threads: int = 1, dancer: str = "largest", smoothed: bool = False) -> None:
         with quiet():
-            self._tracker = Tracker(Networks(bundle, threads))
+            self._tracker = Tracker(Networks(bundle, threads), dancer=dancer, smoothed=smoothed)
 
     def close(self) -> None:
         """Nothing is held that would not go by itself."""

@@ -17,6 +17,7 @@ from livemove.cli.latency import latency
 from livemove.cli.learning import learn
 from livemove.cli.performing import calibrate, perform
 from livemove.cli.shared import OTHER_NAMES, UserError
+from livemove.cli.soaking import soak
 from livemove.cli.streams import ended_tidily, keep_streams
 from livemove.cli.takes import record, render, replay
 
@@ -66,5 +67,7 @@ def main() -> None:
     """
 
 
-for _command in (perform, calibrate, record, learn, render, replay, latency, devices, models, presets, bench, doctor):
+for _command in (
+    *(perform, calibrate, record, learn, render, replay, latency, devices, models, presets, bench, soak, doctor),
+):
     main.add_command(_command)

@@ -107,9 +107,10 @@ def bench(
 
 
 def _time_poses(clip: Path, kind: str, path: Path | None, as_json: bool) -> None:
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.diagnostics import pose_bench
 
-    have_pose_model(str(clip), kind, path)
+    have_pose_model(CaptureConfig(camera=str(clip), pose=kind, pose_model=path))
     with progress("poses") as show:
         result = pose_bench.run(clip, kind, path, POSE_FRAMES, show)
     if as_json:

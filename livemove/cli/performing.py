@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,14 @@ class LookAhead(click.ParamType[float]):
 @click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
 @mirrored_option
 @click.option(
+    "--dancer",
+    type=click.Choice(["largest", "left", "right"]),
+    default="largest",
+    show_default=True,
+    help="Who plays, of several in view; left and right of the image as the camera gives it. Whoever plays is followed "
+    "until gone.",
+)
+@click.option(
     "--device",
     "-d",
     multiple=True,
@@ -110,6 +119,12 @@ class LookAhead(click.ParamType[float]):
     "--monitor/--no-monitor",
     default=None,
     help="The window with camera image, sound and figures; without either, one opens where there is a display.",
+)
+@click.option(
+    "--spare/--no-spare",
+    default=True,
+    help="A second synthesis waits, loaded and checked, to play on if the first one dies or stands still; it needs "
+    "memory (about as much as the first) and no core.",
 )
 @click.option(
     "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
@@ -194,6 +209,7 @@ def perform(
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
+    from livemove.control.delays import camera_delay_ms
     from livemove.control.presets import Devices, check_name, from_controls, preset_file, save_preset, set_list
     from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
@@ -261,6 +277,7 @@ def perform(
         look_ahead_s=look_ahead / 1000,
         mute=options.pop("muted"),
         folder=options.pop("takes"),
+        camera_delay_s=(camera_delay_ms(options["camera"]) or 0.0) / 1e3,
         duration_s=duration,
         monitor=has_display() if monitor is None else monitor,
         **options,
@@ -274,15 +291,17 @@ def perform(
             seen[:] = [status]
             on_status(status)
 
-        if config.capture.kind == "index":
+        if config.capture.kind == "index" and not config.capture.patient:
             check_camera(config.capture)  # quick: no process is started in vain
-        have_pose_model(config.capture.camera, config.capture.pose, config.capture.pose_model)
+        have_pose_model(config.capture)
         with status_display(folder.name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
             return run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
 
     named = [given(context, name) or any(getattr(p.devices, name) for p in presets) for name in ("camera", "device")]
+    if named[0] and config.capture.kind in ("index", "url"):  # it may come later
+        config = replace(config, capture=replace(config.capture, patient=True))
     result: Report | None = None
     while result is None:
         try:
@@ -387,6 +406,7 @@ def calibrate(
     import shlex
 
     from livemove.bundle import find_bundle
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
@@ -408,7 +428,7 @@ def calibrate(
     written = output or fitted_file(config.model.name)
     written = written if file is None else fitted_mapping(file)
     calibrate.check_place(written)
-    have_pose_model(config.camera, config.pose, config.pose_model)
+    have_pose_model(CaptureConfig(camera=config.camera, pose=config.pose, pose_model=config.pose_model))
     with _calibration_display() as on_progress:
         done = calibrate.calibrate(config, on_progress)
     play = [

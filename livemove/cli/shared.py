@@ -27,6 +27,7 @@ from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.session.perform import Status
 
 PLAIN_STATUS_S = 5.0
@@ -118,20 +119,24 @@ def model_option(several: bool) -> Callable[[Command], Command]:
     )  # fmt: skip
 
 
-def have_pose_model(camera: str, kind: str, path: Path | None) -> None:
+def have_pose_model(config: CaptureConfig) -> None:
     """Fetch the pose model where one can see it come, if it is needed and not there yet."""
-    from livemove.capture.capture_config import CaptureConfig
     from livemove.capture.posemodel import MODELS, cache_folder, find_pose_model
 
-    poses_are_there = CaptureConfig(camera=camera).kind in ("demo", "take")
-    if poses_are_there or path is not None or (cache_folder() / MODELS[kind].file).exists():
+    kind = config.pose
+    if (
+        config.kind in ("demo", "take")
+        or config.pose_model is not None
+        or (cache_folder() / MODELS[kind].file).exists()
+    ):
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as ProgressBar
 
     from livemove.capture.cameras import check_camera
 
-    check_camera(CaptureConfig(camera=camera))  # no use in fetching it for a camera that is not there
+    if not config.patient:
+        check_camera(config)  # no use in fetching it for a camera that is not there
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task(f"pose model ({kind}), once", total=None)

@@ -79,20 +79,18 @@ if TYPE_CHECKING:
 @click.option(
     "--camera-delay",
     type=Number(0, 1000),
-    default=0,
-    show_default=True,
     metavar="MS",
-    help="How long a frame takes from the camera to the computer; see above.",
+    help="How long a frame takes from the camera to the computer; without it, what claps told (see above), or 0.",
 )
-def record(camera_delay: float, **options: Any) -> None:
+def record(camera_delay: float | None, **options: Any) -> None:
     """Record yourself on video while you move to a sound, both on one clock, as a take in FOLDER to train on.
 
     Video and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored: a camera that mirrors needs --mirrored.
     What you heard and what the camera saw at one moment have one time in it. Ctrl-C ends a take and keeps it; after a
     crash all but its last two seconds can be read. Nothing is ever overwritten. Then: `livemove learn FOLDER`.
 
-    A camera's own delay (mostly 20 to 80 ms) cannot be known from here. To measure it, record yourself clapping with
-    --mic, look in the take how much later the hands meet than it claps, and give that to --camera-delay from then on.
+    A camera's own delay (mostly 20 to 80 ms) cannot be known from here. `livemove latency --clap` measures it, and it
+    is taken off from then on.
 
     \b
     livemove record --sound song.wav takes/                      dance to a song
@@ -101,19 +99,21 @@ def record(camera_delay: float, **options: Any) -> None:
     livemove record --mic --sound beat.mp3 takes/                the same, to a beat on headphones
     livemove record --camera http://phone:8080/video --sound song.wav --camera-delay 120 takes/
     """
+    from livemove.control.delays import camera_delay_ms
     from livemove.session.record import RecordConfig
     from livemove.session.record import record as record_take
 
-    config = RecordConfig(camera_delay_s=camera_delay / 1000, **options)
+    delay_ms = camera_delay_ms(options["camera"]) or 0.0 if camera_delay is None else camera_delay
+    config = RecordConfig(camera_delay_s=delay_ms / 1000, **options)
     if config.sound is None and not config.mic:
         raise UserError("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
-    with _take_display() as on_progress:
+    with take_display() as on_progress:
         report = record_take(config, on_progress)
     click.echo(text.recorded(report), err=True)
 
 
 @contextlib.contextmanager
-def _take_display() -> Generator[Callable[[Take], None]]:
+def take_display() -> Generator[Callable[[Take], None]]:
     """A live line on a terminal; elsewhere the same line every few seconds, and what there is to notice."""
     console = stderr_console()
     if console.is_terminal:
@@ -169,6 +169,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.bundle import find_bundle
+    from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.models import chosen_styles
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
@@ -181,7 +182,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     folder = find_bundle(model)
     chosen, weights = chosen_styles(style, folder)
     config = RenderConfig(model=folder, style=chosen, styles=weights, duration_s=duration, **options)
-    have_pose_model(str(config.clip), config.pose, config.pose_model)
+    have_pose_model(CaptureConfig(camera=str(config.clip), pose=config.pose, pose_model=config.pose_model))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task("sound")

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
+    from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
+    from livemove.diagnostics.performance_soak import PerformanceSoak
     from livemove.diagnostics.pose_bench import PoseTime
     from livemove.diagnostics.soak import SoakResult
     from livemove.offline.render import RenderReport
@@ -104,7 +106,7 @@ PARTS = {
     "device": "block asked for to converter",
     "prediction": "filter and look-ahead",
     "mapping": "the mapping's smoothing",
-    "network": "the network's response",
+    "network": "the network's response, and the limiter",
     "rest": "not explained by these",
 }
 """What `livemove latency` says of each part of the lag."""
@@ -122,6 +124,12 @@ def lag(report: LatencyReport) -> list[str]:
             for name, value in report["parts_ms"].items()
         ),
     ]
+    jitter = report["jitter_ms"]
+    if jitter["sd"] is not None:
+        lines.append(
+            f"over {jitter['windows']} windows of two seconds the lag differs by {jitter['sd']:.1f} ms (standard "
+            f"deviation; noise of the measurement: {jitter['own']:.1f} ms)"
+        )
     if still is not None:
         lines.append(f"a still hand trembles by {still:.1f} cents rms (in {report['still_seconds']:.1f} s)")
     if stops["count"]:
@@ -136,6 +144,26 @@ def lag(report: LatencyReport) -> list[str]:
             f"{report['ripple']:.1f} times what is around it"
         )
     return lines
+
+
+def clapped(report: ClapReport, camera: str) -> list[str]:
+    """What claps and clicks told."""
+    if report.camera_ms is None:
+        lines = [
+            f"camera {camera}: only {report.claps} claps were both seen and heard: clap more slowly, hands far apart"
+        ]
+    else:
+        lines = [
+            f"camera {camera} is {report.camera_ms:.0f} ms late (give or take {report.camera_spread_ms:.0f}; "
+            f"{report.claps} claps)"
+        ]
+    if report.round_trip_ms is None:
+        return [*lines, f"the microphone heard {report.clicks} of the clicks: nothing is known of the audio device"]
+    return [
+        *lines,
+        f"loudspeaker to microphone: {report.round_trip_ms:.0f} ms more than the sound system says (give or take "
+        f"{report.round_trip_spread_ms:.0f}); what of it is the microphone's makes the camera look so much earlier",
+    ]
 
 
 def take_line(take: Take) -> str:
@@ -368,6 +396,25 @@ def soak(runs: Sequence[SoakResult]) -> Table:
             for r in runs
         ],
     )
+
+
+def performance_soak(result: PerformanceSoak, report: Path, plot: Path) -> list[str]:
+    """How a performance held, and where it is written."""
+    control = f"without a control: {result.without_control}"
+    if not result.without_control:
+        control = f"the bare JACK client beside it was late {result.control_late} times"
+    faults = f", {result.underruns_after_faults} after {len(result.faults)} faults" if result.faults else ""
+    (memory, later_memory), (latency, later_latency) = result.memory_mb, result.latency_ms
+    return [
+        f"{result.minutes:.1f} minutes with {result.engine} on {result.device}; {control}",
+        f"underruns {result.underruns}, of which {result.underruns_control_late} while the control was late, too"
+        f"{faults}, {result.underruns_unexcused} without an excuse; samples that were no numbers "
+        f"{result.nonfinite_samples}; restarts {sum(result.restarts.values())}",
+        f"memory {memory:.0f} MB, at the end {later_memory:.0f} ({result.memory_growth:+.1%}); "
+        f"motion to sound {latency:.0f} ms, at the end {later_latency:.0f} ({result.latency_change:+.1%})",
+        f"written: {report}, {plot}",
+        *(f"not as it should be: {line}" for line in result.wrong()),
+    ]
 
 
 def pose_times(times: Sequence[PoseTime]) -> Table:

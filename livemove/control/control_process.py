@@ -121,9 +121,12 @@ class Connections:
                     received.requests.append(Request(Action.LEARN, 0.0, absolute=True))
             if now_s() - self._checked_s > CHECK_S:
                 self._checked_s = now_s()
-                told.append(self.midi.check())
+                told += [self.midi.check(), self.midi_out.check() if self.midi_out else ""]
             if self.midi.ceased:
                 self.midi_interpreter.silence(received)
+        elif self.midi_out and now_s() - self._checked_s > CHECK_S:
+            self._checked_s = now_s()
+            told.append(self.midi_out.check())
         return received, [line for line in told if line]
 
     def send(self, segment: Segment, channels: tuple[Channel, ...]) -> None:
@@ -136,6 +139,10 @@ class Connections:
             self.osc_out.send({**found, **{f"/livemove/channel/{c.name}": value for c, value in played}})
         if self.midi_out:
             self.midi_out.send(channels, values)
+
+    def waits_for(self) -> str:
+        """Why a MIDI port that was named is not open; "": it is."""
+        return "; ".join(port.trouble for port in (self.midi, self.midi_out) if port is not None and port.trouble)
 
     def label(self, received: Received) -> str:
         """What is open, and how much came."""
@@ -169,13 +176,18 @@ def run(segment: Segment, config: ControlConfig) -> None:
     for name, channels in zip(config.models, config.channels, strict=False):
         if config.mpe and not roles(channels).keys() >= {"pitch", "loudness"}:
             process_state.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
+    if trouble := connections.waits_for():
+        process_state.remark(f"{trouble}; it is connected when it comes")
     requests, trigger = RequestSender(segment.commands), SendTrigger(segment)
     total = Received()
     label_due_s = 0.0
     while not segment.stop_requested:
         if now_s() >= label_due_s:
             label_due_s = now_s() + LABEL_S
-            process_state.running(connections.label(total))
+            if connections.waits_for():
+                process_state.waiting(connections.label(total))
+            else:
+                process_state.running(connections.label(total))
         process_state.heartbeat()
         connections.wait()
         ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)

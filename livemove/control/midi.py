@@ -229,17 +229,20 @@ class ActiveSensing:
 
 
 class MidiIn:
-    """One port, listened to without waiting; when it goes it is told, and when it comes back it is heard again."""
+    """One port, listened to without waiting; it may come later, and when it goes and comes back it is heard again."""
 
     def __init__(self, wanted: str) -> None:
-        """Raises ControlError when there is no such port."""
+        """trouble: what to tell the person where there is no such port yet. Raises ControlError where there is no MIDI,
+        or another program has the port."""
         self._client = _client("MidiIn")  # one for good: under JACK, to make one holds the whole graph up
-        self.name = find_port(wanted, self._client.get_ports())
         self._client.ignore_types(sysex=True, timing=True, active_sense=False)
+        self._wanted = wanted
         self._sensing = ActiveSensing()
-        self._gone = False
+        self._gone = self._was_there = False
         self._open = False
-        self._reopen()
+        self.name, self.trouble = _port(wanted, self._client)
+        if not self.trouble:
+            self._reopen()
 
     def messages(self) -> list[Any]:
         """Every mido message that came since the last time."""
@@ -263,6 +266,8 @@ class MidiIn:
 
     def check(self) -> str:
         """Once a second: whether it went or came back; what to tell the person."""
+        if self.trouble:
+            self.name, self.trouble = _port(self._wanted, self._client)
         there = self.name in self._client.get_ports()
         if there == self._open:
             return ""
@@ -271,9 +276,9 @@ class MidiIn:
                 self._reopen()
             except ControlError:  # another program was quicker: it is tried again
                 return ""
-            return f"MIDI: {self.name} is back"
+            return f"MIDI: {self.name} is {'back' if self._was_there else 'there'}"
         self._open = False
-        self._gone = True
+        self._gone = self._was_there = True
         self._client.close_port()
         return f"MIDI: {self.name} is gone; its notes end, and it is heard again when it comes back"
 
@@ -307,30 +312,64 @@ class ControlChanges:
 
 
 class MidiOut:
-    """A port one plays by channels: as MPE, or else as control changes."""
+    """A port one plays by channels, as MPE or else as control changes; it may come later, go, and come back."""
 
     def __init__(self, wanted: str, mpe: bool = False) -> None:
-        """Raises ControlError when there is no such port."""
+        """trouble: what to tell the person where there is no such port yet. Raises ControlError where there is no MIDI,
+        or another program has the port."""
         self._client = _client("MidiOut")
-        self.name = find_port(wanted, self._client.get_ports())
-        _open_port(self._client, self.name)
-        self._encoder = Mpe() if mpe else ControlChanges()
-        self._transmit(self._encoder.setup_messages())
+        self._wanted = wanted
+        self._mpe = mpe
+        self._encoder: Mpe | ControlChanges | None = None  # None: not open
+        self.name, self.trouble = _port(wanted, self._client)
+        if not self.trouble:
+            self._reopen()
 
     def send(self, channels: Sequence[Channel], values: Sequence[float]) -> None:
         """values in natural units."""
-        self._transmit(self._encoder.messages(channels, values))
+        if self._encoder is not None:
+            self._transmit(self._encoder.messages(channels, values))
+
+    def check(self) -> str:
+        """Once a second: whether it went or came; what to tell the person. Who comes back begins anew."""
+        if self.trouble:
+            self.name, self.trouble = _port(self._wanted, self._client)
+        there = self.name in self._client.get_ports()
+        if there == (self._encoder is not None):
+            return ""
+        if there:
+            try:
+                self._reopen()
+            except ControlError:  # another program was quicker: it is tried again
+                return ""
+            return f"MIDI out: {self.name} is there"
+        self._encoder = None
+        self._client.close_port()
+        return f"MIDI out: {self.name} is gone; it is played again when it comes back"
 
     def close(self) -> None:
         """No note hangs."""
-        if last := self._encoder.end():
+        if self._encoder is not None and (last := self._encoder.end()):
             self._transmit(last)
             time.sleep(DRAIN_S)
         self._client.close_port()
 
+    def _reopen(self) -> None:
+        _open_port(self._client, self.name)
+        self._encoder = Mpe() if self._mpe else ControlChanges()
+        self._transmit(self._encoder.setup_messages())
+
     def _transmit(self, messages: list[list[int]]) -> None:
         for message in messages:
             self._client.send_message(message)
+
+
+def _port(wanted: str, client: Any) -> tuple[str, str]:
+    """(name, "") of the port that is wanted, or, where it is not there, (what is wanted, in words; why not)."""
+    try:
+        return find_port(wanted, client.get_ports()), ""
+    except ControlError as error:
+        return wanted or "a MIDI port", str(error)
 
 
 def _client(kind: str) -> Any:

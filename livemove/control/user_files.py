@@ -19,6 +19,11 @@ def learnt_file() -> Path:
     return config_folder() / "midi.toml"
 
 
+def delays_file() -> Path:
+    """What claps told of cameras."""
+    return config_folder() / "delays.toml"
+
+
 def presets_folder() -> Path:
     return config_folder() / "presets"
 
@@ -26,6 +31,12 @@ def presets_folder() -> Path:
 def fitted_file(model: str) -> Path:
     """The mapping that `livemove calibrate` fitted for the model of that name: its own, from then on."""
     return config_folder() / "mappings" / f"{model}.toml"
+
+
+def is_fitted(mapping: Path) -> bool:
+    """Whether that is one of those that `livemove calibrate` keeps, for a model or beside presets."""
+    kept = (fitted_file("").parent, presets_folder() / "mappings")
+    return mapping.resolve().parent in [folder.resolve() for folder in kept]
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from livemove.body.landmarks import ANKLES, EARS, LIMB_JOINTS, NOSE, WRISTS
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.capture_process import follow
 from livemove.capture.lighting import Light, face_box, light
+from livemove.capture.webcam import Promise
 from livemove.contracts import Float64, PoseFrame
 from livemove.ipc.segment import now_s
 
@@ -46,6 +47,7 @@ class CameraCheck:
     out        share of the frames in which a part (EDGES) is out of the frame
     hidden     share of the frames in which a limb (landmarks.LIMB_JOINTS), though inside it, is not made out
     light      medians
+    promise    what the camera says it gives
     """
 
     fps: float
@@ -60,6 +62,7 @@ class CameraCheck:
     out: dict[str, float] = field(default_factory=dict[str, float])
     hidden: dict[str, float] = field(default_factory=dict[str, float])
     light: Light | None = None
+    promise: Promise = field(default_factory=Promise)
 
 
 def look(
@@ -71,9 +74,11 @@ def look(
     """Look through a camera for so long; blocks. Raises CameraError, PoseModelError, TakeError."""
     watching = _Watching(seconds, now)
     feed = follow(config, watching.see, watching.over, watching, now, sleep, watching.show)
-    if feed is not None:
-        feed.close(END_S)
-    return measure(watching.frames, watching.lights, watching.frames_given)
+    check = measure(watching.frames, watching.lights, watching.frames_given)
+    if feed is None:
+        return check
+    feed.close(END_S)
+    return replace(check, promise=feed.promise)
 
 
 class _Watching:

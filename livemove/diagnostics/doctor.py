@@ -40,6 +40,8 @@ TALL = 0.83
 """Metres an image is high for each metre to the camera: webcams see about 45 degrees from top to bottom."""
 ENOUGH_FPS = 18.0
 """Poses a second from which on a quick movement is followed; a webcam gives 25 or 30."""
+KEPT_RATE = 0.75
+"""Share of the frame rate it promises that a camera should give: in the dark, exposures take longer than a frame."""
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,14 @@ def _light(light: Light, made_out: bool) -> Finding:
 
 def _pace(check: CameraCheck) -> Finding:
     """How often you are seen, and how evenly."""
-    poor = ""
-    if check.seen_fps < ENOUGH_FPS:
+    poor, can = "", check.promise.fps
+    if check.seen_fps < KEPT_RATE * can:
+        worth_ms = 1e3 / max(check.seen_fps, 1.0) - 1e3 / can
+        poor = (
+            f"Your camera gives {check.seen_fps:.0f} frames a second in this light and could give {can:.0f}: more "
+            f"light is worth {worth_ms:.0f} ms. If it is bright already, try another cable or USB port."
+        )
+    elif check.seen_fps < ENOUGH_FPS:
         poor = "The camera is slow, and blurs quick movements: more light helps most, then another cable or camera."
     elif check.fps < ENOUGH_FPS:
         poor = "The computer is slower than the camera: close other programs, or play with --pose lite."
@@ -180,6 +188,8 @@ def _pace(check: CameraCheck) -> Finding:
     figures = (
         f"{check.fps:.0f} poses of {check.seen_fps:.0f} frames a second, longest gap {1e3 * check.longest_s:.0f} ms"
     )
+    if math.isfinite(check.promise.exposure_s):
+        figures += f", exposure {1e3 * check.promise.exposure_s:.0f} ms"
     return Finding("frame rate", "poor" if poor else "ok", f"{poor or 'Quick and even.'} ({figures})")
 
 

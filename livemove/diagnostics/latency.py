@@ -20,20 +20,25 @@ from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping
 from livemove.body.motion import MotionSpec
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float64, TakeError
+from livemove.diagnostics.delay import Delay, delay_of, windows
 from livemove.diagnostics.pitch import yin
 from livemove.takes.folder import samples24
 from livemove.takes.reading import Take
 
-RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, abrupt=1e9, fastest=1e9))
+RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, still=1.0, abrupt=1e9, fastest=1e9))
 """Features as the landmarks say, without any filter: the movement that everything is compared with."""
 
-LAGS_S = np.arange(-0.15, 0.45, 0.0025)
 WINDOW_S, STEP_S = 6.0, 2.0
 """Windows in which the lag is measured again, for its spread."""
 
-MOVED = 0.5
+SHORT_S = 2.0
+"""Windows over which the lag's jitter is told; each begins in the middle of the last."""
+
+MOVING = 3.0
+"""A window counts if the pitch asked for moves by so many semitones per second (rms): a delay shows in slopes alone."""
+
 SURE = 0.8
-"""A window counts if the pitch moves by MOVED semitones (standard deviation) and the correlation reaches SURE."""
+"""Correlation of movement and sound in a whole take from which on one is taken to follow the other."""
 
 STILL_CENTS, STILL_S = 15.0, 0.6
 """A hand is still where its pitch stays within so many cents either way for so long; slow drift is taken out."""
@@ -46,7 +51,7 @@ SETTLED = 0.05
 
 
 class Spread(TypedDict):
-    """Milliseconds over windows; confidence: median correlation of movement and sound, 1 is certain."""
+    """Milliseconds over windows of WINDOW_S; confidence: median correlation of movement and sound, 1 is certain."""
 
     median: float
     p05: float
@@ -54,6 +59,15 @@ class Spread(TypedDict):
     sd: float
     windows: int
     confidence: float
+
+
+class Jitter(TypedDict):
+    """Milliseconds: standard deviation of the lag over windows of SHORT_S, and what of it the estimator adds itself
+    (rms of its standard deviations); None with fewer than three windows that move."""
+
+    sd: float | None
+    own: float | None
+    windows: int
 
 
 class Stops(TypedDict):
@@ -69,7 +83,8 @@ class LatencyReport(TypedDict):
     parts_ms adds up to lag_ms: "camera" (its own delay, if known), "pose" (waiting for the pose model, and the model,
     until the first hop), "next pose" (a pose plays until the next one is there), "ring" (hop begun to its block
     asked for), "device" (to the converter), "prediction" (what filter and look-ahead add, mostly less than nothing),
-    "mapping" (its smoothing), "network" (its response to a new pitch) and "rest" (what these do not explain).
+    "mapping" (its smoothing), "network" (its response to a new pitch, and the limiter's look-ahead) and "rest" (what
+    these do not explain). Lag, prediction, mapping and network are medians over the same windows.
     age_ms: pose captured to sound heard, what the session's report calls motion to sound.
     """
 
@@ -80,6 +95,7 @@ class LatencyReport(TypedDict):
     camera_hz: float
     age_ms: dict[str, float]
     lag_ms: Spread
+    jitter_ms: Jitter
     parts_ms: dict[str, float | None]
     still_cents_rms: float | None
     still_seconds: float
@@ -106,7 +122,10 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     traces = _traces(take, mapping, channel, hops, heard_s)
     capture_s, began_s = hops["capture_s"], hops["began_s"]
     age_s = heard_s - capture_s
-    lag = _spread(traces)
+    found = _windows(traces, WINDOW_S, STEP_S)
+    if not found:
+        raise TakeError("the movement is not found in the sound: play a pitch up and down for half a minute")
+    lag = _spread(found)
     used = {
         float(c): float(b) for c, b in zip(capture_s[::-1], began_s[::-1], strict=True)
     }  # the first hop of each pose
@@ -118,11 +137,9 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
         "ring": 1e3 * float(np.median(begun - began_s)),
         "device": 1e3 * float(np.median(heard_s - begun)),
     }
-    direct = lag_of(traces.asked_s, traces.asked, traces.hop_s, traces.source)[0]
-    through = lag_of(traces.hop_s, traces.source, traces.hop_s, traces.channel)[0]
-    voiced = lag_of(traces.hop_s, traces.channel, traces.hop_s, traces.sound)[0]
+    stages = _stages(traces, [start_s for start_s, _ in found])
     known = sum(value for name, value in parts.items() if value is not None and name != "camera")
-    parts |= {"prediction": 1e3 * direct - known, "mapping": 1e3 * through, "network": 1e3 * voiced}
+    parts |= {"prediction": 1e3 * stages[0] - known, "mapping": 1e3 * stages[1], "network": 1e3 * stages[2]}
     parts["rest"] = (
         lag["median"] + (camera_delay_ms or 0.0) - sum(value for value in parts.values() if value is not None)
     )
@@ -140,6 +157,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
         camera_hz=camera_hz,
         age_ms={"p50": 1e3 * float(np.median(age_s)), "p95": 1e3 * float(np.percentile(age_s, 95))},
         lag_ms=lag,
+        jitter_ms=jitter(traces),
         parts_ms=parts,
         still_cents_rms=noise,
         still_seconds=still_s,
@@ -227,39 +245,55 @@ def _recent(channel: Float64) -> Float64:
 # --- what they show -----------------------------------------------------------------------------------------
 
 
-def lag_of(a_s: Float64, a: Float64, b_s: Float64, b: Float64) -> tuple[float, float]:
-    """(seconds by which b follows a, their correlation there): the best of LAGS_S, refined by a parabola."""
-    good = np.isfinite(b)
-    b_s, b = b_s[good], b[good]
-    score = np.full(len(LAGS_S), -1.0)
-    for i, lag in enumerate(LAGS_S):
-        inside = (b_s - lag >= a_s[0]) & (b_s - lag <= a_s[-1])
-        x, y = np.interp(b_s[inside] - lag, a_s, a), b[inside]
-        if len(x) > 2 and x.std() > 1e-9 and y.std() > 1e-9:
-            score[i] = np.corrcoef(x, y)[0, 1]
-    best = min(max(int(np.argmax(score)), 1), len(score) - 2)
-    before, top, after = score[best - 1 : best + 2]
-    bend = before - 2 * top + after
-    shift = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    return float(LAGS_S[best] + shift * (LAGS_S[1] - LAGS_S[0])), float(top)
-
-
-def _spread(traces: Traces) -> Spread:
-    found: list[tuple[float, float]] = []
-    for start_s in np.arange(traces.hop_s[0], traces.hop_s[-1] - WINDOW_S, STEP_S):
-        inside = (traces.hop_s >= start_s) & (traces.hop_s < start_s + WINDOW_S) & np.isfinite(traces.sound)
-        if inside.sum() < 100 or traces.channel[inside].std() < MOVED:
-            continue
-        lag_s, sure = lag_of(traces.asked_s, traces.asked, traces.hop_s[inside], traces.sound[inside])
-        if sure >= SURE:
-            found.append((1e3 * lag_s, sure))
-    if not found:
-        raise TakeError("the movement is not found in the sound: play a pitch up and down for half a minute")
-    lags, sure = np.array(found).T
+def _spread(found: list[tuple[float, Delay]]) -> Spread:
+    lags = 1e3 * np.array([each.seconds for _, each in found])
     low, middle, high = np.percentile(lags, [5, 50, 95]).tolist()
     return Spread(
-        median=middle, p05=low, p95=high, sd=float(lags.std()), windows=len(lags), confidence=float(np.median(sure))
-    )
+        median=middle, p05=low, p95=high, sd=float(lags.std()), windows=len(lags),
+        confidence=float(np.median([each.correlation for _, each in found])),
+    )  # fmt: skip
+
+
+def _stages(traces: Traces, starts_s: list[float]) -> tuple[float, float, float]:
+    """Seconds from landmarks to features as hops had them, to the channel as it was played, to its sound: medians over
+    the windows of WINDOW_S that begin then, so that they are of the movement that the lag is of."""
+    t, found = traces, list[tuple[float, float, float]]()
+    detuned = delay_of(t.hop_s, t.channel, t.hop_s, t.sound).offset
+    for start_s in starts_s:
+        inside = (t.hop_s >= start_s) & (t.hop_s < start_s + WINDOW_S)
+        at_s = t.hop_s[inside]
+        found.append(
+            (
+                delay_of(t.asked_s, t.asked, at_s, t.source[inside], 0.0).seconds,
+                delay_of(t.hop_s, t.source, at_s, t.channel[inside], 0.0).seconds,
+                delay_of(t.hop_s, t.channel, at_s, t.sound[inside], detuned).seconds,
+            )
+        )
+    direct, through, voiced = np.median(found, axis=0).tolist()
+    return direct, through, voiced
+
+
+def jitter(traces: Traces) -> Jitter:
+    """How steady the lag is, as far as the movement shows it."""
+    found = [each for _, each in _windows(traces, SHORT_S, SHORT_S / 2)]
+    if len(found) < 3:
+        return Jitter(sd=None, own=None, windows=len(found))
+    lags, own = (1e3 * np.array([getattr(each, name) for each in found]) for name in ("seconds", "sd_s"))
+    return Jitter(sd=float(lags.std(ddof=1)), own=float(np.sqrt(np.mean(own**2))), windows=len(found))
+
+
+def _windows(traces: Traces, length_s: float, step_s: float) -> list[tuple[float, Delay]]:
+    """(beginning, the sound's delay behind the landmarks) of windows in which something moves; none where the sound
+    does not follow. A model that plays out of tune is not late for it."""
+    t = traces
+    try:
+        whole = delay_of(t.asked_s, t.asked, t.hop_s, t.sound)
+        detuned = delay_of(t.hop_s, t.channel, t.hop_s, t.sound).offset
+    except ValueError:
+        return []
+    if whole.correlation < SURE:
+        return []
+    return windows(t.asked_s, t.asked, t.hop_s, t.sound, length_s, step_s, MOVING, detuned)
 
 
 def still_noise(traces: Traces) -> tuple[float | None, float]:

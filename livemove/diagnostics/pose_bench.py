@@ -107,6 +107,7 @@ def run(clip: Path, kind: str, path: Path | None, frames: int, show: Callable[[f
                     segmentation_mask=variant.segmentation_mask,
                     runtime=variant.runtime,
                     threads=variant.threads,
+                    smoothed=True,
                 )
             )
             for variant in counted

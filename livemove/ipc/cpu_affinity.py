@@ -1,4 +1,4 @@
-"""Which core the sound is made on: always the same one, and pose estimation stays off it.
+"""Which core the sound is made on, always the same one, while pose estimation stays off it; and who goes first there.
 
 In: the cores this process may use. Knows no process, engine or clock.
 
@@ -37,6 +37,19 @@ def take_sound_core() -> None:
     if core is not None and sys.platform == "linux":
         with contextlib.suppress(OSError):  # a container may forbid it; then the system's own choice stands
             os.sched_setaffinity(0, {core})
+
+
+def go_first(on: bool) -> None:
+    """The calling thread runs before ordinary ones from here on, or no longer, where the system allows it; threads that
+    it starts are ordinary ones."""
+    if sys.platform == "linux":
+        policy, priority = (os.SCHED_RR | os.SCHED_RESET_ON_FORK, PRIORITY) if on else (os.SCHED_OTHER, 0)
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, policy, os.sched_param(priority))
+
+
+PRIORITY = 20
+"""Below the sound server (JACK: 70) and above everything that has no deadline."""
 
 
 def leave_sound_core() -> None:

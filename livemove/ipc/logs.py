@@ -77,8 +77,22 @@ class Log:
         self.row = row
         self._seen = native.written
 
+    def skip(self) -> None:
+        """What was added until now is not taken."""
+        self._seen = self._native.written
+
+    def last(self, count: int) -> npt.NDArray[Any]:
+        """Anyone: the newest `count` rows, oldest first; fewer where there are no more, none where a writer is in the
+        way again and again."""
+        for _ in range(8):
+            written = self._native.written
+            rows = np.zeros(min(count, written), self.row)
+            if self._native.read(written - len(rows), rows.view(np.uint8)):
+                return rows
+        return np.zeros(0, self.row)
+
     def take(self) -> tuple[npt.NDArray[Any], int]:
-        """Supervisor only: rows added since the last call, and how many before them were lost."""
+        """One reader: rows added since the last call, and how many before them were lost."""
         lost = 0
         while True:
             rows = np.zeros(self._native.written - self._seen, self.row)
@@ -151,7 +165,7 @@ class SnapshotBox:
         return True
 
     def take(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]] | None:
-        """Supervisor only: what was written, if that is newer than at the last call."""
+        """The supervisor, and a synthesis that takes over: what was written, if that is newer than at the last call."""
         if self._native.sequence == self._seen:
             return None
         start = np.zeros(2, np.uint64)

@@ -60,6 +60,14 @@ class PoseMailbox:
         return True
 
 
+def pose_of(row: Any) -> PoseFrame:
+    """A row of POSE_ROW as the frame it was."""
+    frame = PoseFrame(float(row["capture_s"]), int(row["sequence"]), int(row["people"]))
+    for name in ("image", "world", "visibility"):
+        getattr(frame, name)[...] = row[name]
+    return frame
+
+
 class ControlsMailbox:
     """What the performer has set. One writer: the supervisor."""
 
@@ -99,13 +107,14 @@ class SupervisorStatusMailbox:
         self._native = _realtime.BulletinMailbox(memory)
         self._bytes = np.zeros(_realtime.BULLETIN_BYTES, np.uint8)
         self._times = self._bytes[:16].view(np.float64)
-        self._restarts = self._bytes[16:56].view(np.int64)
-        self._notices = self._bytes[56:64].view(np.int64)
-        self._recording_since_s = self._bytes[64:72].view(np.float64)
-        self._places = self._bytes[72:88].view(np.int64)
+        at = 16 + 8 * len(ROLES)
+        self._restarts = self._bytes[16:at].view(np.int64)
+        self._notices = self._bytes[at : at + 8].view(np.int64)
+        self._recording_since_s = self._bytes[at + 8 : at + 16].view(np.float64)
+        self._places = self._bytes[at + 16 : at + 32].view(np.int64)
         devices = _realtime.BULLETIN_BYTES - _realtime.DEVICE_NAMES
         cameras = devices - _realtime.CAMERA_NAMES
-        self._text = self._bytes[88:cameras].view(f"S{cameras - 88}")
+        self._text = self._bytes[at + 32 : cameras].view(f"S{cameras - at - 32}")
         self._cameras = self._bytes[cameras:devices].view(f"S{_realtime.CAMERA_NAMES}")
         self._devices = self._bytes[devices:].view(f"S{_realtime.DEVICE_NAMES}")
         self._last = SupervisorStatus()

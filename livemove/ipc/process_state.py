@@ -19,8 +19,12 @@ from livemove.contracts import LivemoveError
 from livemove.ipc.records import Record, observe, publish
 from livemove.native._realtime import now_s
 
-ROLES = ("capture", "synthesis", "playback", "monitor", "control")
-"""The children, in the order of their records."""
+ROLES = ("capture", "synthesis", "playback", "monitor", "control", "spare")
+"""The children, in the order of their records. spare: a second synthesis, which waits to take the first one's place."""
+
+
+WAITING = "waiting for "
+"""The label of a process that runs without its device begins so."""
 
 
 class State(enum.IntEnum):
@@ -51,6 +55,10 @@ class ProcessState:
         self._put("label", label)
         self.heartbeat()
         self._publish(State.RUNNING)
+
+    def waiting(self, what: str) -> None:
+        """It runs, but what the performer named is not there yet, or gone: a camera, an audio device."""
+        self.running(WAITING + what)
 
     def heartbeat(self) -> None:
         """A few times a second at least, from the loop that does the work."""
@@ -101,6 +109,11 @@ class ProcessState:
     @property
     def label(self) -> str:
         return self._get("label")
+
+    @property
+    def waits_for(self) -> str:
+        """What `waiting` was given; "": it has what it needs."""
+        return self.label.removeprefix(WAITING) if self.label.startswith(WAITING) else ""
 
     @property
     def heartbeat_s(self) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Float32
-from livemove.ipc.records import Record
+from livemove.ipc.records import Record, lines, names, observe, publish
 from livemove.native._realtime import BIN_MS, now_s
 
 
@@ -24,6 +24,10 @@ def percentile_ms(histogram: npt.NDArray[np.uint64], quantile: float) -> float |
         return None
     index = int(np.searchsorted(np.cumsum(histogram), max(1.0, np.ceil(quantile * total))))
     return (index + 1) * BIN_MS
+
+
+FAULTS = ("", "absent", "lost", "stalled", "frozen", "black", "covered", "corrupt", "slow")
+"""What may be wrong with a camera, by number; see capture/camera_faults.py."""
 
 
 class CaptureTelemetry:
@@ -51,6 +55,24 @@ class CaptureTelemetry:
         if people > 0 and r["first_pose_s"][0] == 0.0:
             r["first_pose_s"][0] = now
         r["last_used_s"][0] = now
+
+    def set_fault(self, fault: str) -> None:
+        """What is wrong with the camera from now on; "": nothing. Each beginning is counted."""
+        place = FAULTS.index(fault)
+        if place and place != int(self._record["fault"][0]):
+            self._record["faults"][place] += np.uint64(1)
+        self._record["fault"][0] = place
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the camera now."""
+        return FAULTS[int(self._record["fault"][0])]
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """How often each began, of those that did."""
+        counts = self._record["faults"].tolist()
+        return {fault: int(count) for fault, count in zip(FAULTS, counts, strict=False) if fault and count}
 
     @property
     def frames_seen(self) -> int:
@@ -113,6 +135,12 @@ class SynthesisTelemetry:
         if weights is not None:
             r["styles"][:count] = weights
 
+    def engine_failed(self, engine: str) -> None:
+        """That engine is given up for the rest of the session, whoever plays: it is counted, and never tried again."""
+        failed = tuple(dict.fromkeys((*self.failed_engines, engine)))
+        self._record["failed_engines"][0] = lines(failed, self._record["failed_engines"].dtype.itemsize)
+        publish(self._record["engine_failures"], self.engine_failures + 1)
+
     def set_rate(self, rate: float) -> None:
         """What is written into the ring from now on has this rate."""
         self._record["rate"][0] = rate
@@ -128,6 +156,16 @@ class SynthesisTelemetry:
     def rate(self) -> float:
         """Of the samples that are written into the ring; 0 before the first."""
         return float(self._record["rate"][0])
+
+    @property
+    def engine_failures(self) -> int:
+        """How often an engine was given up. Anyone; to be read before `failed_engines`."""
+        return observe(self._record["engine_failures"])
+
+    @property
+    def failed_engines(self) -> tuple[str, ...]:
+        """Names of those that were given up."""
+        return names(self._record["failed_engines"])
 
     @property
     def hops(self) -> int:

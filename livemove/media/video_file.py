@@ -88,8 +88,9 @@ def promised_s(path: Path) -> float:
         if tag := TAGGED.fullmatch(stream.metadata.get("DURATION", "")):
             hours, minutes, seconds = map(float, tag.groups())
             return 3600 * hours + 60 * minutes + seconds - origin_s
-        alone = len(container.streams) == 1 and container.duration is not None
-        return container.duration / av.time_base - origin_s if alone else 0.0
+        if len(container.streams) == 1 and container.duration is not None:
+            return container.duration / av.time_base - origin_s
+        return 0.0
 
 
 def frames(path: Path) -> Iterator[tuple[float, Image]]:

@@ -71,7 +71,8 @@ class TopBar(QWidget):
         model = across(self._config.spec.name, style.font(style.HEADING, bold=True))
         body = style.font(style.BODY)
         output = f"writing {self._config.output.name}" if self._config.output else ""
-        self._before = "  ·  ".join(filter(None, (learning, output, engine)))
+        calibrated = "calibrated" if self._config.calibrated else ""
+        self._before = "  ·  ".join(filter(None, (learning, output, calibrated, engine)))
         x = model + 6 * GRID + PADDING
         keys = QRect(self.width() - 8 * GRID, GRID, 8 * GRID, height - 2 * GRID)
         self._clock = QRect(0, 0, keys.left() - 2 * GRID, height)

@@ -15,7 +15,8 @@ class MonitorConfig:
     """What the window shows that never changes while it plays.
 
     mapping  the mapping.toml in use, if there is one; the features it plays are the first that are shown
-    others   further models to switch to, each with its mapping
+    calibrated  whether that mapping was fitted to a body by `livemove calibrate`
+    others   further models to switch to, each with its mapping and whether that was fitted
     presets  names of the set list
     output   the WAV being written, if there is one
     """
@@ -24,18 +25,19 @@ class MonitorConfig:
     mapping: Path | None
     camera: str
     output: Path | None = None
-    others: tuple[tuple[ModelSpec, Path | None], ...] = ()
+    others: tuple[tuple[ModelSpec, Path | None, bool], ...] = ()
     presets: tuple[str, ...] = ()
+    calibrated: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of all there are to switch to, in the order of `Controls.model`."""
-        return (self.spec.name, *(spec.name for spec, _ in self.others))
+        return (self.spec.name, *(spec.name for spec, _, _ in self.others))
 
     def of_model(self, index: int) -> MonitorConfig:
         """The same with that one of the models as the one that plays."""
-        spec, mapping = ((self.spec, self.mapping), *self.others)[index]
-        return replace(self, spec=spec, mapping=mapping)
+        spec, mapping, calibrated = ((self.spec, self.mapping, self.calibrated), *self.others)[index]
+        return replace(self, spec=spec, mapping=mapping, calibrated=calibrated)
 
 
 def has_display() -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.body.lag import REGAINED, estimate_ms
+from livemove.body.lag import REGAINED, estimate_ms, predicted_ms
 from livemove.body.notes import note_name
 from livemove.contracts import Controls, Float32, SupervisorStatus
 from livemove.ipc.segment import ROLES, Segment, State, now_s, percentile_ms
@@ -44,12 +44,15 @@ class Tone(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Figures:
-    """The session in numbers, at one moment. ages: seconds since something last happened; inf: never."""
+    """The session in numbers, at one moment. ages: seconds since something last happened; inf: never. waits: what each
+    process waits for; camera_fault: what is wrong with the camera; "": nothing."""
 
     seconds: float = 0.0
     engine: str = ""
     device: str = ""
     states: dict[str, State] = field(default_factory=dict[str, State])
+    waits: dict[str, str] = field(default_factory=dict[str, str])
+    camera_fault: str = ""
     people: int = 0
     pose_fps: float | None = None
     pose_ms: float | None = None
@@ -111,6 +114,8 @@ class TelemetryReader:
             engine=segment.processes["synthesis"].label,
             device=segment.processes["playback"].label,
             states={role: segment.processes[role].state for role in ROLES},
+            waits={role: segment.processes[role].waits_for for role in ROLES},
+            camera_fault=capture.fault,
             people=capture.people,
             pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
             pose_ms=capture.pose_ms if poses else None,
@@ -152,6 +157,18 @@ class Verdict:
     camera: bool = False
 
 
+CAMERA_WORDS = {
+    "absent": "the camera is not there yet",
+    "lost": "the camera is gone",
+    "stalled": "no image from the camera",
+    "frozen": "the camera is frozen",
+    "black": "the camera sees black",
+    "covered": "the camera is covered",
+    "corrupt": "the camera sends no image",
+    "slow": "the camera is slow",
+}
+
+
 def judge(figures: Figures, controls: Controls) -> Verdict:
     """The one thing the person on stage should know first."""
     states = figures.states
@@ -166,10 +183,16 @@ def judge(figures: Figures, controls: Controls) -> Verdict:
         return Verdict(Tone.WRONG, "the instrument is coming back")
     if "capture" in gone:
         return Verdict(Tone.WRONG, "the camera is coming back", camera=True)
+    if figures.waits.get("playback"):
+        return Verdict(Tone.WATCH, f"waiting for {figures.waits['playback']}")
+    if figures.camera_fault:
+        return Verdict(Tone.WATCH, CAMERA_WORDS[figures.camera_fault], camera=True)
     if figures.pose_age_s > SILENT_S:
         return Verdict(Tone.WRONG, "no image from the camera", camera=True)
     if figures.trouble_age_s < 3.0:
         return Verdict(Tone.WRONG, "the sound broke off")
+    if figures.waits.get("control"):
+        return Verdict(Tone.WATCH, "waiting for MIDI")
     if controls.mute:
         return Verdict(Tone.WATCH, "muted")
     if controls.freeze:
@@ -189,7 +212,9 @@ def sooner(figures: Figures) -> str:
     """What would shorten the lag most, in a few words; "": nothing that we know of."""
     fps, pose_ms = figures.pose_fps or 0.0, figures.pose_ms or 0.0
     ways = {
-        "look-ahead is off: L": REGAINED * (figures.latency_p50_ms or 0.0) if figures.look_ahead_ms == 0.0 else 0.0,
+        "look-ahead is off: L": (
+            REGAINED * predicted_ms(figures.latency_p50_ms or 0.0, 0.08) if figures.look_ahead_ms == 0.0 else 0.0
+        ),
         f"camera {fps:.0f} fps: more light": 500.0 / fps - 20.0 if fps and pose_ms < 700.0 / fps else 0.0,
         f"pose {pose_ms:.0f} ms: --pose lite": pose_ms - 25.0,
         f"ring {figures.ring_target_ms:.0f} ms: busy machine": figures.ring_target_ms - 25.0,

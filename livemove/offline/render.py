@@ -21,9 +21,9 @@ from typing import TypedDict
 import numpy as np
 import soundfile as sf
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.body.triggers import HitInputs
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.landmarker import Landmarker, preload
 from livemove.capture.posemodel import find_pose_model
@@ -188,7 +188,7 @@ class Player:
 
     def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
         self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
-        self.stream, self.hits = FeatureStream(), HitInputs()
+        self.stream, self.events = FeatureStream(), EventInputs()
         self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.random = np.random.Generator(np.random.SFC64(config.seed))
         self.controls = Controls(style=config.style, styles=config.styles)
@@ -200,7 +200,7 @@ class Player:
         """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
         spec, hop_s = self.spec, HOP / self.spec.sample_rate
         due = math.ceil(until_s / hop_s - 1e-6)
-        self.hits.update(pose, float(self.stream.update(pose, (self.hops + 0.5) * hop_s)[JUMP]))
+        self.events.update(pose, float(self.stream.update(pose, (self.hops + 0.5) * hop_s)[JUMP]))
         while self.hops < due:
             hops = min(BATCH_HOPS, due - self.hops)
             times = (self.hops + 0.5 + np.arange(hops)) * hop_s  # channels are constant in a hop: its middle
@@ -217,8 +217,8 @@ class Player:
     def _inputs(self, now_s: float, hop_s: float) -> Float32:
         """Features and hits of the hop at now_s; other external inputs have not come."""
         self.inputs[: len(FEATURES)] = self.stream.at(now_s)
-        self.hits.step(hop_s)
-        self.hits.put(self.inputs[len(FEATURES) :], self.mapping.external)
+        self.events.step(self.inputs[: len(FEATURES)], hop_s)
+        self.events.put(self.inputs[len(FEATURES) :], self.mapping.external)
         return self.inputs
 
 

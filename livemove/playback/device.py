@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import sounddevice
 
 from livemove import numbers
-from livemove.contracts import DeviceError, MissingDeviceError
+from livemove.contracts import AbsentDeviceError, DeviceError, MissingDeviceError
 from livemove.native._realtime import Output
 
 NO_DEVICE = "no audio device found: connect one or start a sound server, or write to a file with --output take.wav"
@@ -80,7 +80,8 @@ def list_devices(kind: str = "output") -> list[Device]:
 def find_device(text: str | None, kind: str = "output") -> Device:
     """The device with this index, or with this text in its name or host; None: the default one.
 
-    Raises MissingDeviceError when there is none, DeviceError when the text fits several and none of them exactly.
+    Raises MissingDeviceError when there is no device at all, AbsentDeviceError when there is none of that name,
+    DeviceError when the text fits several and none of them exactly.
     """
     devices = list_devices(kind)
     if not devices:
@@ -97,11 +98,17 @@ def find_device(text: str | None, kind: str = "output") -> Device:
         found = exact or found
     if not found:
         listing = "livemove devices" if kind == "output" else "livemove devices --input"
-        raise DeviceError(f"no audio device matches {text!r}: `{listing}` lists them")
+        raise AbsentDeviceError(f"no audio device matches {text!r}: `{listing}` lists them")
     if len(found) > 1:
         names = ", ".join(f"{d.index} {d.label}" for d in found[:4])
         raise DeviceError(f"several audio devices match {text!r}: {names}; give the number")
     return found[0]
+
+
+def look_again() -> None:
+    """Let PortAudio find out anew which devices there are; no stream may be open."""
+    sounddevice._terminate()
+    sounddevice._initialize()
 
 
 def open_stream(device: Device, output: Output, rate: float, channels: int, block: int) -> Stream:

@@ -15,6 +15,9 @@ class PlaybackConfig:
     play        False: no device, the clock alone (a recorder listens)
     model_rate  samples per second of the model
     fallback    without any device go on as with play False
+    patient     a device that is not there is waited for, and the clock plays meanwhile; False: it is an error
+    last        the device that played last, by its whole name; without `device` it is looked for first. The session
+                fills in both
     """
 
     device: str | None = None
@@ -23,3 +26,5 @@ class PlaybackConfig:
     play: bool = True
     model_rate: int = 0
     fallback: bool = False
+    patient: bool = False
+    last: str | None = None

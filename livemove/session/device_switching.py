@@ -14,7 +14,7 @@ from pathlib import Path
 from livemove.capture.capture_config import CaptureConfig, cameras_here
 from livemove.contracts import Action, ControlError, Request
 from livemove.control.steering import choose
-from livemove.ipc.segment import Segment
+from livemove.ipc.segment import Segment, State
 from livemove.session.session_config import PresetDevices
 from livemove.session.supervisor import Child
 
@@ -68,6 +68,18 @@ class DeviceSwitching:
         self.cameras = list(dict.fromkeys((*self.cameras, camera)))
         return True
 
+    def settle(self) -> None:
+        """Once it plays: a camera or device that goes is waited for from then on, a device by its whole name."""
+        capture = self._capture
+        if not capture.switching and capture.process_state.state is State.RUNNING:
+            capture.config = replace(capture.config, patient=capture.config.kind in ("index", "url"))
+        playback, state = self._playback, self._segment.processes["playback"]
+        if playback.switching or state.state is not State.RUNNING or state.waits_for or not playback.config.play:
+            return
+        labels = [each.partition(" ")[2] for each in self._segment.devices]
+        last = state.label if labels.count(state.label) == 1 else None  # of two with one name, the number tells which
+        playback.config = replace(playback.config, patient=state.label in labels, last=last)
+
     @property
     def camera(self) -> str:
         """The one in use, or on its way."""
@@ -80,7 +92,7 @@ class DeviceSwitching:
         config = camera
         if wanted.camera is not None and wanted.camera != camera.camera:
             # The end of a video is the end of the show, but not of one that is only looked at in between.
-            config = replace(config, camera=wanted.camera, loop=True)
+            config = replace(config, camera=wanted.camera, loop=True, patient=False)
         if wanted.mirror is not None:
             config = replace(config, mirror=wanted.mirror)
         if config != camera:
@@ -102,7 +114,7 @@ class DeviceSwitching:
         old = self._segment.processes["playback"].label or playback.config.device or "the default audio device"
         self._card = card
         playback.switch(
-            replace(playback.config, device=device, samplerate=None),
+            replace(playback.config, device=device, samplerate=None, patient=False, last=None),
             f"audio device: {label or card}",
             f"going on with {old}",
         )

@@ -18,6 +18,7 @@ from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import MAX_BLEND, Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
 from livemove.control.steering import steer
+from livemove.control.user_files import is_fitted
 from livemove.controls import STYLE_WEIGHTS
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
@@ -25,6 +26,7 @@ from livemove.monitor.monitor_config import MonitorConfig
 from livemove.session.device_switching import DeviceSwitching
 from livemove.session.report import Report, Status, StatusReader, final_report
 from livemove.session.session_config import SET_AT_START, PresetDevices, SessionConfig
+from livemove.session.spare import SparedChild
 from livemove.session.supervisor import RUNS, Child, Log, Window
 from livemove.takes.folder import TakenModel, model_sha256
 from livemove.takes.history import TakeSettings
@@ -164,14 +166,20 @@ class _Session:
         self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
         synthesis = replace(config.synthesis, block=config.playback.block)
-        playback = replace(config.playback, model_rate=bundle.spec.sample_rate, fallback=config.output is not None)
+        playback = replace(
+            config.playback,
+            model_rate=bundle.spec.sample_rate,
+            fallback=config.output is not None,
+            patient=config.playback.device is not None,
+        )
         configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
         if config.control.wanted:
             models = tuple(each.path.name for each in bundles)
             channels = tuple(each.spec.channels for each in bundles)
             styles = tuple(each.spec.styles for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels, styles=styles)
-        self.children = {role: Child(role, segment, each, log) for role, each in configs.items()}
+        kinds = {"synthesis": SparedChild} if config.spare else {}
+        self.children = {role: kinds.get(role, Child)(role, segment, each, log) for role, each in configs.items()}
         switched_to = (each.camera for each in config.preset_devices if each.camera is not None)
         self.switching = DeviceSwitching(
             segment,
@@ -186,8 +194,13 @@ class _Session:
         self.without_styles: set[Path] = set()
         self.window: Window | None = None
         if config.monitor:
-            first, *others = zip((b.spec for b in bundles), _mappings(config, bundles), strict=True)
-            shown = MonitorConfig(*first, config.capture.camera, config.output, tuple(others), config.control.presets)
+            mappings = _mappings(config, bundles)
+            fitted = [path is not None and is_fitted(path) for path in mappings]
+            _, *others = zip((b.spec for b in bundles), mappings, fitted, strict=True)
+            shown = MonitorConfig(
+                bundle.spec, mappings[0], config.capture.camera, config.output, tuple(others), config.control.presets,
+                fitted[0],
+            )  # fmt: skip
             self.window = Window(segment, shown, log)
 
     def play(self) -> None:
@@ -323,6 +336,8 @@ class _Session:
 
     def _tell(self) -> None:
         status = self._status()
+        if self.playing_s is not None:
+            self.switching.settle()
         if self.switching.arrived():
             self.take_recorder.name_camera(self.switching.camera)
         devices = self.switching.devices()
@@ -369,4 +384,9 @@ class _Session:
             seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
             started_s=self.started_s,
             restarts=self._restarts(),
+            take_overs=self._take_overs(),
         )
+
+    def _take_overs(self) -> int:
+        synthesis = self.children["synthesis"]
+        return synthesis.take_overs if isinstance(synthesis, SparedChild) else 0

@@ -69,7 +69,9 @@ class Report(TypedDict):
     """What `perform --report FILE` writes. A value that was never measured is None.
 
     lag_ms: how late the sound followed the body, estimated from the median of motion_to_sound_ms and the look-ahead at
-    the end; `livemove latency` measures it from a take.
+    the end; `livemove latency` measures it from a take. camera_faults: how
+    often each began (capture/camera_faults.py). restarts: by process; of those of synthesis, take_overs were
+    taken over by its spare. failed_engines: given up in this session, in order.
     """
 
     engine: str
@@ -88,7 +90,10 @@ class Report(TypedDict):
     portaudio_underflows: int
     nonfinite_samples: int
     limiter_hits: int
+    camera_faults: dict[str, int]
     restarts: dict[str, int]
+    take_overs: int
+    failed_engines: list[str]
     motion_to_sound_ms: Latency
     lag_ms: float | None
     first_sound_s: float | None
@@ -146,8 +151,10 @@ def final_report(
     seconds: float,
     started_s: float,
     restarts: dict[str, int],
+    take_overs: int,
 ) -> Report:
-    """spec: of the first model; seconds: how long it played; started_s: when the command started."""
+    """spec: of the first model; seconds: how long it played; started_s: when the command started; take_overs: how often
+    a spare took over."""
     capture, synthesis, playback = segment.capture, segment.synthesis, segment.playback
     pose_ms, latency = capture.pose_ms_histogram, playback.latency_histogram
     busy_s, age_ms = synthesis.busy_s, percentile_ms(latency, 0.5)
@@ -169,7 +176,10 @@ def final_report(
         portaudio_underflows=playback.portaudio_underflows,
         nonfinite_samples=playback.nonfinite_samples,
         limiter_hits=playback.limiter_hits,
+        camera_faults=capture.faults,
         restarts=restarts,
+        take_overs=take_overs,
+        failed_engines=list(synthesis.failed_engines),
         motion_to_sound_ms={
             "p50": age_ms,
             "p95": percentile_ms(latency, 0.95),

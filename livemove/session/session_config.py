@@ -36,6 +36,7 @@ class SessionConfig:
     takes                 what is kept
     start                 what is set when it begins: SET_AT_START of it
     monitor               whether there is a window
+    spare                 whether a second synthesis waits, to take over if the first one dies or stands still
     output                WAV of what is played; with it and no device, the sound goes to the default device too if
                           there is one, and to the file alone if there is none or play is False
     cameras               further ones to switch to while playing; those of the presets and the webcams there are
@@ -54,6 +55,7 @@ class SessionConfig:
     takes: TakesConfig = field(default_factory=TakesConfig)
     start: Controls = field(default_factory=Controls)
     monitor: bool = True
+    spare: bool = True
     output: Path | None = None
     cameras: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()

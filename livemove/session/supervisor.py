@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Generator
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ KILL_S = 0.05
 """Mostly a millisecond is enough for the signal to arrive."""
 KILLED_S = 1.0
 """At the end of the session: so long for the system to clear up behind a process that was killed."""
+NO_ROOM_S = 0.5
+"""A system that has no room for another process is asked again so much later."""
 HANG_S = 5.0
 """A running child without a heartbeat for so long is killed and started again."""
+SEEN_S = 0.05
+"""Between two looks no more than this counts as seen: a supervisor that was held up does not know who else was."""
 
 RUNS = (State.RUNNING, State.FINISHED)
 """A short video may be over before we look."""
@@ -69,7 +74,7 @@ class Child:
         self._killed: list[BaseProcess] = []  # the system is not done with them yet
         self._segment = segment
         self._log = log
-        self._started_s = 0.0
+        self._started_s = self._looked_s = self._beat_s = self._still_s = 0.0
         self._has_run = False
         self._pause_s = 0.0
         self._retry_s = 0.0
@@ -79,18 +84,21 @@ class Child:
         self._arrived = ""
 
     def start(self) -> None:
+        self._forget()
+        try:
+            self.process = spawn(self.role, self._segment, self.config, self._log)
+        except OSError as error:  # no memory for it, or no more open files
+            self.process = None
+            if not self._has_run:
+                raise LivemoveError(f"the {self.role} process cannot be started: {error.strerror}") from error
+            self._retry_s = now_s() + NO_ROOM_S
+
+    def _forget(self) -> None:
+        """Before another process: what the last one said of itself."""
         self.process_state.clear()
         self._remarks = 0
-        self._started_s = now_s()
-        context = multiprocessing.get_context("spawn")
-        self.process = context.Process(
-            target=begin,
-            args=(self.role, MODULES[self.role], self._segment.name, self.config, str(self._log.path)),
-            name=f"livemove-{self.role}",
-            daemon=True,
-        )
-        with signals_held(), _without_main():
-            self.process.start()
+        self._started_s = self._looked_s = now_s()
+        self._beat_s, self._still_s = 0.0, 0.0
 
     @property
     def switching(self) -> bool:
@@ -137,12 +145,14 @@ class Child:
                 self.restarts += 1
                 self.start()
             return None
+        self._look_at_heart(now)
         reason = self._trouble(state, now)
         if reason is None:
             if state is State.RUNNING and now - self._started_s > 10.0:
                 self._pause_s = 0.0
             return None
-        crashed = self.process.exitcode == 1
+        exitcode = self.process.exitcode
+        crashed = exitcode == 1
         self._kill()
         error = self.process_state.error
         if not self._has_run:
@@ -153,9 +163,27 @@ class Child:
             self._before = None
             self.start()
             return f"{why or f'the {self.role} process {reason}'}; {back}"
-        self._retry_s = now + self._pause_s
+        return f"{self.role} {reason}{f' ({why})' if why else ''}: {self._remedy(exitcode)}"
+
+    def _remedy(self, exitcode: int | None) -> str:
+        """What is done about it, and in words; exitcode: of the process that was there, None if it had to be killed."""
+        self._retry_s = now_s() + self._pause_s
         self._pause_s = min(max(2 * self._pause_s, 0.25), 2.0)
-        return f"{self.role} {reason}{f' ({why})' if why else ''}: starting it again"
+        return "starting it again"
+
+    @property
+    def _patience_s(self) -> float:
+        """How long it may run without a heartbeat."""
+        return HANG_S
+
+    def _look_at_heart(self, now: float) -> None:
+        """How long it has stood still, as far as we were there to see it: a machine that slept stops everybody."""
+        beat_s = self.process_state.heartbeat_s
+        if beat_s != self._beat_s:
+            self._beat_s, self._still_s = beat_s, 0.0
+        else:
+            self._still_s += min(now - self._looked_s, SEEN_S)
+        self._looked_s = now
 
     def remark(self) -> str | None:
         """What it has to say, once."""
@@ -171,8 +199,8 @@ class Child:
             return "failed"
         if not self.process.is_alive():
             return f"died (exit code {self.process.exitcode})"
-        if state is State.RUNNING and now - self.process_state.heartbeat_s > HANG_S:
-            return f"hung for {HANG_S:.0f} s"
+        if state is State.RUNNING and self._still_s > self._patience_s:
+            return f"hung for {self._patience_s:g} s"
         if state is State.STARTING and now - self.process_state.heartbeat_s > START_LIMIT_S[self.role]:
             return f"was stuck for {START_LIMIT_S[self.role]:.0f} s while it started"
         if state is State.NONE and now - self._started_s > BIRTH_S:
@@ -196,6 +224,19 @@ class Child:
             self._kill()
         for process in self._killed:
             process.join(max(KILLED_S, deadline_s - now_s()))
+
+
+def spawn(role: str, segment: Segment, config: Any, log: Log, called: Connection | None = None) -> BaseProcess:
+    """The process of that role, started; called: as a spare, which waits for a word from there."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=begin,
+        args=(role, MODULES[role], segment.name, config, str(log.path), called),
+        name=f"livemove-{'spare' if called else role}",
+        daemon=True,
+    )
+    with signals_held(), _without_main():
+        process.start()
+    return process
 
 
 class Window(Child):
@@ -245,10 +286,14 @@ class Log:
 
     def keep(self) -> str:
         """The last line written, and where to read the rest."""
-        if not self._kept:
-            self._kept = True
-            self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
-        lines = [line for line in self.path.read_text(errors="replace").splitlines() if line.strip()]
+        try:
+            if not self._kept:
+                self.path = self.path.rename(self.path.with_name(self.path.name.replace(LIVE, "livemove-", 1)))
+                self._kept = True
+            text = self.path.read_text(errors="replace")
+        except OSError as error:  # somebody has tidied up the temporary folder
+            return f"its log is gone: {error.strerror}"
+        lines = [line for line in text.splitlines() if line.strip()]
         return f"{lines[-1].strip() if lines else 'no message'} (all of it: {self.path})"
 
     def __enter__(self) -> Log:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,11 +67,18 @@ def choose_engine(name: str, bundle: Bundle, provider: str = "cpu") -> EngineCho
     return EngineChoice(engine, f"{name}: chosen by name, {realtime:.1f}x real time", realtime)
 
 
-def _fastest(bundle: Bundle, provider: str, enough: float) -> EngineChoice:
+def next_engine(bundle: Bundle, provider: str, without: Collection[str]) -> EngineChoice:
+    """The fastest that is none of those: what plays on when one of them has failed. Raises EngineError."""
+    return _fastest(bundle, provider, ENOUGH_REALTIME, without)
+
+
+def _fastest(bundle: Bundle, provider: str, enough: float, without: Collection[str] = ()) -> EngineChoice:
     """The first that is true to the model and makes `enough` audio seconds a second, else the fastest of all."""
     refused: list[str] = []
     best: EngineChoice | None = None
     for name in ENGINES:
+        if name in without:
+            continue
         make = _ENGINES[name]
         if name == "cuda" and _no_gpu():
             continue  # most machines have none: no reason to speak of

@@ -1,4 +1,4 @@
-"""The loaded models of a set: one sounds, or two while they are crossfaded; freeze, panic, steering.
+"""The loaded models of a set: one sounds, or two while they are crossfaded; freeze, panic, steering, engines that fail.
 
 In: the inputs of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
 shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
@@ -7,7 +7,7 @@ shared memory, device or clock; nothing here waits or reads a file, but `ModelSl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import Bundle
-from livemove.contracts import HOP, Controls, EngineState, Float32
+from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.style_blend import StyleBlend
 
@@ -30,19 +30,35 @@ BOTH = 0.8
 """Two engines that need more than this share of the time together do not play at once: one fades out, then one in."""
 
 
+KEEP_HOPS = 48
+"""So often, in hops, the state of an engine is kept for one that would have to follow it; of the native ones, which
+copy it in 0.01 ms, every time."""
+
+
 class ModelSlot:
     """One model ready to play: engine, mapping, its own noise.
 
-    want: name of an external input -> its place among the values given to `play`.
+    want: name of an external input -> its place among the values given to `play`. follower(engine, trouble): the engine
+    that is to follow one that failed, see `Standby`; without it, what an engine raises is raised.
     """
 
     def __init__(
-        self, bundle: Bundle, choice: EngineChoice, mapping: Path | None, seed: int, want: Callable[[str], int]
+        self,
+        bundle: Bundle,
+        choice: EngineChoice,
+        mapping: Path | None,
+        seed: int,
+        want: Callable[[str], int],
+        follower: Callable[[str, str], EngineChoice] | None = None,
     ) -> None:
         spec = bundle.spec
         self.spec = spec
         self.engine = choice.engine
         self.realtime = choice.realtime
+        self._follower = follower
+        self._good: EngineState | None = None  # as it was before hop _good_hop
+        self._good_hop = self._hops = 0
+        self._before = np.zeros(HOP, np.float32)  # the hop before this one
         self.mapping_path = mapping or bundle.mapping_path
         self.out = np.zeros(HOP, np.float32)
         self.channels = np.zeros((1, len(spec.channels)), np.float32)
@@ -68,18 +84,34 @@ class ModelSlot:
         rest = np.array([[channel.rest for channel in spec.channels]] * hops, np.float32)
         noise = self._random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
         self.engine.generate(np.zeros(hops * HOP, np.float32), rest, noise)
+        self.reset()
+
+    def reset(self) -> None:
+        """The engine as never played."""
         self.engine.reset()
+        self._good = None
+        self._before[:] = 0.0
+
+    def leave_engines(self, failed: Collection[str]) -> None:
+        """Another engine, if this one was given up meanwhile, before anything is played."""
+        if self.engine.name in failed and self._follower is not None:
+            choice = self._follower(self.engine.name, "")
+            self.engine, self.realtime = choice.engine, choice.realtime
 
     def enter(self, inputs: Float32, controls: Controls) -> None:
         """From silence, the channels where these inputs put them."""
-        self.engine.reset()
+        self.reset()
+        self.settle(inputs, controls)
+
+    def settle(self, inputs: Float32, controls: Controls) -> None:
+        """The channels where these inputs put them, without a way there."""
         self._steer(controls)
         self.mapping.step(inputs[self._inside], math.inf)
         self.blend.jump()
 
     def forget(self) -> None:
         """As never played, the channels at rest."""
-        self.engine.reset()
+        self.reset()
         self.mapping.reset()
         self.blend.jump()
 
@@ -91,7 +123,45 @@ class ModelSlot:
         self._random.random(out=self._noise, dtype=np.float32)
         style = self.blend.step(controls, self.mapping.styles)
         temperature = spec.temperature * controls.temperature
-        self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
+        if self._follower is None:
+            self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
+            return
+        if self._hops % KEEP_HOPS == 0 or self.engine.name.startswith("native"):
+            self._good, self._good_hop = self.engine.state(), self._hops
+        if trouble := self._attempt(style, temperature):
+            self._replace(trouble, style, temperature, self._follower)
+        self._hops += 1
+        self._before[:] = self.out
+
+    def _attempt(self, style: int | Float32, temperature: float) -> str:
+        """Fill `out`; what is wrong with it, else empty."""
+        try:
+            self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
+        except Exception as error:  # a driver's, a runtime's: whatever it is, the next engine knows nothing of it
+            return " ".join(str(error).split())[:200] or type(error).__name__
+        return "" if np.isfinite(self.out).all() else "its sound is not a number"
+
+    def _replace(
+        self, trouble: str, style: int | Float32, temperature: float, follower: Callable[[str, str], EngineChoice]
+    ) -> None:
+        """The same hop from the next engine; raises EngineError once there is none.
+
+        From the state before this hop nothing is heard of it. From an older one, or from silence where that holds NaN,
+        the wave does not join: over this hop the one before it fades out, played backwards, as the callback does when
+        the ring runs dry.
+        """
+        good = self._good if self._good is not None and finite(self._good) else None
+        while trouble:
+            choice = follower(self.engine.name, trouble)
+            self.engine, self.realtime = choice.engine, choice.realtime
+            if good is None:
+                self.engine.reset()
+            else:
+                self.engine.set_state(good)
+            trouble = self._attempt(style, temperature)
+        if good is None or self._good_hop != self._hops:
+            self.out *= _RISE
+            self.out += _RISE[::-1] * self._before[::-1]
 
     def noise_state(self) -> list[int]:
         """Where its noise is, between two hops: four whole numbers, SFC64's."""
@@ -112,6 +182,15 @@ class ModelSlot:
             self.mapping.steer(*steering)
 
 
+_RISE = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
+"""float32 [HOP]: a fade in; with its mirror image it sums to 1."""
+
+
+def finite(state: EngineState) -> bool:
+    """Whether every number in it is one."""
+    return all(bool(np.isfinite(array).all()) for array in vars(state).values())
+
+
 class ModelCrossfader:
     """Plays the slot that is chosen, and crossfades to the next. `controls` as they are at the start: only what changes
     later is acted upon."""
@@ -129,7 +208,6 @@ class ModelCrossfader:
         self._held = np.zeros(0, np.float32)
         self._thaw = 1.0  # 0: frozen; 1: free
         self._out = np.zeros(HOP, np.float32)
-        self._rise = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
 
     def play(self, inputs: Float32, controls: Controls) -> Float32:
         """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places]."""
@@ -147,11 +225,11 @@ class ModelCrossfader:
         else:
             out = self._hand_over(self._leaving, inputs, controls)
         if self._silent:
-            out = np.multiply(out, self._rise, out=self._out)
+            out = np.multiply(out, _RISE, out=self._out)
             self._silent = False
         if controls.panics != self._panics:
             self._panics = controls.panics
-            out = np.multiply(out, self._rise[::-1], out=self._out)
+            out = np.multiply(out, _RISE[::-1], out=self._out)
             self._silent = True
             self._leaving = None
             for slot in self.slots:
@@ -182,6 +260,31 @@ class ModelCrossfader:
         for slot, realtime, noise in zip(self.slots, head["realtime"], head["noise"], strict=True):
             slot.realtime = realtime
             slot.set_noise_state(noise)
+
+    def take_over(
+        self, inputs: Float32, held: Float32, controls: Controls, snapshot: tuple[dict[str, Any], dict[str, Any]] | None
+    ) -> None:
+        """Go on where another process broke off, as far as it is known.
+
+        inputs: of now; held: those of its last hop, which a freeze still holds; snapshot: what its `state` gave last.
+        The note sounds on from there if it is the same model's, whole, and nobody panicked since; else from silence.
+        """
+        if controls.freeze and len(held) == len(inputs):
+            self._held, self._thaw = held.copy(), 0.0
+            inputs = self._held
+        self.current.settle(inputs, controls)
+        if snapshot is None:
+            return
+        head, arrays = snapshot
+        fresh = vars(initial_state(self.current.spec))
+        if head["model"] != self.slots.index(self.current) or head["panics"] != controls.panics:
+            return
+        if {name: array.shape for name, array in arrays.items()} != {name: each.shape for name, each in fresh.items()}:
+            return
+        if finite(state := EngineState(**{name: array.copy() for name, array in arrays.items()})):
+            self.current.engine.set_state(state)
+            for slot, noise in zip(self.slots, head["noise"], strict=True):
+                slot.set_noise_state(noise)
 
     @property
     def channels(self) -> Float32:

@@ -5,19 +5,18 @@ In: what the callback counted. Out: seconds of lead. Knows no ring and no engine
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
+
+from livemove.ipc.cpu_affinity import go_first
 
 
 class RealTime:
     """Lets the calling thread run before ordinary ones, where the system allows it, so that the lead can be short.
 
-    Below the sound server (JACK: 70) and above everything that has no deadline. Not allowed is no harm: the lead grows.
+    Not allowed is no harm: the lead grows.
 
     Not for an engine that needs most of a core: Linux stops a core's real-time threads, the sound server's too, once
     they had 0.95 s of a second (measured: a late callback every second with an engine at 0.8 times real time). Who
@@ -51,10 +50,7 @@ class RealTime:
 
     def _turn(self, on: bool) -> None:
         self.on = on
-        if sys.platform == "linux":
-            policy, priority = (os.SCHED_RR, 20) if on else (os.SCHED_OTHER, 0)
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, policy, os.sched_param(priority))
+        go_first(on)
 
 
 class Lead:

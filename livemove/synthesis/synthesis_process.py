@@ -1,9 +1,9 @@
 """The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
 
 Each hop is made from the body as it will be when the hop is heard. In: the pose and controls mailboxes, external
-inputs, the callback's account of its blocks. Out: audio hops, each marked with the pose it was made from.
-Knows nothing of cameras and devices but the ring's rate. The loop allocates little, and the garbage collector stays out
-of it.
+inputs, the callback's account of its blocks. Out: audio hops, each marked with the pose it was made from. A spare has
+loaded all of it and goes on where another one broke off. Knows nothing of cameras and devices but the ring's rate. The
+loop allocates little, and the garbage collector stays out of it.
 """
 
 from __future__ import annotations
@@ -14,28 +14,39 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import soxr
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.body.triggers import HitInputs
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
+from livemove.ipc.mailboxes import pose_of
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
-from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.heard import HeardTime
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.pace import Lead, RealTime
+from livemove.synthesis.standby import Standby
 from livemove.synthesis.synthesis_config import SynthesisConfig
 
-SNAPSHOT_S = 5.0
-"""A take can begin anywhere; to be made again it is made from so long before at most. A snapshot costs 0.3 ms."""
+SNAPSHOT_S = 0.25
+"""A process that takes over goes on from the last snapshot: no note is much older. A snapshot costs 0.3 ms. Takes keep
+one every few seconds (takes/history.py)."""
+
+FIRST_SNAPSHOT_S = 5.0
+"""The very first one stands for so long: from it on a take can be made again, if the supervisor has seen it."""
+
+LOOK_S = 0.05
+"""A heartbeat at least so often, whether or not a hop is due: who has none for five times as long stands still."""
+
+PAST_POSES_S, PAST_POSES = 1.0, 60
+"""Who takes over looks at the poses of so long before, so many at most: filters and predictions are where they were."""
 
 STALE_POSE_S = 1.0
 """A pose older than this is nobody's: features have eased to rest by then, and no latency is claimed for them."""
@@ -117,27 +128,72 @@ class Reloader:
 
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
-    deny_sockets(local=config.engine in ("auto", "cuda") or config.provider != "cpu")  # GPU drivers have local ones
+    _deny_network(config)
+    slots = _load(segment, config)
     process_state = segment.processes["synthesis"]
-    slots: list[ModelSlot] = []
-    for model, mapping in ((config.model, config.mapping), *config.others):
-        bundle = load_bundle(model)
-        process_state.heartbeat()
-        choice = choose_engine(config.engine, bundle, config.provider)
-        slots.append(ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want))
-        slots[-1].warm_up()
-        process_state.heartbeat()
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
         process_state.heartbeat()
         time.sleep(0.002)
+    _play(segment, config, slots)
+
+
+def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
+    """A spare: all of `run` that takes time. What it gives, called with the name of an engine that crashed, or "", goes
+    on where the process before it broke off."""
+    _deny_network(config)
+    slots = _load(segment, config, at_leisure=True)
+
+    def take_over(crashed: str) -> None:
+        _deny_network(config)  # this thread is another one
+        if crashed:
+            segment.synthesis.engine_failed(crashed)
+        failed = segment.synthesis.failed_engines
+        for slot in slots:
+            slot.leave_engines(failed)
+        if crashed:
+            playing = slots[0].engine.name
+            segment.processes["synthesis"].remark(f"engine {crashed} crashed: {playing} plays on, to the end")
+        _play(segment, config, slots, taking_over=True)
+
+    return take_over
+
+
+def _deny_network(config: SynthesisConfig) -> None:
+    deny_sockets(local=config.engine in ("auto", "cuda") or config.provider != "cpu")  # GPU drivers have local ones
+
+
+def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -> list[ModelSlot]:
+    """Every model of the set, each with an engine that is proven and warm, and one that stands by."""
+
+    def tell(engine: str, trouble: str, following: str) -> None:
+        segment.synthesis.engine_failed(engine)
+        segment.processes["synthesis"].running(following)
+        segment.processes["synthesis"].remark(f"engine {engine} failed ({trouble}): {following} plays on, to the end")
+
+    slots: list[ModelSlot] = []
+    for model, mapping in ((config.model, config.mapping), *config.others):
+        bundle = load_bundle(model)
+        standby = Standby(bundle, config.provider, lambda: segment.synthesis.failed_engines, tell)
+        choice = standby.first(config.engine)
+        slots.append(
+            ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want, follower=standby.follower)
+        )
+        slots[-1].warm_up()
+        standby.prepare(choice.engine.name, at_leisure)
+    return slots
+
+
+def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], taking_over: bool = False) -> None:
+    """The loop. It ends when the session stops."""
+    process_state = segment.processes["synthesis"]
 
     model_rate = slots[0].spec.sample_rate
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
-    hits, heard = HitInputs(), HeardTime()
+    events, heard = EventInputs(), HeardTime()
     hop_s = HOP / model_rate
     slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
@@ -149,6 +205,10 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
     reloader, reloads = Reloader(slots, process_state), controls.reloads
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing = np.zeros(0, np.float32)
+    held: Float32 | None = None
+    if taking_over:
+        segment.blocks.skip()
+        held = _catch_up(segment, stream, events, hop_s)
 
     process_state.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
@@ -163,13 +223,14 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
         played = segment.playback
         lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())
-        if not segment.ring.wait_due(lead.seconds, 0.1):
+        if not segment.ring.wait_due(lead.seconds, LOOK_S):
             continue
         began_s = now_s()
         heard.add(segment.blocks.take()[0], writer.rate)
         heard_s = heard.at(writer.sample, writer.rate, began_s) + 0.5 * hop_s  # channels are constant in a hop
+        heard_s += config.camera_delay_s  # a pose is older than its frame's arrival says
         if segment.pose.read(frame):
-            hits.update(frame, float(stream.update(frame, heard_s)[JUMP]))
+            events.update(frame, float(stream.update(frame, heard_s)[JUMP]))
             seen_s = frame.capture_s
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
@@ -181,13 +242,16 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
             reloader.ask()
         reloader.apply()
         inputs[: len(FEATURES)] = features = stream.at(heard_s)
-        hits.step(hop_s)
+        events.step(features, hop_s)
         if controls.freeze:
-            hits.value[:] = 0.0  # a held envelope is no hit
-        hits.put(external, segment.external_inputs.wanted)
+            events.silence()  # a held envelope is no hit
+        events.put(external, segment.external_inputs.wanted)
         inputs[len(FEATURES) :] = external
+        if held is not None:
+            crossfader.take_over(inputs, held, controls, segment.snapshot.take())
+            held = None
         if began_s >= snapshot_s and (state := crossfader.state()) is not None:
-            snapshot_s = began_s + SNAPSHOT_S
+            snapshot_s = began_s + (SNAPSHOT_S if hops else FIRST_SNAPSHOT_S)
             place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
@@ -203,6 +267,18 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
         segment.synthesis.set_features(features)
         segment.synthesis.set_styles(blend)
+
+
+def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:
+    """The last second's poses go through features and events, which sounded already. The inputs of the last hop."""
+    for row in segment.poses.last(PAST_POSES):
+        if row["capture_s"] > now_s() - PAST_POSES_S:
+            frame = pose_of(row)
+            events.update(frame, float(stream.update(frame)[JUMP]))
+    events.step(stream.at(now_s()), hop_s)
+    events.silence()
+    made = segment.hops.last(1)
+    return made["sources"][0][: int(made["source_count"][0])].copy() if len(made) else np.zeros(0, np.float32)
 
 
 def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:

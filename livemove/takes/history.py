@@ -55,6 +55,10 @@ class Rolling:
 
 
 POSES_PER_S = 60
+SNAPSHOT_EVERY_S = 5.0
+"""Of the engine states that synthesis tells, one is kept so often: to be made again, a take is made from so long before
+its beginning at most."""
+
 SLACK_S = 15.0
 """A take of the last minutes may take so long to write before its beginning is overwritten."""
 
@@ -131,7 +135,7 @@ class History:
         with self.lock:
             self.lost += lost_blocks + lost_hops
             self.rates += rate
-            if snapshot is not None:
+            if snapshot is not None and self._due(snapshot[0]):
                 self.snapshots.append(Snapshot(*snapshot))
             self.sound.add(pcm)
             self.blocks.add(blocks)
@@ -141,6 +145,15 @@ class History:
                 self.stream.add(stream)
                 self.video.add(frames)
             self._forget()
+
+    def _due(self, head: dict[str, Any]) -> bool:
+        """Whether a snapshot is kept: one every so often is enough, and the first one of whoever begins to play, and
+        the first one at another rate."""
+        if not self.snapshots:
+            return True
+        last, apart = self.snapshots[-1].head, SNAPSHOT_EVERY_S * self._settings.model_rate / HOP
+        same = (last["life_s"], last["rate"]) == (head["life_s"], head["rate"])
+        return not same or float(head["hop"]) - float(last["hop"]) >= apart
 
     def _forget(self) -> None:
         """Snapshots (a quarter of a megabyte each) from before the hops that are kept, all but the last of them."""

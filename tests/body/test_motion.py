@@ -29,7 +29,7 @@ def followed(xs: np.ndarray, dt_s: np.ndarray, spec: MotionSpec = SPEC) -> list[
 def test_it_is_the_textbooks_filter_of_a_decaying_velocity() -> None:
     """Against matrices, with the process noise integrated numerically; drive and belief as the spec says."""
     rng = np.random.default_rng(3)
-    spec = MotionSpec(abrupt=1e9, fastest=1e9)
+    spec = MotionSpec(abrupt=1e9, fastest=1e9, sure=0.0, course_s=1e9, noisiest=1.0)
     dt_s, xs = rng.uniform(0.02, 0.06, 60), np.cumsum(rng.normal(0, 0.05, 60))
     place, covariance = np.array([xs[0], 0.0]), np.diag([NOISE[0] ** 2, 1.0])
     peak = 1.0
@@ -63,6 +63,28 @@ def test_a_still_hand_trembles_less_than_its_landmarks() -> None:
     assert np.std(at_60_ms[50:]) < 0.95 * NOISE[0]
 
 
+def test_a_hand_whose_landmarks_are_noisier_than_expected_is_held_as_still() -> None:
+    """As far as the spec allows, and only while it rests: what it was taught by rest it forgets in movement."""
+    rng = np.random.default_rng(5)
+    rest, raised = rng.normal(0, 2.5 * NOISE[0], 250), rng.normal(0, 2.5 * NOISE[0], 50)
+    xs = np.concatenate([rest, raised + 2.0 * np.arange(1, 51) / FPS])
+    places = np.array([state.place[0] for state in followed(xs, np.full(300, 1 / FPS))])
+    unlearnt = [state.place[0] for state in followed(xs, np.full(300, 1 / FPS), MotionSpec(noisiest=1.0))]
+    assert places[50:250].std() < 0.75 * np.std(unlearnt[50:250])
+    assert places[50:250].std() < 0.6 * 2.5 * NOISE[0]
+    assert np.abs(places[265:] - 2.0 * np.arange(16, 51) / FPS).max() < 0.07  # less than a frame's way
+
+
+def test_slow_movement_is_not_taken_for_noise() -> None:
+    rng = np.random.default_rng(6)
+    times = np.arange(250) / FPS
+    course = 0.1 * np.sin(2 * np.pi * 0.4 * times)  # 0.25 torso lengths per second at most
+    found = [state.place[0] for state in followed(course + rng.normal(0, NOISE[0], 250), np.full(250, 1 / FPS))]
+    lags = np.arange(-2, 8) / FPS
+    errors = [np.mean((found[50:-10] - np.interp(times[50:-10] - lag, times, course)) ** 2) for lag in lags]
+    assert lags[int(np.argmin(errors))] <= 1 / FPS
+
+
 def test_a_steady_movement_is_followed_into_the_future() -> None:
     times = np.arange(75) / FPS
     ahead_s = 0.06
@@ -91,7 +113,7 @@ def test_a_landmark_that_jumps_is_not_thrown_further() -> None:
 def test_what_trembles_is_held() -> None:
     xs = 0.02 * (-1.0) ** np.arange(60)
     states = followed(xs, np.full(60, 1 / FPS))
-    assert trust(states[-1])[0] == 0.0
+    assert trust(states[-1], SPEC)[0] == 0.0
     assert max(abs(predict(state, 0.08, SPEC)[0]) for state in states[20:]) <= 0.0201
 
 

@@ -11,9 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
-from livemove.body.triggers import DECAY_S, HITS, REFRACTORY_S, SILENT, WEAKEST, Hit, HitInputs, Triggers, TriggerSpec
+from livemove.body.triggers import (
+    DECAY_S,
+    HITS,
+    REFRACTORY_S,
+    SILENT,
+    VARIATION,
+    WEAKEST,
+    Hit,
+    Triggers,
+    TriggerSpec,
+    variation,
+)
 from livemove.contracts import HOP, Channel, Controls, MappingError, ModelSpec, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.offline.render import Player, RenderConfig
@@ -34,7 +46,7 @@ CARDS = ROOT / "training" / "cards"
 
 
 def drums(base: ModelSpec) -> ModelSpec:
-    channels = tuple(Channel(name, "hit 0..1", 0.0, 1.0, 0.0) for name in HITS)
+    channels = tuple(Channel(name, "hit 0..1", 0.0, 1.0, 0.0) for name in (*HITS, VARIATION))
     return dataclasses.replace(base, channels=channels, phase=None)
 
 
@@ -146,12 +158,14 @@ def test_frames_that_come_twice_or_late_change_nothing() -> None:
 
 
 def test_a_hit_sounds_in_the_next_hop_and_dies_away_by_the_hop() -> None:
-    inputs, frames = HitInputs(), one("clap")
+    inputs, frames = EventInputs(), one("clap")
     values, due = [], None
     for frame in frames:
         if inputs.update(frame, 0.0):
             due = len(values)
-        values += [inputs.step(HOP_S)[4] for _ in range(6)]
+        for _ in range(6):
+            inputs.step(np.zeros(len(FEATURES), np.float32), HOP_S)
+            values.append(inputs.hits[4])
     (hit,) = detect(frames)
     assert due is not None
     envelope = np.array(values)
@@ -181,8 +195,20 @@ def test_the_drums_mapping_gives_each_limb_its_channel() -> None:
     mapping = load_mapping(CARDS / "bodydrum.toml", drums(architectures.stage("drums")), FEATURES)
     frames = one("left_foot")
     channels = scripted_hits.channels(frames, 4.0, mapping, HOP_S)
-    assert channels[:, HITS.index("left_foot")].max() == np.float32(detect(frames)[0].strength)
-    assert not np.delete(channels, HITS.index("left_foot"), axis=1).any()
+    struck = channels[:, HITS.index("left_foot")]
+    assert struck.max() == np.float32(detect(frames)[0].strength)
+    assert not np.delete(channels[:, : len(HITS)], HITS.index("left_foot"), axis=1).any()
+    before, after = np.split(channels[:, len(HITS)], [int(np.argmax(struck > 0))])
+    assert not before.any()
+    assert (after == np.float32(variation(1))).all()
+
+
+def test_no_two_hits_near_each_other_are_of_one_variation() -> None:
+    numbers = np.array([variation(n) for n in range(1, 1001)])
+    apart = np.abs(numbers[:, None] - numbers)
+    for n in range(1000):
+        assert np.delete(apart[n, n : n + 8], 0).min(initial=1.0) > 0.05
+    assert np.abs(np.histogram(numbers, 10, (0.0, 1.0))[0] - 100).max() <= 2
 
 
 class Heard(ReferenceEngine):

@@ -35,7 +35,7 @@ def frames(clip: Path, count: int, poked: bool = False) -> list[tuple[float, np.
 
 
 def seen(runtime: str, model: Path, clip: list[tuple[float, np.ndarray]], threads: int = 1) -> list[PoseFrame]:
-    with Landmarker(path=model, runtime=runtime, threads=threads) as each:
+    with Landmarker(path=model, runtime=runtime, threads=threads, smoothed=True) as each:
         return [each.find(image, time_s) for time_s, image in clip]
 
 
@@ -94,7 +94,7 @@ def test_along_a_clip_they_are_no_further_apart_than_mediapipe_from_itself(pose_
 def test_neither_threads_nor_the_segmentation_mask_change_a_landmark(pose_model: Path, dancer_clip: Path) -> None:
     clip = frames(dancer_clip, 20)
     plain, threaded = seen("litert", pose_model, clip), seen("litert", pose_model, clip, threads=2)
-    with Landmarker(path=pose_model, runtime="litert", segmentation_mask=True) as whole:
+    with Landmarker(path=pose_model, runtime="litert", segmentation_mask=True, smoothed=True) as whole:
         masked = [whole.find(image, time_s) for time_s, image in clip]
     for one, *others in zip(plain, threaded, masked, strict=True):
         assert one.people == 1

@@ -1,7 +1,7 @@
 """Silence on the network: traced from outside, no process of a command opens a socket that leaves the machine.
 
-Real clip, MediaPipe, engines, window and recordings; libraries that would tell their makers are among them. What is
-denied to them is denied by `ipc.network`, whose own tests are in tests/ipc.
+Real clip, pose runtimes, engines, window and recordings; libraries that would tell their makers are among them. What
+is denied to them is denied by `ipc.network`, whose own tests are in tests/ipc.
 """
 
 from __future__ import annotations
@@ -49,10 +49,20 @@ def played(camera: str, engine: str, folder: Path, jack: Jack, *more: str, **env
 @pytest.mark.real
 @pytest.mark.usefixtures("pose_model")
 @pytest.mark.parametrize("engine", ["native", "native-int8", "onnx"])
-def test_no_socket_leaves_the_machine_while_a_video_plays(
+def test_nobody_asks_for_the_network_while_a_video_plays(
     engine: str, dancer_clip: Path, jack: Jack, tmp_path: Path
 ) -> None:
-    assert played(str(dancer_clip), engine, tmp_path, jack).opened == []
+    found = played(str(dancer_clip), engine, tmp_path, jack, "--pose-runtime", "litert")
+    assert (found.opened, found.denied) == ([], [])
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("pose_model")
+def test_what_mediapipe_asks_for_is_denied(dancer_clip: Path, jack: Jack, tmp_path: Path) -> None:
+    """Chosen, it asks (mediapipe 1.2.3), and gets nothing; that it is seen shows that the test above would see it."""
+    found = played(str(dancer_clip), "native", tmp_path, jack, "--pose-runtime", "mediapipe")
+    assert found.opened == []
+    assert found.denied
 
 
 @pytest.mark.real

@@ -267,3 +267,11 @@ def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
     assert [status.notice for status in seen if status.notice] == ["preset: loud"]
     with timed():
         assert sum(report["restarts"].values()) == 0
+
+
+def test_a_fitted_mapping_is_known_by_where_it_is_kept(tmp_path: Path) -> None:
+    from livemove.control.user_files import fitted_file, is_fitted, presets_folder
+
+    assert is_fitted(fitted_file("theremin"))
+    assert is_fitted(presets_folder() / "mappings" / "soft.toml")
+    assert not is_fitted(tmp_path / "mappings" / "theremin.toml")

@@ -12,6 +12,7 @@ import pytest
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.lighting import Light, face_box, light
+from livemove.capture.webcam import Promise
 from livemove.contracts import PoseFrame
 from livemove.diagnostics.camera_check import CameraCheck, look, measure
 from livemove.diagnostics.doctor import Finding, camera_findings
@@ -149,6 +150,16 @@ def test_a_slow_camera_and_a_slow_computer_are_told_apart() -> None:
     slow = seen(fps=9.0)
     assert "The camera is slow" in said(slow, "frame rate").detail
     assert "The computer is slower" in said(dataclasses.replace(slow, seen_fps=30.0), "frame rate").detail
+
+
+def test_a_camera_that_is_slower_than_it_could_be_wants_light() -> None:
+    slow = dataclasses.replace(seen(fps=15.0), seen_fps=15.0, promise=Promise(30.0, 0.0625))
+    found = said(slow, "frame rate")
+    assert found.state == "poor"
+    assert "15 frames a second in this light and could give 30: more light is worth 33 ms" in found.detail
+    assert "exposure 62 ms" in found.detail
+    assert said(dataclasses.replace(slow, promise=Promise(15.0)), "frame rate").detail.startswith("The camera is slow")
+    assert said(dataclasses.replace(seen(), promise=Promise(30.0)), "frame rate").state == "ok"
 
 
 def test_pictures_that_come_unevenly_are_told() -> None:

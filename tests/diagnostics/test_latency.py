@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livemove.diagnostics.latency import Traces, lag_of, ripple, still_noise, stops
+from livemove.diagnostics.latency import Traces, jitter, ripple, still_noise, stops
 from livemove.diagnostics.pitch import yin
 
 RATE = 48000
@@ -28,20 +28,6 @@ def test_yin_says_nothing_of_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
     centres = np.arange(4000.0, 40000.0, 512.0)
     assert np.isnan(yin(noise, RATE, centres, np.full(len(centres), 60.0))).mean() > 0.9
-
-
-@pytest.mark.parametrize("lag_s", [-0.03, 0.0, 0.0613, 0.25])
-def test_a_lag_is_found_between_the_steps_of_the_search(lag_s: float) -> None:
-    rng = np.random.default_rng(1)
-    a_s = np.cumsum(rng.uniform(0.03, 0.05, 800))
-    b_s = np.arange(2.0, 25.0, HOP_S)
-
-    def course(t: np.ndarray) -> np.ndarray:
-        return np.sin(2 * np.pi * 0.43 * t) + 0.5 * np.sin(2 * np.pi * 0.9 * t + 1)
-
-    found, sure = lag_of(a_s, course(a_s), b_s, course(b_s - lag_s))
-    assert found == pytest.approx(lag_s, abs=0.001)
-    assert sure > 0.99
 
 
 def traces(asked: np.ndarray, channel: np.ndarray, sound: np.ndarray) -> Traces:
@@ -86,3 +72,19 @@ def test_a_line_at_the_cameras_rate_stands_out() -> None:
     assert plain is not None
     assert lined is not None
     assert plain < 3.0 < 10.0 < lined
+
+
+def test_a_sound_that_follows_at_a_constant_distance_has_no_jitter() -> None:
+    rng = np.random.default_rng(4)
+    pose_s, hop_s = np.arange(1000) / 25, np.arange(round(39.0 / HOP_S)) * HOP_S
+
+    def course(t: np.ndarray) -> np.ndarray:
+        return 69 + 4 * np.sin(2 * np.pi * 0.5 * t) + 2 * np.sin(2 * np.pi * 1.3 * t)
+
+    sound = course(hop_s - 0.06) + rng.normal(0, 0.05, len(hop_s))
+    found = jitter(traces(course(pose_s), course(hop_s - 0.058), sound))
+    assert found["windows"] > 30
+    assert found["sd"] is not None
+    assert found["own"] is not None
+    assert found["sd"] < 1.0
+    assert found["own"] < 1.0

@@ -125,7 +125,7 @@ def test_lives_are_apart_and_clear(segment: Segment) -> None:
     for number, role in enumerate(ROLES):
         segment.processes[role].starting(number + 1)
         segment.processes[role].running(role)
-    assert [segment.processes[role].pid for role in ROLES] == [1, 2, 3, 4, 5]
+    assert [segment.processes[role].pid for role in ROLES] == list(range(1, len(ROLES) + 1))
     segment.processes["capture"].clear()
     assert segment.processes["capture"].state is State.NONE
     assert segment.processes["capture"].label == ""

@@ -1,9 +1,9 @@
 """What is felt: `python -m tests.measure.felt --camera dancer.avi` plays takes on a JACK of its own and measures them.
 
 In: options. Out: a JSON line for every run (the lag from movement to sound and its parts, as `livemove latency TAKE`
-has them, its standard deviation over 2 s windows, underruns, the share of the cores that a shared host took away), and
-last a line with the median and the range of each over the runs. Settings take turns, so that a machine's good and bad
-minutes fall on all of them.
+has them, its standard deviation over 2 s windows, what of that is the estimator's own, underruns, the share of the
+cores that a shared host took away), and last a line with the median and the range of each over the runs. Settings take
+turns, so that a machine's good and bad minutes fall on all of them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,6 @@ from livemove.session.perform import SessionConfig, run_session
 from livemove.takes.reading import load_take
 from tests.support.real_time import cpu_ticks
 from tests.support.servers import Jack
-
-SHORT_S = 2.0
-"""Windows over which the lag's jitter is told."""
 
 
 def main() -> None:
@@ -61,6 +58,10 @@ def over(values: list[float]) -> list[float]:
     return [round(float(x), 3) for x in (np.median(known), min(known), max(known))] if known else []
 
 
+def rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
 def measure(asked: argparse.Namespace, camera: str, block: int, ahead: str) -> dict[str, Any]:
     """One performance, kept as a take, and what `livemove latency` says of it."""
     began = cpu_ticks()
@@ -76,13 +77,14 @@ def measure(asked: argparse.Namespace, camera: str, block: int, ahead: str) -> d
         )  # fmt: skip
         said = run_session(config, lambda _: None)
         take = load_take(max(folder.glob("take-*"), key=lambda path: path.stat().st_mtime))
-        report, traces = latency.measure(take)
+        report, _ = latency.measure(take)
     total, stolen = (now - then for now, then in zip(cpu_ticks(), began, strict=True))
     return {
         "lag_ms": round(report["lag_ms"]["median"], 1),
         "confidence": round(report["lag_ms"]["confidence"], 3),
-        "jitter_ms": jitter(traces),
-        **{f"{name} ms": None if ms is None else round(ms, 1) for name, ms in report["parts_ms"].items()},
+        "jitter_ms": rounded(report["jitter_ms"]["sd"]),
+        "jitter_own_ms": rounded(report["jitter_ms"]["own"]),
+        **{f"{name} ms": rounded(ms) for name, ms in report["parts_ms"].items()},
         "age_ms": round(report["age_ms"]["p50"], 1),
         "overshoot_share": report["stops"]["overshoot_share"],
         "overshoot_cents": report["stops"]["overshoot_cents"],
@@ -94,18 +96,6 @@ def measure(asked: argparse.Namespace, camera: str, block: int, ahead: str) -> d
         "pose_fps": said["pose_fps"],
         "stolen": round(stolen / total, 4),
     }
-
-
-def jitter(traces: latency.Traces) -> float | None:
-    """Standard deviation of the lag over windows of SHORT_S in which the pitch moves, in ms."""
-    lags = []
-    for start_s in np.arange(traces.hop_s[0], traces.hop_s[-1] - SHORT_S, SHORT_S / 2):
-        inside = (traces.hop_s >= start_s) & (traces.hop_s < start_s + SHORT_S) & np.isfinite(traces.sound)
-        if inside.sum() > 100 and traces.channel[inside].std() >= latency.MOVED:
-            lag_s, sure = latency.lag_of(traces.asked_s, traces.asked, traces.hop_s[inside], traces.sound[inside])
-            if sure >= latency.SURE:
-                lags.append(1e3 * lag_s)
-    return round(float(np.std(lags)), 1) if len(lags) > 2 else None
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """How well a body is predicted: `python -m tests.measure.prediction VIDEO ... [--still VIDEO] [--pose-model FILE]`.
 
 In: videos of dancers. Out: a JSON line each. Of both hands' height, right and left, as the theremin's pitch (1455 cents
-per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (best correlation)
-that is left with the predicted features, with the newest pose held, and with a line through the last two; and for a
-session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the camera's
-rate for several look-aheads. The truth is the landmarks' own, smoothed without lag. --still: one image of the video
-under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The last line is a move of
-half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until when.
+per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (least squared
+difference) that is left with the predicted features, with the newest pose held, and with a line through the last two;
+and for a session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the
+camera's rate without look-ahead and with the usual one. The truth is the landmarks' own, smoothed without lag. --still:
+one image of the video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The
+last line is a move of half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until
+when.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from scipy.signal import savgol_filter
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, PoseFrame
-from livemove.diagnostics.latency import RAW, lag_of, ripple
+from livemove.diagnostics.delay import delay_of
+from livemove.diagnostics.latency import RAW, ripple
 from livemove.media import video_file
 
 CENTS = 2400 / 1.65
@@ -62,7 +64,7 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
     truth = CubicSpline(times, savgol_filter(raw, 5, 3, axis=0))
     inside = (times > times[0] + SETTLED_S) & (times < times[-1] - 0.2)
     slope = np.diff(raw, axis=0, prepend=raw[:1]) / np.diff(times, prepend=times[0] - 1.0)[:, None]
-    stream, rows = FeatureStream(), []
+    stream, rows = FeatureStream(FeatureSpec(steady_s=0.0)), []
     for frame in frames:
         stream.update(frame)
         rows.append([stream.at(frame.capture_s + ahead_s)[HANDS] for ahead_s in AHEAD_S])
@@ -74,7 +76,7 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
             name: figures(at_s, values[inside].astype(np.float64), truth) for name, values in found.items()
         }
     session: dict[str, Any] = {}
-    for look_ahead_s in (0.0, *AHEAD_S):
+    for look_ahead_s in (0.0, AHEAD_S[-1]):
         at_s, played = play(frames, FeatureSpec(look_ahead_s=look_ahead_s))
         some = (at_s > times[0] + SETTLED_S) & (at_s < times[-1] - 0.2)
         lines = [ripple(pitch, HOP_S, 1.0 / float(np.median(np.diff(times)))) for pitch in played[some].T]
@@ -105,7 +107,7 @@ def figures(at_s: np.ndarray, found: np.ndarray, truth: CubicSpline) -> dict[str
     errors = CENTS * np.abs(found - truth(at_s))
     grid = np.arange(at_s[0] - 0.3, at_s[-1] + 0.3, 0.002)
     grid = grid[(grid >= truth.x[0]) & (grid <= truth.x[-1])]
-    lags = [1e3 * lag_of(grid, truth(grid)[:, hand], at_s, found[:, hand])[0] for hand in range(found.shape[1])]
+    lags = [1e3 * delay_of(grid, truth(grid)[:, hand], at_s, found[:, hand]).seconds for hand in range(found.shape[1])]
     return {
         "cents": [round(float(each)) for each in (*np.percentile(errors, [50, 90]), np.sqrt((errors**2).mean()))],
         "lag_ms": [round(lag) for lag in lags],

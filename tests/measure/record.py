@@ -111,7 +111,7 @@ class Alignment:
     def __str__(self) -> str:
         low, middle, high = 1e3 * np.percentile(self.errors, [0, 50, 100])
         return (
-            f"{len(self.errors)} clicks, {self.pictures} images: image ahead of sound by {middle:.1f} ms (median), "
+            f"{len(self.errors)} clicks, {self.images} images: image ahead of sound by {middle:.1f} ms (median), "
             f"{low:.1f} to {high:.1f} ms"
         )
 

@@ -419,12 +419,23 @@ def test_where_there_is_nothing_to_choose_from_a_click_does_nothing(
     assert asked(segment) == []
 
 
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_a_calibration_that_is_in_use_is_shown(calibrated: bool, application: QApplication, segment: Segment) -> None:
+    config = MonitorConfig(small_spec("first"), None, "demo", calibrated=calibrated)
+    made = MonitorWindow(segment, config)
+    segment.processes["synthesis"].running("native")
+    for _ in range(10):
+        made.tick()
+    assert made.play.bar._before == ("calibrated  ·  native" if calibrated else "native")
+    made.close()
+
+
 def test_model_audio_device_and_camera_are_chosen_by_name(
     application: QApplication, segment: Segment, tmp_path: Path
 ) -> None:
     spec = small_spec("first")
     other = dataclasses.replace(spec, name="second")
-    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo", others=((other, None),)))
+    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo", others=((other, None, True),)))
     made.show()
     cameras, devices = ("0", "/films/dance.mp4"), ("0 built-in (ALSA)", "3 USB (ALSA)")
     lists = {"cameras": cameras, "camera": 0, "devices": devices, "device": 1}
@@ -656,7 +667,7 @@ def test_another_model_shows_its_own_channels_on_the_same_page(
 ) -> None:
     spec = small_spec("first")
     other = dataclasses.replace(spec, name="second", channels=spec.channels[:2], phase=None)
-    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo", others=((other, None),)))
+    made = MonitorWindow(segment, MonitorConfig(spec, None, "demo", others=((other, None, True),)))
     made.show()
     if page == "stage":
         QTest.keyClick(made, Key.Key_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +17,11 @@ from livemove.synthesis.synthesis_config import SynthesisConfig
 
 TONE_HZ = 441.0
 TONE_LEVEL = 0.5
+
+
+def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
+    """A spare: there is nothing to load."""
+    return lambda _crashed: run(segment, config)
 
 
 def run(segment: Segment, config: SynthesisConfig) -> None:

@@ -18,15 +18,18 @@ FPS = 25.0
 
 
 class NetworkCamera:
-    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up.
+    """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "black"
+    and "grey" (covered) with a sensor's noise, "corrupt" bytes that are no image, "damaged" images whose middle is
+    noise, "slow" 4 a second.
 
-    draw: makes each image, uint8 RGB, at the moment it is sent; None: noise.
+    draw: makes each image, uint8 RGB, at the moment it is sent; None: noise. fps: how many a second. Both may be
+    changed while it plays.
     """
 
     def __init__(self, mode: str = "play", draw: Callable[[], np.ndarray] | None = None, fps: float = FPS) -> None:
         self.mode = mode
-        self._draw = draw or self._noise
-        self._frame_s = 1 / fps
+        self.draw = draw or self._noise
+        self.fps = fps
         camera = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -73,14 +76,22 @@ class NetworkCamera:
                     time.sleep(0.02)
                     continue
                 jpeg = jpeg if self.mode == "freeze" else self._picture()
+                if self.mode == "corrupt":
+                    jpeg = self._rng.bytes(len(jpeg))
+                elif self.mode == "damaged":
+                    jpeg = jpeg[:200] + self._rng.bytes(len(jpeg) - 220) + jpeg[-20:]
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 request.wfile.write(head.encode() + jpeg + b"\r\n")
-                time.sleep(self._frame_s)
+                time.sleep(0.25 if self.mode == "slow" else 1 / self.fps)
         except OSError:
             return  # the client has gone
 
     def _picture(self) -> bytes:
-        return cv2.imencode(".jpg", self._draw()[:, :, ::-1])[1].tobytes()
+        image = self.draw()
+        if self.mode in ("black", "grey"):
+            noise = self._rng.integers(0, 6, image.shape, np.uint8)
+            image = noise + np.uint8(0 if self.mode == "black" else 90)
+        return cv2.imencode(".jpg", image[:, :, ::-1])[1].tobytes()
 
     def _noise(self) -> np.ndarray:
         return self._rng.integers(0, 255, (96, 128, 3), np.uint8)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,17 +47,23 @@ def traced(command: Sequence[str], environment: dict[str, str] | None = None, ti
     with tempfile.TemporaryDirectory() as folder:
         # A file for each thread (-ff): no call is torn in two. seccomp-bpf: only the two calls cost time.
         options = ["-ff", "-qq", "--seccomp-bpf", "-e", "signal=none", "-e", "trace=socket,io_uring_setup"]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [strace, *options, "-o", f"{folder}/thread", *command],
             env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=timeout_s,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
-        if "ptrace" in done.stdout and done.returncode:
-            raise NoTracer(f"strace cannot trace here: {done.stdout.strip()[:200]}")
+        try:
+            said, _ = process.communicate(timeout=timeout_s)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # strace alone would let the command run on
+            process.communicate()
+            raise
+        if "ptrace" in said and process.returncode:
+            raise NoTracer(f"strace cannot trace here: {said.strip()[:200]}")
         lines = [line for file in sorted(Path(folder).iterdir()) for line in file.read_text().splitlines()]
     calls = [(line, found) for line in lines if (found := CALL.match(line)) and found["family"] not in LOCAL]
     opened = [line for line, found in calls if int(found["result"]) >= 0]
-    return Traced(opened, [line for line, _ in calls if line not in opened], done.returncode, done.stdout)
+    return Traced(opened, [line for line, _ in calls if line not in opened], process.returncode, said)
 
 
 def perform(
@@ -70,4 +77,4 @@ def perform(
     ]  # fmt: skip
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     given = {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": path, **(environment or {})}
-    return traced(command, given, seconds + 120.0)
+    return traced(command, given, seconds + 300.0)

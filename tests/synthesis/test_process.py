@@ -14,7 +14,7 @@ import soundfile
 from livemove.contracts import HOP, Controls
 from livemove.ipc.segment import BIN_MS, RING_CAPACITY, Segment, now_s
 from livemove.native._realtime import Output
-from livemove.synthesis import architectures, synthesis_process
+from livemove.synthesis import architectures, standby, synthesis_process
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.reference import ReferenceEngine
 from livemove.synthesis.synthesis_config import SynthesisConfig
@@ -76,7 +76,7 @@ def test_the_model_plays_at_its_own_temperature_times_the_performers(
 
     bundle = random_bundle(tmp_path / "stage", dataclasses.replace(architectures.stage("stage"), temperature=0.25))
     listener = Listener(bundle.spec, bundle.weights)
-    monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
+    monkeypatch.setattr(standby, "choose_engine", lambda *_: EngineChoice(listener, "", 1.0))
     segment.controls.write(Controls(temperature=1.2))
     segment.set_device_rate(48000.0)
     try:
@@ -106,7 +106,7 @@ def test_another_audio_device_gets_its_own_rate(
 
     bundle = random_bundle(tmp_path / "stage", architectures.stage("stage"))
     player = Player(bundle.spec, bundle.weights)
-    monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
+    monkeypatch.setattr(standby, "choose_engine", lambda *_: EngineChoice(player, "", 1.0))
     segment.set_device_rate(48000.0)
     try:
         on_a_thread(synthesis_process.run, segment, SynthesisConfig(bundle.path))

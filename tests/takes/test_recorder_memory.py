@@ -12,11 +12,11 @@ from tests.support.recording import Stage, settings
 
 
 def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_path: Path) -> None:
-    """A state every hundred hops, for longer than hops are kept: none of which all hops are gone is kept."""
+    """A state every hundred hops, for longer than hops are kept: one every five seconds, none whose hops are gone."""
     stage = Stage(segment)
     memory = History(segment, settings(tmp_path, keep_s=0.0))
     for _ in range(65):
-        place = {"life_s": 1.0, "hop": stage.hops, "first_sample": segment.ring.written}
+        place = {"life_s": 1.0, "hop": stage.hops, "first_sample": segment.ring.written, "rate": 48000}
         segment.snapshot.write(place, {"state": np.zeros(4, np.float32)})
         stage.play(100)
         memory.gather()
@@ -24,5 +24,6 @@ def test_engine_states_go_with_the_hops_that_follow_them(segment: Segment, tmp_p
     assert memory.hops.end == 6_500 > rows
     heads = [snapshot.head["hop"] for snapshot in memory.snapshots]
     assert heads[0] <= memory.hops.start < heads[1], "the first hop that is kept can still be made again"
-    assert heads[-1] == 6_400
-    assert len(heads) <= rows / 100 + 2
+    assert set(np.diff(heads)) == {1000}, "938 hops are five seconds"
+    assert heads[-1] == 6_000
+    assert len(heads) <= rows / 1000 + 2

@@ -21,7 +21,7 @@ from livemove.cli.number_types import Number, Whole
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from training.data import command_line, dance_kit, danced
+from training.data import command_line, dance_kit, dance_score, danced
 from training.data.clip import TRACK_CHANNELS
 from training.data.corpus import Corpus, Writer
 from training.metrics import dance_scores
@@ -60,7 +60,9 @@ def main(
     began_s = time.perf_counter()
     takes = danced.find_takes(mocap, minutes, seed)
     dance_kit.load(sounds, danced.RATE)  # says what is missing before the work begins
-    writer = Writer(root, danced.RATE, "simulated", {"features": TRACK_CHANNELS["features"]})
+    writer = Writer(
+        root, danced.RATE, "simulated", {"features": TRACK_CHANNELS["features"], "accents": dance_score.CHANNELS}
+    )
     rows = []
     try:
         with (

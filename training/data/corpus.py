@@ -40,9 +40,9 @@ from livemove.printable import is_text, printable
 FORMAT = 1
 """Version of the corpus format this code writes, and the only one it reads."""
 
-TRACKS = ("features", "descriptors", "controls")
-"""Body features of videos; sound descriptors; the exact controls that made procedural sound. No two channels have one
-name: controls and descriptors are never in one corpus."""
+TRACKS = ("features", "accents", "descriptors", "controls")
+"""Body features of videos, and their accents; sound descriptors; the exact controls that made procedural sound. No two
+channels have one name: controls and descriptors are never in one corpus."""
 
 POSES = ("frame_s", "people", "image", "world", "visibility")
 

@@ -12,21 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from livemove.body.accents import ACCENTS, CHANNEL, Accents
 from livemove.body.features import FEATURES
-from livemove.contracts import HOP, Float32, Float64
+from livemove.body.triggers import WEAKEST
+from livemove.contracts import HOP, Channel, Float32, Float64
 
 DELAY_HOPS = 2
 """A hit sounds so many hops after the features decided it (10.7 ms at 48 kHz), so that the band filters' pre-ringing
-falls behind the decision. The speeds of the features themselves are 64 ms behind the body (median, 59 to 117 by limb,
-with cameras as training/data/mocap.py draws them): the sound follows the body by about 75 ms, as it would on stage."""
-MEMORY_S = 0.25
-"""A limb that was fast must stop within so long, or it did not stop: it slowed down."""
+falls behind the decision. The features are predicted for the time at which they are heard (livemove/body/motion.py):
+with the cameras of training/data/mocap.py the accents meet the body's own stops best without any lag."""
 PENTATONIC = (0, 3, 5, 7, 10)
 """Minor pentatonic, semitones above its root."""
-HIDDEN = 1e-3
-"""A speed is exactly 0 where the limb is out of view: it vanished, it did not stop."""
 RESTING = 0.1
 """Energy below which the pulse rests."""
+
+CHANNELS = tuple(Channel(CHANNEL.format(name), "accent 0..1", 0.0, 1.0, 0.0) for name in ACCENTS)
+"""Of a corpus, beside the features: what the music was struck by, which a network would else have to find again."""
 
 Style = Callable[[Float32, float], "list[Hit]"]
 
@@ -46,42 +47,6 @@ class Hit:
 def column(features: Float32, name: str) -> Float64:
     """[hops] of one feature."""
     return features[:, FEATURES.index(name)].astype(np.float64)
-
-
-def stops(values: Float64, high: float, hop_s: float, rest_s: float = 0.12) -> list[tuple[int, float]]:
-    """(hop, peak) where a speed that was at least `high` has fallen to half of its peak within MEMORY_S: a foot comes
-    down, a hand stops. The next one needs a new rise, and rest_s between."""
-    found: list[tuple[int, float]] = []
-    peak, was_high, last, low = 0.0, -1e9, -1e9, 0.0
-    armed = True
-    for hop, value in enumerate(values.tolist()):
-        low = min(low, value)
-        if not armed and value >= high and value > 1.5 * low:
-            armed, peak = True, 0.0
-        if value >= high:
-            was_high = hop
-        if value < HIDDEN:
-            armed, peak, low = False, 0.0, 0.0
-        if not armed:
-            continue
-        peak = max(peak, value) if value >= high else peak
-        if peak >= high and value <= 0.5 * peak:
-            if (hop - was_high) * hop_s <= MEMORY_S and (hop - last) * hop_s >= rest_s:
-                found.append((hop, peak))
-                last = hop
-            armed, peak, low = False, 0.0, value
-    return found
-
-
-def raised(values: Float64, high: float, low: float) -> list[int]:
-    """Hops where a height rises through `high`, having been below `low` since the last time."""
-    found: list[int] = []
-    armed = True
-    for hop, value in enumerate(values.tolist()):
-        if armed and value >= high:
-            found.append(hop)
-        armed = value < low or (armed and value < high)
-    return found
 
 
 def pulse(energy: Float64, hop_s: float, struck: list[int]) -> list[tuple[int, float]]:
@@ -141,13 +106,6 @@ def tabla(features: Float32, hop_s: float) -> list[Hit]:
     return sorted(hits, key=lambda hit: hit.hop)
 
 
-HAND, FOOT = 0.42, 0.5
-"""How fast a hand or a foot must have been for its stop to count, in the features' own units."""
-UP, DOWN = 0.35, 0.1
-"""A hand is raised above the one, and may be raised again once below the other."""
-APART_S = 0.2
-"""Feet strike no faster than this after each other, nor hands; what comes sooner is left out."""
-
 STYLES: dict[str, Style] = {"breaks": breaks, "tabla": tabla}
 
 
@@ -158,30 +116,24 @@ Struck = list[tuple[int, float]]
 def _struck(features: Float32, hop_s: float) -> tuple[Struck, Struck, Struck, Struck, Struck]:
     """Left foot, right foot, left hand, right hand, either hand raised."""
 
-    def of(name: str, high: float) -> Struck:
-        found = stops(column(features, name), high, hop_s)
-        return [(hop, min(max((peak - high) / (0.95 - high), 0.0), 1.0)) for hop, peak in found]
-
-    feet = _apart((of("left_foot_speed", FOOT), of("right_foot_speed", FOOT)), hop_s)
-    hands = _apart((of("left_hand_speed", HAND), of("right_hand_speed", HAND)), hop_s)
-    speeds = {side: column(features, f"{side}_hand_speed") for side in ("left", "right")}
-    up = [
-        (hop, float(speeds[side][hop]))
-        for side in speeds
-        for hop in raised(column(features, f"{side}_hand_height"), UP, DOWN)
-    ]
-    return *feet, *hands, up
+    accents = Accents()
+    found: tuple[Struck, ...] = tuple([] for _ in ACCENTS)
+    for hop, row in enumerate(features):
+        accents.step(row, hop_s)
+        for which in np.flatnonzero(accents.strengths).tolist():
+            level = (float(accents.strengths[which]) - WEAKEST) / (1.0 - WEAKEST)
+            found[which].append((hop, level))
+    return *found[:4], sorted(found[4] + found[5])
 
 
-def _apart(pair: tuple[Struck, Struck], hop_s: float) -> tuple[Struck, Struck]:
-    """Both limbs without what comes within APART_S of what either of them struck before."""
-    kept: tuple[Struck, Struck] = ([], [])
-    last = -1e9
-    for hop, level, side in sorted((hop, level, i) for i, struck in enumerate(pair) for hop, level in struck):
-        if (hop - last) * hop_s >= APART_S:
-            kept[side].append((hop, level))
-            last = hop
-    return kept
+def accent_channels(features: Float32, rate: int) -> Float32:
+    """float32 [hops, ACCENTS]: the accents' envelopes, as they are on stage."""
+    accents = Accents()
+    out = np.empty((len(features), len(ACCENTS)), np.float32)
+    for hop, row in enumerate(features):
+        accents.step(row, HOP / rate)
+        out[hop] = accents.value
+    return out
 
 
 def compose(features: Float32, style: str, rate: int) -> list[Hit]:

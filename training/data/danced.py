@@ -107,12 +107,13 @@ def make_clip(take: Take, root: Path, sounds: Path) -> Clip:
     if hops * HOP < MIN_S * RATE:
         return dataclasses.replace(row, skipped=f"shorter than {MIN_S:g} s")
     features = features_at_hops(poses, hops, RATE, observation.arrival_s)
+    accents = dance_score.accent_channels(features, RATE)
     audio = dance_kit.mixdown(dance_score.compose(features, take.style, RATE), take.style, hops, sounds, RATE)
     held_out = take.split == "valid"
     rms = float(np.sqrt((audio.astype(np.float64) ** 2).mean()))
     row = dataclasses.replace(
         row,
-        tracks=("features",),
+        tracks=("features", "accents"),
         hops=hops,
         seconds=hops * HOP / RATE,
         frames=len(poses) if held_out else 0,
@@ -121,5 +122,7 @@ def make_clip(take: Take, root: Path, sounds: Path) -> Clip:
         level_dbfs=20 * math.log10(max(rms, 1e-6)),
     )
     # Landmarks, the larger part of a clip, are for scoring only: disturbing them again would part dance and music.
-    write_clip(root, row, audio, RATE, {"features": features, **(packed(poses) if held_out else {})})
+    write_clip(
+        root, row, audio, RATE, {"features": features, "accents": accents, **(packed(poses) if held_out else {})}
+    )
     return row

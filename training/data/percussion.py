@@ -1,8 +1,8 @@
 """Sequences of hits to train a percussion model on: single recorded hits -> clips whose channels say what hits when.
 
 In: a folder of recordings with a manifest.csv (columns file, articulation, dynamic). Out: a corpus with one track,
-"controls": the envelopes that livemove.body.triggers gives for each limb. Seeded: the same corpus everywhere. Knows no
-network and no terminal.
+"controls": the envelopes that livemove.body.triggers gives for each limb, and the variation. Seeded: the same corpus
+everywhere. Knows no network and no terminal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import soundfile as sf
 from scipy import signal
 from scipy.fft import next_fast_len
 
-from livemove.body.triggers import HITS, REFRACTORY_S, WEAKEST, decayed
+from livemove.body.triggers import HITS, REFRACTORY_S, VARIATION, WEAKEST, decayed, variation
 from livemove.bundle import NO_ARRAYS
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError
 from training.data.corpus import Clip, Writer, replace_file, write_clip
@@ -29,7 +29,9 @@ HOP_S = HOP / RATE
 UNIT = "hit 0..1"
 """The unit that tells a channel of hits from others."""
 
-CHANNELS = tuple(Channel(name, UNIT, 0.0, 1.0, 0.0) for name in HITS)
+CHANNELS = (*(Channel(name, UNIT, 0.0, 1.0, 0.0) for name in HITS), Channel(VARIATION, "take 0..1", 0.0, 1.0, 0.0))
+"""The last one says which of the recordings a hit is: the model need not guess the first milliseconds of a hit (and so
+blur them), and is as varied as what plays the channel."""
 
 ATTACK = 64
 """Samples from the start of the hop in which a channel rises to the onset of its sound: 1.3 ms, so that what the filter
@@ -45,11 +47,11 @@ PEAK = 0.4
 RANGE_DB = 20.0
 """The softest hit is so far below the hardest."""
 
-RATIOS = (0.97, 0.985, 1.0, 1.015, 1.03)
-"""Playing speeds that a hit is drawn in, besides the recordings' own differences."""
+DETUNED = 0.03
+"""Where a layer has one recording only, variation plays it slower or faster by up to this share."""
 
 HARD = 0.55
-"""Strength at about which the hard recordings take over from the soft ones."""
+"""Strength above which the hard recordings take over from the soft ones."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,20 @@ FOLDERS = ("body_percussion", "sonic_pi_percussion")
 
 @dataclass(frozen=True)
 class Sound:
-    """Recordings of one layer and dynamic, float32 [samples] each, the median peak of all at 1; level: amplitude.
-
-    valid: those that are held out, the same as train where there is only one.
+    """Recordings of one layer and dynamic, float32 [samples] each, the median peak of all at 1, dull ones first; level:
+    amplitude. valid: those that are held out, the same as train where there is only one.
     """
 
     level: float
     train: tuple[Float32, ...]
     valid: tuple[Float32, ...]
 
-    def draw(self, rng: np.random.Generator, held_out: bool) -> Float32:
+    def take(self, variation: float, held_out: bool) -> Float32:
+        """The recording that a variation 0..1 stands for."""
         takes = self.valid if held_out else self.train
-        return at_speed(takes[rng.integers(len(takes))], RATIOS[rng.integers(len(RATIOS))])
+        if len(takes) == 1:
+            return at_speed(takes[0], 1.0 + DETUNED * (2.0 * variation - 1.0))
+        return takes[min(int(variation * len(takes)), len(takes) - 1)]
 
 
 Kit = dict[str, tuple[tuple[Sound, Sound], ...]]
@@ -145,7 +149,14 @@ def _sound(voices: Path, rows: Sequence[dict[str, str]], layer: Layer, hard: int
     unit = float(np.median([np.abs(hit).max() for hit in single]))
     takes = tuple((hit / unit).astype(np.float32) for hit in single)
     held = max(len(takes) // 4, 1) if len(takes) > 1 else 0
-    return Sound(10 ** (layer.level_db / 20), takes[: len(takes) - held], takes[-held:] if held else takes)
+    train, valid = takes[: len(takes) - held], takes[-held:] if held else takes
+    return Sound(10 ** (layer.level_db / 20), *(tuple(sorted(part, key=_centre_hz)) for part in (train, valid)))
+
+
+def _centre_hz(hit: Float32) -> float:
+    """Spectral centroid of a hit's first 50 ms."""
+    power = np.abs(np.fft.rfft(hit[: round(0.05 * RATE)], round(0.05 * RATE))) ** 2
+    return float((power * np.fft.rfftfreq(round(0.05 * RATE), 1 / RATE)).sum() / power.sum())
 
 
 def _read(path: Path) -> tuple[Float64, int]:
@@ -317,27 +328,47 @@ def envelopes(strengths: Float32) -> Float32:
     return out
 
 
+def live_variations(strengths: Float32) -> Float32:
+    """float32 [hops]: what `livemove.body.triggers` plays of hits [hops, hits]."""
+    count = np.cumsum((strengths > 0.0).any(axis=1))
+    return np.array([variation(int(n)) for n in count], np.float32)
+
+
+def drawn_variations(strengths: Float32, rng: np.random.Generator) -> Float32:
+    """float32 [hops]: a random number for each hop that has a hit, held until the next one; 0 before the first."""
+    count = np.cumsum((strengths > 0.0).any(axis=1))
+    drawn = rng.random(int(count[-1]) + 1 if len(count) else 1)
+    drawn[0] = 0.0
+    return drawn[count].astype(np.float32)
+
+
+def channels(strengths: Float32, variations: Float32) -> Float32:
+    """float32 [hops, CHANNELS] of hits [hops, hits] and their variations [hops]."""
+    return np.concatenate([envelopes(strengths), variations[:, None]], axis=1)
+
+
 def gain(strength: float) -> float:
     """Amplitude of a hit against the hardest."""
     return PEAK * 10 ** (-RANGE_DB / 20 * (1.0 - strength) / (1.0 - WEAKEST))
 
 
-def one(kit: Kit, name: str, strength: float, rng: np.random.Generator, held_out: bool) -> Float32:
+def one(kit: Kit, name: str, strength: float, variation: float, held_out: bool) -> Float32:
     """A hit float32 [samples] of that limb, as it is mixed into a clip from sample ATTACK of its hop on."""
-    hard = strength + 0.05 * rng.standard_normal() > HARD
-    parts = [(pair[hard].level, pair[hard].draw(rng, held_out)) for pair in kit[name]]
+    layers = [pair[strength > HARD] for pair in kit[name]]
+    parts = [(layer.level, layer.take(variation, held_out)) for layer in layers]
     out = np.zeros(max(len(part) for _, part in parts), np.float32)
     for level, part in parts:
-        out[: len(part)] += level * 10 ** (0.8 * rng.standard_normal() / 20) * part
+        out[: len(part)] += level * part
     return gain(strength) * out
 
 
-def mixed(kit: Kit, strengths: Float32, rng: np.random.Generator, held_out: bool) -> Float32:
-    """Audio float32 [hops * HOP] of hits of these strengths [hops, hits]."""
+def mixed(kit: Kit, strengths: Float32, variations: Float32, held_out: bool) -> Float32:
+    """Audio float32 [hops * HOP] of hits of these strengths [hops, hits] and variations [hops]."""
     audio = np.zeros(len(strengths) * HOP, np.float32)
     for hop, which in np.argwhere(strengths > 0.0):
         at = int(hop) * HOP + ATTACK
-        hit = one(kit, HITS[which], float(strengths[hop, which]), rng, held_out)[: max(len(audio) - at, 0)]
+        hit = one(kit, HITS[which], float(strengths[hop, which]), float(variations[hop]), held_out)
+        hit = hit[: max(len(audio) - at, 0)]
         audio[at : at + len(hit)] += hit
     return audio
 
@@ -358,14 +389,15 @@ def prepare(voices: Path, root: Path, clips: int, seconds: float, seed: int = 0)
             held_out = i % 10 == 9
             rng = np.random.default_rng((seed, held_out, i))
             strengths = due(rng, hops)
-            audio = mixed(kit, strengths, rng, held_out)
+            variations = drawn_variations(strengths, rng)
+            audio = mixed(kit, strengths, variations, held_out)
             scale = min(1.0, 0.99 / float(np.abs(audio).max(initial=1e-9)))
             clip = Clip(
                 "valid" if held_out else "train", "drums", f"hits_{i:04d}", f"seed {seed}, clip {i}", hops=hops,
                 tracks=("controls",), seconds=hops * HOP_S, gain=scale,
                 level_dbfs=20 * math.log10(max(float(np.sqrt(np.mean(audio**2))), 1e-6)),
             )  # fmt: skip
-            write_clip(root, clip, scale * audio, RATE, {"controls": envelopes(strengths)})
+            write_clip(root, clip, scale * audio, RATE, {"controls": channels(strengths, variations)})
             writer.record(clip)
             yield clip
     finally:

@@ -123,8 +123,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         default=None,
         metavar="NAME",
         help=(
-            "what the model is played by: pose (end to end: the body's features), sound (descriptors of the "
-            "sound), or names of single ones; pose where the dataset has it"
+            "what the model is played by: pose (end to end: the body's features), accents (of the body's), sound "
+            "(descriptors of the sound), or names of single ones; pose where the dataset has it"
         ),
     )
     add(

@@ -31,8 +31,6 @@ WINDOWS = 3
 PLAYED_S = 12.0
 """So much of each clip is played, from its beginning."""
 BOOTSTRAPS = 2000
-BODY_TO_SOUND_S = 0.075
-"""By how much the composed music follows the body (see dance_score.DELAY_HOPS); kinematic beats are moved by it."""
 PAST_S = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
 """Which past of the features the regression of `foretold` is given."""
 
@@ -81,11 +79,10 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     """
     spec, split = bundle.spec, "valid" if corpus.select("valid", FEATURES) else "train"
     dances = read_dances(corpus, split, PLAYED_S)
-    order = [FEATURES.index(name) for name in spec.channel_names]
     names = spec.styles or ("",)
     sounds: dict[str, list[Float32]] = {
         style: [
-            sound(engine, np.ascontiguousarray(d.features[:, order]), index, temperature, i)
+            sound(engine, played(spec, d.features, corpus.sample_rate), index, temperature, i)
             for i, d in enumerate(dances)
         ]
         for index, style in enumerate(names)
@@ -116,6 +113,14 @@ def of_corpus(corpus: Corpus) -> dict[str, object]:
         "styles": told_apart(by_style(dances), corpus.sample_rate),
         "onset_correlation": foretold(corpus),
     }
+
+
+def played(spec: ModelSpec, features: Float32, rate: int) -> Float32:
+    """The model's channels [hops, C] of body features [hops, FEATURES]: themselves, and their accents."""
+    accents = dance_score.accent_channels(features, rate)
+    everything = dict(zip((*FEATURES, *(c.name for c in dance_score.CHANNELS)), np.hstack([features, accents]).T,
+                          strict=True))  # fmt: skip
+    return np.ascontiguousarray(np.stack([everything[name] for name in spec.channel_names], 1))
 
 
 # --- likelihood ---------------------------------------------------------------------------------------------
@@ -185,13 +190,13 @@ def of_sounds(dances: Sequence[Dance], sounds: Sequence[Float32], rate: int) -> 
 
     beat_f1: strong onsets against the dancer's accents, one to one within +-70 ms; _shuffled: the chance level, every
     other dance's sound against this dancer; _gained: the difference, with its interval. kinematic_f1: the same against
-    the stops of the whole body (beats.kinematic_beats), moved by BODY_TO_SOUND_S. second_coverage, second_hit: the
+    the stops of the whole body (beats.kinematic_beats). second_coverage, second_hit: the
     published scores in one-second bins, against the dance's own music. onsets, accents: per second.
     """
     onsets = [beats.strong_onsets(sound, rate) for sound in sounds]
     original = [beats.strong_onsets(dance.audio, rate) for dance in dances]
     accents = [dance.accents_s for dance in dances]
-    stops = [dance.kinematic_s + BODY_TO_SOUND_S for dance in dances]
+    stops = [dance.kinematic_s for dance in dances]
     lengths = [dance.seconds for dance in dances]
 
     def f1(i: int, true: Sequence[Float64]) -> Callable[[int], float]:

@@ -47,7 +47,7 @@ Play = Callable[[Float32, int], Float32]
 
 def is_of_hits(spec: ModelSpec) -> bool:
     """Whether a model is played by hits: then these measures apply."""
-    return all(channel.unit == percussion.UNIT for channel in spec.channels) and spec.channel_names == HITS
+    return spec.channels == percussion.CHANNELS
 
 
 def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, clips: int = 6) -> dict[str, float]:
@@ -65,10 +65,12 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, c
     kit = percussion.open_kit(corpus.root)
 
     def model(strengths: Float32, seed: int) -> Float32:
-        return sound(engine, percussion.envelopes(strengths), 0, temperature, seed)
+        channels = percussion.channels(strengths, percussion.live_variations(strengths))
+        return sound(engine, channels, 0, temperature, seed)
 
     def recordings(strengths: Float32, seed: int) -> Float32:
-        return percussion.mixed(kit, strengths, np.random.default_rng((seed, 9)), held_out=False)
+        variations = percussion.drawn_variations(strengths, np.random.default_rng((seed, 9)))
+        return percussion.mixed(kit, strengths, variations, held_out=False)
 
     def nearest(strengths: Float32, seed: int) -> Float32:
         return nearest_sample(kit, strengths)
@@ -96,7 +98,7 @@ def scripted_dancer(bundle: Bundle, seconds: float = 60.0, seed: int = 0) -> Dan
     frames = scripted_hits.video(acts, seconds, scripted_hits.Camera(), seed)
     meant = scripted_hits.truth(acts)
     mapping = mapping_for(bundle.mapping_path, bundle.spec, FEATURES)
-    strengths = strengths_of(scripted_hits.channels(frames, seconds, mapping, HOP_S))
+    strengths = strengths_of(scripted_hits.channels(frames, seconds, mapping, HOP_S)[:, : len(HITS)])
     return Dancer(np.array([hit.time_s for hit in meant]), strengths)
 
 

@@ -79,7 +79,9 @@ def _pitched(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     styles = figures.get("styles", {})
     if "told_apart" in styles:
         told = styles["told_apart"]
-        yield "styles told apart", f"{told['accuracy']:.3g}", f"discriminant analysis trained on {told['trained_on']}"
+        ceiling = told.get("recordings")
+        beside = f"{ceiling:.3g} (recordings); " if ceiling is not None else ""
+        yield "styles told apart", f"{told['accuracy']:.3g}", f"{beside}classifier trained on {told['trained_on']}"
     if "blend" in styles:
         yield "style blend, monotone steps", f"{styles['blend']['monotone']:.3g}", ""
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping
-from livemove.body.triggers import HITS, Hit, HitInputs, Triggers
+from livemove.body.triggers import HITS, Hit, Triggers
 from livemove.capture import demo
 from livemove.contracts import Float32, Float64, PoseFrame
 
@@ -217,7 +218,7 @@ def scores(seeds: Sequence[int] = (0, 1, 2), seconds: float = 90.0) -> dict[str,
 
 def channels(frames: Sequence[PoseFrame], seconds: float, mapping: Mapping, hop_s: float) -> Float32:
     """Channels float32 [hops, C] of these frames, as `livemove render` makes them: a hop knows the frames before it."""
-    stream, hits, jump = FeatureStream(), HitInputs(), FEATURES.index("jump")
+    stream, events, jump = FeatureStream(), EventInputs(), FEATURES.index("jump")
     inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
     out: list[Float32] = []
     waiting = list(reversed(frames))
@@ -225,9 +226,9 @@ def channels(frames: Sequence[PoseFrame], seconds: float, mapping: Mapping, hop_
         middle_s = (hop + 0.5) * hop_s
         while waiting and waiting[-1].capture_s <= hop * hop_s:
             frame = waiting.pop()
-            hits.update(frame, float(stream.update(frame, middle_s)[jump]))
+            events.update(frame, float(stream.update(frame, middle_s)[jump]))
         inputs[: len(FEATURES)] = stream.at(middle_s)
-        hits.step(hop_s)
-        hits.put(inputs[len(FEATURES) :], mapping.external)
+        events.step(inputs[: len(FEATURES)], hop_s)
+        events.put(inputs[len(FEATURES) :], mapping.external)
         out.append(mapping.step(inputs, hop_s))
     return np.stack(out)

@@ -7,6 +7,7 @@ networks.py only; knows no camera, file or process.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,24 @@ PRESENT = 0.5
 OVERLAP = 0.5
 """A found body whose region overlaps that of a followed one more than this (intersection over union) is that one."""
 
+DANCERS: dict[str, Callable[[Region], float]] = {
+    "largest": lambda region: -region.edge,
+    "left": lambda region: region.x,
+    "right": lambda region: -region.x,
+}
+"""Who is followed of several, at the start and after a long absence: the smallest of these; left and right of the image
+as the camera gives it."""
+
+HOLD_S = 1.0
+"""Who is lost is looked for only where it was, no farther than its own region's edge, for so long: nobody else takes
+its place because it bent down. Then the nearest does."""
+FORGOTTEN_S = 10.0
+"""Who was away for so long comes back as if it never was."""
+
+FRAME_S, JUMP, GROWTH = 0.25, 0.6, 1.7
+"""From a frame to one no later than FRAME_S: a region that moves by more than JUMP of its edge, or grows or shrinks by
+more than GROWTH, is somebody else's. A leap across the stage moves it by 0.1 at 25 frames a second."""
+
 Float64 = npt.NDArray[np.float64]
 
 
@@ -32,7 +51,7 @@ class Body:
     """One body that is followed, or place for one.
 
     region      where it is looked for in the next frame; None: it is not there
-    last        where it was last
+    last        where it was last, at last_s
     image       float64 [33, 3]: pixels of the image, z in the same scale
     metres      float64 [33, 3], hip-centred
     visibility  float64 [33], 0..1
@@ -40,6 +59,7 @@ class Body:
 
     region: Region | None = None
     last: Region | None = None
+    last_s: float = 0.0
     smoothing: BodySmoothing = field(default_factory=BodySmoothing)
     image: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
     metres: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
@@ -49,15 +69,19 @@ class Body:
 class Tracker:
     """Follows up to `people` bodies. A body keeps its place in `bodies` as long as it is seen."""
 
-    def __init__(self, networks: Networks, people: int = 1) -> None:
+    def __init__(self, networks: Networks, people: int = 1, dancer: str = "largest", smoothed: bool = False) -> None:
+        """dancer: one of DANCERS, who is followed of several. smoothed: as MediaPipe smooths landmarks: by its filter a
+        hand at 0.05 m/s is 76 ms late (one pole, 0.1 Hz and 40 Hz for every m/s); body/ has one that also predicts."""
         self.bodies = [Body() for _ in range(people)]
         self._networks = networks
+        self._prefer = DANCERS[dancer]
+        self._smoothed = smoothed
 
     def look(self, image: Image, capture_s: float) -> list[Body]:
         """Those who are in image, uint8 RGB [height, width, 3], seen capture_s, later than the one before."""
         missing = [body for body in self.bodies if body.region is None]
         if missing:
-            self._assign(missing, self._detect(image))
+            self._assign(missing, self._detect(image), capture_s)
         for body in self.bodies:
             if body.region is not None:
                 self._follow(body, body.region, image, capture_s)
@@ -74,13 +98,22 @@ class Tracker:
         regions = [Region.around(hips, rim) for _, _, hips, rim in found]
         return [region for region in regions if region.usable]
 
-    def _assign(self, missing: list[Body], found: list[Region]) -> None:
-        """Give each missing body the found one that is nearest to where it was; the largest if it never was."""
+    def _assign(self, missing: list[Body], found: list[Region], capture_s: float) -> None:
+        """Give each missing body the found one that is nearest to where it was, for a while only if that is near; the
+        one that is preferred if it never was, or was gone for long."""
         followed = [body.region for body in self.bodies if body.region is not None]
         left = [region for region in found if all(_overlap(region, other) <= OVERLAP for other in followed)]
         for body in missing:
-            if left:
-                body.region = min(left, key=lambda region, last=body.last: _distance(region, last))
+            gone_s = capture_s - body.last_s
+            if body.last is not None and gone_s > FORGOTTEN_S:
+                body.last = None
+            if body.last is None:
+                body.region = min(left, key=self._prefer, default=None)
+            else:
+                apart = {region: _distance(region, body.last) for region in left}
+                reach = body.last.edge if gone_s <= HOLD_S else math.inf
+                body.region = min((each for each in left if apart[each] <= reach), key=apart.__getitem__, default=None)
+            if body.region is not None:
                 left.remove(body.region)
 
     def _follow(self, body: Body, region: Region, image: Image, capture_s: float) -> None:
@@ -92,17 +125,29 @@ class Tracker:
         reading = self._networks.reading()
         points = region.to_image(reading.points)
         next_region = Region.around(*points[LANDMARKS:, :2])
-        if not next_region.usable:
+        if not next_region.usable or _is_another(next_region, region, capture_s - body.last_s):
             return
         body.region = body.last = next_region
-        body.image, body.metres, body.visibility = body.smoothing(
-            points[:LANDMARKS], region.upright_to_image(reading.metres), reading.visibility, next_region.edge, capture_s
-        )
+        body.last_s = capture_s
+        marks, metres = points[:LANDMARKS], region.upright_to_image(reading.metres)
+        smoothed = body.smoothing(marks, metres, reading.visibility, next_region.edge, capture_s)
+        body.image, body.metres, body.visibility = smoothed
+        if not self._smoothed:
+            body.image, body.metres = marks.astype(np.float64), metres.astype(np.float64)
 
 
-def _distance(region: Region, last: Region | None) -> float:
-    """From last in pixels; without one, the larger the nearer."""
-    return -region.edge if last is None else math.hypot(region.x - last.x, region.y - last.y)
+def _distance(region: Region, last: Region) -> float:
+    """From last, in pixels."""
+    return math.hypot(region.x - last.x, region.y - last.y)
+
+
+def _is_another(now: Region, before: Region, since_s: float) -> bool:
+    """Whether that is somebody who passes in front: nobody moves so far, or grows so much, from one frame to the
+    next."""
+    if since_s > FRAME_S:
+        return False
+    grown = now.edge / before.edge
+    return _distance(now, before) > JUMP * before.edge or not 1 / GROWTH < grown < GROWTH
 
 
 def _overlap(one: Region, other: Region) -> float:

@@ -74,6 +74,8 @@ inline nb::dict layout() {
                        .add("last_used_s", &Capture::last_used_s)
                        .add("last_pose_ms", &Capture::last_pose_ms)
                        .add("pose_ms", &Capture::pose_ms)
+                       .add("fault", &Capture::fault)
+                       .add("faults", &Capture::faults)
                        .list;
     d["devices"] = fields<Devices>(offsetof(Shared, devices)).add("names", &Devices::names).list;
     d["synthesis"] = fields<Synthesis>(offsetof(Shared, synthesis))
@@ -87,6 +89,8 @@ inline nb::dict layout() {
                          .add("features", &Synthesis::features)
                          .add("style_count", &Synthesis::style_count)
                          .add("styles", &Synthesis::styles)
+                         .add("engine_failures", &Synthesis::engine_failures)
+                         .add("failed_engines", &Synthesis::failed_engines)
                          .list;
     d["sources"] = fields<Sources>(offsetof(Shared, sources))
                        .add("wanted", &Sources::wanted)

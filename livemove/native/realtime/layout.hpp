@@ -17,7 +17,7 @@ namespace livemove {
 // --- payloads of the mailboxes ---------------------------------------------------------------------------------------
 
 constexpr size_t kMaxPeople = 4, kLandmarks = 33;
-constexpr size_t kRoles = 5;  // children, in the order of ipc/process_state.py
+constexpr size_t kRoles = 6;  // children, in the order of ipc/process_state.py
 
 struct PosePayload {
     double capture_s;
@@ -102,6 +102,7 @@ constexpr size_t kSnapshotBytes = 4u << 20;
 constexpr size_t kBins = 4096;
 constexpr double kBinMs = 0.25;
 constexpr size_t kMaxChannels = 64, kMaxFeatures = 64;
+constexpr size_t kFaults = 9;  // camera faults, in the order of ipc/telemetry.py; 0: none
 
 struct ProcessState {  // one per child; written by that child, but for leave; cleared by the supervisor before it starts one
     Number heartbeat_s;
@@ -135,6 +136,8 @@ struct Capture {  // capture only
     Number last_used_s;
     Number last_pose_ms;
     Count pose_ms[kBins];
+    Count fault;                  // what is wrong with the camera now: Fault in ipc/telemetry.py, 0: nothing
+    Count faults[kFaults];        // how often each began
 };
 
 struct Synthesis {  // synthesis only
@@ -148,6 +151,8 @@ struct Synthesis {  // synthesis only
     Number features[kMaxFeatures];
     Count style_count;
     Number styles[kMaxBlend];
+    Count engine_failures;       // how many engines were given up since the session began
+    char failed_engines[128];    // their names, one a line: none of them plays again
 };
 
 // Numbers from outside (OSC, MIDI) that play channels. synthesis says which it wants, control fills them in.
@@ -181,7 +186,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c08;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c09;  // raised with every change of the layout
 
 struct Shared {
     Count magic;

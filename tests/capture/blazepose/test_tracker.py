@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from livemove.capture.blazepose.landmarks import Reading
 from livemove.capture.blazepose.regions import MARGIN, Region
-from livemove.capture.blazepose.tracker import Tracker
+from livemove.capture.blazepose.tracker import FORGOTTEN_S, HOLD_S, Tracker
 
 IMAGE = np.zeros((100, 100, 3), np.uint8)
 
@@ -99,3 +100,38 @@ def test_bodies_keep_their_places() -> None:
     before = scene.detections
     assert hips(tracker, 0.4) == [(78, 50), (20, 50)]
     assert scene.detections == before
+
+
+@pytest.mark.parametrize(("dancer", "x"), [("largest", 60), ("left", 20), ("right", 85)])
+def test_who_plays_of_several_may_be_said(dancer: str, x: int) -> None:
+    scene = Scene(a=(60, 50, 20), b=(20, 50, 12), c=(85, 50, 10))
+    tracker: Any = Tracker(scene, dancer=dancer)  # pyright: ignore[reportArgumentType]
+    assert hips(tracker, 0.0) == [(x, 50)]
+    scene.bodies = dict(reversed(scene.bodies.items()))
+    assert hips(tracker, 0.04) == [(x, 50)], "and is followed, whatever comes in which order"
+
+
+def test_nobody_takes_the_place_of_one_who_is_lost_for_a_moment() -> None:
+    """Far away there is somebody else: taken after HOLD_S, and not before; who stays away for long is forgotten."""
+    scene = Scene(player=(20, 50, 8))
+    tracker: Any = Tracker(scene)  # pyright: ignore[reportArgumentType]
+    assert hips(tracker, 0.0) == [(20, 50)]
+    scene.bodies = {"other": (85, 50, 20)}
+    assert hips(tracker, 0.1) == hips(tracker, HOLD_S) == []
+    assert hips(tracker, HOLD_S + 0.1) == [(85, 50)]
+    scene.bodies = {}
+    assert hips(tracker, 2.0) == []
+    scene.bodies = {"near": (80, 50, 8), "large": (20, 50, 20)}
+    assert hips(tracker, 2.0 + FORGOTTEN_S) == [(20, 50)]
+
+
+def test_one_who_passes_in_front_is_not_followed() -> None:
+    """The networks, shown a region, answer with the body that covers it; from one frame to the next nobody is twice as
+    large."""
+    scene = Scene(player=(50, 50, 10))
+    tracker: Any = Tracker(scene)  # pyright: ignore[reportArgumentType]
+    assert hips(tracker, 0.0) == [(50, 50)]
+    scene.bodies = {"passing": (52, 50, 22), "player": (50, 50, 10)}
+    assert hips(tracker, 0.04) == []
+    scene.bodies = {"passing": (80, 50, 22), "player": (51, 50, 10)}
+    assert hips(tracker, 0.08) == [(51, 50)]

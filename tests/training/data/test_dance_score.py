@@ -48,7 +48,7 @@ def test_a_fast_foot_that_stops_strikes_once_just_after_its_peak() -> None:
 def test_harder_is_louder() -> None:
     soft, hard = (
         dance_score.compose(moving(400, left_foot_speed=bump(400, 200, peak)), "breaks", RATE)[0]
-        for peak in (0.55, 0.9)
+        for peak in (0.62, 0.9)
     )
     assert soft.level < 0.2
     assert hard.level > 0.8

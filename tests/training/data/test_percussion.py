@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livemove.body.triggers import HITS, REFRACTORY_S, WEAKEST
+from livemove.body.triggers import HITS, REFRACTORY_S, VARIATION, WEAKEST
 from livemove.contracts import HOP, LivemoveError
 from tests.support.hit_recordings import TAKES, write_voices
 from training.corpora import hits as command
@@ -80,6 +80,24 @@ def test_clips_held_out_are_played_on_recordings_that_are_not_trained_on(voices:
                 train = {take.tobytes() for take in sound.train}
                 assert len(train) >= TAKES - 1, name
                 assert not train & {take.tobytes() for take in sound.valid}
+
+
+def test_the_variation_says_which_recording_a_hit_is(voices: Path, corpus: Corpus) -> None:
+    kit = percussion.load_kit(voices)
+    for clip in corpus.clips[:4]:
+        window = corpus.read(clip, (*HITS, VARIATION))
+        hits, variations = scores.strengths_of(window.channels[:, :-1]), window.channels[:, -1]
+        struck = (hits > 0).any(axis=1)
+        assert (np.diff(variations)[~struck[1:]] == 0).all()
+        assert len(np.unique(variations[struck])) == struck.sum()
+        played = percussion.mixed(kit, hits, variations, clip.split == "valid")
+        level = np.abs(window.audio).max() / np.abs(played).max()
+        np.testing.assert_allclose(window.audio, level * played, atol=2e-4)
+    soft = kit["left_hand"][0][0]
+    taken = {soft.take(v, held_out=False).tobytes() for v in np.linspace(0.0, 1.0, 50)}
+    assert taken == {take.tobytes() for take in soft.train}
+    alone = kit["left_foot"][1][0]
+    assert len({alone.take(v, held_out=False).tobytes() for v in (0.0, 0.3, 0.9)}) == 3
 
 
 def test_a_corpus_keeps_its_kit(voices: Path, corpus: Corpus) -> None:

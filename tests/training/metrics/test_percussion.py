@@ -9,7 +9,7 @@ import pytest
 
 from livemove.body.triggers import HITS
 from livemove.bundle import Bundle
-from livemove.contracts import Channel, Float32, ModelSpec
+from livemove.contracts import Float32, ModelSpec
 from livemove.synthesis import architectures, pqmf
 from livemove.synthesis.reference import ReferenceEngine
 from tests.support.bundles import random_bundle
@@ -72,8 +72,8 @@ class Drummer(ReferenceEngine):
         self.kit, self.late = kit, late + pqmf.delay(spec.bands, spec.pqmf_taps)
 
     def generate(self, out, channels, noise, *, style=0, temperature=1.0, trace=None, forced=None) -> None:
-        rng = np.random.default_rng(int(1e6 * noise[0, 0]))
-        played = percussion.mixed(self.kit, scores.strengths_of(channels), rng, held_out=False)
+        strengths = scores.strengths_of(channels[:, : len(HITS)])
+        played = percussion.mixed(self.kit, strengths, channels[:, len(HITS)], held_out=False)
         out[:] = np.concatenate([np.zeros(self.late, np.float32), played])[: len(out)]
 
 
@@ -83,8 +83,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     small = dataclasses.replace(
         architectures.stage("drums"), residual=16, skip=16, hidden=16, conditioning=4, mixtures=1
     )
-    channels = tuple(Channel(name, percussion.UNIT, 0.0, 1.0, 0.0) for name in HITS)
-    spec = dataclasses.replace(small, channels=channels, phase=None)
+    spec = dataclasses.replace(small, channels=percussion.CHANNELS, phase=None)
     mapping = ROOT / "training" / "cards" / "bodydrum.toml"
     (made.path / "mapping.toml").write_bytes(mapping.read_bytes())
     return dataclasses.replace(made, spec=spec, weights=architectures.random_weights(spec, 0))

@@ -42,7 +42,7 @@ def latency(
     """Measure how late the sound of a take followed the body, and what that lag is made of.
 
     The lag is the delay at which the landmarks, as they were captured, and the pitch, as it was played, agree best;
-    again for every six seconds. Its parts add up to it. Besides: how steady it is, how much the pitch trembles while
+    again for every six seconds. Its parts add up to it. Besides: how much it varies, how much the pitch trembles while
     the hand is still, how far it goes on when the hand stops, and whether it ripples at the camera's rate.
 
     With --clap it listens and looks for 25 seconds: five clicks from the loudspeaker first, then clap ten times, hands

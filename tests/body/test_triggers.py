@@ -29,7 +29,7 @@ from livemove.body.triggers import (
 from livemove.contracts import HOP, Channel, Controls, MappingError, ModelSpec, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.offline.render import Player, RenderConfig
-from livemove.synthesis import architectures, synthesis_process
+from livemove.synthesis import architectures, standby, synthesis_process
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.reference import ReferenceEngine
 from livemove.synthesis.synthesis_config import SynthesisConfig
@@ -269,7 +269,7 @@ def test_the_synthesis_process_hears_a_hit_once_and_does_not_hold_it_in_a_freeze
 
     bundle = random_drums(tmp_path, spec)
     engine = Stage(spec, bundle.weights)
-    monkeypatch.setattr(synthesis_process, "choose_engine", lambda *_: EngineChoice(engine, "", 1.0))
+    monkeypatch.setattr(standby, "choose_engine", lambda *_: EngineChoice(engine, "", 1.0))
     monkeypatch.setattr(synthesis_process, "load_bundle", lambda _: bundle)
     segment.set_device_rate(48000.0)
     try:

@@ -348,15 +348,6 @@ def test_a_url_that_stalls_is_given_up_after_two_seconds(demo: list[object]) -> 
         assert stalled_s - (time.monotonic() - began_s) < 2.5
 
 
-def test_an_unknown_device_is_one_line(small_bundle: Bundle) -> None:
-    with Jack() as jack:
-        message = refusal(
-            "perform", "--model", small_bundle.path, "--camera", "demo", "--device", "Theremin 3000", **jack.environment
-        )
-    assert "Theremin 3000" in message
-    assert "livemove devices" in message
-
-
 def test_a_device_that_refuses_the_rate_is_one_line(small_bundle: Bundle) -> None:
     with Jack(rate=48000) as jack:
         message = refusal(

@@ -110,7 +110,7 @@ def test_a_supervisor_that_does_not_listen_is_noticed_and_nothing_is_lost(segmen
 
 
 def test_news_arrive_and_long_ones_are_cut(segment: Segment) -> None:
-    restarts = {"capture": 1, "synthesis": 0, "playback": 2, "monitor": 0, "control": 3}
+    restarts = {"capture": 1, "synthesis": 0, "playback": 2, "monitor": 0, "control": 3, "spare": 0}
     segment.supervisor_status.write(SupervisorStatus(2.0, 1.0, restarts, 3, "ä" * 1000, 1.5))
     got = Segment.attach(segment.name).supervisor_status.read()
     assert (got.written_s, got.playing_since_s, got.restarts, got.notices) == (2.0, 1.0, restarts, 3)

@@ -422,8 +422,8 @@ def test_where_there_is_nothing_to_choose_from_a_click_does_nothing(
 @pytest.mark.parametrize("calibrated", [False, True])
 def test_a_calibration_that_is_in_use_is_shown(calibrated: bool, application: QApplication, segment: Segment) -> None:
     config = MonitorConfig(small_spec("first"), None, "demo", calibrated=calibrated)
-    made = MonitorWindow(segment, config)
     segment.processes["synthesis"].running("native")
+    made = MonitorWindow(segment, config)
     for _ in range(10):
         made.tick()
     assert made.play.bar._before == ("calibrated  ·  native" if calibrated else "native")

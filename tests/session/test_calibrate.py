@@ -343,7 +343,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The performer's settings, empty."""
     folder = tmp_path / "config"
     monkeypatch.setattr("livemove.control.user_files.config_folder", lambda: folder)
-    monkeypatch.setattr("livemove.cli.performing.have_pose_model", lambda camera, kind, path: None)
+    monkeypatch.setattr("livemove.cli.performing.have_pose_model", lambda config: None)
     return folder
 
 

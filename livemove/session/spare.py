@@ -18,7 +18,7 @@ from typing import Any
 from livemove.ipc.segment import ProcessState, Segment, State, now_s
 from livemove.session.supervisor import BIRTH_S, START_LIMIT_S, Child, Log, spawn
 
-FREEZE_S = 0.25
+FREEZE_S = 0.33
 """With a spare at hand, a child without a heartbeat for so long stands still: it is killed, and the spare plays. Heard
 is that, less what the ring held, and the way in: 0.4 s of silence are allowed."""
 

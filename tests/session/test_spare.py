@@ -17,8 +17,8 @@ import soundfile
 
 from livemove.ipc.segment import Segment, State
 from livemove.session.perform import Report, SessionConfig, Status, run_session
-from livemove.session.spare import SparedChild
-from livemove.session.supervisor import Log
+from livemove.session.spare import FREEZE_S, SparedChild
+from livemove.session.supervisor import SEEN_S, Log
 from tests.support import double_synthesis
 from tests.support.real_time import in_real_time, timed
 
@@ -197,8 +197,8 @@ def test_who_stood_still_with_everybody_else_is_not_replaced(
     assert child.watch() is None
     clock += 3600.0
     assert child.watch() is None
-    for _ in range(4):
-        clock += 0.05
+    for _ in range(int(FREEZE_S / SEEN_S) - 1):
+        clock += SEEN_S
         assert child.watch() is None
-    clock += 0.05
-    assert "hung for 0.25 s: its spare plays on" in str(child.watch())
+    clock += SEEN_S
+    assert f"hung for {FREEZE_S:g} s: its spare plays on" in str(child.watch())

@@ -43,7 +43,7 @@ FIRST_SNAPSHOT_S = 5.0
 """The very first one stands for so long: from it on a take can be made again, if the supervisor has seen it."""
 
 LOOK_S = 0.05
-"""A heartbeat at least so often, whether or not a hop is due: who has none for five times as long stands still."""
+"""A heartbeat at least so often, whether or not a hop is due: the supervisor tells by it who stands still."""
 
 PAST_POSES_S, PAST_POSES = 1.0, 60
 """Who takes over looks at the poses of so long before, so many at most: filters and predictions are where they were."""

@@ -126,7 +126,8 @@ class Performance:
         if self.ear is not None:
             self.ear.start()
         self.segment: Segment = self.until(self._attached, START_S, "shared memory")
-        roles = [role for role in ROLES if role != "monitor" or "--monitor" in self._options]
+        absent = {"monitor": "--monitor" not in self._options, "spare": "--no-spare" in self._options}
+        roles = [role for role in ROLES if not absent.get(role)]
         processes = self.segment.processes
         runs = (State.RUNNING, State.FINISHED)
         self.until(lambda: all(processes[role].state in runs for role in roles), START_S, "all processes")

@@ -91,7 +91,7 @@ def measure(asked: argparse.Namespace, camera: str, block: int, ahead: str) -> d
         "settled_ms": report["stops"]["settled_ms"],
         "still_cents": report["still_cents_rms"],
         "ripple": report["ripple"],
-        "starvations": said["ring_starvations"],
+        "underruns": said["ring_starvations"],
         "late_callbacks": said["late_callbacks"],
         "pose_fps": said["pose_fps"],
         "stolen": round(stolen / total, 4),

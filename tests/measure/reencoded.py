@@ -210,7 +210,7 @@ FLASHES = {
 
 
 def flash_against_beep(path: Path, codec: str, options: dict[str, str], sound_codec: str) -> list[float]:
-    """Seconds by which each beep follows its flash, once a second, in a film of four seconds."""
+    """Seconds by which each beep follows its flash, once a second, in a video of four seconds."""
     images, sound = flashing(4)
     clip = write_video(path, images, codec, options=options, sound=sound, sound_codec=sound_codec)
     white = [time_s for time_s, image in video_file.frames(clip) if image.mean() > 200]

@@ -1,4 +1,4 @@
-"""A dancer plays the same however the film is stored: through render's own chain, with the real landmarker.
+"""A dancer plays the same however the video is stored: through render's own chain, with the real landmarker.
 
 `python -m tests.measure.reencoded CLIP` prints r of every variant of any clip.
 """

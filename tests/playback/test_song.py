@@ -98,12 +98,12 @@ def test_decoding_waits_for_the_one_who_plays(tmp_path: Path, monkeypatch: pytes
     assert np.concatenate(blocks) == pytest.approx(sound, abs=1e-4)
 
 
-@pytest.mark.parametrize("what", ["missing", "text", "silent film", "numbers"])
+@pytest.mark.parametrize("what", ["missing", "text", "silent video", "numbers"])
 def test_what_cannot_be_played_is_one_line_that_names_it(tmp_path: Path, what: str) -> None:
     path = tmp_path / "song.wav"
     if what == "text":
         path.write_text("la la la")
-    elif what == "silent film":
+    elif what == "silent video":
         path = make_film(tmp_path / "film.mp4", 1.0)
     elif what == "numbers":
         soundfile.write(path, np.full(RATE, np.nan, np.float32), RATE, subtype="FLOAT")

@@ -36,7 +36,7 @@ def command(*words: object) -> tuple[int, str]:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
-    """Six seconds of film with a sound."""
+    """Six seconds of video with a sound."""
     return make_film(tmp_path / "whole.mkv", 6.0, tone(6.0))
 
 

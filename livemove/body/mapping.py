@@ -1,7 +1,8 @@
 """mapping.toml: which input plays which channel of a model, over which range, along which curve, in which scale.
 
-Inputs (body features, and by name external inputs: hits of the body, MIDI, OSC and Link) come in once a hop, channels
-in the model's natural units go out, and the weights of its styles where the mapping plays them:
+Inputs (body features, and by name external inputs: hits of the body, MIDI, OSC and Link) come in once a hop, alone or
+several in an expression (sources.py); channels in the model's natural units go out, and the weights of its styles where
+the mapping plays them:
 
     [styles.cello]           a weight from its own input, 0..1 unless `to` says otherwise; one table for each style that
     source = "crouch"        is played; weights need not sum to 1, and while all are 0 the style that is set plays
@@ -12,15 +13,12 @@ in the model's natural units go out, and the weights of its styles where the map
     source = "right_hand_height"
     from = [-0.5, 1.0]
 
- It knows names and numbers only: not where an input comes from, nor what a model
-does with a channel.
+It knows names and numbers only: not where an input comes from, nor what a model does with a channel.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -31,9 +29,11 @@ import numpy as np
 
 from livemove import numbers
 from livemove.body import accents
+from livemove.body.expression_nodes import ExpressionError
+from livemove.body.expressions import Expression
 from livemove.body.notes import SCALES, pitch_class
-from livemove.body.triggers import HITS, PREFIX, VARIATION
-from livemove.contracts import MAX_BLEND, Channel, Float32, MappingError, ModelSpec
+from livemove.body.sources import Sources, near
+from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""
@@ -44,13 +44,6 @@ PITCH_UNIT = "MIDI note"
 PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
 
-EXTERNAL = re.compile(
-    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
-    rf"{PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(accents.ACCENTS)})"
-)
-"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
-see livemove.body.triggers and accents). Everything else is a body feature."""
-
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
 
@@ -58,7 +51,7 @@ _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "sn
 class Route:
     """How one channel is played.
 
-    input        index of the input; external inputs are counted on from the features
+    input        index of the input; external inputs are counted on from the features; None: `expression` gives it
     from_range   of the input, low to high (high < low turns it round); what is beyond is clipped
     to_range     of the channel, which from_range is mapped to
     curve        exponent on the way: 2 opens slowly, 0.5 opens fast
@@ -69,7 +62,7 @@ class Route:
     steps, root  what notes was made of: semitones above the root, and the root as a MIDI number
     """
 
-    input: int
+    input: int | None
     from_range: tuple[float, float]
     to_range: tuple[float, float]
     curve: float = 1.0
@@ -79,6 +72,12 @@ class Route:
     eased: bool = False
     steps: tuple[float, ...] = ()
     root: float = 0.0
+    expression: Expression | None = None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Indices of all inputs that play the channel."""
+        return (() if self.input is None else (self.input,)) + (self.expression.places if self.expression else ())
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,8 @@ class Mapping:
     """Inputs to channels, one step a hop. `routes` are in the order of the model's channels.
 
     external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
-    follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none.
+    follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none. notices:
+    lines for the person, each once: what went wrong with a source; who shows them takes them out.
     """
 
     def __init__(
@@ -133,11 +133,14 @@ class Mapping:
             self._played += zip(style_routes.channels, style_routes.routes, strict=True)
             self.styles = np.zeros(style_routes.styles, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
+        self._told: list[Expression] = []
+        self.notices: list[str] = []
         self._follow(tuple(route for _, route in self._played))
         self.reset()
 
     def _follow(self, routes: tuple[Route, ...]) -> None:
-        self._input = np.array([route.input for route in routes], np.intp)
+        self._input = np.array([route.input or 0 for route in routes], np.intp)
+        self._computed = [(i, route.expression) for i, route in enumerate(routes) if route.expression is not None]
         self._from = np.array([route.from_range[0] for route in routes])
         self._from_span = np.array([route.from_range[1] - route.from_range[0] for route in routes])
         self._to = np.array([route.to_range[0] for route in routes])
@@ -148,13 +151,19 @@ class Mapping:
         self._in_scale = [(i, np.array(r.notes), r.snap) for i, r in enumerate(routes) if r.notes and r.snap > 0]
 
     def reset(self) -> None:
-        """Every channel at rest."""
+        """Every channel at rest, every expression as before its first hop."""
         self._value = self._rest.copy()
+        for _, expression in self._computed:
+            expression.reset()
 
     def take_over(self, other: Mapping) -> None:
         """Go on from where another mapping of the same model is."""
         shared = len(self._value) if self._style_routes == other._style_routes else len(self.channels)
         self._value[:shared] = other._value[:shared]
+        before = {expression.text: expression for _, expression in other._computed}
+        for _, expression in self._computed:
+            if expression.text in before:
+                expression.take_over(before[expression.text])
 
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
@@ -169,7 +178,8 @@ class Mapping:
 
         An input that is not a finite number leaves its channel where it is.
         """
-        place = (inputs[self._input] - self._from) / self._from_span
+        taken = inputs[self._input] if not self._computed else self._with_expressions(inputs, dt_s)
+        place = (taken - self._from) / self._from_span
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
         goal = self._to + place * self._to_span
         for i, notes, snap in self._in_scale:
@@ -183,6 +193,18 @@ class Mapping:
         if self._style_routes is not None and self.styles is not None:
             self._style_routes.weigh(self._value[len(self.channels) :], self.styles)
         return self._value[: len(self.channels)].astype(np.float32)
+
+    def _with_expressions(self, inputs: Float32, dt_s: float) -> Float64:
+        """float64 [routes]: what each is played by, expressions one hop on."""
+        values: list[float] = inputs.tolist()
+        taken = inputs[self._input].astype(np.float64)
+        for i, expression in self._computed:
+            taken[i] = expression.step(values, dt_s)
+            if expression.trouble and expression not in self._told:
+                self._told.append(expression)
+                name, text = self._played[i][0].name, numbers.shown(expression.text)
+                self.notices.append(f"channel {name!r}: source {text} {expression.trouble}: it keeps its last value")
+        return taken
 
 
 def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
@@ -261,8 +283,7 @@ class _Reader:
     def __init__(self, where: str, spec: ModelSpec, inputs: tuple[str, ...]) -> None:
         self.where = where
         self.spec = spec
-        self.inputs = inputs
-        self.external: list[str] = []
+        self.sources = Sources(inputs)
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
@@ -274,7 +295,7 @@ class _Reader:
         names = self.spec.channel_names
         for name in tables:
             if name not in names:
-                self.fail(name, f"model {self.spec.name} has no such channel{_near(name, names)}")
+                self.fail(name, f"model {self.spec.name} has no such channel{near(name, names)}")
         routes: list[Route] = []
         for channel in self.spec.channels:
             table = _table(tables.get(channel.name))
@@ -282,8 +303,9 @@ class _Reader:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
         blend = self.styles(document["styles"]) if "styles" in document else None
-        presence = self.inputs.index("presence") if "presence" in self.inputs else None
-        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.external), blend)
+        inputs = self.sources.inputs
+        presence = inputs.index("presence") if "presence" in inputs else None
+        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.sources.external), blend)
 
     def styles(self, value: object) -> StyleRoutes:
         table, names = _table(value), self.spec.styles
@@ -300,7 +322,7 @@ class _Reader:
         places: list[int] = []
         for name in cast("list[object]", played):
             if not isinstance(name, str) or name not in names:
-                self.fail("", f"styles: model {self.spec.name} has no style {name!r}{_near(str(name), names)}")
+                self.fail("", f"styles: model {self.spec.name} has no style {name!r}{near(str(name), names)}")
             if names.index(name) in places:
                 self.fail("", f"styles: {name!r} stands there twice")
             places.append(names.index(name))
@@ -325,24 +347,16 @@ class _Reader:
         name = channel.name
         for entry in table:
             if entry not in _ENTRIES:
-                self.fail(name, f"unknown entry {entry!r}{_near(entry, _ENTRIES)}")
+                self.fail(name, f"unknown entry {entry!r}{near(entry, _ENTRIES)}")
         source = table.get("source")
         if not isinstance(source, str):
             self.fail(name, 'source: expected a name, as in source = "right_hand_height"')
-        external = EXTERNAL.fullmatch(source) is not None
-        if external and source not in self.external:
-            self.external.append(source)
-        if not external and source not in self.inputs:
-            if source.startswith(accents.PREFIX):
-                known_accents = [accents.PREFIX + accent for accent in accents.ACCENTS]
-                self.fail(name, f"source: unknown accent {source!r}{_near(source, known_accents)}")
-            if source.startswith(PREFIX):
-                known_hits = [PREFIX + hit for hit in (*HITS, VARIATION)]
-                self.fail(name, f"source: unknown hit {source!r}{_near(source, known_hits)}")
-            if source.startswith(("osc", "midi", "link")):
-                known = '"osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
-                self.fail(name, f"source: unknown input {source!r}; write {known}")
-            self.fail(name, f"source: unknown input {source!r}{_near(source, self.inputs)}")
+        try:
+            read = self.sources.read(source)
+        except ExpressionError as error:
+            self.fail(name, f"source: {error}")
+        expression = read if isinstance(read, Expression) else None
+        places = read.places if isinstance(read, Expression) else (read,)
         to_range = self.pair(name, "to", table.get("to", [channel.minimum, channel.maximum]))
         if min(to_range) < channel.minimum or max(to_range) > channel.maximum:
             self.fail(
@@ -356,23 +370,24 @@ class _Reader:
         curve = table.get("curve", "linear")
         if isinstance(curve, str):
             if curve not in CURVES:
-                self.fail(name, f"curve: unknown curve {curve!r}{_near(curve, CURVES)}")
+                self.fail(name, f"curve: unknown curve {curve!r}{near(curve, CURVES)}")
             curve = CURVES[curve]
         steps, root = self.scale(name, table)
         notes = _scale_notes(steps, root, to_range)
         if steps and len(notes) < 2:
             self.fail(name, f"scale: fewer than two of its notes lie in {min(to_range):g}..{max(to_range):g}")
         return Route(
-            input=len(self.inputs) + self.external.index(source) if external else self.inputs.index(source),
+            input=None if isinstance(read, Expression) else read,
             from_range=from_range,
             to_range=to_range,
             curve=self.number(name, "curve", curve, 0.05, 20.0),
             smoothing_s=self.number(name, "smoothing_s", table.get("smoothing_s", 0.0), 0.0, 10.0),
             notes=notes,
             snap=self.number(name, "snap", table.get("snap", 0.0), 0.0, 1.0),
-            eased=not external and source != "presence",
+            eased=self.sources.is_bodily(places),
             steps=steps,
             root=root,
+            expression=expression,
         )
 
     def scale(self, name: str, table: dict[str, object]) -> tuple[tuple[float, ...], float]:
@@ -385,7 +400,7 @@ class _Reader:
             return (), 0.0
         if isinstance(scale, str):
             if scale not in SCALES:
-                self.fail(name, f"scale: unknown scale {scale!r}{_near(scale, SCALES)}")
+                self.fail(name, f"scale: unknown scale {scale!r}{near(scale, SCALES)}")
             steps: tuple[float, ...] = SCALES[scale]
         elif isinstance(scale, list) and scale:
             degrees = cast("list[object]", scale)
@@ -437,11 +452,6 @@ def _into_scale(pitch: float, notes: np.ndarray, snap: float) -> float:
 
 def _table(value: object) -> dict[str, object] | None:
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(name, list(known), n=3)
-    return f"; did you mean {' or '.join(matches)}?" if matches else _choice(known)
 
 
 def _choice(known: Iterable[str]) -> str:

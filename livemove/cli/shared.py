@@ -90,7 +90,8 @@ def instrument_options(command: Command) -> Command:
                      show_default=True, help="What the onnx engine runs on; README says how to install the others."),
         pose_options,
         click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE",
-                     help="Your own mapping.toml: which part of the body plays what."),
+                     help="Your own mapping.toml: which part of the body plays what, alone or in expressions: "
+                     "source = 'max(left_hand_height, right_hand_height)' (livemove/control/README.md)."),
         click.option(
             "--style", default=None, metavar="NAME|N|NAME=W,...",
             help="Style, for models that have some, or a blend: cello=0.5,flute=0.5.",

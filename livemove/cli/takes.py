@@ -192,6 +192,8 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
 
         result = render_clip(config, show)
     write_report(report, result)
+    for line in result["notices"]:
+        click.echo(line, err=True)
     click.echo(text.rendered(result), err=True)
 
 

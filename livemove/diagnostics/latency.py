@@ -150,7 +150,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     report = LatencyReport(
         take=str(take.path),
         seconds=take.seconds,
-        source=FEATURES[mapping.routes[channel].input],
+        source=FEATURES[mapping.routes[channel].places[0]],
         look_ahead_ms=1e3 * float(np.median(hops["look_ahead_s"]))
         if "look_ahead_s" in (hops.dtype.names or ())
         else 0.0,
@@ -178,8 +178,9 @@ def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, int, int]]:
         raise TakeError(f"{take.path}: {model.name} plays without a mapping; its lag needs a channel that is a pitch")
     mapping = load_mapping(take.path / model.mapping, spec, FEATURES)
     channel = next((i for i, each in enumerate(spec.channels) if each.unit == PITCH_UNIT), None)
-    if channel is None or mapping.routes[channel].input >= len(FEATURES):
-        raise TakeError(f"{take.path}: no body feature plays the pitch, so the sound's lag cannot be told")
+    feature = None if channel is None else mapping.routes[channel].input
+    if channel is None or feature is None or feature >= len(FEATURES):
+        raise TakeError(f"{take.path}: no body feature alone plays the pitch, so the sound's lag cannot be told")
     names = take.hops.dtype.names or ()
     rows = [tuple(int(row[name]) if name in names else 0 for name in ("octave", "scale", "root")) for row in take.hops]
     if not rows:

@@ -71,7 +71,7 @@ def feature_choices(config: MonitorConfig) -> list[tuple[str, list[int]]]:
         routes = mapping_for(config.mapping, config.spec, FEATURES).routes
     except MappingError:  # synthesis says so, and cannot play with it; the window only shows other lanes first
         return groups
-    features = [route.input for route in routes if route.input < len(FEATURES)]
+    features = [place for route in routes for place in route.places if place < len(FEATURES)]
     playing = [*features, FEATURES.index("energy"), FEATURES.index("presence")]
     playing = list(dict.fromkeys(playing))[:FEATURE_LANES]
     return [("what plays", playing), *groups]

@@ -81,7 +81,7 @@ class Progress:
 
 class RenderReport(TypedDict):
     """What `render --report FILE` writes. clip_seconds: how long the file says it is, or what was asked for of it; 0 if
-    it says nothing. seconds: what came of it."""
+    it says nothing. seconds: what came of it. notices: what went wrong with the mapping's sources, each once."""
 
     engine: str
     model: str
@@ -98,6 +98,7 @@ class RenderReport(TypedDict):
     nonfinite_samples: int
     wall_s: float
     realtime: float
+    notices: list[str]
 
 
 @dataclass
@@ -177,6 +178,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         nonfinite_samples=nonfinite,
         wall_s=wall_s,
         realtime=take.end_s / wall_s,
+        notices=mapping.notices,
     )
 
 

@@ -161,7 +161,7 @@ def calibrate(
             "--mapping FILE"
         )
     mapping = load_mapping(path, bundle.spec, FEATURES)
-    if not any(_is_bodily(mapping, n) for n in range(len(mapping.routes))):
+    if not any(route.input is not None and _is_bodily(route.input) for route in mapping.routes):
         raise CalibrationError(f"{path}: no channel is played by the body: there is nothing to fit")
     movement = watch(config, on_progress, now, sleep)
     seen = int((movement.features[:, FEATURES.index("presence")] > 0.5).sum())
@@ -193,8 +193,13 @@ def fit(mapping: Mapping, movement: Movement) -> tuple[Fitted, ...]:
     """
     spans: dict[int, tuple[float, float] | str] = {}
     found: list[Fitted] = []
-    for n, (channel, route) in enumerate(zip(mapping.channels, mapping.routes, strict=True)):
-        if not _is_bodily(mapping, n):
+    for channel, route in zip(mapping.channels, mapping.routes, strict=True):
+        if route.input is None:
+            text = route.expression.text if route.expression else ""
+            why = "an expression: its range stays as you wrote it"
+            found.append(Fitted(channel.name, text, route.from_range, route.from_range, why))
+            continue
+        if not _is_bodily(route.input):
             external = route.input - len(FEATURES)
             name = mapping.external[external] if external >= 0 else FEATURES[route.input]
             found.append(Fitted(channel.name, name, route.from_range, route.from_range, "not a movement"))
@@ -216,10 +221,9 @@ def fit(mapping: Mapping, movement: Movement) -> tuple[Fitted, ...]:
     return tuple(found)
 
 
-def _is_bodily(mapping: Mapping, channel: int) -> bool:
-    """Whether a movement plays the channel: not MIDI, not OSC, not whether somebody is there at all."""
-    index = mapping.routes[channel].input
-    return index < len(FEATURES) and FEATURES[index] != "presence"
+def _is_bodily(place: int) -> bool:
+    """Whether that input is a movement: not MIDI, not OSC, not whether somebody is there at all."""
+    return place < len(FEATURES) and FEATURES[place] != "presence"
 
 
 def body_range(values: Float32 | Float64, still: npt.NDArray[np.bool_], whole: float) -> tuple[float, float] | str:

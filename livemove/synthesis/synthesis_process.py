@@ -257,6 +257,9 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         first = segment.ring.written
         writer.write(crossfader.play(inputs, controls), seen_s)
         sounding, leaving = crossfader.played
+        if sounding.mapping.notices:
+            process_state.remark("; ".join(sounding.mapping.notices) + " (said once)")
+            sounding.mapping.notices.clear()
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
         blend, of_leaving = sounding.blend.weights, None if leaving is None else leaving.blend.weights
         made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))

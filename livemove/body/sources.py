@@ -1,0 +1,85 @@
+"""What the key `source` of a mapping means: the name of an input, or an expression of several (expressions.py).
+
+In: the text, and names of the features. Out: the input's index or an Expression, and which external inputs are wanted.
+Raises ExpressionError that names the nearest there is. Knows no channel, no range and no file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from livemove.body import accents, triggers
+from livemove.body.accents import ACCENTS
+from livemove.body.expression_nodes import FUNCTIONS, ExpressionError
+from livemove.body.expressions import Expression
+from livemove.body.triggers import HITS, VARIATION
+
+EXTERNAL = re.compile(
+    r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
+    rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})"
+)
+"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
+see livemove.body.triggers and accents). Everything else is a body feature."""
+
+_OPERATOR = re.compile(r"[-+*/(),]|\s")
+"""What no name has in it; but see `Sources.read`."""
+
+
+class Sources:
+    """The sources of one mapping, as they are read.
+
+    inputs    names of the features, in the order of the vectors given to `Mapping.step`
+    external  names of the external inputs, whose values follow them, in the order in which they were named
+    """
+
+    def __init__(self, inputs: tuple[str, ...]) -> None:
+        self.inputs = inputs
+        self.external: list[str] = []
+
+    def read(self, source: str) -> int | Expression:
+        """An input's index, or the expression. Raises ExpressionError.
+
+        An address of OSC may have operators in its name, but by its specification neither * nor comma: with one of
+        these it is an expression; otherwise, by itself, a name as it always was.
+        """
+        is_name = EXTERNAL.fullmatch(source) and not ("*" in source or "," in source)
+        if is_name or source in self.inputs or not (_OPERATOR.search(source) or _is_number(source)):
+            return self.place(source)
+        return Expression(source, self.place)
+
+    def place(self, name: str) -> int:
+        """The index of that input. Raises ExpressionError naming those that are like it."""
+        if name in self.inputs:
+            return self.inputs.index(name)
+        if not EXTERNAL.fullmatch(name):
+            raise ExpressionError(self._unknown(name))
+        if name not in self.external:
+            self.external.append(name)
+        return len(self.inputs) + self.external.index(name)
+
+    def is_bodily(self, places: Iterable[int]) -> bool:
+        """Whether any of these inputs is a movement: not MIDI, OSC or Link, not whether somebody is there at all."""
+        return any(place < len(self.inputs) and self.inputs[place] != "presence" for place in places)
+
+    def _unknown(self, name: str) -> str:
+        if name.startswith(accents.PREFIX):
+            return f"unknown accent {name!r}{near(name, [accents.PREFIX + accent for accent in ACCENTS])}"
+        if name.startswith(triggers.PREFIX):
+            return f"unknown hit {name!r}{near(name, [triggers.PREFIX + hit for hit in (*HITS, VARIATION)])}"
+        if name.startswith(("osc", "midi", "link")):
+            return f'unknown input {name!r}; write "osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
+        if name in FUNCTIONS:
+            return f"unknown input {name!r}: it is a function, {FUNCTIONS[name].usage}"
+        return f"unknown input {name!r}{near(name, self.inputs)}"
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """For the end of an error: names like that one, or all there are."""
+    matches = difflib.get_close_matches(name, list(known), n=3)
+    return f"; did you mean {' or '.join(matches)}?" if matches else f"; there are: {', '.join(known)}"
+
+
+def _is_number(source: str) -> bool:
+    return source[:1].isdecimal()

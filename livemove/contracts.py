@@ -465,6 +465,20 @@ class Request:
 
 
 @dataclass(frozen=True)
+class SentMessage:
+    """What a trigger of a mapping sends: an OSC message with one number, or a MIDI note.
+
+    address: OSC's; "": it is a note. value: of the OSC message. note 0..127, velocity 1..127, for so many seconds.
+    """
+
+    address: str = ""
+    value: float = 0.0
+    note: int = 0
+    velocity: int = 100
+    seconds: float = 0.2
+
+
+@dataclass(frozen=True)
 class SupervisorStatus:
     """What only the supervisor knows, a few times a second.
 

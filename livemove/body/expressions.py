@@ -53,7 +53,7 @@ class Expression:
     """One number from several inputs.
 
     text    as it was written
-    places  indices of the inputs that it takes, ascending
+    places  indices of the inputs that it takes, ascending; those counted from the end (triggers) are left out
     trouble what is wrong where it gave no number although its inputs are numbers; "": it never happened
     """
 
@@ -64,7 +64,7 @@ class Expression:
         self._node = parser.whole()
         self._memories = parser.memories
         self._quotients = parser.quotients
-        self.places = tuple(sorted(parser.places))
+        self.places = tuple(sorted(place for place in parser.places if place >= 0))
         self.trouble = ""
         self.reset()
 

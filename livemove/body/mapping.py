@@ -13,6 +13,8 @@ the mapping plays them:
     source = "right_hand_height"
     from = [-0.5, 1.0]
 
+    [triggers.NAME]          what fires, and what then: see trigger_tables.py
+
 It knows names and numbers only: not where an input comes from, nor what a model does with a channel.
 """
 
@@ -31,8 +33,10 @@ from livemove import numbers
 from livemove.body import accents
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
+from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
 from livemove.body.notes import SCALES, pitch_class
 from livemove.body.sources import Sources, near
+from livemove.body.trigger_tables import MOST, TriggerError, read_trigger
 from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -109,8 +113,9 @@ class Mapping:
     """Inputs to channels, one step a hop. `routes` are in the order of the model's channels.
 
     external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
-    follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none. notices:
-    lines for the person, each once: what went wrong with a source; who shows them takes them out.
+    follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none. fired:
+    the triggers that fired in the last step. notices: lines for the person, each once: what went wrong with a source;
+    who shows them takes them out.
     """
 
     def __init__(
@@ -120,12 +125,15 @@ class Mapping:
         presence: int | None,
         external: tuple[str, ...] = (),
         style_routes: StyleRoutes | None = None,
+        triggers: tuple[Trigger, ...] = (),
     ) -> None:
         """presence: index of the input that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
         self.routes = routes
         self.external = external
         self._presence = presence
+        self.triggers = MappedTriggers(triggers, presence)
+        self.fired: list[Fired] = []
         self._style_routes = style_routes
         self.styles: Float32 | None = None
         self._played = list(zip(channels, routes, strict=True))
@@ -151,8 +159,9 @@ class Mapping:
         self._in_scale = [(i, np.array(r.notes), r.snap) for i, r in enumerate(routes) if r.notes and r.snap > 0]
 
     def reset(self) -> None:
-        """Every channel at rest, every expression as before its first hop."""
+        """Every channel at rest, every expression and trigger as before its first hop."""
         self._value = self._rest.copy()
+        self.triggers.reset()
         for _, expression in self._computed:
             expression.reset()
 
@@ -164,6 +173,7 @@ class Mapping:
         for _, expression in self._computed:
             if expression.text in before:
                 expression.take_over(before[expression.text])
+        self.triggers.take_over(other.triggers)
 
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
@@ -173,11 +183,15 @@ class Mapping:
         """
         self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in self._played))
 
-    def step(self, inputs: Float32, dt_s: float) -> Float32:
+    def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None) -> Float32:
         """float32 [C], natural units, after dt_s seconds with these inputs, float32 [F + len(external)].
 
-        An input that is not a finite number leaves its channel where it is.
+        An input that is not a finite number leaves its channel where it is. live: the inputs as they are now, while a
+        freeze holds `inputs`: triggers look at these.
         """
+        if self.triggers.triggers:
+            now = inputs if live is None else live
+            self.fired = self.triggers.step(now.tolist(), dt_s, held=live is not None)
         taken = inputs[self._input] if not self._computed else self._with_expressions(inputs, dt_s)
         place = (taken - self._from) / self._from_span
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
@@ -196,7 +210,7 @@ class Mapping:
 
     def _with_expressions(self, inputs: Float32, dt_s: float) -> Float64:
         """float64 [routes]: what each is played by, expressions one hop on."""
-        values: list[float] = inputs.tolist()
+        values: list[float] = [*inputs.tolist(), *self.triggers.envelopes]
         taken = inputs[self._input].astype(np.float64)
         for i, expression in self._computed:
             taken[i] = expression.step(values, dt_s)
@@ -283,12 +297,14 @@ class _Reader:
     def __init__(self, where: str, spec: ModelSpec, inputs: tuple[str, ...]) -> None:
         self.where = where
         self.spec = spec
+        self.features = inputs
         self.sources = Sources(inputs)
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
-            if key not in ("channels", "styles"):
-                self.fail("", f"unknown table [{key}]; channels stand under [channels.NAME], styles under [styles]")
+            if key not in ("channels", "styles", "triggers"):
+                self.fail("", f"unknown table [{key}]; there are [channels.NAME], [styles] and [triggers.NAME]")
+        triggers = self.triggers(document.get("triggers", {}))
         tables = _table(document.get("channels"))
         if tables is None:
             self.fail("", "no [channels.NAME] tables")
@@ -303,9 +319,26 @@ class _Reader:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
         blend = self.styles(document["styles"]) if "styles" in document else None
-        inputs = self.sources.inputs
+        inputs, external = self.sources.inputs, tuple(self.sources.external)
         presence = inputs.index("presence") if "presence" in inputs else None
-        return Mapping(self.spec.channels, tuple(routes), presence, tuple(self.sources.external), blend)
+        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers)
+
+    def triggers(self, value: object) -> tuple[Trigger, ...]:
+        """Before all else that has sources: their names are such."""
+        tables = _table(value)
+        if tables is None or len(tables) > MOST:
+            self.fail("", f"triggers: expected up to {MOST} tables, [triggers.NAME]")
+        self.sources = Sources(self.features, tuple(tables))
+        found: list[Trigger] = []
+        for name, table in tables.items():
+            label = f"{self.where}: trigger {numbers.shown(name)}"
+            if (entries := _table(table)) is None:
+                raise MappingError(f"{label}: expected a table, [triggers.NAME]")
+            try:
+                found.append(read_trigger(name, entries, self.sources, self.spec.styles))
+            except TriggerError as error:
+                raise MappingError(f"{label}: {error}") from error
+        return tuple(found)
 
     def styles(self, value: object) -> StyleRoutes:
         table, names = _table(value), self.spec.styles

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from livemove.body import accents, triggers
+from livemove.body import accents, mapped_triggers, triggers
 from livemove.body.accents import ACCENTS
 from livemove.body.expression_nodes import FUNCTIONS, ExpressionError
 from livemove.body.expressions import Expression
@@ -32,27 +32,33 @@ class Sources:
 
     inputs    names of the features, in the order of the vectors given to `Mapping.step`
     external  names of the external inputs, whose values follow them, in the order in which they were named
+    triggers  names of the mapping's triggers, whose envelopes stand at the end: index -1 is the last one's
     """
 
-    def __init__(self, inputs: tuple[str, ...]) -> None:
+    def __init__(self, inputs: tuple[str, ...], triggers: tuple[str, ...] = ()) -> None:
         self.inputs = inputs
+        self.triggers = triggers
         self.external: list[str] = []
 
-    def read(self, source: str) -> int | Expression:
-        """An input's index, or the expression. Raises ExpressionError.
+    def read(self, source: str, triggers: bool = True) -> int | Expression:
+        """An input's index, or the expression (also of a trigger alone). triggers: whether they may be among the
+        inputs. Raises ExpressionError.
 
         An address of OSC may have operators in its name, but by its specification neither * nor comma: with one of
         these it is an expression; otherwise, by itself, a name as it always was.
         """
         is_name = EXTERNAL.fullmatch(source) and not ("*" in source or "," in source)
         if is_name or source in self.inputs or not (_OPERATOR.search(source) or _is_number(source)):
-            return self.place(source)
-        return Expression(source, self.place)
+            place = self.place(source, triggers)
+            return place if place >= 0 else Expression(source, self.place)
+        return Expression(source, lambda name: self.place(name, triggers))
 
-    def place(self, name: str) -> int:
+    def place(self, name: str, triggers: bool = True) -> int:
         """The index of that input. Raises ExpressionError naming those that are like it."""
         if name in self.inputs:
             return self.inputs.index(name)
+        if name.startswith(mapped_triggers.PREFIX):
+            return self._trigger(name, triggers)
         if not EXTERNAL.fullmatch(name):
             raise ExpressionError(self._unknown(name))
         if name not in self.external:
@@ -62,6 +68,17 @@ class Sources:
     def is_bodily(self, places: Iterable[int]) -> bool:
         """Whether any of these inputs is a movement: not MIDI, OSC or Link, not whether somebody is there at all."""
         return any(place < len(self.inputs) and self.inputs[place] != "presence" for place in places)
+
+    def _trigger(self, name: str, allowed: bool) -> int:
+        which = name.removeprefix(mapped_triggers.PREFIX)
+        if not allowed:
+            raise ExpressionError(f"{name!r}: a trigger cannot be fired by triggers")
+        if which not in self.triggers:
+            known = [mapped_triggers.PREFIX + each for each in self.triggers]
+            raise ExpressionError(
+                f"unknown trigger {name!r}{near(name, known) if known else '; write a table [triggers.NAME]'}"
+            )
+        return self.triggers.index(which) - len(self.triggers)
 
     def _unknown(self, name: str) -> str:
         if name.startswith(accents.PREFIX):

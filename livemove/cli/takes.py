@@ -192,7 +192,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
 
         result = render_clip(config, show)
     write_report(report, result)
-    for line in result["notices"]:
+    for line in (*result["notices"], *text.fired(result["triggers"])):
         click.echo(line, err=True)
     click.echo(text.rendered(result), err=True)
 

@@ -201,6 +201,16 @@ SHORT_S = 1.0
 """A file's word about its length, or a promised one, is not believed more closely."""
 
 
+def fired(triggers: dict[str, list[float]]) -> list[str]:
+    """A line for each trigger of a rendered clip: how often, and when first."""
+    return [
+        f"trigger {name}: fired {len(times)} times, first at {times[0]:.2f} s"
+        if times
+        else f"trigger {name}: never fired"
+        for name, times in triggers.items()
+    ]
+
+
 def rendered(report: RenderReport) -> str:
     """What a render did, in a line."""
     found = report["poses"] / max(report["frames"], 1)

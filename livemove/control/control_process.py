@@ -1,4 +1,5 @@
-"""The control process: OSC, MIDI and Link in -> requests and inputs; features and channels -> OSC and MIDI out.
+"""The control process: OSC, MIDI and Link in -> requests and inputs; features, channels and what triggers send -> OSC
+and MIDI out.
 
 In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the external inputs
 and its own process state. Whatever floods or breaks here, the sound goes on.
@@ -17,6 +18,7 @@ from livemove.control.link import Link
 from livemove.control.mpe import roles
 from livemove.control.osc import OscIn, OscOut
 from livemove.control.vocabulary import LEARNABLE, Received
+from livemove.ipc.queues import Outbox
 from livemove.ipc.segment import RequestQueue, Segment, now_s
 
 REST_S = 0.001
@@ -140,6 +142,17 @@ class Connections:
         if self.midi_out:
             self.midi_out.send(channels, values)
 
+    def send_messages(self, outbox: Outbox) -> None:
+        """What triggers send, and the end of their notes; for what is not open it goes nowhere."""
+        now = now_s()
+        while (message := outbox.take()) is not None:
+            if message.address and self.osc_out:
+                self.osc_out.send({message.address: message.value})
+            elif not message.address and self.midi_out:
+                self.midi_out.play(message.note, message.velocity, now + message.seconds)
+        if self.midi_out:
+            self.midi_out.end_notes(now)
+
     def waits_for(self) -> str:
         """Why a MIDI port that was named is not open; "": it is."""
         return "; ".join(port.trouble for port in (self.midi, self.midi_out) if port is not None and port.trouble)
@@ -190,6 +203,7 @@ def run(segment: Segment, config: ControlConfig) -> None:
                 process_state.running(connections.label(total))
         process_state.heartbeat()
         connections.wait()
+        connections.send_messages(segment.outbox)
         ahead_s = segment.playback.output_latency_s + segment.ring.fill / (segment.device_rate or 1.0)
         received, told = connections.listen(segment.controls.read(), ahead_s)
         requests.ask(received.requests)

@@ -321,6 +321,7 @@ class MidiOut:
         self._wanted = wanted
         self._mpe = mpe
         self._encoder: Mpe | ControlChanges | None = None  # None: not open
+        self._notes: dict[int, float] = {}  # those of triggers that sound -> when they end
         self.name, self.trouble = _port(wanted, self._client)
         if not self.trouble:
             self._reopen()
@@ -329,6 +330,20 @@ class MidiOut:
         """values in natural units."""
         if self._encoder is not None:
             self._transmit(self._encoder.messages(channels, values))
+
+    def play(self, note: int, velocity: int, until_s: float) -> None:
+        """A note on channel 1; `end_notes` ends it. The same one that still sounds ends first."""
+        if self._encoder is not None:
+            self._transmit([*([[0x80, note, 0]] if note in self._notes else []), [0x90, note, velocity]])
+            self._notes[note] = until_s
+
+    def end_notes(self, now_s: float) -> None:
+        """Those whose time is over."""
+        over = [note for note, until_s in self._notes.items() if now_s >= until_s]
+        for note in over:
+            del self._notes[note]
+        if self._encoder is not None:
+            self._transmit([[0x80, note, 0] for note in over])
 
     def check(self) -> str:
         """Once a second: whether it went or came; what to tell the person. Who comes back begins anew."""
@@ -344,12 +359,14 @@ class MidiOut:
                 return ""
             return f"MIDI out: {self.name} is there"
         self._encoder = None
+        self._notes.clear()
         self._client.close_port()
         return f"MIDI out: {self.name} is gone; it is played again when it comes back"
 
     def close(self) -> None:
         """No note hangs."""
-        if self._encoder is not None and (last := self._encoder.end()):
+        last = [[0x80, note, 0] for note in self._notes]
+        if self._encoder is not None and (last := [*last, *self._encoder.end()]):
             self._transmit(last)
             time.sleep(DRAIN_S)
         self._client.close_port()

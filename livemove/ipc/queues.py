@@ -1,6 +1,8 @@
-"""Requests to the supervisor, in order and once: what the window, the keyboard, MIDI and OSC ask for.
+"""Requests to the supervisor, in order and once: what the window, the keyboard, MIDI, OSC and triggers ask for; and
+messages that triggers send, on their way to control.
 
-In: requests of one asking process for each queue. Out: the same, to the supervisor. Knows no action's meaning.
+In: requests of one asking process for each queue, messages of synthesis. Out: the same, to the supervisor and to
+control. Knows no action's meaning and no protocol.
 """
 
 # numpy's stubs need a newer Python than 3.10, which pyright checks for: its members come out half unknown.
@@ -8,7 +10,7 @@ In: requests of one asking process for each queue. Out: the same, to the supervi
 
 from __future__ import annotations
 
-from livemove.contracts import Action, Request
+from livemove.contracts import Action, Request, SentMessage
 from livemove.native import _realtime
 from livemove.native._realtime import TEXT_BYTES
 
@@ -16,7 +18,7 @@ from livemove.native._realtime import TEXT_BYTES
 class RequestQueue:
     """What the performer asks of the supervisor, in order and once. One asker, one taker."""
 
-    def __init__(self, native: _realtime.Requests | _realtime.Commands) -> None:
+    def __init__(self, native: _realtime.Requests | _realtime.Commands | _realtime.Triggered) -> None:
         self._native = native
 
     def ask(self, request: Request) -> bool:
@@ -41,3 +43,26 @@ class RequestQueue:
             return None
         action, amount, text = asked
         return Request(Action(abs(action)), amount, absolute=action < 0, text=text.decode(errors="ignore"))
+
+
+class Outbox:
+    """What triggers send: OSC messages and MIDI notes. Synthesis puts, control takes."""
+
+    def __init__(self, native: _realtime.Outbox) -> None:
+        self._native = native
+
+    def put(self, message: SentMessage) -> bool:
+        """Synthesis only. False: nobody took the last 64, as where nothing is to be sent; it is left out."""
+        text = message.address or f"{message.note} {message.velocity} {message.seconds}"
+        return self._native.push(int(bool(message.address)), message.value, text.encode())
+
+    def take(self) -> SentMessage | None:
+        """Control only: the oldest one not taken yet."""
+        found = self._native.pop()
+        if found is None:
+            return None
+        is_osc, value, text = found
+        if is_osc:
+            return SentMessage(address=text.decode(), value=value)
+        note, velocity, seconds = text.decode().split()
+        return SentMessage(value=value, note=int(note), velocity=int(velocity), seconds=float(seconds))

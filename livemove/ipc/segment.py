@@ -22,7 +22,7 @@ from livemove.ipc.leftovers import SHARED_MEMORY, held, sweep
 from livemove.ipc.logs import BLOCK_ROW, HOP_ROW, POSE_ROW, HopLog, Log, SnapshotBox
 from livemove.ipc.mailboxes import IMAGE_EDGE, ControlsMailbox, ImageMailbox, PoseMailbox, SupervisorStatusMailbox
 from livemove.ipc.process_state import ROLES, ProcessState, State
-from livemove.ipc.queues import RequestQueue
+from livemove.ipc.queues import Outbox, RequestQueue
 from livemove.ipc.records import lines, names, observe, publish, record
 from livemove.ipc.signals import start_tracker
 from livemove.ipc.telemetry import CaptureTelemetry, PlaybackTelemetry, SynthesisTelemetry, percentile_ms
@@ -87,6 +87,9 @@ class Segment:
         """The monitor's."""
         self.commands = RequestQueue(_realtime.Commands(self.bytes))
         """Control's."""
+        self.triggered = RequestQueue(_realtime.Triggered(self.bytes))
+        """Synthesis': what triggers of the mapping ask for."""
+        self.outbox = Outbox(_realtime.Outbox(self.bytes))
         self.external_inputs = ExternalInputs(record(layout["sources"], memory.view))
         self.supervisor_status = SupervisorStatusMailbox(self.bytes)
         self.image = ImageMailbox(self.bytes)

@@ -81,7 +81,8 @@ class Progress:
 
 class RenderReport(TypedDict):
     """What `render --report FILE` writes. clip_seconds: how long the file says it is, or what was asked for of it; 0 if
-    it says nothing. seconds: what came of it. notices: what went wrong with the mapping's sources, each once."""
+    it says nothing. seconds: what came of it. notices: what went wrong with the mapping's sources, each once. triggers:
+    when each of the mapping's fired, in seconds; what they ask for and send happens live only."""
 
     engine: str
     model: str
@@ -99,6 +100,7 @@ class RenderReport(TypedDict):
     wall_s: float
     realtime: float
     notices: list[str]
+    triggers: dict[str, list[float]]
 
 
 @dataclass
@@ -179,6 +181,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         wall_s=wall_s,
         realtime=take.end_s / wall_s,
         notices=mapping.notices,
+        triggers=player.fired,
     )
 
 
@@ -197,6 +200,7 @@ class Player:
         self.blend = StyleBlend(bundle.spec, HOP / bundle.spec.sample_rate)
         self.temperature = bundle.spec.temperature * config.temperature
         self.hops = 0
+        self.fired: dict[str, list[float]] = {trigger.name: [] for trigger in mapping.triggers.triggers}
 
     def play(self, pose: PoseFrame, until_s: float) -> Iterator[Float32]:
         """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
@@ -208,13 +212,20 @@ class Player:
             times = (self.hops + 0.5 + np.arange(hops)) * hop_s  # channels are constant in a hop: its middle
             if self.mapping.styles is not None:
                 hops, times = 1, times[:1]  # a call of the engine has one style
-            channels = np.stack([self.mapping.step(self._inputs(float(t), hop_s), hop_s) for t in times])
+            channels = np.stack([self._channels(float(t), hop_s) for t in times])
             noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
             out = np.zeros(hops * HOP, np.float32)
             style = self.blend.step(self.controls, self.mapping.styles)
             self.engine.generate(out, channels, noise, style=style, temperature=self.temperature)
             self.hops += hops
             yield out
+
+    def _channels(self, now_s: float, hop_s: float) -> Float32:
+        """float32 [C] of the hop whose middle is at now_s."""
+        channels = self.mapping.step(self._inputs(now_s, hop_s), hop_s)
+        for fired in self.mapping.fired:
+            self.fired[fired.trigger.name].append(round(now_s - 0.5 * hop_s, 4))
+        return channels
 
     def _inputs(self, now_s: float, hop_s: float) -> Float32:
         """Features and hits of the hop at now_s; other external inputs have not come."""

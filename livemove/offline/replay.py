@@ -118,6 +118,7 @@ class _Recorded(Mapping):
     def __init__(self, channels: int) -> None:
         self.external = ()
         self.styles = None
+        self.fired = []
         self.now = np.zeros(channels, np.float32)
 
     def reset(self) -> None:
@@ -126,7 +127,7 @@ class _Recorded(Mapping):
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """They were steered."""
 
-    def step(self, inputs: Float32, dt_s: float) -> Float32:
+    def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None) -> Float32:
         return self.now
 
 

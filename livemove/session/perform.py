@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from livemove import numbers
 from livemove.body.features import FEATURES
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import MAX_BLEND, Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
@@ -165,7 +166,9 @@ class _Session:
         self.recorder = WavRecorder(segment, config.output) if config.output else None
         self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
-        synthesis = replace(config.synthesis, block=config.playback.block)
+        sends = {"osc": config.control.osc_out, "midi": config.control.midi_out}
+        sends = tuple(name for name, to in sends.items() if to is not None)
+        synthesis = replace(config.synthesis, block=config.playback.block, sends=sends)
         playback = replace(
             config.playback,
             model_rate=bundle.spec.sample_rate,
@@ -192,6 +195,7 @@ class _Session:
         self.controls = segment.controls.read()
         self.told = SupervisorStatus()
         self.without_styles: set[Path] = set()
+        self.unknown: set[Request] = set()
         self.window: Window | None = None
         if config.monitor:
             mappings = _mappings(config, bundles)
@@ -263,7 +267,7 @@ class _Session:
 
     def _asked(self) -> Iterator[Request]:
         """Everything that was asked since the last time."""
-        for queue in (self.segment.requests, self.segment.commands):
+        for queue in (self.segment.requests, self.segment.commands, self.segment.triggered):
             while (request := queue.take()) is not None:
                 yield request
         while self.pressed:
@@ -271,7 +275,9 @@ class _Session:
 
     def _decide(self) -> None:
         """On everything that was asked since the last time."""
-        for request in self._asked():
+        for asked in self._asked():
+            if (request := self._by_number(asked)) is None:
+                continue
             if request.action is Action.STOP:
                 self.interrupted.set()
             if request.action is Action.RECORD:
@@ -295,6 +301,22 @@ class _Session:
                     self.switching.switch_to(self.config.preset_devices[self.controls.preset - 1])
             elif self.controls.model != before.model:
                 self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
+
+    def _by_number(self, request: Request) -> Request | None:
+        """A preset or model that a trigger names, as everybody else asks for it; None: there is no such, with a notice
+        once for each."""
+        lists = {Action.PRESET: self.config.control.presets, Action.MODEL: [each.path.name for each in self.bundles]}
+        names = lists.get(request.action)
+        if names is None or not request.text:
+            return request
+        if request.text in names:
+            return Request(request.action, float(names.index(request.text)), absolute=True)
+        if request not in self.unknown:
+            self.unknown.add(request)
+            kind = request.action.name.lower()
+            there = f"there are: {', '.join(names)}" if names else "none is loaded; load it with --preset"
+            self.notices.append(f"a trigger asks for {kind} {numbers.shown(request.text)}: {there} (said once)")
+        return None
 
     def _no_styles(self, request: Request) -> str:
         """For who wants a style or a blend of a model that has none, once for each model; else empty."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from livemove.body.features import FEATURES
+from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
@@ -115,11 +116,15 @@ class ModelSlot:
         self.mapping.reset()
         self.blend.jump()
 
-    def play(self, inputs: Float32, controls: Controls) -> None:
-        """Fill `out` and `channels` with the next hop; inputs float32 [F + places]."""
+    def play(self, inputs: Float32, controls: Controls, live: Float32 | None = None) -> None:
+        """Fill `out` and `channels` with the next hop; inputs float32 [F + places].
+
+        live: the same as they are now, while a freeze holds inputs.
+        """
         self._steer(controls)
         spec = self.spec
-        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s)
+        now = None if live is None else live[self._inside]
+        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s, now)
         self._random.random(out=self._noise, dtype=np.float32)
         style = self.blend.step(controls, self.mapping.styles)
         temperature = spec.temperature * controls.temperature
@@ -199,6 +204,7 @@ class ModelCrossfader:
         self.slots = slots
         self.current: ModelSlot = slots[self._index(controls)]
         self.played: tuple[ModelSlot, ModelSlot | None] = (self.current, None)
+        self.fired: Sequence[Fired] = ()
         self._leaving: ModelSlot | None = None
         self._fade = 0
         self._curves = _curves(together=True)
@@ -209,9 +215,15 @@ class ModelCrossfader:
         self._thaw = 1.0  # 0: frozen; 1: free
         self._out = np.zeros(HOP, np.float32)
 
-    def play(self, inputs: Float32, controls: Controls) -> Float32:
-        """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places]."""
+    def play(self, inputs: Float32, controls: Controls, live: Float32 | None = None) -> Float32:
+        """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places].
+
+        live: with the body's events in it where those are silenced in `inputs`, which a freeze is about to hold. After
+        it, `fired` has the triggers that fired of the model that sounds, or comes in.
+        """
+        live = (inputs if live is None else live) if controls.freeze else None
         inputs = self._hold(inputs, controls.freeze)
+        self.fired = ()
         wanted = self.slots[self._index(controls)]
         if self._leaving is None and wanted is not self.current:
             self._leaving, self.current, self._fade = self.current, wanted, 0
@@ -220,10 +232,11 @@ class ModelCrossfader:
             wanted.enter(inputs, controls)
         self.played = (self.current, self._leaving)
         if self._leaving is None:
-            self.current.play(inputs, controls)
+            self.current.play(inputs, controls, live)
+            self.fired = self.current.mapping.fired
             out = self.current.out
         else:
-            out = self._hand_over(self._leaving, inputs, controls)
+            out = self._hand_over(self._leaving, inputs, controls, live)
         if self._silent:
             out = np.multiply(out, _RISE, out=self._out)
             self._silent = False
@@ -294,12 +307,16 @@ class ModelCrossfader:
     def _index(self, controls: Controls) -> int:
         return min(max(controls.model, 0), len(self.slots) - 1)
 
-    def _hand_over(self, leaving: ModelSlot, inputs: Float32, controls: Controls) -> Float32:
+    def _hand_over(
+        self, leaving: ModelSlot, inputs: Float32, controls: Controls, live: Float32 | None = None
+    ) -> Float32:
         self._out[:] = 0.0
         for slot, curve in zip((leaving, self.current), self._curves, strict=True):
             gain = curve[self._fade]
             if gain.any():
-                slot.play(inputs, controls)
+                slot.play(inputs, controls, live)
+                if slot is self.current:
+                    self.fired = slot.mapping.fired
                 self._out += gain * slot.out
         self._fade += 1
         if self._fade == FADE_HOPS:

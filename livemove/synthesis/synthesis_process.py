@@ -22,6 +22,7 @@ import soxr
 
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
@@ -92,8 +93,9 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState) -> None:
+    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState, sends: Sequence[str]) -> None:
         self._slots = slots
+        self._sends = sends
         self._process_state = process_state
         self._asked = threading.Event()
         self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
@@ -107,6 +109,7 @@ class Reloader:
         while self._ready:
             slot, mapping = self._ready.popleft()
             mapping.take_over(slot.mapping)
+            mapping.notices += _unsent(mapping, self._sends)
             try:
                 slot.set_mapping(mapping)
             except LivemoveError as error:
@@ -201,8 +204,11 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     seen_s = math.nan
     external = segment.external_inputs.values
     inputs = np.zeros(len(FEATURES) + len(external), np.float32)
+    live = inputs.copy()
     crossfader = ModelCrossfader(slots, controls)
-    reloader, reloads = Reloader(slots, process_state), controls.reloads
+    reloader, reloads = Reloader(slots, process_state, config.sends), controls.reloads
+    for slot in slots:
+        slot.mapping.notices += _unsent(slot.mapping, config.sends)
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing = np.zeros(0, np.float32)
     held: Float32 | None = None
@@ -243,10 +249,13 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         reloader.apply()
         inputs[: len(FEATURES)] = features = stream.at(heard_s)
         events.step(features, hop_s)
-        if controls.freeze:
-            events.silence()  # a held envelope is no hit
         events.put(external, segment.external_inputs.wanted)
         inputs[len(FEATURES) :] = external
+        if controls.freeze:
+            live[:] = inputs
+            events.silence()  # a held envelope is no hit; triggers look at what there is
+            events.put(external, segment.external_inputs.wanted)
+            inputs[len(FEATURES) :] = external
         if held is not None:
             crossfader.take_over(inputs, held, controls, segment.snapshot.take())
             held = None
@@ -255,7 +264,9 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
             place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
             segment.snapshot.write({**place, **state[0]}, state[1])
         first = segment.ring.written
-        writer.write(crossfader.play(inputs, controls), seen_s)
+        writer.write(crossfader.play(inputs, controls, live if controls.freeze else None), seen_s)
+        for fired in crossfader.fired:
+            _carry_out(segment, fired)
         sounding, leaving = crossfader.played
         if sounding.mapping.notices:
             process_state.remark("; ".join(sounding.mapping.notices) + " (said once)")
@@ -270,6 +281,29 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
         segment.synthesis.set_features(features)
         segment.synthesis.set_styles(blend)
+
+
+def _unsent(mapping: Mapping, sends: Sequence[str]) -> list[str]:
+    """A line for what triggers of the mapping would send and nobody takes."""
+    wanted = {
+        ("osc" if message.address else "midi"): trigger.name
+        for trigger in mapping.triggers.triggers
+        for message in trigger.messages
+    }
+    options = {"osc": "--osc-out HOST:PORT", "midi": "--midi-out NAME"}
+    return [
+        f"trigger {name} sends {kind.upper()} nowhere: {options[kind]} says where"
+        for kind, name in wanted.items()
+        if kind not in sends
+    ]
+
+
+def _carry_out(segment: Segment, fired: Fired) -> None:
+    """What a trigger asks of the supervisor and sends; both are heard within 2 ms. Who does not listen misses it."""
+    for request in fired.trigger.requests:
+        segment.triggered.ask(request)
+    for message in fired.trigger.messages:
+        segment.outbox.put(replace(message, value=fired.value))
 
 
 def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:

@@ -78,6 +78,16 @@ NB_MODULE(_realtime, m) {
         .def("panic", &CommandsView::panic)
         .def("take_panics", &CommandsView::take_panics)
         .def("pop", &CommandsView::pop);
+    nb::class_<TriggeredView>(m, "Triggered")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("push", &TriggeredView::push, nb::arg("action"), nb::arg("value"), nb::arg("text"))
+        .def("panic", &TriggeredView::panic)
+        .def("take_panics", &TriggeredView::take_panics)
+        .def("pop", &TriggeredView::pop);
+    nb::class_<OutboxView>(m, "Outbox")
+        .def(nb::init<Memory>(), nb::arg("memory"))
+        .def("push", &OutboxView::push, nb::arg("action"), nb::arg("value"), nb::arg("text"))
+        .def("pop", &OutboxView::pop);
     m.def("publish", &publish, nb::arg("word"), nb::arg("value"));
     m.def("observe", &observe, nb::arg("word"));
     m.def("wait_asked", &wait_asked, nb::arg("memory"), nb::arg("timeout_s"));

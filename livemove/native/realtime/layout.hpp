@@ -186,7 +186,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c09;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c0a;  // raised with every change of the layout
 
 struct Shared {
     Count magic;
@@ -202,6 +202,8 @@ struct Shared {
     alignas(64) Tap tap;
     alignas(64) Requests requests;  // the monitor's
     alignas(64) Requests commands;  // control's
+    alignas(64) Requests triggered; // synthesis': what triggers of the mapping ask for; no panic among it
+    alignas(64) Requests outbox;    // synthesis' to control: what triggers send
     alignas(64) Sources sources;
     alignas(64) Mailbox<sizeof(BulletinPayload) / 8> bulletin;
     alignas(64) Mailbox<sizeof(PicturePayload) / 8> picture;

@@ -1,4 +1,5 @@
-// Requests: a queue from one process that asks (monitor or control, each has its own) to the supervisor, which decides.
+// Requests: a queue from one process that asks (monitor, control or synthesis, each has its own) to the supervisor, which
+// decides; and from synthesis to control, which sends.
 // In: requests. Out: the same, in order. Lock-free; a full queue refuses. Knows nothing of what a request means.
 #pragma once
 

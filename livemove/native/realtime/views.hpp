@@ -100,13 +100,16 @@ struct QueueView : Attached {
 };
 using RequestsView = QueueView<&Shared::requests>;
 using CommandsView = QueueView<&Shared::commands>;
+using TriggeredView = QueueView<&Shared::triggered>;
+using OutboxView = QueueView<&Shared::outbox>;
 
 // Sleeps until somebody asked for something. Polled: whoever asks makes no system call, and 1 ms is soon enough.
 inline bool wait_asked(const Memory& memory, double timeout_s) {
     const Attached attached(memory);
     nb::gil_scoped_release release;
     const double end_s = now_s() + timeout_s;
-    while (!attached.shared->requests.waiting() && !attached.shared->commands.waiting()) {
+    const Shared& shared = *attached.shared;
+    while (!shared.requests.waiting() && !shared.commands.waiting() && !shared.triggered.waiting()) {
         if (now_s() >= end_s) return false;
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }

@@ -452,7 +452,8 @@ class Request:
     amount: decibels for GAIN, the factor for TEMPERATURE, milliseconds for LOOK_AHEAD, octaves for OCTAVE, places in
     their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `SupervisorStatus` for CAMERA and DEVICE.
     It is added to what is set, so that whoever asks need not know that; with absolute it is what to set. text: in place
-    of that the camera or audio device by name, as the command line takes it or a list has it. MUTE, FREEZE and RECORD
+    of that the camera or audio device by name, as the command line takes it or a list has it, and for a trigger the
+    preset or model. MUTE, FREEZE and RECORD
     are switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off (amount: how
     often it was asked for, 0 is once); RELOAD reads the mappings again; STYLE_1 .. STYLE_8 are weights of the model's
     styles; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it all.

@@ -185,7 +185,7 @@ def perform(
     livemove perform --camera dance.mp4 --loop           a video file plays
     livemove perform --device "USB" --block 256          a certain audio device, quicker
     livemove perform -c 0 -c demo -d USB -d HDMI         cameras and audio devices to change between while playing
-    livemove perform --mapping my.toml                   your own mapping
+    livemove perform --mapping my.toml                   your own mapping: sources, expressions, triggers
     livemove perform --duration 30 --report r.json       half a minute, measured
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
     livemove perform --no-monitor                        without the window: the same keys, typed in the terminal

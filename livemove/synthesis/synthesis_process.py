@@ -210,7 +210,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     for slot in slots:
         slot.mapping.notices += _unsent(slot.mapping, config.sends)
     life_s, hops, snapshot_s = now_s(), 0, 0.0
-    nothing = np.zeros(0, np.float32)
+    nothing, said = np.zeros(0, np.float32), set[str]()
     held: Float32 | None = None
     if taking_over:
         segment.blocks.skip()
@@ -269,7 +269,9 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
             _carry_out(segment, fired)
         sounding, leaving = crossfader.played
         if sounding.mapping.notices:
-            process_state.remark("; ".join(sounding.mapping.notices) + " (said once)")
+            if new := [line for line in sounding.mapping.notices if line not in said]:
+                process_state.remark("; ".join(new) + " (said once)")
+                said.update(new)
             sounding.mapping.notices.clear()
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
         blend, of_leaving = sounding.blend.weights, None if leaving is None else leaving.blend.weights

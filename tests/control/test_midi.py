@@ -8,7 +8,7 @@ from typing import Any
 import mido
 import pytest
 
-from livemove.contracts import Action, ControlError, Request
+from livemove.contracts import Action, ControlError, Request, SentMessage
 from livemove.control.control_config import ControlConfig
 from livemove.control.midi import ActiveSensing, MidiBindings, MidiInterpreter, find_port
 from livemove.control.vocabulary import Received
@@ -250,6 +250,34 @@ def test_channels_go_out_as_control_changes(segment: Segment, tmp_path: Path) ->
 
             wait_for(received)
             assert got == expected
+    ear.close_port()
+    ear.delete()
+
+
+@in_real_time
+@pytest.mark.usefixtures("backend")
+def test_notes_of_triggers_begin_and_end_once_and_none_hangs(segment: Segment, tmp_path: Path) -> None:
+    import rtmidi
+
+    ear = rtmidi.MidiIn(rtmidi.API_UNIX_JACK, name="synthesizer")
+    ear.open_virtual_port("in")
+    got: list[list[int]] = []
+
+    def received(count: int) -> bool:
+        while message := ear.get_message():
+            got.append(message[0])
+        return len(got) >= count
+
+    with control(segment, ControlConfig(midi_out="synthesizer"), tmp_path / "log"):
+        segment.outbox.put(SentMessage(note=60, velocity=90, seconds=0.05))
+        wait_for(lambda: received(2))
+        segment.outbox.put(SentMessage(note=61, seconds=60.0))
+        segment.outbox.put(SentMessage(note=61, velocity=1, seconds=60.0))
+        wait_for(lambda: received(5))
+    wait_for(lambda: received(6))
+    assert got == [
+        [0x90, 60, 90], [0x80, 60, 0], [0x90, 61, 100], [0x80, 61, 0], [0x90, 61, 1], [0x80, 61, 0]
+    ]  # fmt: skip
     ear.close_port()
     ear.delete()
 

@@ -15,7 +15,7 @@ from livemove.body.features import FEATURES, REST
 from livemove.body.mapping import load_mapping
 from livemove.body.notes import SCALES
 from livemove.bundle import load_bundle
-from livemove.contracts import HOP, Controls
+from livemove.contracts import HOP, Action, Controls
 from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import FADE_HOPS, ModelCrossfader, ModelSlot
@@ -248,3 +248,64 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
     finally:
         segment.close()
         segment.unlink()
+
+
+TRIGGERED = """
+[channels.pitch]
+source = "right_hand_height"
+from = [-0.9, 0.75]
+
+[channels.loudness]
+source = "max(norm(left_hand_height, -0.97, 0.5), trigger:ping)"
+from = [0.0, 1.0]
+
+[channels.brightness]
+source = "hand_distance"
+from = [0.1, 0.85]
+
+[triggers.ping]
+source = "crouch"
+on = 0.6
+off = 0.4
+hold_s = 0.02
+model = "next"
+freeze = "toggle"
+"""
+
+
+def test_a_trigger_of_two_models_fires_once_however_often_they_change(tmp_path: Path) -> None:
+    """Each has it and switches to the other one, where the body is as low as it was: in the hops of the crossfade and
+    after them only the one that comes in may ask, and only for what it has seen rise."""
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(TRIGGERED)
+    bundle, slots = load_bundle(THEREMIN), list[ModelSlot]()
+    for seed, realtime in ((0, 10.0), (1, 10.0)):
+        choice = replace(choose_engine("native", bundle), realtime=realtime)
+        slots.append(ModelSlot(bundle, choice, mapping, seed, no_external))
+    controls, found = PLAIN, list[int]()
+    crossfader = ModelCrossfader(slots, controls)
+    low, high = body(crouch=0.0), body(crouch=0.9)
+    for hop in range(400):
+        crossfader.play(high if hop // 40 % 2 else low, controls)
+        for fired in crossfader.fired:
+            found.append(hop)
+            assert [request.action for request in fired.trigger.requests] == [Action.MODEL, Action.FREEZE]
+            controls = replace(controls, model=1 - controls.model, freeze=not controls.freeze)
+    assert found == [40, 120, 200, 280, 360]
+
+
+def test_a_freeze_holds_the_channels_while_triggers_look_at_the_body(tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(TRIGGERED)
+    bundle = load_bundle(THEREMIN)
+    slot = ModelSlot(bundle, choose_engine("native", bundle), mapping, 0, no_external)
+    crossfader = ModelCrossfader([slot], PLAIN)
+    settled(crossfader)
+    frozen, fired = Controls(freeze=True), 0
+    play(crossfader, 1, frozen)
+    before = crossfader.channels.copy()
+    for hop in range(80):
+        crossfader.play(body(crouch=0.9 if hop % 40 > 20 else 0.0, left_hand_height=1.0), frozen)
+        fired += len(crossfader.fired)
+        np.testing.assert_array_equal(crossfader.channels, before)
+    assert fired == 2

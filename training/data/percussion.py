@@ -19,7 +19,16 @@ import soundfile as sf
 from scipy import signal
 from scipy.fft import next_fast_len
 
-from livemove.body.triggers import HITS, REFRACTORY_S, VARIATION, WEAKEST, decayed, variation
+from livemove.body.triggers import (
+    HITS,
+    REFRACTORY_S,
+    TAKES,
+    VARIATION,
+    WEAKEST,
+    decayed,
+    variation,
+    within_take,
+)
 from livemove.bundle import NO_ARRAYS
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError
 from training.data.corpus import Clip, Writer, replace_file, write_clip
@@ -108,7 +117,7 @@ class Sound:
         takes = self.valid if held_out else self.train
         if len(takes) == 1:
             return at_speed(takes[0], 1.0 + DETUNED * (2.0 * variation - 1.0))
-        return takes[min(int(variation * len(takes)), len(takes) - 1)]
+        return takes[min(int(variation * TAKES), TAKES - 1) % len(takes)]
 
 
 Kit = dict[str, tuple[tuple[Sound, Sound], ...]]
@@ -149,7 +158,7 @@ def _sound(voices: Path, rows: Sequence[dict[str, str]], layer: Layer, hard: int
     unit = float(np.median([np.abs(hit).max() for hit in single]))
     takes = tuple((hit / unit).astype(np.float32) for hit in single)
     held = max(len(takes) // 4, 1) if len(takes) > 1 else 0
-    train, valid = takes[: len(takes) - held], takes[-held:] if held else takes
+    train, valid = takes[: min(len(takes) - held, TAKES)], takes[-held:] if held else takes
     return Sound(10 ** (layer.level_db / 20), *(tuple(sorted(part, key=_centre_hz)) for part in (train, valid)))
 
 
@@ -335,9 +344,10 @@ def live_variations(strengths: Float32) -> Float32:
 
 
 def drawn_variations(strengths: Float32, rng: np.random.Generator) -> Float32:
-    """float32 [hops]: a random number for each hop that has a hit, held until the next one; 0 before the first."""
+    """float32 [hops]: a random number (`within_take`) for each hop that hits, held until the next; 0 before any."""
     count = np.cumsum((strengths > 0.0).any(axis=1))
-    drawn = rng.random(int(count[-1]) + 1 if len(count) else 1)
+    places = rng.random(int(count[-1]) + 1 if len(count) else 1)
+    drawn = np.array([within_take(place) for place in places.tolist()])
     drawn[0] = 0.0
     return drawn[count].astype(np.float32)
 

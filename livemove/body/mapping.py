@@ -36,7 +36,7 @@ from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
 from livemove.body.notes import SCALES, pitch_class
 from livemove.body.sources import Sources, near
-from livemove.body.trigger_tables import MOST, TriggerError, read_trigger
+from livemove.body.trigger_tables import TriggerError, read_triggers
 from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -141,7 +141,7 @@ class Mapping:
             self._played += zip(style_routes.channels, style_routes.routes, strict=True)
             self.styles = np.zeros(style_routes.styles, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
-        self._told: list[Expression] = []
+        self._told: set[str] = set()
         self.notices: list[str] = []
         self._follow(tuple(route for _, route in self._played))
         self.reset()
@@ -183,15 +183,17 @@ class Mapping:
         """
         self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in self._played))
 
-    def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None) -> Float32:
+    def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None, held: bool = False) -> Float32:
         """float32 [C], natural units, after dt_s seconds with these inputs, float32 [F + len(external)].
 
-        An input that is not a finite number leaves its channel where it is. live: the inputs as they are now, while a
-        freeze holds `inputs`: triggers look at these.
+        An input that is not a finite number leaves its channel where it is. live: the inputs as they are now, where a
+        freeze holds `inputs` or lets go of them: triggers look at these; held: notes stand still.
         """
         if self.triggers.triggers:
-            now = inputs if live is None else live
-            self.fired = self.triggers.step(now.tolist(), dt_s, held=live is not None)
+            self.fired = self.triggers.step((inputs if live is None else live).tolist(), dt_s, held)
+            for trigger in self.triggers.triggers:
+                if isinstance(trigger.source, Expression) and trigger.source.trouble:
+                    self._tell(f"trigger {trigger.name!r}", trigger.source)
         taken = inputs[self._input] if not self._computed else self._with_expressions(inputs, dt_s)
         place = (taken - self._from) / self._from_span
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
@@ -214,11 +216,15 @@ class Mapping:
         taken = inputs[self._input].astype(np.float64)
         for i, expression in self._computed:
             taken[i] = expression.step(values, dt_s)
-            if expression.trouble and expression not in self._told:
-                self._told.append(expression)
-                name, text = self._played[i][0].name, numbers.shown(expression.text)
-                self.notices.append(f"channel {name!r}: source {text} {expression.trouble}: it keeps its last value")
+            if expression.trouble:
+                self._tell(f"channel {self._played[i][0].name!r}", expression)
         return taken
+
+    def _tell(self, whose: str, expression: Expression) -> None:
+        if whose not in self._told:
+            self._told.add(whose)
+            source = numbers.shown(expression.text)
+            self.notices.append(f"{whose}: source {source} {expression.trouble}: it keeps its last value")
 
 
 def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
@@ -326,19 +332,13 @@ class _Reader:
     def triggers(self, value: object) -> tuple[Trigger, ...]:
         """Before all else that has sources: their names are such."""
         tables = _table(value)
-        if tables is None or len(tables) > MOST:
-            self.fail("", f"triggers: expected up to {MOST} tables, [triggers.NAME]")
+        if tables is None:
+            self.fail("", "triggers: expected tables, [triggers.NAME]")
         self.sources = Sources(self.features, tuple(tables))
-        found: list[Trigger] = []
-        for name, table in tables.items():
-            label = f"{self.where}: trigger {numbers.shown(name)}"
-            if (entries := _table(table)) is None:
-                raise MappingError(f"{label}: expected a table, [triggers.NAME]")
-            try:
-                found.append(read_trigger(name, entries, self.sources, self.spec.styles))
-            except TriggerError as error:
-                raise MappingError(f"{label}: {error}") from error
-        return tuple(found)
+        try:
+            return read_triggers(tables, self.sources, self.spec.styles)
+        except TriggerError as error:
+            self.fail("", str(error))
 
     def styles(self, value: object) -> StyleRoutes:
         table, names = _table(value), self.spec.styles

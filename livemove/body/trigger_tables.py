@@ -1,7 +1,7 @@
 """Tables [triggers.NAME] of a mapping.toml -> Trigger: every entry checked, every complaint one line.
 
-In: a parsed table, which is a stranger's. Out: a Trigger, or TriggerError without file and name, which the reader of
-the mapping adds. What can be asked for is what controls.py has. Knows no file and no process.
+In: parsed tables, which are a stranger's. Out: Triggers, or TriggerError without the file, which the reader of the
+mapping adds. What can be asked for is what controls.py has. Knows no file and no process.
 
     [triggers.NAME]
     source = "hit:clap"             any source or expression
@@ -59,8 +59,22 @@ class TriggerError(ValueError):
     """What is wrong with a trigger's table: entry and problem."""
 
 
-def read_trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequence[str]) -> Trigger:
-    """styles: names of the model's. Raises TriggerError."""
+def read_triggers(tables: dict[str, object], sources: Sources, styles: Sequence[str]) -> tuple[Trigger, ...]:
+    """Of [triggers], in their order. styles: names of the model's. Raises TriggerError that names the trigger."""
+    if len(tables) > MOST:
+        raise TriggerError(f"triggers: expected up to {MOST} tables, [triggers.NAME]")
+    found: list[Trigger] = []
+    for name, table in tables.items():
+        try:
+            if not isinstance(table, dict):
+                raise TriggerError("expected a table, [triggers.NAME]")
+            found.append(_trigger(name, cast("dict[str, object]", table), sources, styles))
+        except TriggerError as error:
+            raise TriggerError(f"trigger {numbers.shown(name)}: {error}") from error
+    return tuple(found)
+
+
+def _trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequence[str]) -> Trigger:
     if NAME.fullmatch(name) is None:
         raise TriggerError("a trigger is called by a word of up to 40 letters, digits and _")
     for entry in table:

@@ -192,6 +192,8 @@ def run(segment: Segment, config: ControlConfig) -> None:
     if trouble := connections.waits_for():
         process_state.remark(f"{trouble}; it is connected when it comes")
     requests, trigger = RequestSender(segment.commands), SendTrigger(segment)
+    while segment.outbox.take() is not None:  # of before a restart: too late now
+        pass
     total = Received()
     label_due_s = 0.0
     while not segment.stop_requested:

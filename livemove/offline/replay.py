@@ -127,7 +127,7 @@ class _Recorded(Mapping):
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """They were steered."""
 
-    def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None) -> Float32:
+    def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None, held: bool = False) -> Float32:
         return self.now
 
 

@@ -119,12 +119,12 @@ class ModelSlot:
     def play(self, inputs: Float32, controls: Controls, live: Float32 | None = None) -> None:
         """Fill `out` and `channels` with the next hop; inputs float32 [F + places].
 
-        live: the same as they are now, while a freeze holds inputs.
+        live: the same as they are now, where a freeze holds inputs or lets go of them.
         """
         self._steer(controls)
         spec = self.spec
         now = None if live is None else live[self._inside]
-        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s, now)
+        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s, now, controls.freeze)
         self._random.random(out=self._noise, dtype=np.float32)
         style = self.blend.step(controls, self.mapping.styles)
         temperature = spec.temperature * controls.temperature
@@ -221,7 +221,7 @@ class ModelCrossfader:
         live: with the body's events in it where those are silenced in `inputs`, which a freeze is about to hold. After
         it, `fired` has the triggers that fired of the model that sounds, or comes in.
         """
-        live = (inputs if live is None else live) if controls.freeze else None
+        live = inputs if live is None else live
         inputs = self._hold(inputs, controls.freeze)
         self.fired = ()
         wanted = self.slots[self._index(controls)]

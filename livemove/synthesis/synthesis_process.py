@@ -30,6 +30,7 @@ from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.mailboxes import pose_of
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
+from livemove.numbers import LARGEST
 from livemove.synthesis.heard import HeardTime
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
 from livemove.synthesis.pace import Lead, RealTime
@@ -301,11 +302,11 @@ def _unsent(mapping: Mapping, sends: Sequence[str]) -> list[str]:
 
 
 def _carry_out(segment: Segment, fired: Fired) -> None:
-    """What a trigger asks of the supervisor and sends; both are heard within 2 ms. Who does not listen misses it."""
+    """What a trigger asks of the supervisor, and what it sends. Nobody is waited for."""
     for request in fired.trigger.requests:
         segment.triggered.ask(request)
     for message in fired.trigger.messages:
-        segment.outbox.put(replace(message, value=fired.value))
+        segment.outbox.put(replace(message, value=min(max(fired.value, -LARGEST), LARGEST)))
 
 
 def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:

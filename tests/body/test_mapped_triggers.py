@@ -108,6 +108,14 @@ def test_a_fader_fires_with_nobody_in_view() -> None:
         assert len(played.fired) == expected
 
 
+def test_a_source_that_divides_by_zero_is_said_once_and_fires_by_its_last_value() -> None:
+    played = mapping('source = "1 / crouch"\non = 4\noff = 2\nfreeze = true')
+    for crouch, expected in ((1.0, 0), (0.2, 1), (0.0, 0), (0.0, 0), (1.0, 0), (0.2, 1)):
+        played.step(inputs(played, crouch=crouch), 1.0)
+        assert len(played.fired) == expected
+    assert played.notices == ["trigger 'ping': source '1 / crouch' divides by zero: it keeps its last value"]
+
+
 def test_a_reload_goes_on_where_the_same_trigger_is() -> None:
     old, new = mapping(PING + "freeze = true"), mapping(PING + "mute = true")
     old.step(inputs(old, crouch=0.0), HOP_S)
@@ -175,9 +183,9 @@ def test_a_freeze_holds_notes_and_begins_none_but_is_ended_by_a_trigger() -> Non
     assert played.step(high, 0.005)[1] == 1.0
     for live, expected in ((high, 0), (low, 0)):
         for _ in range(40):
-            assert played.step(high, 0.005, live)[1] == 1.0
+            assert played.step(high, 0.005, live, held=True)[1] == 1.0
             assert len(played.fired) == expected
-    assert played.step(high, 0.005, high)[1] == 1.0
+    assert played.step(high, 0.005, high, held=True)[1] == 1.0
     assert [request.action for fired in played.fired for request in fired.trigger.requests] == [Action.FREEZE]
     for _ in range(10):
         played.step(high, 0.005)

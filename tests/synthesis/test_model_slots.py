@@ -309,3 +309,6 @@ def test_a_freeze_holds_the_channels_while_triggers_look_at_the_body(tmp_path: P
         fired += len(crossfader.fired)
         np.testing.assert_array_equal(crossfader.channels, before)
     assert fired == 2
+    for _ in range(40):  # on the way from where it was held to where it is, nothing rises
+        crossfader.play(body(crouch=0.9), PLAIN)
+        assert not crossfader.fired

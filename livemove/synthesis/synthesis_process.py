@@ -94,7 +94,7 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState, sends: Sequence[str]) -> None:
+    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState, sends: Sequence[str] = ()) -> None:
         self._slots = slots
         self._sends = sends
         self._process_state = process_state

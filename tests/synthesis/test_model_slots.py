@@ -135,9 +135,11 @@ def test_two_slow_models_never_play_at_once() -> None:
     for number, slot in enumerate(slots):
         original = slot.play
 
-        def counted(inputs: np.ndarray, controls: Controls, number: int = number, original=original) -> None:
+        def counted(
+            inputs: np.ndarray, controls: Controls, live: np.ndarray, number: int = number, original=original
+        ) -> None:
             played.append(number)
-            original(inputs, controls)
+            original(inputs, controls, live)
 
         slot.play = counted
     crossfader = ModelCrossfader(slots, Controls())

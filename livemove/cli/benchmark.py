@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from livemove.cli import text
+from livemove.cli import bench_text, text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.shared import (
     have_pose_model,
@@ -42,7 +42,7 @@ POSE_FRAMES = 200
     type=click.Choice(ENGINES),
     help="Only this engine; may be given several times.",
 )
-@click.option("--repeats", type=Whole(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
+@click.option("--repeats", type=Whole(1, 100), default=7, show_default=True, help="Rounds; fewer are no figure.")
 @click.option(
     "--sizes", is_flag=True, help="Also widths, depths, bands and receptive fields, and several streams at once."
 )
@@ -68,7 +68,9 @@ def bench(
     names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, baseline: str | None,
     plot: Path | None, minutes: float | None, clip: Path | None, pose: str, pose_model: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure the engines on one thread, beside the matrix product (sgemm) of the same core.
+    """Measure the engines on one thread: median, minimum and maximum, each also as a ratio to the matrix product
+    (sgemm) of the same core, which runs before and after every repeat. Where sgemm, other processes or the host tell of
+    a disturbance, the row says "noisy": what it shows is no figure of the engine.
 
     \b
     livemove bench
@@ -101,8 +103,8 @@ def bench(
     if as_json:
         print_json(result)
         return
-    print_table(text.bench(result))
-    for line in text.bench_remarks(result):
+    print_table(bench_text.table(result))
+    for line in bench_text.remarks(result):
         click.echo(line)
 
 

@@ -1,8 +1,8 @@
 """The benchmark behind `livemove bench`: engines against the same core's sgemm, in one run.
 
 In: which engines and architectures, or bundles. Out: a plain dict for the table or --json. Prints nothing. Everything
-runs in one child process whose BLAS was told to use one thread before it started; measurements of all engines, of sgemm
-and of memory take turns, so that a noisy machine is noisy to all of them.
+runs in one child process whose BLAS was told to use one thread before it started; measurements of all engines and of
+memory take turns, each between two of sgemm, which tell how far they can be trusted (repeats.py).
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,8 @@ import numpy as np
 
 from livemove.bundle import spec_as_json
 from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
+from livemove.diagnostics import cpu
+from livemove.diagnostics.repeats import Reference, Repeats
 from livemove.synthesis import architectures
 from livemove.synthesis.synthesis_config import ENGINES
 
@@ -46,7 +47,7 @@ ONE_THREAD = (
     "BLIS_NUM_THREADS",
 )
 
-Row = dict[str, str | float]
+Row = dict[str, str | float | None]
 
 
 @dataclass
@@ -61,8 +62,7 @@ class Contender:
     channels: Float32
     noise: Float32
     out: Float32
-    steps_per_s: list[float] = field(default_factory=lambda: [])
-    fraction: list[float] = field(default_factory=lambda: [])
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,12 @@ def run(
     """Measure engines (of ENGINES) on models (default: every architecture with random weights) on one thread.
 
     {"sgemm_gflops": median of one core, "memory_gbps", "cache_gbps": of reads, likewise, "flop": the formula,
-    "cpu": name, "repeats": rounds,
+    "cpu": name, "governor": or None, "caches": {level: bytes}, "stolen_share": of the whole run, or None,
+    "repeats": rounds,
     "results": [{engine, setting, detail, residual, layers, bands, receptive_field_s, steps_per_s, samples_per_s,
-                 realtime, us_per_step, us_per_layer, gflops, fraction_of_sgemm}],
-    "streams": [{engine, setting, streams, samples_per_s of all together}], native for each number of `streams`, a
-                thread each; cuda for each of LOCKSTEP, where there is a GPU,
+                 realtime, us_per_step, us_per_layer, gflops, fraction_of_sgemm, and those of `_trust`}],
+    "streams": [{engine, setting, streams, samples_per_s of all together, fraction_of_sgemm of one core, `_trust`}],
+                native for each number of `streams`, a thread each; cuda for each of LOCKSTEP, where there is a GPU,
     "absent": [{engine, setting, why}]}. Medians over the rounds; fraction_of_sgemm is that of each round's own ratio.
     Raises EngineError for an unknown engine.
     """
@@ -204,42 +205,72 @@ def _measure(
                 contenders.append(made)
             else:
                 absent.append(made)
-    matrix = np.random.default_rng(0).standard_normal((SGEMM_SIZE, SGEMM_SIZE), np.float32)
-    product = np.empty_like(matrix)
-    _sgemm_gflops(matrix, product)
-    sgemm: list[float] = []
+    sgemm = Sgemm()
     large, small = np.ones(MEMORY_MB << 17, np.int64), np.ones(CACHE_KB << 7, np.int64)
     memory: list[float] = []
     cache: list[float] = []
+    started = cpu.time_spent()
     for _ in range(repeats):
         memory.append(_read_gbps(large, 1))
         cache.append(_read_gbps(small, 64))
         for c in contenders:
-            sgemm.append(_sgemm_gflops(matrix, product))
-            c.steps_per_s.append(_steps_per_s(c))
-            c.fraction.append(2e-9 * multiply_adds(c.spec) * c.steps_per_s[-1] / sgemm[-1])
+            sgemm.beside(c.repeats, lambda c=c: _steps_per_s(c))
+    together = [
+        _together(models[0], name, count, repeats, sgemm)
+        for name in engines
+        if name.startswith("native")
+        for count in streams
+    ]
+    together += [
+        _in_lockstep(model, count, repeats, sgemm)
+        for model in models
+        if any(c.engine_name == "cuda" and c.architecture == model.architecture for c in contenders)
+        for count in LOCKSTEP
+    ]
+    ended = cpu.time_spent()
     return {
-        "sgemm_gflops": statistics.median(sgemm) if sgemm else _sgemm_gflops(matrix, product),
+        "sgemm_gflops": sgemm.median,
         "memory_gbps": statistics.median(memory),
         "cache_gbps": statistics.median(cache),
         "flop": "2 per multiply-add of the network: layers, head, input; see livemove.diagnostics.bench.multiply_adds",
-        "cpu": _cpu_name(),
+        "cpu": cpu.name(),
+        "governor": cpu.governor(),
+        "caches": cpu.caches(),
+        "stolen_share": (ended - started).stolen_share if started and ended else None,
         "repeats": repeats,
         "results": [_row(c) for c in contenders],
-        "streams": [
-            _together(models[0], name, count, repeats)
-            for name in engines
-            if name.startswith("native")
-            for count in streams
-        ]
-        + [
-            _in_lockstep(model, count, repeats)
-            for model in models
-            if any(c.engine_name == "cuda" and c.architecture == model.architecture for c in contenders)
-            for count in LOCKSTEP
-        ],
+        "streams": together,
         "absent": absent,
     }
+
+
+class Sgemm:
+    """The reference: a product of two float32 matrices by NumPy's BLAS on this thread."""
+
+    def __init__(self) -> None:
+        self._matrix = np.random.default_rng(0).standard_normal((SGEMM_SIZE, SGEMM_SIZE), np.float32)
+        self._product = np.empty_like(self._matrix)
+        self._speeds: list[float] = []
+        self._gflops()  # the first one loads and starts what the library needs
+
+    @property
+    def median(self) -> float:
+        """GFLOP/s."""
+        return statistics.median(self._speeds or [self._gflops().speed])
+
+    def beside(self, repeats: Repeats, measure: Callable[[], float]) -> None:
+        """One more repeat: what `measure` returns, between two products."""
+        spent, before = cpu.time_spent(), self._gflops()
+        speed = measure()
+        after, now = self._gflops(), cpu.time_spent()
+        self._speeds += [before.speed, after.speed]
+        repeats.add(speed, before, after, now - spent if now and spent else None)
+
+    def _gflops(self) -> Reference:
+        ran, started = time.thread_time(), time.perf_counter()
+        np.matmul(self._matrix, self._matrix, out=self._product)
+        took = time.perf_counter() - started
+        return Reference(2e-9 * SGEMM_SIZE**3 / took, max(0.0, 1.0 - (time.thread_time() - ran) / took))
 
 
 def _contender(name: str, model: Model, seconds: float) -> Contender | Row:
@@ -296,12 +327,6 @@ def _steps_per_s(c: Contender) -> float:
     return len(c.noise) / (time.perf_counter() - started)
 
 
-def _sgemm_gflops(matrix: Float32, product: Float32) -> float:
-    started = time.perf_counter()
-    np.matmul(matrix, matrix, out=product)
-    return 2e-9 * SGEMM_SIZE**3 / (time.perf_counter() - started)
-
-
 def _read_gbps(values: Int64, times: int) -> float:
     """Reading with as little else to do as NumPy offers: a bitwise or of everything."""
     started = time.perf_counter()
@@ -310,20 +335,38 @@ def _read_gbps(values: Int64, times: int) -> float:
     return 1e-9 * times * values.nbytes / (time.perf_counter() - started)
 
 
-def _together(model: Model, name: str, count: int, repeats: int) -> Row:
+def _together(model: Model, name: str, count: int, repeats: int, sgemm: Sgemm) -> Row:
     """`count` streams of one model at once, an engine and a thread each."""
     made = [_contender(name, model, 0.15) for _ in range(count)]
     contenders = [c for c in made if isinstance(c, Contender)]
-    speeds: list[float] = []
-    for _ in range(repeats):
+
+    def samples_per_s() -> float:
         threads = [threading.Thread(target=_steps_per_s, args=(c,)) for c in contenders]
         started = time.perf_counter()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        speeds.append(sum(len(c.out) for c in contenders) / (time.perf_counter() - started))
-    return {"engine": name, "setting": model.architecture, "streams": count, "samples_per_s": statistics.median(speeds)}
+        return sum(len(c.out) for c in contenders) / (time.perf_counter() - started)
+
+    return _stream_row(name, model, count, repeats, sgemm, samples_per_s)
+
+
+def _stream_row(
+    engine: str, model: Model, count: int, repeats: int, sgemm: Sgemm, samples_per_s: Callable[[], float]
+) -> Row:
+    done = Repeats()
+    for _ in range(repeats):
+        sgemm.beside(done, samples_per_s)
+    flop = 2e-9 * multiply_adds(model.spec) / model.spec.bands
+    return {
+        "engine": engine,
+        "setting": model.architecture,
+        "streams": count,
+        "samples_per_s": done.median,
+        "fraction_of_sgemm": flop * statistics.median(done.ratios),
+        **_trust(done, 1.0, flop),
+    }
 
 
 def _no_gpu() -> str:
@@ -332,7 +375,9 @@ def _no_gpu() -> str:
     return cuda.why_not()
 
 
-def _in_lockstep(model: Model, count: int, repeats: int, hops: int = LOCKSTEP_HOPS, device: str = "cuda") -> Row:
+def _in_lockstep(
+    model: Model, count: int, repeats: int, sgemm: Sgemm, hops: int = LOCKSTEP_HOPS, device: str = "cuda"
+) -> Row:
     """`count` streams of one model on one GPU, as many steps at once."""
     from livemove.synthesis.cuda import CudaStreams
 
@@ -341,21 +386,18 @@ def _in_lockstep(model: Model, count: int, repeats: int, hops: int = LOCKSTEP_HO
     channels = np.tile(np.array([c.rest for c in spec.channels], np.float32), (count, hops, 1))
     noise = rng.random((count, hops * spec.steps_per_hop, spec.noise_width), np.float32)
     out = np.empty((count, hops * HOP), np.float32)
-    speeds: list[float] = []
-    for _ in range(repeats):
+
+    def samples_per_s() -> float:
         started = time.perf_counter()
         engine.generate(out, channels, noise, styles=[0] * count, temperatures=[1.0] * count)
-        speeds.append(out.size / (time.perf_counter() - started))
-    return {
-        "engine": "cuda",
-        "setting": model.architecture,
-        "streams": count,
-        "samples_per_s": statistics.median(speeds),
-    }
+        return out.size / (time.perf_counter() - started)
+
+    return _stream_row("cuda", model, count, repeats, sgemm, samples_per_s)
 
 
 def _row(c: Contender) -> Row:
-    steps = statistics.median(c.steps_per_s)
+    steps = c.repeats.median
+    flop = 2e-9 * multiply_adds(c.spec)
     return {
         "engine": c.engine_name,
         "setting": c.architecture,
@@ -369,15 +411,26 @@ def _row(c: Contender) -> Row:
         "steps_per_s": steps,
         "samples_per_s": steps * c.spec.bands,
         "realtime": steps * c.spec.bands / c.spec.sample_rate,
-        "gflops": 2e-9 * multiply_adds(c.spec) * steps,
-        "fraction_of_sgemm": statistics.median(c.fraction),
+        "gflops": flop * steps,
+        "fraction_of_sgemm": flop * statistics.median(c.repeats.ratios),
+        **_trust(c.repeats, c.spec.bands, flop),
     }
 
 
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _trust(repeats: Repeats, samples: float, flop: float) -> Row:
+    """How far a row can be trusted: its range, what disturbed it, and "noisy" ("" if its median is a figure).
+
+    samples, flop: to samples a second and to the fraction of sgemm from the unit of the speeds.
+    """
+    return {
+        "samples_per_s_min": samples * min(repeats.speeds),
+        "samples_per_s_max": samples * max(repeats.speeds),
+        "fraction_of_sgemm_min": flop * min(repeats.ratios),
+        "fraction_of_sgemm_max": flop * max(repeats.ratios),
+        "repeats": len(repeats.speeds),
+        "reference_spread": repeats.spread,
+        "waited_share": repeats.waited,
+        "stolen_share": repeats.stolen,
+        "figure": not repeats.why_no_figure(),
+        "noisy": repeats.why_no_figure(),
+    }

@@ -45,8 +45,13 @@ def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
         assert row["gflops"] == pytest.approx(2e-9 * bench.multiply_adds(spec) * row["steps_per_s"])
         assert 0 < row["fraction_of_sgemm"] < 10
         assert row["us_per_layer"] * row["layers"] * row["steps_per_s"] == pytest.approx(1e6)
+        assert row["samples_per_s_min"] <= row["samples_per_s"] <= row["samples_per_s_max"]
+        assert row["fraction_of_sgemm_min"] <= row["fraction_of_sgemm"] <= row["fraction_of_sgemm_max"]
+        assert row["figure"] is False  # of two repeats
+        assert row["noisy"].startswith("noisy: 2 repeats, not 7")
     assert report["memory_gbps"] > 0  # type: ignore[operator]
     assert report["cache_gbps"] > 0  # type: ignore[operator]
+    assert {"cpu", "governor", "caches", "stolen_share"} <= report.keys()
     absent = report["absent"]
     assert isinstance(absent, list)
     assert [(a["engine"], a["setting"]) for a in absent] == [("onnx", "stage")]
@@ -92,7 +97,8 @@ def test_several_streams_at_once_are_counted_together() -> None:
     rows = report["streams"]
     assert isinstance(rows, list)
     assert [(r["engine"], r["streams"]) for r in rows] == [("native", 1), ("native", 2)]
-    assert all(r["samples_per_s"] > 0 for r in rows)
+    assert all(0 < r["samples_per_s_min"] <= r["samples_per_s"] for r in rows)
+    assert all(r["fraction_of_sgemm"] > 0 for r in rows)
 
 
 def test_the_torch_baseline_runs_in_a_process_of_its_own() -> None:

@@ -41,6 +41,7 @@ def table(result: Mapping[str, Any]) -> Table:
 def remarks(result: Mapping[str, Any]) -> list[str]:
     """What stands under the table: several streams at once, the baseline, what was not there, the machine."""
     lines = [f"{row['engine']} {row['setting']}: {row['why']}" for row in result["absent"]]
+    lines += [_voices(row) for row in result["voices"]]
     lines += [
         f"{row['engine']} {row['setting']}, streams at once: {row['streams']}: {row['samples_per_s']:,.0f} samples/s "
         f"({row['samples_per_s_min']:,.0f} … {row['samples_per_s_max']:,.0f}), {row['fraction_of_sgemm']:.2f} of one "
@@ -51,9 +52,9 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         f"eager PyTorch, {row['setting']}: {row['samples_per_s']:,.0f} samples/s" for row in result.get("baseline", [])
     ]
     lines.append(
-        f"roofline: sgemm {result['sgemm_gflops']:.1f} GFLOP/s; reads {result['memory_gbps']:.1f} GB/s from memory "
-        f"(float32 weights from there: {result['memory_gbps'] / 2:.1f} GFLOP/s), {result['cache_gbps']:.0f} GB/s from "
-        f"the second-level cache"
+        f"roofline: sgemm {result['sgemm_gflops']:.1f} GFLOP/s; reads "
+        + ", ".join(f"{gbps:.0f} GB/s from {level}" for level, gbps in result["read_gbps"].items())
+        + f" (float32 weights from memory: {result['memory_gbps'] / 2:.1f} GFLOP/s)"
     )
     lines.append(
         f"one core of {result['cpu']}, {_caches(result['caches'])}; frequency governor "
@@ -62,6 +63,19 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
         + f"; medians of {result['repeats']}"
     )
     return lines
+
+
+def _voices(row: Mapping[str, Any]) -> str:
+    line = (
+        f"{row['engine']} {row['setting']}, voices in one pass: {row['voices']}: {row['samples_per_s']:,.0f} "
+        f"samples/s, {row['fraction_of_sgemm']:.2f} of sgemm; "
+    )
+    if row["cost_of_a_further_voice"] is not None:
+        line += (
+            f"a further voice costs {row['cost_of_a_further_voice']:.2f} ({row['cost_of_a_further_voice_min']:.2f} … "
+            f"{row['cost_of_a_further_voice_max']:.2f}) of one alone; "
+        )
+    return line + (row["noisy"] or "figure")
 
 
 def _caches(sizes: Mapping[int, int]) -> str:

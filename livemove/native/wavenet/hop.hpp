@@ -77,7 +77,8 @@ inline void finish_step(const P& plan, int voice, int at, const float* noise, fl
     const int bands = plan.bands, slot = padded(bands, 16);
     float* value = each(plan, plan.values)(voice) + static_cast<size_t>(at) * bands;
     float *distribution = each(plan, plan.distribution)(voice), *inputs = each(plan, plan.inputs)(voice);
-    const float* added = each<const float>(plan, plan.harmonics)(voice) + static_cast<size_t>(at) * slot;
+    const float* added =
+        plan.path_width ? each<const float>(plan, plan.harmonics)(voice) + static_cast<size_t>(at) * slot : nullptr;
     float* to = parameters ? parameters + static_cast<size_t>(at) * plan.parameters : nullptr;
     if (plan.mulaw) {
         for (int i = 0; i < plan.parameters && to; ++i) to[i] = distribution[i];

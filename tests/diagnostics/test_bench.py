@@ -46,7 +46,9 @@ def test_a_run_reports_every_engine_or_why_it_is_absent() -> None:
         assert row["samples_per_s"] == row["steps_per_s"] * 16
         assert row["realtime"] == pytest.approx(row["samples_per_s"] / 48000)
         assert row["gflops"] == pytest.approx(2e-9 * bench_models.multiply_adds(spec) * row["steps_per_s"])
-        assert 0 < row["fraction_of_sgemm"] < 10
+        assert row["fraction_of_sgemm"] > 0
+        if row["waited_share"] < 0.5:  # else sgemm may have had no core where the engine had one
+            assert row["fraction_of_sgemm"] < 10
         assert row["us_per_layer"] * row["layers"] * row["steps_per_s"] == pytest.approx(1e6)
         assert row["samples_per_s_min"] <= row["samples_per_s"] <= row["samples_per_s_max"]
         assert row["fraction_of_sgemm_min"] <= row["fraction_of_sgemm"] <= row["fraction_of_sgemm_max"]

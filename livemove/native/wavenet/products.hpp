@@ -152,9 +152,35 @@ LM_INLINE void tile_all(const Half* w, Floats x, int rows, Floats init, Floats i
     }
 }
 
+// One voice's.
+inline void product_of_one(const Half* w, const float* x, int rows, int columns, const float* init, const float* init_2,
+                           float* y) {
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, MAX_TILE);
+        switch (tile) {
+#if LM_MAX_TILE >= 16
+            case 16: tile_product<16>(w, x, rows, init, init_2, y); break;
+#endif
+            case 8: tile_product<8>(w, x, rows, init, init_2, y); break;
+            case 4: tile_product<4>(w, x, rows, init, init_2, y); break;
+            case 2: tile_product<2>(w, x, rows, init, init_2, y); break;
+            default: tile_product<1>(w, x, rows, init, init_2, y); break;
+        }
+        left -= tile;
+        w += static_cast<size_t>(tile) * LANES * rows;
+        init += tile * LANES;
+        if (init_2) init_2 += tile * LANES;
+        y += tile * LANES;
+    }
+}
+
+LM_INLINE void product(const OneVoice&, const void* w, Floats x, int rows, int columns, Floats init, Floats init_2,
+                       Each<float> y) {
+    product_of_one(static_cast<const Half*>(w), x.at, rows, columns, init.at, init_2.at, y.at);
+}
+
 // Tile by tile for all voices: the second and further groups of voices find a tile in the first-level cache.
-template <class P>
-inline void product(const P& plan, const void* packed, Floats x, int rows, int columns, Floats init, Floats init_2,
+inline void product(const Plan& plan, const void* packed, Floats x, int rows, int columns, Floats init, Floats init_2,
                     Each<float> y) {
     const Half* w = static_cast<const Half*>(packed);
     for (int left = columns / LANES; left > 0;) {

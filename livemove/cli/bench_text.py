@@ -53,7 +53,7 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
     ]
     lines.append(
         f"roofline: sgemm {result['sgemm_gflops']:.1f} GFLOP/s; reads "
-        + ", ".join(f"{gbps:.0f} GB/s from {level}" for level, gbps in result["read_gbps"].items())
+        + ", ".join(f"{gbps:.3g} GB/s from {level}" for level, gbps in result["read_gbps"].items())
         + f" (float32 weights from memory: {result['memory_gbps'] / 2:.1f} GFLOP/s)"
     )
     lines.append(

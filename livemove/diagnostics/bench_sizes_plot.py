@@ -57,7 +57,9 @@ def draw(result: Mapping[str, object], path: Path) -> None:
         panel.set_yscale("log")
         panel.set_xlabel(LABELS[dimension])
         panel.set_ylabel("µs per step" + (" and voice" if dimension == "voices" else ""))
-        panel.xaxis.set_major_formatter("{x:g}")
+        at = sorted({place for engine in COLOURS for place in curve(result, engine, dimension)[0]})
+        panel.set_xticks(at, [f"{place:.2g}" if place < 1 else f"{place:.3g}" for place in at])
+        panel.minorticks_off()
         panel.grid(which="both", alpha=0.2)
     panels[0].legend(fontsize="small")
     _explain(panels[len(LABELS)], result)
@@ -109,11 +111,11 @@ def _explain(panel: Any, result: Mapping[str, object]) -> None:
     lines = [
         "limits, in the colour of their engine:",
         *(
-            f"  {STYLES[level]}: all a step reads from {level}, {gbps[level]:.0f} GB/s"
+            f"  {STYLES[level]}: all a step reads from {level}, {gbps[level]:.3g} GB/s"
             for level in STYLES
             if level in gbps
         ),
-        f"  solid: its products at sgemm's {result['sgemm_gflops']:.0f} GFLOP/s (float32)",
+        f"  solid: its products at sgemm's {result['sgemm_gflops']:.3g} GFLOP/s (float32)",
         "“> L2”: weights and layer inputs together are more than that",
         f"{told}",
         f"bars: minimum to maximum of {result['repeats']} repeats",

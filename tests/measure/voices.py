@@ -16,9 +16,22 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-from livemove.contracts import ModelSpec
-from livemove.diagnostics.bench import SGEMM_SIZE, VOICES, _one_thread, _several
+from livemove.contracts import HOP, ModelSpec
+from livemove.diagnostics.bench import SGEMM_SIZE, VOICES, _material, _one_thread
 from livemove.diagnostics.bench_models import Model, multiply_adds, random_models
+from livemove.synthesis.native import NativeVoices
+
+STEPS = 1024
+"""Made at a time: a fixed number, since on a busy machine nobody can tell how many fit a second."""
+
+
+def player(model: Model, engine: str, voices: int) -> Callable[[], None]:
+    """Plays STEPS steps of so many voices."""
+    spec = model.spec
+    native = NativeVoices(spec, model.weights, voices, precision="int8" if engine == "native-int8" else "fp16")
+    each = [_material(spec, STEPS * spec.bands // HOP, seed) for seed in range(voices)]
+    channels, noise, out = (np.stack(arrays) for arrays in zip(*each, strict=True))
+    return lambda: native.generate(out, channels, noise, styles=[0] * voices, temperatures=[1.0] * voices)
 
 
 def seconds(play: Callable[[], object]) -> float:
@@ -28,8 +41,10 @@ def seconds(play: Callable[[], object]) -> float:
 
 
 def row(model: Model, engine: str, repeats: int, sgemm: Callable[[], object]) -> str:
-    several = [_several(engine, model, 0.05, count) for count in VOICES]
-    times = np.array([[seconds(c.play) / c.steps for c in several] for _ in range(repeats)])
+    plays = [player(model, engine, count) for count in VOICES]
+    for play in plays:
+        play()
+    times = np.array([[seconds(play) / STEPS for play in plays] for _ in range(repeats)])
     gflops = np.median([2e-9 * SGEMM_SIZE**3 / seconds(sgemm) for _ in range(repeats)])
     one = float(np.median(times[:, 0]))
     parts = [f"{engine} {model.architecture}: {1e6 * one:.1f} µs a step, {share(model.spec, one, gflops):.2f} of sgemm"]

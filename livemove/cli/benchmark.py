@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from livemove.cli import text
+from livemove.cli import bench_text, text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.shared import (
     have_pose_model,
@@ -42,12 +42,22 @@ POSE_FRAMES = 200
     type=click.Choice(ENGINES),
     help="Only this engine; may be given several times.",
 )
-@click.option("--repeats", type=Whole(1, 100), default=7, show_default=True, help="Rounds; medians are shown.")
+@click.option("--repeats", type=Whole(1, 100), default=7, show_default=True, help="Rounds; fewer are no figure.")
 @click.option(
-    "--sizes", is_flag=True, help="Also widths, depths, bands and receptive fields, and several streams at once."
+    "--sizes",
+    is_flag=True,
+    help="Also widths, depths, bands and receptive fields, voices, and several streams at once.",
+)
+@click.option(
+    "--voices", is_flag=True, help="Also several voices of a model in one pass, and what a further one costs."
 )
 @click.option("--baseline", type=click.Choice(("torch",)), help="Beside an eager PyTorch generator, for scale.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it, too.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it, too; with --sizes, cost over each dimension under the limits of caches, memory and sgemm.",
+)
 @click.option(
     "--soak",
     "--steady",  # its former name
@@ -65,15 +75,19 @@ POSE_FRAMES = 200
 @pose_model_options
 @json_option
 def bench(
-    names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, baseline: str | None,
+    names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, voices: bool,
+    baseline: str | None,
     plot: Path | None, minutes: float | None, clip: Path | None, pose: str, pose_model: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure the engines on one thread, beside the matrix product (sgemm) of the same core.
+    """Measure the engines on one thread: median, minimum and maximum, each also as a ratio to the matrix product
+    (sgemm) of the same core, which runs before and after every repeat. Where sgemm, other processes or the host tell of
+    a disturbance, the row says "noisy": what it shows is no figure of the engine.
 
     \b
     livemove bench
     livemove bench --engine native --json
     livemove bench --model theremin
+    livemove bench --engine native --voices
     livemove bench --sizes --baseline torch --plot bench.png
     livemove bench --soak 10
     livemove bench --clip dance.mp4 --pose lite
@@ -85,24 +99,26 @@ def bench(
         _soak(names[0] if names else "theremin", engines or ("native", "onnx"), minutes, as_json)
         return
     from livemove.cli.models import models_to_measure
-    from livemove.diagnostics import bench, bench_plot
+    from livemove.diagnostics import bench, bench_models, bench_plot, bench_sizes_plot
 
     models = models_to_measure(names)
     streams = range(1, min(os.cpu_count() or 1, 4) + 1) if sizes else ()
     with stderr_console().status("measuring …"):
-        measured = [*models, *bench.size_models()] if sizes else models
+        measured = [*models, *bench_models.size_models()] if sizes else models
         # The reference would take minutes for the sizes, and they have no graph for the onnx engine.
         default = ("native", "native-int8", "cuda") if sizes else ENGINES
-        result = bench.run(engines or default, measured, repeats, streams=streams)
+        result = bench.run(
+            engines or default, measured, repeats, streams=streams, voices=bench.VOICES if sizes or voices else ()
+        )
         if baseline:
             result["baseline"] = bench.torch_baseline(measured)
     if plot is not None:
-        bench_plot.draw(result, unused(plot))
+        (bench_sizes_plot if sizes else bench_plot).draw(result, unused(plot))
     if as_json:
         print_json(result)
         return
-    print_table(text.bench(result))
-    for line in text.bench_remarks(result):
+    print_table(bench_text.table(result))
+    for line in bench_text.remarks(result):
         click.echo(line)
 
 

@@ -12,7 +12,7 @@ from livemove.bundle import find_bundle, list_bundles, load_bundle
 from livemove.contracts import BundleError, ControlError, Controls, EngineError, LivemoveError, weight_shapes
 from livemove.control.presets import Preset
 from livemove.control.styles import Chosen, read_styles
-from livemove.diagnostics import bench
+from livemove.diagnostics import bench_models
 from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
 
 
@@ -106,17 +106,17 @@ def slots_of_presets(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path |
     return loaded, tuple(controls)
 
 
-def models_to_measure(names: Sequence[str]) -> list[bench.Model]:
+def models_to_measure(names: Sequence[str]) -> list[bench_models.Model]:
     """The models of these names; without any, the two architectures with random weights.
 
     The architectures borrow the graph of an installed model of their size: for speed, any weights will do.
     """
     if names:
         bundles = [load_bundle(name) for name in names]
-        return [bench.Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
+        return [bench_models.Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
     graphs: dict[str, Path] = {}
     for bundle in map(load_bundle, list_bundles()):
-        for architecture, make in bench.ARCHITECTURES.items():
+        for architecture, make in bench_models.ARCHITECTURES.items():
             if bundle.onnx_path and weight_shapes(bundle.spec) == weight_shapes(make()):
                 graphs[architecture] = bundle.onnx_path
-    return bench.random_models(graphs)
+    return bench_models.random_models(graphs)

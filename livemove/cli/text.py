@@ -6,7 +6,7 @@ Prints nothing and loads nothing: whatever it words, it knows by type only.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -343,48 +343,6 @@ def checked(found: Sequence[dict[str, Any]]) -> str:
     counts = {state: sum(row["state"] == state for row in found) for state in ("true", "broken", "absent")}
     models = len({row["model"] for row in found})
     return f"{models} models: " + ", ".join(f"{count} {state}" for state, count in counts.items())
-
-
-def bench(result: Mapping[str, Any]) -> Table:
-    """Engines and their speeds; beside a baseline also how many times its speed."""
-    slow = {b["setting"]: b["steps_per_s"] for b in result.get("baseline", [])}
-    columns = ("engine", "architecture", "steps/s>", "samples/s>", "real time>", "µs/layer>", "GFLOP/s>", "of sgemm>")
-    return Table(
-        (*columns, *(["× torch>"] if slow else []), ""),
-        [
-            (
-                r["engine"],
-                r["setting"],
-                f"{r['steps_per_s']:,.0f}",
-                f"{r['samples_per_s']:,.0f}",
-                f"{r['realtime']:.2f}",
-                f"{r['us_per_layer']:.2f}",
-                f"{r['gflops']:.1f}",
-                f"{r['fraction_of_sgemm']:.2f}",
-                *([f"{r['steps_per_s'] / slow[r['setting']]:,.0f}"] if slow else []),
-                r["detail"],
-            )
-            for r in result["results"]
-        ],
-    )
-
-
-def bench_remarks(result: Mapping[str, Any]) -> list[str]:
-    """What stands under the table: the roofline, the baseline, several streams at once, what was not there."""
-    lines = [f"{row['engine']} {row['setting']}: {row['why']}" for row in result["absent"]]
-    lines += [
-        f"{row['engine']} {row['setting']}, streams at once: {row['streams']}: {row['samples_per_s']:,.0f} samples/s"
-        for row in result["streams"]
-    ]
-    lines += [
-        f"eager PyTorch, {row['setting']}: {row['samples_per_s']:,.0f} samples/s" for row in result.get("baseline", [])
-    ]
-    lines.append(
-        f"roofline: sgemm {result['sgemm_gflops']:.1f} GFLOP/s; reads {result['memory_gbps']:.1f} GB/s from memory "
-        f"(float32 weights from there: {result['memory_gbps'] / 2:.1f} GFLOP/s), {result['cache_gbps']:.0f} GB/s from "
-        f"the second-level cache; one core of {result['cpu']}"
-    )
-    return lines
 
 
 def soak(runs: Sequence[SoakResult]) -> Table:

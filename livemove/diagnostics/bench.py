@@ -1,40 +1,39 @@
 """The benchmark behind `livemove bench`: engines against the same core's sgemm, in one run.
 
 In: which engines and architectures, or bundles. Out: a plain dict for the table or --json. Prints nothing. Everything
-runs in one child process whose BLAS was told to use one thread before it started; measurements of all engines, of sgemm
-and of memory take turns, so that a noisy machine is noisy to all of them.
+runs in one child process whose BLAS was told to use one thread before it started; measurements of all engines and of
+memory take turns, each between two of sgemm, which tell how far they can be trusted (repeats.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from livemove.bundle import spec_as_json
-from livemove.contracts import HOP, Engine, EngineError, Float32, Int64, ModelSpec, Weights
-from livemove.synthesis import architectures
+from livemove.contracts import HOP, Engine, EngineError, Float32, ModelSpec
+from livemove.diagnostics import cpu
+from livemove.diagnostics.bandwidth import Bandwidth
+from livemove.diagnostics.bench_models import Model, Row, multiply_adds, random_models, step_bytes
+from livemove.diagnostics.repeats import Reference, Repeats
 from livemove.synthesis.synthesis_config import ENGINES
 
-ARCHITECTURES = {"classic": architectures.classic, "stage": architectures.stage}
 SGEMM_SIZE = 1024
-MEMORY_MB = 64
-"""Read for the memory bandwidth: more than any cache but the largest servers' holds."""
-CACHE_KB = 512
-"""Read again and again for the bandwidth of the second-level cache."""
+VOICES = (1, 2, 4, 8)
+"""Voices of one model in one pass."""
 LOCKSTEP = (1, 2, 4, 8, 16, 32, 64)
 """Streams at once on a GPU."""
 LOCKSTEP_HOPS = 32
@@ -46,45 +45,18 @@ ONE_THREAD = (
     "BLIS_NUM_THREADS",
 )
 
-Row = dict[str, str | float]
-
 
 @dataclass
 class Contender:
-    """One engine on one architecture, and what its rounds measured."""
+    """One engine on one model, what plays `steps` steps of all its voices, and what its rounds measured."""
 
     engine_name: str
-    architecture: str
+    model: Model
     detail: str
-    spec: ModelSpec
-    engine: Engine
-    channels: Float32
-    noise: Float32
-    out: Float32
-    steps_per_s: list[float] = field(default_factory=lambda: [])
-    fraction: list[float] = field(default_factory=lambda: [])
-
-
-@dataclass(frozen=True)
-class Model:
-    """What to measure: an architecture with its weights and, for the onnx engine, its graph."""
-
-    architecture: str
-    spec: ModelSpec
-    weights: Weights
-    onnx_path: Path | None
-
-
-def multiply_adds(spec: ModelSpec) -> int:
-    """Multiply-adds of the network per step; one is two FLOP.
-
-    layers * (past 2R^2 + now 2R^2 + skip R*S) + (layers - 1) * residual R^2 + head S*A + A*parameters
-    + input: 2*bands*R (none for the mu-law embedding) + phase 2K*R. What runs once a hop is not counted.
-    """
-    r = spec.residual
-    count = spec.layers * (4 * r * r + r * spec.skip) + (spec.layers - 1) * r * r
-    count += spec.skip * spec.hidden + spec.hidden * spec.parameters + spec.phase_width * r
-    return count + (0 if spec.head == "mulaw" else 2 * spec.bands * r)
+    play: Callable[[], object]
+    steps: int
+    voices: int = 1
+    repeats: Repeats = field(default_factory=Repeats)
 
 
 def run(
@@ -93,15 +65,22 @@ def run(
     repeats: int = 7,
     seconds_per_round: float = 0.15,
     streams: Sequence[int] = (),
+    voices: Sequence[int] = (),
 ) -> dict[str, object]:
     """Measure engines (of ENGINES) on models (default: every architecture with random weights) on one thread.
 
-    {"sgemm_gflops": median of one core, "memory_gbps", "cache_gbps": of reads, likewise, "flop": the formula,
-    "cpu": name, "repeats": rounds,
+    {"sgemm_gflops": median of one core, "read_gbps": {"L1", "L2" ... "memory": of reads, likewise}, "memory_gbps",
+    "cache_gbps": two of them, "flop": the formula,
+    "cpu": name, "governor": or None, "caches": {level: bytes}, "stolen_share": of the whole run, or None,
+    "repeats": rounds,
     "results": [{engine, setting, detail, residual, layers, bands, receptive_field_s, steps_per_s, samples_per_s,
-                 realtime, us_per_step, us_per_layer, gflops, fraction_of_sgemm}],
-    "streams": [{engine, setting, streams, samples_per_s of all together}], native for each number of `streams`, a
-                thread each; cuda for each of LOCKSTEP, where there is a GPU,
+                 realtime, us_per_step, us_per_layer, gflops, fraction_of_sgemm, dimension and at of a `Model`,
+                 bytes_per_step and bytes_kept of native engines, and those of `_trust`}],
+    "voices": [{engine, setting, voices, steps_per_s of each, samples_per_s of all, fraction_of_sgemm,
+                cost_of_a_further_voice: in units of one alone in the same round, and its _min and _max, `_trust`}],
+                native engines, for each number of `voices`; None as the cost of one,
+    "streams": [{engine, setting, streams, samples_per_s of all together, fraction_of_sgemm of one core, `_trust`}],
+                native for each number of `streams`, a thread each; cuda for each of LOCKSTEP, where there is a GPU,
     "absent": [{engine, setting, why}]}. Medians over the rounds; fraction_of_sgemm is that of each round's own ratio.
     Raises EngineError for an unknown engine.
     """
@@ -110,37 +89,10 @@ def run(
         raise EngineError(f"bench: no engine called {unknown[0]}; choose from {', '.join(ENGINES)}")
     chosen = random_models() if models is None else models
     with _one_thread(), ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
-        measured = child.submit(_measure, tuple(engines), tuple(chosen), repeats, seconds_per_round, tuple(streams))
-        return measured.result()
-
-
-def random_models(graphs: dict[str, Path] | None = None) -> list[Model]:
-    """Every architecture with random weights; graphs: architecture -> generator.onnx of that size, whatever its
-    weights."""
-    models: list[Model] = []
-    for name, make in ARCHITECTURES.items():
-        spec = make()
-        models.append(Model(name, spec, architectures.random_weights(spec), (graphs or {}).get(name)))
-    return models
-
-
-def size_models() -> list[Model]:
-    """The stage architecture in other sizes, one dimension at a time: width, layers, bands, receptive field."""
-    stage = architectures.stage()
-    ten = stage.dilations
-    specs: dict[str, ModelSpec] = {}
-    for r in (32, 64, 128, 256):
-        specs[f"R{r} S{2 * r}"] = replace(stage, residual=r, skip=2 * r, hidden=2 * r)
-    for layers in (20, 30, 40):
-        specs[f"{layers} layers"] = replace(stage, dilations=ten * (layers // 10))
-    for bands in (8, 4, 1):
-        specs["1 band" if bands == 1 else f"{bands} bands"] = replace(
-            stage, bands=bands, pqmf_taps=10 * bands if bands > 1 else 0
+        measured = child.submit(
+            _measure, tuple(engines), tuple(chosen), repeats, seconds_per_round, tuple(streams), tuple(voices)
         )
-    specs["dilations 1"] = replace(stage, dilations=(1,) * 10)
-    specs["dilations 16..8192"] = replace(stage, dilations=tuple(16 * d for d in ten))
-    specs["R128 S256, 20 layers"] = replace(stage, residual=128, skip=256, hidden=256, dilations=ten * 2)
-    return [Model(name, spec, architectures.random_weights(spec), None) for name, spec in specs.items()]
+        return measured.result()
 
 
 def torch_baseline(models: Sequence[Model], seconds: float = 2.0) -> list[Row]:
@@ -190,7 +142,12 @@ def _one_thread() -> Generator[None]:
 
 
 def _measure(
-    engines: tuple[str, ...], models: tuple[Model, ...], repeats: int, seconds: float, streams: tuple[int, ...]
+    engines: tuple[str, ...],
+    models: tuple[Model, ...],
+    repeats: int,
+    seconds: float,
+    streams: tuple[int, ...],
+    voices: tuple[int, ...] = (),
 ) -> dict[str, object]:
     contenders: list[Contender] = []
     absent: list[Row] = []
@@ -204,42 +161,76 @@ def _measure(
                 contenders.append(made)
             else:
                 absent.append(made)
-    matrix = np.random.default_rng(0).standard_normal((SGEMM_SIZE, SGEMM_SIZE), np.float32)
-    product = np.empty_like(matrix)
-    _sgemm_gflops(matrix, product)
-    sgemm: list[float] = []
-    large, small = np.ones(MEMORY_MB << 17, np.int64), np.ones(CACHE_KB << 7, np.int64)
-    memory: list[float] = []
-    cache: list[float] = []
+    sgemm = Sgemm()
+    several = [
+        [_several(c.engine_name, c.model, seconds, count) for count in voices]
+        for c in contenders
+        if c.engine_name.startswith("native") and not c.model.dimension
+    ]
+    bandwidth = Bandwidth()
+    started = cpu.time_spent()
     for _ in range(repeats):
-        memory.append(_read_gbps(large, 1))
-        cache.append(_read_gbps(small, 64))
-        for c in contenders:
-            sgemm.append(_sgemm_gflops(matrix, product))
-            c.steps_per_s.append(_steps_per_s(c))
-            c.fraction.append(2e-9 * multiply_adds(c.spec) * c.steps_per_s[-1] / sgemm[-1])
+        bandwidth.measure()
+        for c in (*contenders, *itertools.chain(*several)):
+            sgemm.beside(c.repeats, lambda c=c: _steps_per_s(c))
+    together = [
+        _together(models[0], name, count, repeats, sgemm)
+        for name in engines
+        if name.startswith("native")
+        for count in streams
+    ]
+    together += [
+        _in_lockstep(model, count, repeats, sgemm)
+        for model in models
+        if any(c.engine_name == "cuda" and c.model.architecture == model.architecture for c in contenders)
+        for count in LOCKSTEP
+    ]
+    ended = cpu.time_spent()
     return {
-        "sgemm_gflops": statistics.median(sgemm) if sgemm else _sgemm_gflops(matrix, product),
-        "memory_gbps": statistics.median(memory),
-        "cache_gbps": statistics.median(cache),
-        "flop": "2 per multiply-add of the network: layers, head, input; see livemove.diagnostics.bench.multiply_adds",
-        "cpu": _cpu_name(),
+        "sgemm_gflops": sgemm.median,
+        "read_gbps": (gbps := bandwidth.medians),
+        "memory_gbps": gbps["memory"],
+        "cache_gbps": gbps.get("L2", gbps["memory"]),
+        "flop": "2 per multiply-add of the network: layers, head, input; see bench_models.multiply_adds",
+        "cpu": cpu.name(),
+        "governor": cpu.governor(),
+        "caches": cpu.caches(),
+        "stolen_share": (ended - started).stolen_share if started and ended else None,
         "repeats": repeats,
         "results": [_row(c) for c in contenders],
-        "streams": [
-            _together(models[0], name, count, repeats)
-            for name in engines
-            if name.startswith("native")
-            for count in streams
-        ]
-        + [
-            _in_lockstep(model, count, repeats)
-            for model in models
-            if any(c.engine_name == "cuda" and c.architecture == model.architecture for c in contenders)
-            for count in LOCKSTEP
-        ],
+        "voices": [row for group in several for row in _voice_rows(group)],
+        "streams": together,
         "absent": absent,
     }
+
+
+class Sgemm:
+    """The reference: a product of two float32 matrices by NumPy's BLAS on this thread."""
+
+    def __init__(self) -> None:
+        self._matrix = np.random.default_rng(0).standard_normal((SGEMM_SIZE, SGEMM_SIZE), np.float32)
+        self._product = np.empty_like(self._matrix)
+        self._speeds: list[float] = []
+        self._gflops()  # the first one loads and starts what the library needs
+
+    @property
+    def median(self) -> float:
+        """GFLOP/s."""
+        return statistics.median(self._speeds or [self._gflops().speed])
+
+    def beside(self, repeats: Repeats, measure: Callable[[], float]) -> None:
+        """One more repeat: what `measure` returns, between two products."""
+        spent, before = cpu.time_spent(), self._gflops()
+        speed = measure()
+        after, now = self._gflops(), cpu.time_spent()
+        self._speeds += [before.speed, after.speed]
+        repeats.add(speed, before, after, now - spent if now and spent else None)
+
+    def _gflops(self) -> Reference:
+        ran, started = time.thread_time(), time.perf_counter()
+        np.matmul(self._matrix, self._matrix, out=self._product)
+        took = time.perf_counter() - started
+        return Reference(2e-9 * SGEMM_SIZE**3 / took, max(0.0, 1.0 - (time.thread_time() - ran) / took))
 
 
 def _contender(name: str, model: Model, seconds: float) -> Contender | Row:
@@ -248,22 +239,51 @@ def _contender(name: str, model: Model, seconds: float) -> Contender | Row:
         engine, detail = _make(name, model)
     except EngineError as error:
         return {"engine": name, "setting": model.architecture, "why": str(error)}
-    spec = model.spec
-    rng = np.random.default_rng(1)
 
     def take(hops: int) -> Contender:
-        low = np.array([c.minimum for c in spec.channels], np.float32)
-        high = np.array([c.maximum for c in spec.channels], np.float32)
-        channels = np.asarray(low + (high - low) * rng.random((hops, len(spec.channels))), np.float32)
-        noise = rng.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
-        return Contender(
-            name, model.architecture, detail, spec, engine, channels, noise, np.zeros(hops * HOP, np.float32)
-        )
+        channels, noise, out = _material(model.spec, hops)
+        return Contender(name, model, detail, lambda: engine.generate(out, channels, noise), len(noise))
 
+    return _sized(take, model.spec, seconds)
+
+
+def _several(name: str, model: Model, seconds: float, count: int) -> Contender:
+    """`count` voices of a native engine in one pass, each with its own noise."""
+    from livemove.synthesis.native import NativeVoices
+
+    engine = NativeVoices(model.spec, model.weights, count, precision=_precision(name))
+
+    def take(hops: int) -> Contender:
+        each = [_material(model.spec, hops, seed) for seed in range(count)]
+        channels, noise, out = (np.stack(arrays) for arrays in zip(*each, strict=True))
+
+        def play() -> None:
+            engine.generate(out, channels, noise, styles=[0] * count, temperatures=[1.0] * count)
+
+        return Contender(name, model, "", play, noise.shape[1], count)
+
+    return _sized(take, model.spec, seconds)
+
+
+def _sized(take: Callable[[int], Contender], spec: ModelSpec, seconds: float) -> Contender:
+    """For rounds of about `seconds`, after a trial that warms it up."""
     trial = take(1)
     _steps_per_s(trial)
-    speed = _steps_per_s(trial)
-    return take(max(1, round(seconds * speed / spec.steps_per_hop)))
+    return take(max(1, round(seconds * _steps_per_s(trial) / spec.steps_per_hop)))
+
+
+def _material(spec: ModelSpec, hops: int, seed: int = 1) -> tuple[Float32, Float32, Float32]:
+    """Channels all over their ranges, noise, and room for the audio."""
+    rng = np.random.default_rng(seed)
+    low = np.array([c.minimum for c in spec.channels], np.float32)
+    high = np.array([c.maximum for c in spec.channels], np.float32)
+    channels = np.asarray(low + (high - low) * rng.random((hops, len(spec.channels))), np.float32)
+    noise = rng.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
+    return channels, noise, np.zeros(hops * HOP, np.float32)
+
+
+def _precision(engine_name: str) -> str:
+    return "int8" if engine_name == "native-int8" else "fp16"
 
 
 def _make(name: str, model: Model) -> tuple[Engine, str]:
@@ -271,7 +291,7 @@ def _make(name: str, model: Model) -> tuple[Engine, str]:
     if name.startswith("native"):
         from livemove.synthesis.native import NativeEngine
 
-        native = NativeEngine(model.spec, model.weights, precision="int8" if name == "native-int8" else "fp16")
+        native = NativeEngine(model.spec, model.weights, precision=_precision(name))
         return native, f"{native.instruction_set}, {native.precision} weights"
     if name == "onnx":
         if model.onnx_path is None:
@@ -292,38 +312,42 @@ def _make(name: str, model: Model) -> tuple[Engine, str]:
 
 def _steps_per_s(c: Contender) -> float:
     started = time.perf_counter()
-    c.engine.generate(c.out, c.channels, c.noise)
-    return len(c.noise) / (time.perf_counter() - started)
+    c.play()
+    return c.steps / (time.perf_counter() - started)
 
 
-def _sgemm_gflops(matrix: Float32, product: Float32) -> float:
-    started = time.perf_counter()
-    np.matmul(matrix, matrix, out=product)
-    return 2e-9 * SGEMM_SIZE**3 / (time.perf_counter() - started)
-
-
-def _read_gbps(values: Int64, times: int) -> float:
-    """Reading with as little else to do as NumPy offers: a bitwise or of everything."""
-    started = time.perf_counter()
-    for _ in range(times):
-        np.bitwise_or.reduce(values)
-    return 1e-9 * times * values.nbytes / (time.perf_counter() - started)
-
-
-def _together(model: Model, name: str, count: int, repeats: int) -> Row:
+def _together(model: Model, name: str, count: int, repeats: int, sgemm: Sgemm) -> Row:
     """`count` streams of one model at once, an engine and a thread each."""
     made = [_contender(name, model, 0.15) for _ in range(count)]
     contenders = [c for c in made if isinstance(c, Contender)]
-    speeds: list[float] = []
-    for _ in range(repeats):
+
+    def samples_per_s() -> float:
         threads = [threading.Thread(target=_steps_per_s, args=(c,)) for c in contenders]
         started = time.perf_counter()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        speeds.append(sum(len(c.out) for c in contenders) / (time.perf_counter() - started))
-    return {"engine": name, "setting": model.architecture, "streams": count, "samples_per_s": statistics.median(speeds)}
+        return sum(c.steps for c in contenders) * model.spec.bands / (time.perf_counter() - started)
+
+    return _stream_row(name, model, count, repeats, sgemm, samples_per_s)
+
+
+def _stream_row(
+    engine: str, model: Model, count: int, repeats: int, sgemm: Sgemm, samples_per_s: Callable[[], float]
+) -> Row:
+    done = Repeats()
+    for _ in range(repeats):
+        sgemm.beside(done, samples_per_s)
+    flop = 2e-9 * multiply_adds(model.spec) / model.spec.bands
+    return {
+        "engine": engine,
+        "setting": model.architecture,
+        "streams": count,
+        "samples_per_s": done.median,
+        "fraction_of_sgemm": flop * statistics.median(done.ratios),
+        **_trust(done, 1.0, flop),
+    }
 
 
 def _no_gpu() -> str:
@@ -332,7 +356,9 @@ def _no_gpu() -> str:
     return cuda.why_not()
 
 
-def _in_lockstep(model: Model, count: int, repeats: int, hops: int = LOCKSTEP_HOPS, device: str = "cuda") -> Row:
+def _in_lockstep(
+    model: Model, count: int, repeats: int, sgemm: Sgemm, hops: int = LOCKSTEP_HOPS, device: str = "cuda"
+) -> Row:
     """`count` streams of one model on one GPU, as many steps at once."""
     from livemove.synthesis.cuda import CudaStreams
 
@@ -341,43 +367,85 @@ def _in_lockstep(model: Model, count: int, repeats: int, hops: int = LOCKSTEP_HO
     channels = np.tile(np.array([c.rest for c in spec.channels], np.float32), (count, hops, 1))
     noise = rng.random((count, hops * spec.steps_per_hop, spec.noise_width), np.float32)
     out = np.empty((count, hops * HOP), np.float32)
-    speeds: list[float] = []
-    for _ in range(repeats):
+
+    def samples_per_s() -> float:
         started = time.perf_counter()
         engine.generate(out, channels, noise, styles=[0] * count, temperatures=[1.0] * count)
-        speeds.append(out.size / (time.perf_counter() - started))
-    return {
-        "engine": "cuda",
-        "setting": model.architecture,
-        "streams": count,
-        "samples_per_s": statistics.median(speeds),
-    }
+        return out.size / (time.perf_counter() - started)
+
+    return _stream_row("cuda", model, count, repeats, sgemm, samples_per_s)
 
 
 def _row(c: Contender) -> Row:
-    steps = statistics.median(c.steps_per_s)
-    return {
+    steps, spec = c.repeats.median, c.model.spec
+    flop = 2e-9 * multiply_adds(spec)
+    row: Row = {
         "engine": c.engine_name,
-        "setting": c.architecture,
+        "setting": c.model.architecture,
         "detail": c.detail,
-        "residual": c.spec.residual,
-        "layers": c.spec.layers,
-        "bands": c.spec.bands,
-        "receptive_field_s": c.spec.receptive_field / c.spec.step_rate,
+        "residual": spec.residual,
+        "layers": spec.layers,
+        "bands": spec.bands,
+        "receptive_field_s": spec.receptive_field / spec.step_rate,
         "us_per_step": 1e6 / steps,
-        "us_per_layer": 1e6 / steps / c.spec.layers,
+        "us_per_layer": 1e6 / steps / spec.layers,
         "steps_per_s": steps,
-        "samples_per_s": steps * c.spec.bands,
-        "realtime": steps * c.spec.bands / c.spec.sample_rate,
-        "gflops": 2e-9 * multiply_adds(c.spec) * steps,
-        "fraction_of_sgemm": statistics.median(c.fraction),
+        "samples_per_s": steps * spec.bands,
+        "realtime": steps * spec.bands / spec.sample_rate,
+        "gflops": flop * steps,
+        "fraction_of_sgemm": flop * statistics.median(c.repeats.ratios),
+        "dimension": c.model.dimension,
+        "at": c.model.at,
     }
+    if c.engine_name.startswith("native"):
+        row["bytes_per_step"], row["bytes_kept"] = step_bytes(spec, _precision(c.engine_name))
+    return row | _trust(c.repeats, spec.bands, flop)
 
 
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _voice_rows(contenders: Sequence[Contender]) -> list[Row]:
+    """Of one engine and model; the first is one voice alone, which the others' cost is measured in."""
+    rows: list[Row] = []
+    for c in contenders:
+        spec, samples = c.model.spec, c.voices * c.model.spec.bands
+        flop = 2e-9 * multiply_adds(spec) * c.voices
+        pairs = zip(contenders[0].repeats.speeds, c.repeats.speeds, strict=True)
+        costs = [(alone / these - 1) / (c.voices - 1) for alone, these in pairs if c.voices > 1]
+        reads, kept = step_bytes(spec, _precision(c.engine_name), c.voices)
+        rows.append(
+            {
+                "engine": c.engine_name,
+                "setting": c.model.architecture,
+                "voices": c.voices,
+                "steps_per_s": c.repeats.median,
+                "us_per_step": 1e6 / c.repeats.median / c.voices,
+                "samples_per_s": samples * c.repeats.median,
+                "gflops": flop * c.repeats.median,
+                "fraction_of_sgemm": flop * statistics.median(c.repeats.ratios),
+                "cost_of_a_further_voice": statistics.median(costs) if costs else None,
+                "cost_of_a_further_voice_min": min(costs, default=None),
+                "cost_of_a_further_voice_max": max(costs, default=None),
+                "bytes_per_step": reads,
+                "bytes_kept": kept,
+                **_trust(c.repeats, samples, flop),
+            }
+        )
+    return rows
+
+
+def _trust(repeats: Repeats, samples: float, flop: float) -> Row:
+    """How far a row can be trusted: its range, what disturbed it, and "noisy" ("" if its median is a figure).
+
+    samples, flop: to samples a second and to the fraction of sgemm from the unit of the speeds.
+    """
+    return {
+        "samples_per_s_min": samples * min(repeats.speeds),
+        "samples_per_s_max": samples * max(repeats.speeds),
+        "fraction_of_sgemm_min": flop * min(repeats.ratios),
+        "fraction_of_sgemm_max": flop * max(repeats.ratios),
+        "repeats": len(repeats.speeds),
+        "reference_spread": repeats.spread,
+        "waited_share": repeats.waited,
+        "stolen_share": repeats.stolen,
+        "figure": not repeats.why_no_figure(),
+        "noisy": repeats.why_no_figure(),
+    }

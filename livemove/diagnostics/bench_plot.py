@@ -10,23 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from livemove.contracts import LivemoveError, OutputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw(result: Mapping[str, object], path: Path) -> None:
     """Two panels: multiples of real time, and GFLOP/s under what sgemm and memory would allow. Raises LivemoveError."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise LivemoveError(f"--plot needs matplotlib ({error}): pip install 'livemove[plot]'") from error
     rows = cast("Sequence[Mapping[str, Any]]", result["results"])
     engines = list(dict.fromkeys(str(row["engine"]) for row in rows))
     names = list(dict.fromkeys(str(row["setting"]) for row in rows))
-    figure = Figure(figsize=(11.0, 2.6 + 0.3 * len(names) * len(engines)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11.0, 2.6 + 0.3 * len(names) * len(engines))
     left, right = figure.subplots(1, 2, sharey=True)
     height = 0.8 / len(engines)
     for n, engine in enumerate(engines):
@@ -47,6 +44,23 @@ def draw(result: Mapping[str, object], path: Path) -> None:
         )
     right.legend(loc="lower right")
     figure.suptitle(str(result["cpu"]))
+    save(figure, path)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty one, in inches. Raises LivemoveError where matplotlib is not installed."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise LivemoveError(f"--plot needs matplotlib ({error}): pip install 'livemove[plot]'") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """In the format of the file's name. Raises OutputError."""
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:

@@ -193,7 +193,7 @@ def floors(spec: ModelSpec, limits: dict[str, float]) -> Row:
     limits: as gpu_device.probe. weight_bytes are read once a step: from L2 by one multiprocessor (Triton's kernel), by
     all; the cluster kernel reads none.
     """
-    from livemove.diagnostics.bench import multiply_adds
+    from livemove.diagnostics.bench_models import multiply_adds
 
     weight_bytes = 2 * multiply_adds(spec)
     return {

@@ -13,7 +13,14 @@ def evaluate(isa: str, which: int, x: npt.NDArray[np.float32], y: npt.NDArray[np
 
     Sizes are multiples of 16."""
 
+def read(isa: str, x: npt.NDArray[np.float32], times: int, /) -> float:
+    """The sum of x, read `times` times: to measure the bandwidth of where it lies.
+
+    Its size is a multiple of 128, its address of 64."""
+
 class Generator:
+    """The arrays of `generate` have a leading axis of voices; `get_state` and `set_state` are of one voice."""
+
     def __init__(
         self,
         sizes: Mapping[str, float],
@@ -25,6 +32,7 @@ class Generator:
         decode: npt.NDArray[np.float32],
         isa: str,
         precision: str,
+        voices: int,
     ) -> None: ...
     @property
     def isa(self) -> str: ...
@@ -34,12 +42,13 @@ class Generator:
         channels: npt.NDArray[np.float32],
         noise: npt.NDArray[np.float32],
         style: npt.NDArray[np.float32],
-        temperature: float,
+        temperature: npt.NDArray[np.float32],
         values: npt.NDArray[np.float32] | None,
         parameters: npt.NDArray[np.float32] | None,
     ) -> None: ...
     def get_state(
         self,
+        voice: int,
         inputs: npt.NDArray[np.float32],
         queues: npt.NDArray[np.float32],
         overlap: npt.NDArray[np.float32],
@@ -48,6 +57,7 @@ class Generator:
     ) -> None: ...
     def set_state(
         self,
+        voice: int,
         inputs: npt.NDArray[np.float32],
         queues: npt.NDArray[np.float32],
         overlap: npt.NDArray[np.float32],

@@ -1,10 +1,12 @@
-"""The native engine: contracts.Engine on the C++ generator `livemove.native._wavenet`.
+"""The native engine, for one voice (contracts.Engine) or several at once, on the C++ generator of native/wavenet/.
 
 In: a spec, its weights, channels and noise. Out: audio, trace, state. Checks what people can get wrong and says it in
 one line; the arithmetic, the state and every step of the loop are below Python. Knows no bundle, process or device.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -36,6 +38,9 @@ all inputs in 16; condition and input as in fp16."""
 
 LARGEST_HALF = 65504.0
 
+MOST_VOICES = 16
+"""kMostVoices of native/wavenet/plan.hpp."""
+
 
 def instruction_sets() -> list[str]:
     """Names of the instruction sets this machine can run, fastest first; EngineError without the compiled module."""
@@ -44,15 +49,19 @@ def instruction_sets() -> list[str]:
     return _wavenet.instruction_sets()
 
 
-class NativeEngine:
-    """Implements contracts.Engine in C++ on one thread; `generate` allocates nothing and lets other threads run.
+class NativeVoices:
+    """Several voices of one model on one thread, in lockstep, each with its own state, channels, style and noise.
 
-    instruction_set: one of `instruction_sets()`, or "auto" for the fastest. precision: one of PRECISIONS. Weights are
-    rounded to binary16 once, at construction; sums are float32.
+    Weights are read once for all voices, so that a further one costs a part of the first; what a voice plays is, bit by
+    bit, what `NativeEngine` plays alone. `generate` allocates nothing per hop and lets other threads run.
+
+    voices: 1..MOST_VOICES. instruction_set: one of `instruction_sets()`, or "auto" for the fastest. precision: one of
+    PRECISIONS. Weights are rounded to binary16 once, at construction; sums are float32. EngineError for what does not
+    fit.
     """
 
     def __init__(
-        self, spec: ModelSpec, weights: Weights, *, instruction_set: str = "auto", precision: str = "fp16"
+        self, spec: ModelSpec, weights: Weights, voices: int, *, instruction_set: str = "auto", precision: str = "fp16"
     ) -> None:
         sets = instruction_sets()
         assert _wavenet is not None
@@ -60,10 +69,11 @@ class NativeEngine:
             raise EngineError(f"native engine: this machine has no {instruction_set}; it has {', '.join(sets)}")
         if precision not in PRECISIONS:
             raise EngineError(f"native engine: precision is one of {', '.join(PRECISIONS)}, not {precision}")
+        if not 1 <= voices <= MOST_VOICES:
+            raise EngineError(f"native engine: {voices} voices at once; 1 to {MOST_VOICES}")
         _check_spec(spec)
         self.spec = spec
-        self.precision = precision
-        self.name = "native" if precision == "fp16" else f"native-{precision}"
+        self.voices = voices
         phase, path, gate = spec.phase, spec.harmonic_path, spec.gate
         self._generator = _wavenet.Generator(
             sizes={
@@ -96,6 +106,7 @@ class NativeEngine:
             decode=sampling.mulaw_decode(np.arange(spec.classes if spec.head == "mulaw" else 2), max(spec.classes, 2)),
             isa=instruction_set,
             precision=precision,
+            voices=voices,
         )
         self._styles: Float32 = np.eye(max(len(spec.styles), 1), dtype=np.float32)
         self.reset()
@@ -106,7 +117,116 @@ class NativeEngine:
         return self._generator.isa
 
     def reset(self) -> None:
-        self.set_state(initial_state(self.spec))
+        """Every voice back to `initial_state`."""
+        for voice in range(self.voices):
+            self.set_state(voice, initial_state(self.spec))
+
+    def generate(
+        self,
+        out: Float32,
+        channels: Float32,
+        noise: Float32,
+        *,
+        styles: Sequence[int | Float32],
+        temperatures: Sequence[float],
+        traces: Sequence[Trace] | None = None,
+    ) -> None:
+        """contracts.Engine.generate with a leading axis of voices: out [voices, hops * HOP] and so on."""
+        spec, voices = self.spec, self.voices
+        if len(styles) != voices or len(temperatures) != voices or (traces is not None and len(traces) != voices):
+            raise EngineError(f"native engine: {voices} voices take as many styles, temperatures and traces")
+        hops = channels.shape[1] if channels.ndim == 3 else 0
+        steps, leading = hops * spec.steps_per_hop, f"[{voices}, " if voices > 1 else "["
+        if channels.shape != (voices, hops, len(spec.channels)) or out.shape != (voices, hops * HOP):
+            raise EngineError(
+                f"native engine: {hops} hops of {spec.name} take channels {leading}{hops}, {len(spec.channels)}] and "
+                f"out {leading}{hops * HOP}], not {_shape(channels, voices)} and {_shape(out, voices)}"
+            )
+        if noise.shape != (voices, steps, spec.noise_width):
+            raise EngineError(
+                f"native engine: {hops} hops of {spec.name} take noise {leading}{steps}, {spec.noise_width}], not "
+                f"{_shape(noise, voices)}"
+            )
+        if voices == 1 and traces:  # filled in place
+            values, parameters = traces[0].values[None], traces[0].parameters[None]
+        elif traces:
+            values = np.empty((voices, steps, spec.bands), np.float32)
+            parameters = np.empty((voices, steps, spec.parameters), np.float32)
+        else:
+            values = parameters = None
+        self._generator.generate(
+            out,
+            channels,
+            noise,
+            np.stack([self._style(style) for style in styles]),
+            np.maximum(np.array(temperatures, np.float32), np.float32(sampling.TEMPERATURE_FLOOR)),
+            values,
+            parameters,
+        )
+        if voices > 1 and traces and values is not None and parameters is not None:
+            for voice, trace in enumerate(traces):
+                trace.values[:], trace.parameters[:] = values[voice], parameters[voice]
+
+    def state(self, voice: int) -> EngineState:
+        """What a voice remembers, to be handed to another engine or to `set_state` of another voice."""
+        state = initial_state(self.spec)
+        self._check_voice(voice)
+        self._generator.get_state(voice, state.inputs, state.queues, state.overlap, state.phase, state.amplitudes)
+        return state
+
+    def set_state(self, voice: int, state: EngineState) -> None:
+        """The voice goes on from there; the others play on as if nothing had happened."""
+        self._check_voice(voice)
+        expected = initial_state(self.spec)
+        for field in ("inputs", "queues", "overlap", "phase", "amplitudes"):
+            have, want = getattr(state, field), getattr(expected, field)
+            if have.shape != want.shape:
+                raise EngineError(f"native engine: state.{field} is {list(have.shape)}, expected {list(want.shape)}")
+        if self.spec.head == "mulaw" and not np.all((state.inputs >= 0) & (state.inputs < self.spec.classes)):
+            raise EngineError(f"native engine: state.inputs holds a class outside 0..{self.spec.classes - 1}")
+        self._generator.set_state(
+            voice,
+            np.ascontiguousarray(state.inputs, np.float32),
+            np.ascontiguousarray(state.queues, np.float32),
+            np.ascontiguousarray(state.overlap, np.float32),
+            np.ascontiguousarray(state.phase, np.float64),
+            np.ascontiguousarray(state.amplitudes, np.float32),
+        )
+
+    def _check_voice(self, voice: int) -> None:
+        if not 0 <= voice < self.voices:
+            raise EngineError(f"native engine: no voice {voice}; there are {self.voices}, from 0")
+
+    def _style(self, style: int | Float32) -> Float32:
+        """float32 [max(styles, 1)], the weight of each style."""
+        spec = self.spec
+        if not isinstance(style, np.ndarray):
+            if not 0 <= style < len(self._styles):
+                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles, no style {style}")
+            return self._styles[style]
+        if style.shape != (len(self._styles),) or style.dtype != np.float32:
+            raise EngineError(f"native engine: {spec.name} takes float32 weights of {len(self._styles)} styles")
+        return style
+
+
+class NativeEngine:
+    """Implements contracts.Engine: one voice of `NativeVoices`, which says what the arguments are."""
+
+    def __init__(
+        self, spec: ModelSpec, weights: Weights, *, instruction_set: str = "auto", precision: str = "fp16"
+    ) -> None:
+        self._voices = NativeVoices(spec, weights, 1, instruction_set=instruction_set, precision=precision)
+        self.spec = spec
+        self.precision = precision
+        self.name = "native" if precision == "fp16" else f"native-{precision}"
+
+    @property
+    def instruction_set(self) -> str:
+        """The instruction set in use."""
+        return self._voices.instruction_set
+
+    def reset(self) -> None:
+        self._voices.reset()
 
     def generate(
         self,
@@ -119,55 +239,25 @@ class NativeEngine:
         trace: Trace | None = None,
     ) -> None:
         """contracts.Engine.generate."""
-        spec, hops = self.spec, len(channels)
-        if channels.shape != (hops, len(spec.channels)) or out.shape != (hops * HOP,):
-            raise EngineError(
-                f"native engine: {hops} hops of {spec.name} take channels [{hops}, {len(spec.channels)}] and out "
-                f"[{hops * HOP}], not {list(channels.shape)} and {list(out.shape)}"
-            )
-        if noise.shape != (hops * spec.steps_per_hop, spec.noise_width):
-            raise EngineError(
-                f"native engine: {hops} hops of {spec.name} take noise [{hops * spec.steps_per_hop}, "
-                f"{spec.noise_width}], not {list(noise.shape)}"
-            )
-        if not isinstance(style, np.ndarray):
-            if not 0 <= style < len(self._styles):
-                raise EngineError(f"native engine: {spec.name} has {len(spec.styles)} styles, no style {style}")
-            weights: Float32 = self._styles[style]
-        else:
-            weights = style
-            if weights.shape != (len(self._styles),) or weights.dtype != np.float32:
-                raise EngineError(f"native engine: {spec.name} takes float32 weights of {len(self._styles)} styles")
-        self._generator.generate(
-            out,
-            channels,
-            noise,
-            weights,
-            max(temperature, sampling.TEMPERATURE_FLOOR),
-            trace.values if trace else None,
-            trace.parameters if trace else None,
+        self._voices.generate(
+            out[None],
+            channels[None],
+            noise[None],
+            styles=(style,),
+            temperatures=(temperature,),
+            traces=None if trace is None else (trace,),
         )
 
     def state(self) -> EngineState:
-        state = initial_state(self.spec)
-        self._generator.get_state(state.inputs, state.queues, state.overlap, state.phase, state.amplitudes)
-        return state
+        return self._voices.state(0)
 
     def set_state(self, state: EngineState) -> None:
-        expected = initial_state(self.spec)
-        for field in ("inputs", "queues", "overlap", "phase", "amplitudes"):
-            have, want = getattr(state, field), getattr(expected, field)
-            if have.shape != want.shape:
-                raise EngineError(f"native engine: state.{field} is {list(have.shape)}, expected {list(want.shape)}")
-        if self.spec.head == "mulaw" and not np.all((state.inputs >= 0) & (state.inputs < self.spec.classes)):
-            raise EngineError(f"native engine: state.inputs holds a class outside 0..{self.spec.classes - 1}")
-        self._generator.set_state(
-            np.ascontiguousarray(state.inputs, np.float32),
-            np.ascontiguousarray(state.queues, np.float32),
-            np.ascontiguousarray(state.overlap, np.float32),
-            np.ascontiguousarray(state.phase, np.float64),
-            np.ascontiguousarray(state.amplitudes, np.float32),
-        )
+        self._voices.set_state(0, state)
+
+
+def _shape(array: Float32, voices: int) -> list[int]:
+    """As the caller gave it: without the leading axis where there is one voice."""
+    return list(array.shape if voices > 1 else array.shape[1:])
 
 
 def _check_spec(spec: ModelSpec) -> None:

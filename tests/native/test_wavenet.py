@@ -84,7 +84,7 @@ def hops_of(spec: ModelSpec) -> int:
     return max(1, min(4, 512 // spec.steps_per_hop))
 
 
-def play(engine: Engine, channels: Float32, noise: Float32, **how: float) -> Float32:
+def play(engine: Engine, channels: Float32, noise: Float32, **how: object) -> Float32:
     out = np.zeros(len(channels) * HOP, np.float32)
     engine.generate(out, channels, noise, **how)  # type: ignore[arg-type]
     return out

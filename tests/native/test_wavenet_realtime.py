@@ -60,23 +60,27 @@ import ctypes, gc, json, os, sys
 import numpy as np
 from livemove.contracts import HOP
 from livemove.synthesis import architectures
-from livemove.synthesis.native import NativeEngine
+from livemove.synthesis.native import NativeVoices
 
 shim = ctypes.CDLL(sys.argv[1])
 shim.stop.restype = ctypes.c_long
 spec = getattr(architectures, sys.argv[2])()
-engine = NativeEngine(spec, architectures.random_weights(spec), instruction_set=sys.argv[3], precision=sys.argv[4])
+voices = int(sys.argv[5])
+engine = NativeVoices(
+    spec, architectures.random_weights(spec), voices, instruction_set=sys.argv[3], precision=sys.argv[4]
+)
+how = {"styles": [0] * voices, "temperatures": [1.0] * voices}
 rng = np.random.default_rng(0)
 
 def take(hops):
-    channels = np.tile(np.array([[69, 0.5, 0.5]], np.float32), (hops, 1))
-    noise = rng.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
-    return np.zeros(hops * HOP, np.float32), channels, noise
+    channels = np.tile(np.array([69, 0.5, 0.5], np.float32), (voices, hops, 1))
+    noise = rng.random((voices, hops * spec.steps_per_hop, spec.noise_width), np.float32)
+    return np.zeros((voices, hops * HOP), np.float32), channels, noise
 
 def calls(arguments):
-    engine.generate(*arguments)
+    engine.generate(*arguments, **how)
     shim.start()
-    engine.generate(*arguments)
+    engine.generate(*arguments, **how)
     return shim.stop()
 
 few, many = take(1), take(9)
@@ -87,10 +91,10 @@ counted = calls(few), calls(many)
 def outcome(misbehave):
     pid = os.fork()
     if pid == 0:
-        engine.generate(*many)
+        engine.generate(*many, **how)
         if shim.jail():
             shim.leave(3)
-        engine.generate(*many)
+        engine.generate(*many, **how)
         if misbehave:
             os.getppid()
         shim.leave(0)
@@ -102,11 +106,17 @@ print(json.dumps([*counted, outcome(False), outcome(True)]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="seccomp and symbol interposition are Linux's")
 @pytest.mark.parametrize(
-    ("setting", "instruction_set", "precision"),
-    [("stage", "auto", "fp16"), ("classic", "auto", "int8"), ("stage", "portable", "int8")],
+    ("setting", "instruction_set", "precision", "voices"),
+    [
+        ("stage", "auto", "fp16", 1),
+        ("classic", "auto", "int8", 1),
+        ("stage", "portable", "int8", 1),
+        ("stage", "auto", "fp16", 5),
+        ("stage", "auto", "int8", 3),
+    ],
 )
 def test_hops_allocate_nothing_lock_nothing_and_make_no_system_call(
-    tmp_path: Path, setting: str, instruction_set: str, precision: str
+    tmp_path: Path, setting: str, instruction_set: str, precision: str, voices: int
 ) -> None:
     """One call from Python costs the same few allocations and locks for 1 hop and for 9, so a hop costs none; and 9
     hops run to their end where any system call kills, which is shown to kill."""
@@ -114,7 +124,7 @@ def test_hops_allocate_nothing_lock_nothing_and_make_no_system_call(
     source.write_text(SHIM)
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, str(library), setting, instruction_set, precision],
+        [sys.executable, "-c", DRIVER, str(library), setting, instruction_set, precision, str(voices)],
         env={"LD_PRELOAD": str(library), "PATH": "/usr/bin:/bin", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -34,7 +34,7 @@ from livemove.contracts import (
     Trace,
     initial_state,
 )  # fmt: skip
-from livemove.diagnostics import bench
+from livemove.diagnostics import bench, bench_models
 from livemove.synthesis import architectures, cuda, cuda_buffers, reference
 from livemove.synthesis.cuda import CudaEngine, CudaStreams
 from livemove.synthesis.native import NativeEngine
@@ -322,8 +322,8 @@ def test_the_full_size_compiles_to_tensor_cores_and_fits(
 
 
 def test_the_benchmark_counts_the_samples_of_all_streams() -> None:
-    model = bench.Model("small", STAGE, architectures.random_weights(STAGE), None)
-    row = bench._in_lockstep(model, 3, repeats=1, hops=1, device=DEVICE)
+    model = bench_models.Model("small", STAGE, architectures.random_weights(STAGE), None)
+    row = bench._in_lockstep(model, 3, 1, bench.Sgemm(), hops=1, device=DEVICE)
     assert (row["engine"], row["setting"], row["streams"]) == ("cuda", "small", 3)
     assert float(row["samples_per_s"]) > 0
 

@@ -34,6 +34,8 @@ public:
         return reinterpret_cast<T*>(p);
     }
 
+    size_t used() const { return used_; }
+
 private:
     static constexpr std::align_val_t kAlign{size_t{2} << 20};
     size_t size_, used_ = 0;

@@ -132,15 +132,19 @@ LM_INLINE void tile_int8(const int8_t* w, const int16_t* x, int rows, const floa
     }
 }
 
-inline void product_int8(const Fixed& f, const int16_t* x, int rows, int columns, float scale, float* sum) {
+// Tile by tile for all voices: further voices find a tile in the first-level cache. The integer products themselves bound
+// how fast, so that registers shared by voices would gain nothing.
+template <class P>
+inline void product_int8(const P& plan, const Fixed& f, Each<const int16_t> x, int rows, int columns, float scale,
+                         Each<float> sum) {
     const int8_t* w = f.weights;
     for (int at = 0; at < columns;) {
         const int tile = next_tile((columns - at) / LANES, INT_TILE);
         switch (tile) {
-            case 8: tile_int8<8>(w, x, rows, f.unit + at, scale, sum + at); break;
-            case 4: tile_int8<4>(w, x, rows, f.unit + at, scale, sum + at); break;
-            case 2: tile_int8<2>(w, x, rows, f.unit + at, scale, sum + at); break;
-            default: tile_int8<1>(w, x, rows, f.unit + at, scale, sum + at); break;
+            case 8: every(plan, [&](int v) { tile_int8<8>(w, x(v), rows, f.unit + at, scale, sum(v) + at); }); break;
+            case 4: every(plan, [&](int v) { tile_int8<4>(w, x(v), rows, f.unit + at, scale, sum(v) + at); }); break;
+            case 2: every(plan, [&](int v) { tile_int8<2>(w, x(v), rows, f.unit + at, scale, sum(v) + at); }); break;
+            default: every(plan, [&](int v) { tile_int8<1>(w, x(v), rows, f.unit + at, scale, sum(v) + at); }); break;
         }
         at += tile * LANES;
         w += static_cast<size_t>(tile) * LANES * rows;
@@ -172,18 +176,36 @@ LM_INLINE void tile_int10(const int8_t* w, const int16_t* x, int rows, const flo
     for (int i = 0; i < T; ++i) v_store(y + i * LANES, sum[i]);
 }
 
-inline void product_int10(const Fixed& f, const int16_t* x, int rows, int columns, float scale, const float* init,
-                          const float* init_2, float* y) {
+// scale [voices]
+template <class P>
+inline void product_int10(const P& plan, const Fixed& f, Each<const int16_t> x, int rows, int columns,
+                          const float* scale, Floats init, Floats init_2, Each<float> y) {
     const int8_t* w = f.weights;
     for (int at = 0; at < columns;) {
         const int tile = next_tile((columns - at) / LANES, INT_TILE);
         const float *u = f.unit + at, *o = f.offset + at;
-        const float *a = init ? init + at : nullptr, *b = init_2 ? init_2 + at : nullptr;
+        const auto of = [at](Floats start, int v) { return start.at ? start(v) + at : nullptr; };
         switch (tile) {
-            case 8: tile_int10<8>(w, x, rows, u, o, scale, a, b, y + at); break;
-            case 4: tile_int10<4>(w, x, rows, u, o, scale, a, b, y + at); break;
-            case 2: tile_int10<2>(w, x, rows, u, o, scale, a, b, y + at); break;
-            default: tile_int10<1>(w, x, rows, u, o, scale, a, b, y + at); break;
+            case 8:
+                every(plan, [&](int v) {
+                    tile_int10<8>(w, x(v), rows, u, o, scale[v], of(init, v), of(init_2, v), y(v) + at);
+                });
+                break;
+            case 4:
+                every(plan, [&](int v) {
+                    tile_int10<4>(w, x(v), rows, u, o, scale[v], of(init, v), of(init_2, v), y(v) + at);
+                });
+                break;
+            case 2:
+                every(plan, [&](int v) {
+                    tile_int10<2>(w, x(v), rows, u, o, scale[v], of(init, v), of(init_2, v), y(v) + at);
+                });
+                break;
+            default:
+                every(plan, [&](int v) {
+                    tile_int10<1>(w, x(v), rows, u, o, scale[v], of(init, v), of(init_2, v), y(v) + at);
+                });
+                break;
         }
         at += tile * LANES;
         w += int10_bytes(tile, LM_DIGITS) * LANES * rows;
@@ -204,17 +226,24 @@ LM_INLINE void tile_gated(const int8_t* w, const int16_t* x, int r, const float*
     }
 }
 
-inline void gated_fixed(const Layer& layer, const int16_t* x, int r, float scale, const float* ahead, int16_t* g) {
+// scale [voices]
+template <class P>
+inline void gated_fixed(const P& plan, const Layer& layer, Each<const int16_t> x, int r, const float* scale,
+                        Floats ahead, Each<int16_t> g) {
     const Fixed& f = layer.fixed_now;
+    const Floats base = each<const float>(plan, layer.base);
     const int8_t* w = f.weights;
     for (int at = 0; at < 2 * r;) {
         const int tile = next_tile((2 * r - at) / LANES, INT_TILE);  // never 1: 2R is an even number of vectors
-        const float *u = f.unit + at, *o = f.offset + at, *a = ahead + at, *b = layer.base + at;
-        switch (tile) {
-            case 8: tile_gated<8>(w, x, r, u, o, scale, a, b, g, at / 2); break;
-            case 4: tile_gated<4>(w, x, r, u, o, scale, a, b, g, at / 2); break;
-            default: tile_gated<2>(w, x, r, u, o, scale, a, b, g, at / 2); break;
-        }
+        const float *u = f.unit + at, *o = f.offset + at;
+        every(plan, [&](int v) {
+            const float *a = ahead(v) + at, *b = base(v) + at;
+            switch (tile) {
+                case 8: tile_gated<8>(w, x(v), r, u, o, scale[v], a, b, g(v), at / 2); break;
+                case 4: tile_gated<4>(w, x(v), r, u, o, scale[v], a, b, g(v), at / 2); break;
+                default: tile_gated<2>(w, x(v), r, u, o, scale[v], a, b, g(v), at / 2); break;
+            }
+        });
         at += tile * LANES;
         w += int10_bytes(tile, LM_DIGITS) * LANES * r;
     }

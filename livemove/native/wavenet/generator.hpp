@@ -1,4 +1,4 @@
-// The WaveNet generator: owns weights, scratch and state, and drives hops of 256 samples.
+// The WaveNet generator: owns weights, and of one voice or several scratch and state, and drives hops of 256 samples.
 // In: the arrays of contracts.weight_shapes, an instruction set's name, channels and noise. Out: audio, trace, state.
 // Slow work (packing, allocation, errors) stands in the constructor; `run` allocates, locks and logs nothing. It knows no
 // Python. Checking arguments for people is synthesis/native.py's work; what is checked here only keeps memory safe.
@@ -44,31 +44,44 @@ void expect(bool ok, const char* what);
 class Generator {
 public:
     // ranges [channels][low, high]; filters [bands][ages][samples] where there are several; response, the prototype's
-    // for a harmonic path; decode [classes] for mu-law; precision "fp16" or "int8".
+    // for a harmonic path; decode [classes] for mu-law; precision "fp16" or "int8"; voices up to kMostVoices.
     Generator(const Sizes& sizes, const std::vector<int>& dilations, const Tensors& tensors, In ranges, In filters,
-              In response, In decode, const std::string& isa, const std::string& precision);
+              In response, In decode, const std::string& isa, const std::string& precision, int voices);
 
     const char* isa() const { return isa_.name; }
 
-    // Checks sizes, then runs. style [max(styles, 1)] weights; values [steps, bands] and parameters [steps, width] may
-    // be null.
-    void generate(size_t hops, Out out, In channels, In noise, In style, float temperature, Out values, Out parameters);
+    // Checks sizes, then runs all voices by as many hops. Every array has a leading axis of voices: style
+    // [max(styles, 1)] weights; values [steps, bands] and parameters [steps, width] may be null.
+    void generate(size_t hops, Out out, In channels, In noise, In style, In temperature, Out values, Out parameters);
 
-    void get_state(Out inputs, Out queues, Out overlap, Span<double> phase, Out amplitudes) const;
-    void set_state(In inputs, In queues, In overlap, Span<const double> phase, In amplitudes);
+    // At a hop's border, of one voice; the others play on as if nothing had happened.
+    void get_state(int voice, Out inputs, Out queues, Out overlap, Span<double> phase, Out amplitudes) const;
+    void set_state(int voice, In inputs, In queues, In overlap, Span<const double> phase, In amplitudes);
 
 private:
-    static size_t bound(const Sizes& n, const std::vector<int>& dilations);
-    void run(int hops, const float* channels, const float* noise, const float* style, float temperature, float* out,
-             float* values, float* parameters) noexcept;
+    // What every voice has of its own and the plan does not know.
+    struct Voice {
+        double cycles = 0.0;  // running phase, 0..1
+        std::unique_ptr<HarmonicPath> path;
+    };
+
+    static size_t bound(const Sizes& n, const std::vector<int>& dilations, int voices);
+    void run(int hops, const float* channels, const float* noise, const float* style, const float* temperature,
+             float* out, float* values, float* parameters) noexcept;
     void pack(const Tensors& tensors, bool fixed);
-    void prepare(const Tensors& tensors, In ranges, In filters, In decode);
-    void prepare_path(const Tensors& tensors, In response);
-    void check_state(size_t inputs, size_t queues, size_t overlap, size_t phase, size_t amplitudes) const;
+    void prepare(const Tensors& tensors, In ranges, In filters, In response, In decode);
+    void make_voices(int voices);
+    void lay_out_voice(Plan& plan, std::vector<Layer>& layers, Voice& voice);
+    void check_state(int voice, size_t inputs, size_t queues, size_t overlap, size_t phase, size_t amplitudes) const;
+    // Voice v's of what the plan has of voice 0.
+    template <class T>
+    T* of(int voice, T* first) const noexcept {
+        return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(first) + static_cast<size_t>(voice) * plan_.apart);
+    }
     float within(const float* channels, int channel) const noexcept;
-    void condition(const float* channels, const float* style) noexcept;
-    void gate(const float* channels) noexcept;
-    void emit(float* out) noexcept;
+    void condition(int voice, const float* channels, const float* style) noexcept;
+    void gate(int voice, const float* channels) noexcept;
+    void emit(int voice, float* out) noexcept;
     float* copy(const float* from, size_t count);
 
     const Isa& isa_;
@@ -79,11 +92,12 @@ private:
     std::vector<Layer> layers_;
     Plan plan_{};
     const float *ranges_ = nullptr, *conditioner_ = nullptr, *conditioner_bias_ = nullptr, *styles_ = nullptr;
-    const float *decode_ = nullptr, *scale_ = nullptr;
-    float *filters_ = nullptr, *stack_ = nullptr;  // stack_ [overlap + steps][bands]
-    size_t overlap_ = 0;                           // floats
-    double cycles_ = 0.0;                          // running phase, 0..1
-    std::unique_ptr<HarmonicPath> path_;
+    const float *decode_ = nullptr, *scale_ = nullptr, *response_ = nullptr;
+    const float* path_weights_[6] = {};
+    int response_count_ = 0;
+    float* filters_ = nullptr;
+    size_t overlap_ = 0;  // floats, before plan_.values: the stack [overlap + steps][bands] of the filter bank
+    std::vector<Voice> voices_;
 };
 
 }  // namespace livemove

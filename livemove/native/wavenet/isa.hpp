@@ -15,13 +15,14 @@ struct Isa {
     int int_tile;    // widest tile of the integer products
     int digits;      // 1: integer products take bytes, four rows together; 0: int16, two rows together
     int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
-    // One hop of network steps: noise [steps][noise width], temperature already floored; fills plan.values and, when
-    // not null, parameters [steps][plan.parameters].
-    void (*hop)(Plan& plan, const float* noise, float temperature, float* parameters);
+    // One hop of network steps of all voices; fills plan.values and, when not null, the parameters.
+    void (*hop)(Plan& plan, const HopArrays& arrays);
     // PQMF synthesis of a hop, see hop.hpp.
     void (*synthesis)(const float* stack, const float* filters, int rows, int steps, int bands, float* audio);
     // The elementary functions on their own, so that their error bounds can be tested. which: exp, log, gate (pairs).
     void (*evaluate)(int which, const float* x, float* y, int count);
+    // Reads x `times` times and adds it up, to measure the bandwidth of where it lies; count: a multiple of 128.
+    float (*read)(const float* x, size_t count, int times);
 };
 
 extern const Isa kPortable;

@@ -110,5 +110,5 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
 #include "kernels.hpp"
 
 namespace livemove {
-extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
+extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate, read};
 }  // namespace livemove

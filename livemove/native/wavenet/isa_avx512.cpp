@@ -151,8 +151,8 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
 namespace livemove {
 #ifdef LIVEMOVE_VNNI
 extern const Isa kAvx512Vnni = {"avx512vnni", LANES, MAX_TILE, GEMM_TILE, INT_TILE,
-                                LM_DIGITS,    2,     hop,      synthesis, evaluate};
+                                LM_DIGITS,    2,     hop,      synthesis, evaluate, read};
 #else
-extern const Isa kAvx512 = {"avx512", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate};
+extern const Isa kAvx512 = {"avx512", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate, read};
 #endif
 }  // namespace livemove

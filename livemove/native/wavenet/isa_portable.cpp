@@ -2,6 +2,9 @@
 // Out: kPortable. On AArch64 weights stay fp16 in memory (a conversion is one instruction); elsewhere they are floats.
 #include <math.h>
 #include <string.h>
+#if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+#include <arm_neon.h>
+#endif
 
 #include "compiler.hpp"
 #include "isa.hpp"
@@ -66,7 +69,11 @@ LM_INLINE V v_add(V a, V b) { return a + b; }
 LM_INLINE V v_sub(V a, V b) { return a - b; }
 LM_INLINE V v_mul(V a, V b) { return a * b; }
 LM_INLINE V v_div(V a, V b) { return a / b; }
+#if LM_HALF_IS_STORAGE
+LM_INLINE V v_fma(V a, V b, V c) { return vfmaq_f32(c, a, b); }
+#else
 LM_INLINE V v_fma(V a, V b, V c) { return a * b + c; }
+#endif
 
 LM_INLINE V v_min(V a, V b) {
     for (int i = 0; i < LANES; ++i) a[i] = a[i] < b[i] ? a[i] : b[i];
@@ -182,5 +189,5 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) { return dot(sum, pair, w
 namespace livemove {
 extern const Isa kPortable = {
     "portable", LANES,     MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, static_cast<int>(sizeof(Half)),
-    hop,        synthesis, evaluate};
+    hop,        synthesis, evaluate, read};
 }  // namespace livemove

@@ -1,8 +1,10 @@
-// The plan of one WaveNet: plain pointers and sizes that the generator fills once and the kernels run every step.
+// The plan of one WaveNet: plain pointers and sizes that the generator fills once and the kernels run every step, for one
+// voice or several at once.
 // In: nothing. Out: Plan, Layer, Fixed and the constants of the fixed-point plan.
 // Included by translation units built with different machine flags: plain data and static functions only, so that the
 // linker can never keep an AVX-512 copy of an inline function for a machine that lacks it.
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 
 namespace livemove {
@@ -14,6 +16,9 @@ constexpr int kBatch = 16;
 // Past taps of batches up to this size are 10-bit products where those take digits: fewer bytes count for more than the
 // fewer instructions of a batched int16 product.
 constexpr int kFewRows = 4;
+
+// Voices that one plan can play at once.
+constexpr int kMostVoices = 16;
 
 // A gate output or a scaled input of 1 is 32767 in fixed point.
 constexpr float kFixedStep = 1.0f / 32767.0f;
@@ -29,8 +34,10 @@ struct Fixed {
     const float* offset;    // [columns] or none: see fixed_point.hpp
 };
 
+// Arrays marked [V] are voice 0's: voice v's lies v * Plan::apart bytes further. All voices make the same steps, and
+// each of them computes what it would compute alone, bit by bit.
 struct Layer {
-    const void* past;       // packed for batches of `batch` rows
+    const void* past;       // packed for products of `rows` rows
     const void* now;        // packed [R -> 2R]
     const void* condition;  // packed [E -> 2R]
     const float* bias;      // [2R]
@@ -39,16 +46,19 @@ struct Layer {
     const void* skip;  // packed [R -> S]
     // Instead of past, now, residual and skip in the fixed-point plan; skip in two parts, split at plan.skip_split.
     Fixed fixed_past, fixed_now, fixed_residual, fixed_skip[2];
-    float* ring;                                  // [mask + 1][R] inputs of this layer, a power of two of them
-    float* base;                                  // [2R] this hop's condition and bias
-    float* ahead;  // [batch][2R] past taps of the steps of the running batch
+    float* ring;   // [V][mask + 1][R] inputs of this layer, a power of two of them
+    float* base;   // [V][2R] this hop's condition and bias
+    float* ahead;  // [V][batch][2R] past taps of the steps of the running batch
     uint64_t mask;
     int dilation;
     int batch;
+    int rows;  // most steps of all voices whose past taps are one product: a power of two up to 8
     int lead;  // steps by which this layer's batches begin earlier: not all layers' in the same step
 };
 
 struct Plan {
+    int voices;
+    size_t apart;  // bytes
     int mulaw, bands, mixtures, parameters, parameters_padded;
     int residual, skip, hidden, conditioning, layers, steps, phase_width;
     int path_width;  // sines and cosines of the harmonic path; 0: none
@@ -65,7 +75,7 @@ struct Plan {
     const float* head_bias_1;   // [A]
     const void* head_2;         // packed [A -> parameters_padded]; logistic columns reordered to [3, mixtures, bands]
     const float* head_bias_2;   // [parameters_padded]
-    // scratch, written every step or hop
+    // scratch, written every step or hop, all [V]
     float* embedded;       // [E] conditioner's output of this hop
     float* phase;          // [steps][phase_width] sines and cosines of this hop
     float* path;           // [steps][path_width] the same of the harmonic path
@@ -86,8 +96,18 @@ struct Plan {
     float* work;           // [max(classes, mixtures * padded bands) + slack] for sampling
     float* values;         // [steps][bands] network values of this hop
     // state
-    float* inputs;  // [2][bands]: x[t-2], x[t-1]
-    uint64_t step;  // steps since the state was set; a multiple of `steps` at hop borders
+    float* inputs;  // [V][2][bands]: x[t-2], x[t-1]
+    uint64_t step;  // steps of all voices; a multiple of `steps` at hop borders
+    int fresh;      // a state was set: the past taps of all running batches are due again
+};
+
+// What a hop takes from the caller and gives back besides plan.values; voice v's lies v * (its apart) floats further.
+struct HopArrays {
+    const float* noise;  // [steps][noise width]
+    size_t noise_apart;
+    const float* temperature;  // [voices], floored
+    float* parameters;         // [steps][plan.parameters], or null
+    size_t parameters_apart;
 };
 
 // Place of a step in its layer's batch.

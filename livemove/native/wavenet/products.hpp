@@ -1,4 +1,4 @@
-// Matrix-vector products with float sums: dense, sparse behind a rectifier, batched over steps.
+// Matrix-vector products with float sums: dense for all voices, sparse behind a rectifier, batched over steps.
 // HOT: part of kernels.hpp, which says how it is included. In: packed weights, inputs. Out: sums, rounded as float.
 //
 // They run down the rows of a tile of columns: one broadcast input times T vectors of weights into T accumulators, so
@@ -6,6 +6,37 @@
 
 namespace livemove {
 namespace {
+
+// A plan of one voice: its loops over voices are gone when it is compiled. Kernels take either as P.
+struct OneVoice : Plan {
+    explicit OneVoice(const Plan& plan) : Plan(plan) {}
+    static constexpr int voices = 1;
+    static constexpr size_t apart = 0;
+};
+
+// An array of every voice, `apart` bytes from one to the next; 0: they share it.
+template <class T>
+struct Each {
+    T* at;
+    size_t apart;
+    LM_INLINE T* operator()(int voice) const {
+        return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(at) + static_cast<size_t>(voice) * apart);
+    }
+    LM_INLINE Each operator+(size_t count) const { return {at ? at + count : at, apart}; }
+};
+using Floats = Each<const float>;
+
+template <class T, class P>
+LM_INLINE Each<T> each(const P& plan, T* of_first_voice) {
+    return {of_first_voice, plan.apart};
+}
+LM_INLINE Floats shared(const float* by_all) { return {by_all, 0}; }
+constexpr Floats NONE{nullptr, 0};
+
+template <class P, class Visit>
+LM_INLINE void every(const P& plan, Visit visit) {
+    for (int voice = 0; voice < plan.voices; ++voice) visit(voice);
+}
 
 // y = init (+ init_2) + x @ w for T vectors of columns. U rows at a time into separate sums where T alone cannot hide
 // the latency of the multiply-adds.
@@ -48,9 +79,82 @@ LM_INLINE void tile_product(const Half* LM_RESTRICT w, const float* LM_RESTRICT 
     for (int i = 0; i < T; ++i) v_store(y + i * LANES, sum[0][i]);
 }
 
-inline void product(const void* packed, const float* x, int rows, int columns, const float* init, const float* init_2,
-                    float* y) {
-    const Half* w = static_cast<const Half*>(packed);
+// tile_product for M voices from `voice` on, each of which sums in that order: weights are read and widened once for M
+// voices, part by part of the tile's columns, as many as there are registers for.
+template <int M, int T>
+LM_INLINE void tile_voices(const Half* LM_RESTRICT w, Floats x, int rows, Floats init, Floats init_2, Each<float> y,
+                           int voice) {
+    constexpr int U = T >= 8 ? 1 : 8 / T, FIT = GEMM_TILE / (M * U), PART = FIT < T ? FIT : T;
+    const float* source[M];
+    LM_UNROLL
+    for (int m = 0; m < M; ++m) source[m] = x(voice + m);
+    for (int part = 0; part < T; part += PART, w += PART * LANES) {
+        V sum[U][M][PART];
+        LM_UNROLL
+        for (int m = 0; m < M; ++m) {
+            LM_UNROLL
+            for (int i = 0; i < PART; ++i) {
+                sum[0][m][i] = v_load(init(voice + m) + (part + i) * LANES);
+                if (init_2.at) sum[0][m][i] = v_add(sum[0][m][i], v_load(init_2(voice + m) + (part + i) * LANES));
+            }
+        }
+        LM_UNROLL
+        for (int k = M * PART; k < U * M * PART; ++k) sum[k / (M * PART)][k / PART % M][k % PART] = v_set(0.0f);
+        int row = 0;
+        const Half* from = w;
+        for (; row + U <= rows; row += U) {
+            LM_UNROLL
+            for (int u = 0; u < U; ++u, from += T * LANES) {
+                V weight[PART];
+                LM_UNROLL
+                for (int i = 0; i < PART; ++i) weight[i] = v_half(from + i * LANES);
+                LM_UNROLL
+                for (int m = 0; m < M; ++m) {
+                    const V broadcast = v_set(source[m][row + u]);
+                    LM_UNROLL
+                    for (int i = 0; i < PART; ++i) sum[u][m][i] = v_fma(broadcast, weight[i], sum[u][m][i]);
+                }
+            }
+        }
+        for (; row < rows; ++row, from += T * LANES) {
+            LM_UNROLL
+            for (int m = 0; m < M; ++m) {
+                const V broadcast = v_set(source[m][row]);
+                LM_UNROLL
+                for (int i = 0; i < PART; ++i) sum[0][m][i] = v_fma(broadcast, v_half(from + i * LANES), sum[0][m][i]);
+            }
+        }
+        LM_UNROLL
+        for (int m = 0; m < M; ++m) {
+            LM_UNROLL
+            for (int i = 0; i < PART; ++i) {
+                V all = sum[0][m][i];
+                LM_UNROLL
+                for (int u = 1; u < U; ++u) all = v_add(all, sum[u][m][i]);
+                v_store(y(voice + m) + (part + i) * LANES, all);
+            }
+        }
+    }
+}
+
+template <int T>
+LM_INLINE void tile_all(const Half* w, Floats x, int rows, Floats init, Floats init_2, Each<float> y, int voices) {
+    constexpr int U = T >= 8 ? 1 : 8 / T;
+    int voice = 0;
+    if constexpr (GEMM_TILE >= 4 * U) {
+        for (; voice + 4 <= voices; voice += 4) tile_voices<4, T>(w, x, rows, init, init_2, y, voice);
+    }
+    if constexpr (GEMM_TILE >= 2 * U) {
+        for (; voice + 2 <= voices; voice += 2) tile_voices<2, T>(w, x, rows, init, init_2, y, voice);
+    }
+    for (; voice < voices; ++voice) {
+        tile_product<T>(w, x(voice), rows, init(voice), init_2.at ? init_2(voice) : nullptr, y(voice));
+    }
+}
+
+// One voice's.
+inline void product_of_one(const Half* w, const float* x, int rows, int columns, const float* init, const float* init_2,
+                           float* y) {
     for (int left = columns / LANES; left > 0;) {
         const int tile = next_tile(left, MAX_TILE);
         switch (tile) {
@@ -70,7 +174,35 @@ inline void product(const void* packed, const float* x, int rows, int columns, c
     }
 }
 
-// The same for `count` inputs of which only those at rows where[] are not zero: a rectifier leaves about half, and the
+LM_INLINE void product(const OneVoice&, const void* w, Floats x, int rows, int columns, Floats init, Floats init_2,
+                       Each<float> y) {
+    product_of_one(static_cast<const Half*>(w), x.at, rows, columns, init.at, init_2.at, y.at);
+}
+
+// Tile by tile for all voices: the second and further groups of voices find a tile in the first-level cache.
+inline void product(const Plan& plan, const void* packed, Floats x, int rows, int columns, Floats init, Floats init_2,
+                    Each<float> y) {
+    const Half* w = static_cast<const Half*>(packed);
+    for (int left = columns / LANES; left > 0;) {
+        const int tile = next_tile(left, MAX_TILE);
+        switch (tile) {
+#if LM_MAX_TILE >= 16
+            case 16: tile_all<16>(w, x, rows, init, init_2, y, plan.voices); break;
+#endif
+            case 8: tile_all<8>(w, x, rows, init, init_2, y, plan.voices); break;
+            case 4: tile_all<4>(w, x, rows, init, init_2, y, plan.voices); break;
+            case 2: tile_all<2>(w, x, rows, init, init_2, y, plan.voices); break;
+            default: tile_all<1>(w, x, rows, init, init_2, y, plan.voices); break;
+        }
+        left -= tile;
+        w += static_cast<size_t>(tile) * LANES * rows;
+        init = init + static_cast<size_t>(tile) * LANES;
+        init_2 = init_2 + static_cast<size_t>(tile) * LANES;
+        y = y + static_cast<size_t>(tile) * LANES;
+    }
+}
+
+// One voice's for `count` inputs of which only those at rows where[] are not zero: a rectifier leaves about half, and the
 // weights of the others need not be read at all.
 template <int T>
 LM_INLINE void tile_product_sparse(const Half* LM_RESTRICT w, const float* LM_RESTRICT x,
@@ -114,9 +246,10 @@ LM_INLINE V v_weight(const Half* w) { return v_half(w); }
 LM_INLINE V v_weight(const float* w) { return v_load(w); }
 #endif
 
-// y[m] = x[m] @ w for M steps and T vectors of columns: each weight is read and widened once for M steps.
+// y[m] = x[m] @ w for M steps, of one voice or several, and T vectors from `column` on: each weight is read and widened
+// once for M steps.
 template <int M, int T, class Weight>
-LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, int rows, float* y, int stride) {
+LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, int rows, float* const* y, int column) {
     V sum[M][T];
     LM_UNROLL
     for (int m = 0; m < M; ++m) {
@@ -140,30 +273,30 @@ LM_INLINE void tile_batch(const Weight* LM_RESTRICT w, const float* const* x, in
     LM_UNROLL
     for (int m = 0; m < M; ++m) {
         LM_UNROLL
-        for (int i = 0; i < T; ++i) v_store(y + static_cast<size_t>(m) * stride + i * LANES, sum[m][i]);
+        for (int i = 0; i < T; ++i) v_store(y[m] + column + i * LANES, sum[m][i]);
     }
 }
 
 template <int M>
-inline void batch_rows(const Half* w, const float* const* x, int rows, int columns, int widest, float* y) {
+inline void batch_rows(const Half* w, const float* const* x, int rows, int columns, int widest, float* const* y) {
     for (int at = 0; at < columns;) {
         const int tile = next_tile((columns - at) / LANES, widest);
         switch (tile) {
 #if LM_GEMM_TILE >= 16
             case 16:
-                if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, y + at, columns);
+                if constexpr (M <= 1) tile_batch<M, 16>(w, x, rows, y, at);
                 break;
 #endif
             case 8:
-                if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, y + at, columns);
+                if constexpr (M * 8 <= GEMM_TILE) tile_batch<M, 8>(w, x, rows, y, at);
                 break;
             case 4:
-                if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, y + at, columns);
+                if constexpr (M * 4 <= GEMM_TILE) tile_batch<M, 4>(w, x, rows, y, at);
                 break;
             case 2:
-                if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, y + at, columns);
+                if constexpr (M * 2 <= GEMM_TILE) tile_batch<M, 2>(w, x, rows, y, at);
                 break;
-            default: tile_batch<M, 1>(w, x, rows, y + at, columns); break;
+            default: tile_batch<M, 1>(w, x, rows, y, at); break;
         }
         at += tile * LANES;
         w += static_cast<size_t>(tile) * LANES * rows;

@@ -4,10 +4,9 @@
 namespace livemove {
 namespace {
 
-// First class whose cumulative probability exceeds u: whole vectors first, then inside one.
-inline float sample_mulaw(const Plan& plan, float u, float temperature) {
-    const int classes = plan.parameters, whole = padded(classes, LANES);
-    float* logits = plan.distribution;
+// First class whose cumulative probability exceeds u: whole vectors first, then inside one. work [2 classes].
+inline float sample_mulaw(float* logits, int classes, float u, float temperature, float* work) {
+    const int whole = padded(classes, LANES);
     for (int i = classes; i < whole; ++i) logits[i] = -1e30f;
     V top = v_load(logits);
     for (int i = LANES; i < whole; i += LANES) top = v_max(top, v_load(logits + i));
@@ -16,11 +15,11 @@ inline float sample_mulaw(const Plan& plan, float u, float temperature) {
     float largest = lane[0];
     for (int i = 1; i < LANES; ++i) largest = lane[i] > largest ? lane[i] : largest;
     const V inverse = v_set(1.0f / temperature), offset = v_set(largest);
-    float* mass = plan.work + whole;  // [vectors]
+    float* mass = work + whole;  // [vectors]
     float total = 0.0f;
     for (int i = 0, k = 0; i < whole; i += LANES, ++k) {
         const V e = v_exp(v_mul(v_sub(v_load(logits + i), offset), inverse));
-        v_store(plan.work + i, e);
+        v_store(work + i, e);
         mass[k] = v_sum(e);
         total += mass[k];
     }
@@ -31,19 +30,23 @@ inline float sample_mulaw(const Plan& plan, float u, float temperature) {
     int chosen = k * LANES;
     const int end = chosen + LANES < classes ? chosen + LANES : classes;
     while (chosen < end) {
-        cumulative += plan.work[chosen];
+        cumulative += work[chosen];
         if (cumulative > target) break;
         ++chosen;
     }
     return static_cast<float>(chosen < classes - 1 ? chosen : classes - 1);
 }
 
-// Mixture of logistics, one vector of bands at a time; distribution is [3, mixtures, bands] here.
-inline void sample_logistic(const Plan& plan, const float* noise, const float* draw, float temperature, float* value) {
+// Mixture of logistics of a voice, one vector of bands at a time; distribution is [3, mixtures, bands] here.
+template <class P>
+inline void sample_logistic(const P& plan, int voice, const float* noise, const float* draw, float temperature,
+                            float* value) {
     const int bands = plan.bands, mixtures = plan.mixtures, plane = mixtures * bands;
+    const float* distribution = each(plan, plan.distribution)(voice);
+    float* work = each(plan, plan.work)(voice);
     const V inverse = v_set(1.0f / temperature), scale = v_set(temperature);
     for (int band = 0; band < bands; band += LANES) {
-        const float* logits = plan.distribution + band;
+        const float* logits = distribution + band;
         const float *means = logits + plane, *log_scales = means + plane;
         V top = v_load_unaligned(logits);
         for (int m = 1; m < mixtures; ++m) top = v_max(top, v_load_unaligned(logits + m * bands));
@@ -51,14 +54,14 @@ inline void sample_logistic(const Plan& plan, const float* noise, const float* d
         for (int m = 0; m < mixtures; ++m) {
             const V e = v_exp(v_mul(v_sub(v_load_unaligned(logits + m * bands), top), inverse));
             total = v_add(total, e);
-            v_store(plan.work + m * LANES, total);
+            v_store(work + m * LANES, total);
         }
         float uniform[LANES];
         for (int i = 0; i < LANES; ++i) uniform[i] = band + i < bands ? noise[band + i] : 0.0f;
         const V target = v_mul(v_load_unaligned(uniform), total);
         V mean = v_load_unaligned(means), log_scale = v_load_unaligned(log_scales);
         for (int m = 1; m < mixtures; ++m) {  // component m where the mass before it does not reach the target
-            const V before = v_load(plan.work + (m - 1) * LANES);
+            const V before = v_load(work + (m - 1) * LANES);
             mean = v_select_le(before, target, v_load_unaligned(means + m * bands), mean);
             log_scale = v_select_le(before, target, v_load_unaligned(log_scales + m * bands), log_scale);
         }

@@ -1,45 +1,66 @@
-// One step of the network: past taps of layers whose batch begins, input convolution, layers, head; in float or fixed point.
+// One step of the network for all voices: past taps of layers whose batch begins, input convolution, layers, head; in
+// float or fixed point.
 // HOT: part of kernels.hpp, which says how it is included. In: a Plan. Out: plan.distribution, the layers' rings.
 
 namespace livemove {
 namespace {
 
 // The past taps of a layer for its `batch` steps from `first` on, known now because the layer looks `dilation` >= batch
-// steps back.
-inline void past_taps(const Plan& plan, const Layer& layer, uint64_t first) {
-    const int r = plan.residual, rows = layer.batch < 8 ? layer.batch : 8;
-    const int widest = batch_tile(rows, GEMM_TILE, MAX_TILE);
+// steps back. Steps of several voices are one product where a voice has few of them.
+template <class P>
+inline void past_taps(const P& plan, const Layer& layer, uint64_t first) {
+    const int r = plan.residual, count = plan.voices * layer.batch;
+    const int widest = batch_tile(layer.rows, GEMM_TILE, MAX_TILE);
     const Half* w = static_cast<const Half*>(layer.past);
-    for (int done = 0; done < layer.batch; done += 8) {
+    for (int done = 0, voice = 0, turn = 0; done < count;) {
         const float* x[8];
+        float* y[8];
+        int rows = layer.rows;
+        while (rows > count - done) rows /= 2;
         for (int m = 0; m < rows; ++m) {
-            x[m] = layer.ring + ((first + done + m - static_cast<uint64_t>(layer.dilation)) & layer.mask) * r;
+            const uint64_t from = (first + static_cast<uint64_t>(turn) - static_cast<uint64_t>(layer.dilation)) & layer.mask;
+            x[m] = each(plan, layer.ring)(voice) + from * r;
+            y[m] = each(plan, layer.ahead)(voice) + static_cast<size_t>(turn) * 2 * r;
+            if (++turn == layer.batch) turn = 0, ++voice;
         }
-        float* y = layer.ahead + static_cast<size_t>(done) * 2 * r;
-        if (!plan.fixed) {
-            switch (rows) {
-                case 8: batch_rows<8>(w, x, r, 2 * r, widest, y); break;
-                case 4: batch_rows<4>(w, x, r, 2 * r, widest, y); break;
-                case 2: batch_rows<2>(w, x, r, 2 * r, widest, y); break;
-                default: batch_rows<1>(w, x, r, 2 * r, widest, y); break;
-            }
-            continue;
-        }
-        if (LM_DIGITS && rows <= kFewRows) {
-            for (int m = 0; m < rows; ++m) {
-                const float step = to_fixed(x[m], r, plan.past_fixed);
-                product_int10(layer.fixed_past, plan.past_fixed, r, 2 * r, step, nullptr, nullptr, y + m * 2 * r);
-            }
-            continue;
-        }
-        float step[8];
-        for (int m = 0; m < rows; ++m) step[m] = to_int16(x[m], r, plan.past_fixed + m * r);
         switch (rows) {
-            case 8: batch_int16<8>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
-            case 4: batch_int16<4>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
-            case 2: batch_int16<2>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
-            default: batch_int16<1>(layer.fixed_past, plan.past_fixed, r, 2 * r, step, y); break;
+            case 8: batch_rows<8>(w, x, r, 2 * r, widest, y); break;
+            case 4: batch_rows<4>(w, x, r, 2 * r, widest, y); break;
+            case 2: batch_rows<2>(w, x, r, 2 * r, widest, y); break;
+            default: batch_rows<1>(w, x, r, 2 * r, widest, y); break;
         }
+        done += rows;
+    }
+}
+
+// The same in fixed point: batches up to kFewRows as 10-bit products where those take digits, others as int16 ones.
+template <class P>
+inline void past_taps_fixed(const P& plan, const Layer& layer, uint64_t first) {
+    const int r = plan.residual, rows = layer.batch < 8 ? layer.batch : 8;
+    const bool few = LM_DIGITS && rows <= kFewRows;
+    const auto past_fixed = each(plan, plan.past_fixed);
+    const auto ring = each(plan, layer.ring);
+    for (int done = 0; done < layer.batch; done += few ? 1 : 8) {
+        const auto input = [&](int voice, int m) {
+            return ring(voice) + ((first + static_cast<uint64_t>(done + m - layer.dilation)) & layer.mask) * r;
+        };
+        const Each<float> y = each(plan, layer.ahead + static_cast<size_t>(done) * 2 * r);
+        if (few) {
+            float step[kMostVoices];
+            every(plan, [&](int v) { step[v] = to_fixed(input(v, 0), r, past_fixed(v)); });
+            product_int10(plan, layer.fixed_past, {plan.past_fixed, plan.apart}, r, 2 * r, step, NONE, NONE, y);
+            continue;
+        }
+        every(plan, [&](int v) {
+            float step[8];
+            for (int m = 0; m < rows; ++m) step[m] = to_int16(input(v, m), r, past_fixed(v) + m * r);
+            switch (rows) {
+                case 8: batch_int16<8>(layer.fixed_past, past_fixed(v), r, 2 * r, step, y(v)); break;
+                case 4: batch_int16<4>(layer.fixed_past, past_fixed(v), r, 2 * r, step, y(v)); break;
+                case 2: batch_int16<2>(layer.fixed_past, past_fixed(v), r, 2 * r, step, y(v)); break;
+                default: batch_int16<1>(layer.fixed_past, past_fixed(v), r, 2 * r, step, y(v)); break;
+            }
+        });
     }
 }
 
@@ -51,93 +72,133 @@ inline int positive(const float* x, int count, float* value, int32_t* where) {
 }
 
 // The input convolution: layer 0's input of this step into its ring.
-inline float* first_input(const Plan& plan, int at) {
+template <class P>
+inline float* first_input(const P& plan, int at) {
     const int r = plan.residual;
     float* h = plan.layer[0].ring + (plan.step & plan.layer[0].mask) * r;
-    const float* start = plan.start + static_cast<size_t>(at) * r;
+    const Floats start = each<const float>(plan, plan.start + static_cast<size_t>(at) * r);
+    const Floats inputs = each<const float>(plan, plan.inputs);
     if (plan.mulaw) {
-        const Half* a = static_cast<const Half*>(plan.input[0]) + static_cast<size_t>(plan.inputs[0]) * r;
-        const Half* b = static_cast<const Half*>(plan.input[1]) + static_cast<size_t>(plan.inputs[1]) * r;
-        for (int i = 0; i < r; i += LANES) {
-            v_store(h + i, v_add(v_load(start + i), v_add(v_half(a + i), v_half(b + i))));
-        }
+        every(plan, [&](int v) {
+            const Half* a = static_cast<const Half*>(plan.input[0]) + static_cast<size_t>(inputs(v)[0]) * r;
+            const Half* b = static_cast<const Half*>(plan.input[1]) + static_cast<size_t>(inputs(v)[1]) * r;
+            float* to = each(plan, h)(v);
+            for (int i = 0; i < r; i += LANES) {
+                v_store(to + i, v_add(v_load(start(v) + i), v_add(v_half(a + i), v_half(b + i))));
+            }
+        });
     } else {
-        product(plan.input[0], plan.inputs, plan.bands, r, start, nullptr, h);
-        product(plan.input[1], plan.inputs + plan.bands, plan.bands, r, h, nullptr, h);
+        product(plan, plan.input[0], inputs, plan.bands, r, start, NONE, each(plan, h));
+        product(plan, plan.input[1], inputs + plan.bands, plan.bands, r, each<const float>(plan, h), NONE, each(plan, h));
     }
     return h;
 }
 
 // Layers and head with float sums. The skip product of a layer stands after the gate of the next one: it does not
 // depend on it, so its multiply-adds fill the latency of the exponentials.
-inline void float_step(const Plan& plan, const float* h) {
+template <class P>
+inline void float_step(const P& plan, const float* h) {
     const int r = plan.residual, s = plan.skip;
+    const Each<float> sum = each(plan, plan.sum);
+    const Floats sum_so_far = each<const float>(plan, plan.sum);
     for (int l = 0; l < plan.layers; ++l) {
         const Layer& layer = plan.layer[l];
         float *g = plan.gated + (l & 1) * r, *before = plan.gated + (~l & 1) * r;
-        product(layer.now, h, r, 2 * r, layer.ahead + turn_of(layer, plan.step) * 2 * r, layer.base, plan.z);
-        for (int i = 0; i < r; i += LANES) v_store(g + i, v_gate(v_load(plan.z + i), v_load(plan.z + r + i)));
-        if (l > 0) product(plan.layer[l - 1].skip, before, r, s, plan.sum, nullptr, plan.sum);
+        const Floats input = each(plan, h);
+        const float* ahead = layer.ahead + turn_of(layer, plan.step) * 2 * r;
+        product(plan, layer.now, input, r, 2 * r, each(plan, ahead), each<const float>(plan, layer.base),
+                each(plan, plan.z));
+        every(plan, [&](int v) {
+            const float* z = each(plan, plan.z)(v);
+            float* to = each(plan, g)(v);
+            for (int i = 0; i < r; i += LANES) v_store(to + i, v_gate(v_load(z + i), v_load(z + r + i)));
+        });
+        if (l > 0) {
+            product(plan, plan.layer[l - 1].skip, each<const float>(plan, before), r, s, sum_so_far, NONE, sum);
+        }
+        const Floats gated = each<const float>(plan, g);
         if (l == plan.layers - 1) {
-            product(layer.skip, g, r, s, plan.sum, nullptr, plan.sum);
+            product(plan, layer.skip, gated, r, s, sum_so_far, NONE, sum);
             break;
         }
         const Layer& next = plan.layer[l + 1];
         float* to = next.ring + (plan.step & next.mask) * r;
-        product(layer.residual, g, r, r, h, layer.residual_bias, to);
+        product(plan, layer.residual, gated, r, r, input, shared(layer.residual_bias), each(plan, to));
         h = to;
     }
-    const int n = positive(plan.sum, s, plan.dense, plan.where);
-    product_sparse(plan.head_1, plan.dense, plan.where, n, s, plan.hidden, plan.head_bias_1, plan.middle);
-    const int k = positive(plan.middle, plan.hidden, plan.dense, plan.where);
-    product_sparse(plan.head_2, plan.dense, plan.where, k, plan.hidden, plan.parameters_padded, plan.head_bias_2,
-                   plan.distribution);
+    every(plan, [&](int v) {
+        float *dense = each(plan, plan.dense)(v), *middle = each(plan, plan.middle)(v);
+        int32_t* where = each(plan, plan.where)(v);
+        const int n = positive(sum(v), s, dense, where);
+        product_sparse(plan.head_1, dense, where, n, s, plan.hidden, plan.head_bias_1, middle);
+        const int k = positive(middle, plan.hidden, dense, where);
+        product_sparse(plan.head_2, dense, where, k, plan.hidden, plan.parameters_padded, plan.head_bias_2,
+                       each(plan, plan.distribution)(v));
+    });
 }
 
 // A rectified layer of the head: y = bias + relu(x) @ w.
-inline void head_fixed(const Fixed& f, float* x, int rows, int columns, const float* bias, int16_t* fixed, float* y) {
-    const float scale = to_rectified(x, rows, fixed);
-    product_int10(f, fixed, rows, columns, scale, bias, nullptr, y);
+template <class P>
+inline void head_fixed(const P& plan, const Fixed& f, float* x, int rows, int columns, const float* bias, float* y) {
+    float scale[kMostVoices];
+    every(plan, [&](int v) { scale[v] = to_rectified(each(plan, x)(v), rows, each(plan, plan.input_fixed)(v)); });
+    product_int10(plan, f, {plan.input_fixed, plan.apart}, rows, columns, scale, shared(bias), NONE, each(plan, y));
 }
 
 // Layers and head in fixed point. The two halves of a layer's skip product fill the latencies of the next layer: of the
 // range of its input, and of its gate.
-inline void fixed_point_step(const Plan& plan, const float* h) {
+template <class P>
+inline void fixed_point_step(const P& plan, const float* h) {
     const int r = plan.residual;
+    const Each<const int16_t> input = {plan.input_fixed, plan.apart};
     const auto skip = [&](int l, int half) {
         const Fixed& f = plan.layer[l].fixed_skip[half];
         const int at = half ? plan.skip_split : 0, columns = half ? plan.skip - plan.skip_split : plan.skip_split;
-        product_int8(f, plan.gated_fixed + (l & 1) * r, r, columns, kFixedStep, plan.sum + at);
+        product_int8(plan, f, {plan.gated_fixed + (l & 1) * r, plan.apart}, r, columns, kFixedStep,
+                     each(plan, plan.sum + at));
     };
+    float gated_step[kMostVoices], step[kMostVoices];
+    every(plan, [&](int v) { gated_step[v] = kFixedStep; });
     for (int l = 0; l < plan.layers; ++l) {
         const Layer& layer = plan.layer[l];
         int16_t* g = plan.gated_fixed + (l & 1) * r;
-        const float step = to_fixed(h, r, plan.input_fixed);
+        every(plan, [&](int v) { step[v] = to_fixed(each(plan, h)(v), r, each(plan, plan.input_fixed)(v)); });
         if (l > 0) skip(l - 1, 0);
-        gated_fixed(layer, plan.input_fixed, r, step, layer.ahead + turn_of(layer, plan.step) * 2 * r, g);
+        const float* ahead = layer.ahead + turn_of(layer, plan.step) * 2 * r;
+        gated_fixed(plan, layer, input, r, step, each(plan, ahead), each(plan, g));
         if (l > 0) skip(l - 1, 1);
         if (l == plan.layers - 1) break;
         const Layer& next = plan.layer[l + 1];
         float* to = next.ring + (plan.step & next.mask) * r;
-        product_int10(layer.fixed_residual, g, r, r, kFixedStep, h, layer.residual_bias, to);
+        product_int10(plan, layer.fixed_residual, {g, plan.apart}, r, r, gated_step, each(plan, h),
+                      shared(layer.residual_bias), each(plan, to));
         h = to;
     }
     skip(plan.layers - 1, 0);
     skip(plan.layers - 1, 1);
-    head_fixed(plan.fixed_head_1, plan.sum, plan.skip, plan.hidden, plan.head_bias_1, plan.input_fixed, plan.middle);
-    head_fixed(plan.fixed_head_2, plan.middle, plan.hidden, plan.parameters_padded, plan.head_bias_2, plan.input_fixed,
+    head_fixed(plan, plan.fixed_head_1, plan.sum, plan.skip, plan.hidden, plan.head_bias_1, plan.middle);
+    head_fixed(plan, plan.fixed_head_2, plan.middle, plan.hidden, plan.parameters_padded, plan.head_bias_2,
                plan.distribution);
 }
 
-// All of one step up to the distribution.
-inline void network_step(const Plan& plan, int at) {
+// All of one step up to the distributions.
+template <class P>
+inline void network_step(const P& plan, int at) {
     for (int l = 0; l < plan.layers; ++l) {
         const Layer& layer = plan.layer[l];
         const uint64_t turn = turn_of(layer, plan.step);
-        if (turn == 0 || plan.step == 0) past_taps(plan, layer, plan.step - turn);
+        if (turn != 0 && !plan.fresh) continue;
+        if (plan.fixed) {
+            past_taps_fixed(plan, layer, plan.step - turn);
+        } else {
+            past_taps(plan, layer, plan.step - turn);
+        }
     }
     const float* h = first_input(plan, at);
-    for (int i = 0; i < plan.skip; i += LANES) v_store(plan.sum + i, v_load(plan.skip_bias + i));
+    every(plan, [&](int v) {
+        float* sum = each(plan, plan.sum)(v);
+        for (int i = 0; i < plan.skip; i += LANES) v_store(sum + i, v_load(plan.skip_bias + i));
+    });
     if (plan.fixed) {
         fixed_point_step(plan, h);
     } else {

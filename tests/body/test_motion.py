@@ -29,7 +29,7 @@ def followed(xs: np.ndarray, dt_s: np.ndarray, spec: MotionSpec = SPEC) -> list[
 def test_it_is_the_textbooks_filter_of_a_decaying_velocity() -> None:
     """Against matrices, with the process noise integrated numerically; drive and belief as the spec says."""
     rng = np.random.default_rng(3)
-    spec = MotionSpec(abrupt=1e9, fastest=1e9, sure=0.0, course_s=1e9, noisiest=1.0)
+    spec = MotionSpec(abrupt=1e9, fastest=1e9, sure=0.0, course_s=1e9, noisiest=1.0, prompt=1.0)
     dt_s, xs = rng.uniform(0.02, 0.06, 60), np.cumsum(rng.normal(0, 0.05, 60))
     place, covariance = np.array([xs[0], 0.0]), np.diag([NOISE[0] ** 2, 1.0])
     peak = 1.0

@@ -27,7 +27,7 @@ from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, PoseFrame
 from livemove.diagnostics.delay import delay_of
-from livemove.diagnostics.latency import RAW, ripple
+from livemove.diagnostics.latency import ripple
 from livemove.media import video_file
 
 CENTS = 2400 / 1.65
@@ -59,14 +59,13 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
     """{"ahead": errors for AHEAD_S, "session": for each look-ahead}; frames of one video."""
     frames = [frame for frame in frames if frame.people]
     times = np.array([frame.capture_s for frame in frames])
-    stream = FeatureStream(RAW)
-    raw = np.array([stream.update(frame)[HANDS] for frame in frames], np.float64)
+    raw = measured(frames)
     truth = CubicSpline(times, savgol_filter(raw, 5, 3, axis=0))
     inside = (times > times[0] + SETTLED_S) & (times < times[-1] - 0.2)
     slope = np.diff(raw, axis=0, prepend=raw[:1]) / np.diff(times, prepend=times[0] - 1.0)[:, None]
-    stream, rows = FeatureStream(FeatureSpec(steady_s=0.0)), []
+    stream, rows = FeatureStream(), []
     for frame in frames:
-        stream.update(frame)
+        stream.update(frame)  # without a time at which it is heard `at` is the body's then, not some moment's before
         rows.append([stream.at(frame.capture_s + ahead_s)[HANDS] for ahead_s in AHEAD_S])
     ahead: dict[str, Any] = {}
     for i, ahead_s in enumerate(AHEAD_S):
@@ -85,6 +84,15 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
             "camera_line": [None if line is None else round(line, 1) for line in lines],
         }
     return {"frames": len(frames), "ahead": ahead, "session": session}
+
+
+def measured(frames: list[PoseFrame]) -> np.ndarray:
+    """float64 [frames, 2]: the hands' heights as the landmarks have them."""
+    stream, heights = FeatureStream(), list[np.ndarray]()
+    for frame in frames:
+        stream.update(frame)
+        heights.append(stream.measured()[HANDS].astype(np.float64))
+    return np.array(heights)
 
 
 def play(frames: list[PoseFrame], spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +133,7 @@ def trembling(video: Path, pose_model: Path | None) -> dict[str, Any]:
     hips = world[:, [23, 24]].mean(axis=1, keepdims=True)
     torso = float(np.linalg.norm(world[:, [11, 12]].mean(axis=1) - hips[:, 0], axis=1).mean())
     spread = ((world - hips)[:, [7, 8, *range(11, 17), *range(23, 29)]] / torso).std(axis=0).mean(axis=0)
-    raw = FeatureStream(RAW)
-    landmarks = np.array([raw.update(frame)[HANDS] for frame in frames])[50:]
+    landmarks = measured(frames)[50:]
     _, heights = play(frames, FeatureSpec())
     return {
         "landmarks": [round(float(each), 4) for each in spread],

@@ -17,7 +17,6 @@ dancer's. Both over two dances and both hands, as `python -m tests.measure.predi
 12, a predicted millisecond 0.4 to 1.0."""
 
 
-
 def estimate_ms(age_ms: float | None, look_ahead_s: float, pose_fps: float | None) -> float | None:
     """The lag in ms. age_ms: a pose captured to the sound heard that was made from it, on average; look_ahead_s: of
     `Controls`; pose_fps: poses per second. None where there was no pose yet.

@@ -13,6 +13,7 @@ from livemove.body.features import (
     TABLE,
     FeatureSpec,
     FeatureStream,
+    behind_s,
 )
 from livemove.body.motion import MotionSpec
 from livemove.capture import demo
@@ -238,11 +239,11 @@ HELD = FeatureSpec(look_ahead_s=0.0)
 ALL_THE_WAY = FeatureSpec(back=0.0)  # predicted to the moment when a hop is heard
 
 
-def moved(heights: np.ndarray) -> list[PoseFrame]:
+def moved(heights: np.ndarray, fps: float = FPS) -> list[PoseFrame]:
     """The stretched right arm turned about its shoulder, to heights [frames]: -1 hanging, 1 straight up."""
     frames = []
     for i, height in enumerate(heights):
-        frame = standing(i / FPS)
+        frame = standing(i / fps)
         for mark, length in ((14, 0.28), (16, 0.53)):
             reach = (-length * math.sqrt(1.0 - height**2), -length * height, 0.0)
             frame.world[0, mark] = frame.world[0, 12] + np.array(reach, np.float32)
@@ -299,7 +300,45 @@ def test_a_prediction_that_is_shorter_is_steadier() -> None:
     assert smooth < 0.75 * rough
 
 
-def test_neither_a_feature_nor_its_slope_jumps_when_a_pose_comes() -> None:
+@pytest.mark.parametrize(("fps", "heard_s"), [(25.0, 0.04), (25.0, 0.015), (60.0, 0.015)])
+def test_hops_are_as_far_behind_as_the_newest_pose_is_when_it_is_first_heard(fps: float, heard_s: float) -> None:
+    """A steady movement comes evenly then, whatever camera and device: nothing of it is predicted but what lies between
+    two poses."""
+    times = np.arange(round(5.0 * fps)) / fps
+    frames = moved(-0.8 + 1.6 * np.clip((times - 2.0) / 2.5, 0.0, 1.0), fps)
+    found = played(frames, FeatureSpec(), heard_s=heard_s)[round(2.5 / HOP_S) : round(4.3 / HOP_S)]
+    lags = found[:, 0] - np.interp(found[:, 1 + HEIGHT], measured(frames), times)
+    first_s = 0.02 + 0.5 * HOP_S + heard_s  # a pose is there after 20 ms, and waits for the next hop
+    assert lags.mean() == pytest.approx(first_s - 0.05 / fps, abs=0.006)
+    assert lags.std() < 0.35 * (1.0 / fps) / math.sqrt(12.0)  # the sawtooth of poses that are held
+
+
+def test_hops_are_never_far_behind() -> None:
+    """A camera that is late itself, or an audio device: what lies further back is predicted."""
+    spec = FeatureSpec()
+    assert behind_s(0.045, 0.04, spec) == pytest.approx(0.045 - 0.05 * 0.04)
+    assert behind_s(0.2, 0.04, spec) == pytest.approx(1.5 * 0.04)
+    assert behind_s(0.0, 0.04, spec) == 0.0
+
+
+def test_what_was_measured_has_the_filters_reach_and_none_of_its_lag() -> None:
+    rng = np.random.default_rng(5)
+    heights = np.concatenate([np.full(40, -0.6), np.full(40, 0.6)])
+    frames = moved(heights)
+    noisy = moved(heights)
+    for frame in noisy:
+        frame.world[0] += rng.normal(0, 0.004, (33, 3)).astype(np.float32)
+    np.testing.assert_allclose(measured(frames)[[39, 40]], [-0.6, 0.6], atol=0.06)
+    stream = FeatureStream()
+    for frame in noisy:
+        filtered = float(stream.update(frame)[HEIGHT])
+    assert measured(noisy)[-20:].mean() == pytest.approx(filtered, abs=0.01)
+    assert FeatureStream().measured().tolist() == REST.tolist()
+    nobody = PoseFrame(capture_s=9.0)
+    np.testing.assert_array_equal(stream.update(nobody), stream.measured())
+
+
+def test_a_feature_does_not_jump_when_a_pose_comes() -> None:
     """Against the same dance filmed 100 times a second, a hop moves hardly further: what a pose corrects is spread."""
     fine = [demo.pose_at(i / 100, i) for i in range(400)]
     coarse = dance(4.0)

@@ -149,8 +149,8 @@ class FeatureStream:
     """Features of the first person in a stream of pose frames.
 
     `update` takes each new pose frame, `at` gives the value for a hop at any later time: it goes from the last pose to
-    the newest one, predicts beyond it as far as the spec allows, then holds, and eases to rest when nobody is seen or no
-    frame comes any more.
+    the newest one, predicts beyond it as far as the spec allows, then holds, and eases to rest when nobody is seen or
+    no frame comes any more.
     """
 
     def __init__(self, spec: FeatureSpec = FeatureSpec()) -> None:

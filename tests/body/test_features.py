@@ -15,7 +15,6 @@ from livemove.body.features import (
     FeatureStream,
     behind_s,
 )
-from livemove.body.motion import MotionSpec
 from livemove.capture import demo
 from livemove.contracts import PoseFrame
 from livemove.diagnostics.delay import delay_of

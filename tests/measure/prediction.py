@@ -4,7 +4,8 @@ In: videos of dancers. Out: a JSON line each. Of both hands' height, right and l
 per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (least squared
 difference) that is left with the predicted features, with the newest pose held, and with a line through the last two;
 and for a session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the
-camera's rate without look-ahead and with the usual one. The truth is the landmarks' own, smoothed without lag. --still:
+camera's rate without look-ahead and with the usual one. The truth is the landmarks' own, smoothed without lag,
+where the arm is in view. --still:
 one image of the video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The
 last line is a move of half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until
 when.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -59,8 +61,8 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
     """{"ahead": errors for AHEAD_S, "session": for each look-ahead}; frames of one video."""
     frames = [frame for frame in frames if frame.people]
     times = np.array([frame.capture_s for frame in frames])
-    raw = measured(frames)
-    truth = CubicSpline(times, savgol_filter(raw, 5, 3, axis=0))
+    raw, seen = measured(frames)
+    truth = Truth(CubicSpline(times, savgol_filter(raw, 5, 3, axis=0)), times[~seen.all(axis=1)])
     inside = (times > times[0] + SETTLED_S) & (times < times[-1] - 0.2)
     slope = np.diff(raw, axis=0, prepend=raw[:1]) / np.diff(times, prepend=times[0] - 1.0)[:, None]
     stream, rows = FeatureStream(), []
@@ -86,13 +88,27 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
     return {"frames": len(frames), "ahead": ahead, "session": session}
 
 
-def measured(frames: list[PoseFrame]) -> np.ndarray:
-    """float64 [frames, 2]: the hands' heights as the landmarks have them."""
-    stream, heights = FeatureStream(), list[np.ndarray]()
+@dataclass
+class Truth:
+    """The hands' heights over time [n, 2], and the times of the frames in which one of the arms was out of view."""
+
+    heights: CubicSpline
+    unseen_s: np.ndarray
+
+    def known(self, at_s: np.ndarray, before_s: float, after_s: float) -> np.ndarray:
+        """bool [n]: both arms in view from before_s before each time until after_s after it."""
+        first, last = (np.searchsorted(self.unseen_s, at_s + away_s) for away_s in (-before_s, after_s))
+        return first == last
+
+
+def measured(frames: list[PoseFrame]) -> tuple[np.ndarray, np.ndarray]:
+    """(the hands' heights as the landmarks have them, float64 [frames, 2]; whether each arm was in view)."""
+    stream, heights, seen = FeatureStream(), list[np.ndarray](), list[np.ndarray]()
     for frame in frames:
         stream.update(frame)
         heights.append(stream.measured()[HANDS].astype(np.float64))
-    return np.array(heights)
+        seen.append(stream.seen()[HANDS])
+    return np.array(heights), np.array(seen)
 
 
 def play(frames: list[PoseFrame], spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
@@ -110,12 +126,15 @@ def play(frames: list[PoseFrame], spec: FeatureSpec) -> tuple[np.ndarray, np.nda
     return np.array(times), np.array(heights)
 
 
-def figures(at_s: np.ndarray, found: np.ndarray, truth: CubicSpline) -> dict[str, Any]:
-    """Errors in cents and lag in ms of found [n, 2] at at_s [n]."""
-    errors = CENTS * np.abs(found - truth(at_s))
+def figures(at_s: np.ndarray, found: np.ndarray, truth: Truth) -> dict[str, Any]:
+    """Errors in cents and lag in ms of found [n, 2] at at_s [n], where both arms were in view."""
+    known = truth.known(at_s, 0.2, 0.08)
+    at_s, found = at_s[known], found[known]
+    errors = CENTS * np.abs(found - truth.heights(at_s))
     grid = np.arange(at_s[0] - 0.3, at_s[-1] + 0.3, 0.002)
-    grid = grid[(grid >= truth.x[0]) & (grid <= truth.x[-1])]
-    lags = [1e3 * delay_of(grid, truth(grid)[:, hand], at_s, found[:, hand]).seconds for hand in range(found.shape[1])]
+    grid = grid[(grid >= truth.heights.x[0]) & (grid <= truth.heights.x[-1])]
+    heights = np.where(truth.known(grid, 0.06, 0.06)[:, None], truth.heights(grid), np.nan)
+    lags = [1e3 * delay_of(grid, heights[:, hand], at_s, found[:, hand]).seconds for hand in range(found.shape[1])]
     return {
         "cents": [round(float(each)) for each in (*np.percentile(errors, [50, 90]), np.sqrt((errors**2).mean()))],
         "lag_ms": [round(lag) for lag in lags],
@@ -133,7 +152,7 @@ def trembling(video: Path, pose_model: Path | None) -> dict[str, Any]:
     hips = world[:, [23, 24]].mean(axis=1, keepdims=True)
     torso = float(np.linalg.norm(world[:, [11, 12]].mean(axis=1) - hips[:, 0], axis=1).mean())
     spread = ((world - hips)[:, [7, 8, *range(11, 17), *range(23, 29)]] / torso).std(axis=0).mean(axis=0)
-    landmarks = measured(frames)[50:]
+    landmarks = measured(frames)[0][50:]
     _, heights = play(frames, FeatureSpec())
     return {
         "landmarks": [round(float(each), 4) for each in spread],

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from livemove.body.features import FeatureSpec, behind_s
 
-FILTER_MS = 11.0
+FILTER_MS = 4.0
 """What the filter of the body adds with a look-ahead of 0."""
 
-REGAINED = 0.7
+REGAINED = 0.6
 """What a predicted millisecond takes off the lag: a velocity that is predicted decays, and so stays short of the
-dancer's. Both over two dances and both hands, as `python -m tests.measure.prediction` measures them: the filter 9 to
-12, a predicted millisecond 0.4 to 1.0."""
+dancer's. Both over two dances and both hands, as `python -m tests.measure.prediction` measures them: the filter 3 to
+5, a predicted millisecond 0.5 to 0.9."""
 
 
 def estimate_ms(age_ms: float | None, look_ahead_s: float, pose_fps: float | None) -> float | None:

@@ -420,7 +420,7 @@ class Controls:
     octave        added to the range of a pitch channel, as far as the model can play it
     scale         0: as the mapping says; n: the n-th of body.notes.SCALES
     root          0: as the mapping says; 1..12: C..B
-    look_ahead_s  how far the body is predicted towards the time at which a hop is heard, at most; 0: not at all
+    look_ahead_s  how far the body is predicted beyond the newest pose, at most; 0: not at all
     model         index in the set of models that are loaded
     preset        0: none; n: the n-th of the set list
     panics        counts those that are answered: with each new one the models forget all they have played

@@ -118,10 +118,10 @@ class FeatureSpec:
     hold_s        a limb out of view keeps its last features for this long ...
     ease_s        ... then eases to rest over this long; back in view it returns over return_s
     look_ahead_s  0..0.08: how far beyond the newest pose a hop may be predicted, at most; 0 holds the newest pose
-    steady_s      a hop is made from the body as it will have been so long before the hop is heard: of what is predicted
-                  this much less, and so the lag is much steadier and hardly longer
-    correct_s     a new pose corrects the prediction with this time constant, twice over, so that neither a feature nor
-                  its slope jumps
+    gap           hops follow the body at a constant distance in time, chosen so that on average it is predicted by this
+                  share of the time between two poses: what is predicted further is later by turns and earlier
+    back          ... but by no more of those times than this: what is older than that is predicted, too
+    correct_s     a new pose corrects the prediction with this time constant, so that no feature jumps
     motion        the Kalman filter of joints in torso lengths
     """
 
@@ -130,16 +130,27 @@ class FeatureSpec:
     ease_s: float = 0.6
     return_s: float = 0.12
     look_ahead_s: float = LOOK_AHEAD_MS / 1e3
-    steady_s: float = 0.035
-    correct_s: float = 0.004
+    gap: float = 0.55
+    back: float = 1.5
+    correct_s: float = 0.0025
     motion: MotionSpec = field(default_factory=MotionSpec)
+
+
+def behind_s(heard_after_s: float, between_s: float, spec: FeatureSpec) -> float:
+    """How far behind the body hops are, in seconds: from what moment of it they are made.
+
+    heard_after_s: from a pose's capture to the first hop that is made from it; from then on it is heard until the next
+    one is, half of between_s, the time between two poses, on average.
+    """
+    return min(max(heard_after_s + (0.5 - spec.gap) * between_s, 0.0), spec.back * between_s)
 
 
 class FeatureStream:
     """Features of the first person in a stream of pose frames.
 
-    `update` takes each new pose frame, `at` gives the value for a hop at any later time: it predicts as far as the spec
-    allows, then holds, and eases to rest when nobody is seen or no frame comes any more.
+    `update` takes each new pose frame, `at` gives the value for a hop at any later time: it goes from the last pose to
+    the newest one, predicts beyond it as far as the spec allows, then holds, and eases to rest when nobody is seen or
+    no frame comes any more.
     """
 
     def __init__(self, spec: FeatureSpec = FeatureSpec()) -> None:
@@ -160,8 +171,12 @@ class FeatureStream:
         self._speed = [0.0] * joints  # of each, torso lengths per second
         self._moving = False  # a person was in the newest frame: there is something to predict
         self._raw: Float64 = REST.astype(np.float64)
-        self._offset = np.zeros((2, len(FEATURES)))  # what a new pose is still to correct, and its slope per second
+        self._last: tuple[float, Float64] | None = None  # the pose before, if somebody was in it: time, features
+        self._offset = np.zeros(len(FEATURES))  # what a new pose is still to correct
         self._corrected_s = -math.inf  # from when on
+        self._between_s = 0.04  # poses, slow
+        self._heard_after_s: float | None = None  # capture to the first hop of a pose, slow
+        self._behind_s = 0.0  # hops follow the body
         self._weight = np.zeros(groups)
         self._seen_s = np.full(groups, -math.inf)
 
@@ -174,10 +189,13 @@ class FeatureStream:
         now_s = frame.capture_s
         if self._time_s is not None and now_s <= self._time_s:
             return self._eased(self._raw, self._time_s)
-        before = None if heard_s is None or self._time_s is None else self._heading(heard_s)
+        before = None if heard_s is None or self._time_s is None else self._value(heard_s)
         dt_s = 0.04 if self._time_s is None else now_s - self._time_s
         if self._time_s is not None:
             self._weight = self._weights(now_s)
+            self._last = (self._time_s, self._raw) if self._moving else None
+        if heard_s is not None:
+            self._follow(dt_s, heard_s - now_s)
         lost = self._weight <= 0.0  # gone for so long that its features are at rest: do not glide from the old place
         self._time_s = now_s
         self._energy = [_ease(energy, 0.0, dt_s, _GATHER_S) for energy in self._energy]
@@ -186,9 +204,12 @@ class FeatureStream:
             self._see(frame, now_s, dt_s, lost)
         if not self._moving:
             self._ground = _Ground()
+        gone = (_NEEDS & lost).any(axis=1)
+        if self._last is not None:
+            self._last = self._last[0], np.where(gone, self._raw, self._last[1])
         self._offset[:] = 0.0
         if before is not None and heard_s is not None:
-            self._offset = np.where((_NEEDS & lost).any(axis=1), 0.0, before - self._heading(heard_s))
+            self._offset = np.where(gone, 0.0, before - self._value(heard_s))
             self._corrected_s = heard_s
         return self._eased(self._raw, now_s)
 
@@ -198,31 +219,46 @@ class FeatureStream:
             return REST.copy()
         return self._eased(_within_range(self._value(now_s)), max(now_s, self._time_s))
 
+    def measured(self) -> Float32:
+        """float32 [F] of the newest frame with its joints as they were measured, not filtered: what a dancer did.
+
+        What is slow about a body (its size, reach and ground) and its speeds are the filter's, so that this differs
+        from `update` by what the filter does to movement alone.
+        """
+        if self._time_s is None:
+            return REST.copy()
+        if not self._moving:
+            return self._eased(self._raw, self._time_s)
+        places = self._geometry(self._body.measured, self._ground.above(0.0, self.spec.motion))
+        return self._eased(places, self._time_s)
+
     def seen(self) -> npt.NDArray[np.bool_]:
         """bool [F]: which features were measured in the newest frame; others are held or ease to or from rest."""
         measured = (self._seen_s == self._time_s) & (self._weight >= 1.0)
         return (~_NEEDS | measured).all(axis=1)
 
+    def _follow(self, dt_s: float, after_s: float) -> None:
+        """Choose how far behind the body hops are. dt_s: since the pose before; after_s: captured to first heard."""
+        self._between_s = _ease(self._between_s, min(dt_s, 0.1), dt_s, 1.0)
+        last_s = after_s if self._heard_after_s is None else self._heard_after_s
+        self._heard_after_s = _ease(last_s, after_s, dt_s, 1.0)
+        self._behind_s = behind_s(self._heard_after_s, self._between_s, self.spec)
+
     def _value(self, now_s: float) -> Float64:
         """float64 [F]: predicted, and not yet corrected altogether; may leave the ranges."""
         assert self._time_s is not None
-        ahead_s = min(max(now_s - self.spec.steady_s - self._time_s, 0.0), self.spec.look_ahead_s)
+        ahead_s = min(now_s - self._behind_s - self._time_s, self.spec.look_ahead_s)
         value = self._raw
-        if ahead_s > 0.0 and self._moving:
-            body = predict(self._body, ahead_s, self.spec.motion)
-            keep_lengths(body, self._body.place, _BONES)
-            value = self._geometry(body, self._ground.above(ahead_s, self.spec.motion))
+        if self._moving and self.spec.look_ahead_s > 0.0:
+            if ahead_s > 0.0:
+                body = predict(self._body, ahead_s, self.spec.motion)
+                keep_lengths(body, self._body.place, _BONES)
+                value = self._geometry(body, self._ground.above(ahead_s, self.spec.motion))
+            elif self._last is not None:
+                last_s, last = self._last
+                value = last + max(1.0 + ahead_s / (self._time_s - last_s), 0.0) * (value - last)
         since = max(now_s - self._corrected_s, 0.0) / self.spec.correct_s
-        if since < 20.0:  # critically damped
-            offset, slope = self._offset
-            value = value + (offset * (1.0 + since) + slope * (self.spec.correct_s * since)) * math.exp(-since)
-        return value
-
-    def _heading(self, now_s: float) -> Float64:
-        """float64 [2, F]: the values at now_s, and their slopes per second."""
-        step_s = 1e-3
-        value = self._value(now_s)
-        return np.stack([value, (self._value(now_s + step_s) - value) / step_s])
+        return value + self._offset * math.exp(-since) if since < 20.0 else value
 
     def _eased(self, value: Float64, now_s: float) -> Float32:
         """float32 [F]: near rest where a limb has been out of view for a while."""

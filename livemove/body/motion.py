@@ -28,6 +28,8 @@ class MotionSpec:
     sure       a speed counts if it is above so many standard deviations of what noise alone would show
     course_s   time constant over which slow movement is told from noise; quick movement shows in one measurement
     learn_s    time constant over which the noise of a limb at rest is learnt, up to noisiest times what was given
+    prompt     a place follows a measurement as if its noise had so many times less variance, which a velocity could not
+               without trembling: what the place is behind differs with the speed, and so would the lag
     abrupt     an innovation faster than this, per second, is rather a landmark that jumped than a limb that moved: it
                moves the place, and lowers what is believed of the velocity, the more the faster it is
     fastest    bound of a velocity's coordinate, per second
@@ -44,6 +46,7 @@ class MotionSpec:
     course_s: float = 0.15
     learn_s: float = 1.0
     noisiest: float = 3.0
+    prompt: float = 3.0
     abrupt: float = 4.0
     fastest: float = 10.0
     trust_s: float = 0.25
@@ -129,7 +132,7 @@ def observe(state: MotionState, x: Float64, dt_s: Float64 | float, noise: Float6
     )
     total = place_variance + noise * noise
     place_gain, velocity_gain = place_variance / total, covariance / total
-    state.place = expected + place_gain * innovation
+    state.place = expected + place_variance / (place_variance + noise * noise / spec.prompt) * innovation
     velocity = belief * (kept * state.velocity + velocity_gain * believed)
     state.velocity = np.minimum(np.maximum(velocity, -spec.fastest), spec.fastest)
     state.place_variance = (1.0 - place_gain) * place_variance

@@ -43,7 +43,8 @@ class Delay:
 
 
 def delay_of(a_s: Float64, a: Float64, b_s: Float64, b: Float64, offset: float | None = None) -> Delay:
-    """The delay at which b [m] over b_s follows a [n] over a_s with the least squared difference; NaN in b is left out.
+    """The delay at which b [m] over b_s follows a [n] over a_s with the least squared difference. NaN is what is not
+    known: such b are left out, and so are those that follow a piece of a between two values of which one is NaN.
 
     Both are of one quantity in one unit, so that levels count, not only shapes: a course that rises through a whole
     window has a delay, too, which a correlation cannot see. offset: by how much b is known to be above a at the right
@@ -65,10 +66,13 @@ def delay_of(a_s: Float64, a: Float64, b_s: Float64, b: Float64, offset: float |
     bend = before - 2.0 * least + after
     shift = 0.5 * (before - after) / bend if math.isfinite(bend) and bend > 0.0 else 0.0
     lag = float(LAGS_S[best] + min(max(shift, -0.5), 0.5) * (LAGS_S[1] - LAGS_S[0]))
-    inside = _inside(a_s, b_s, lag)
-    at_s = b_s[inside] - lag
-    followed = np.interp(at_s, a_s, a)
+    at_s = b_s - lag
+    followed = np.interp(at_s, a_s, a, np.nan, np.nan)
     slope = (np.interp(at_s + SLOPE_S, a_s, a) - np.interp(at_s - SLOPE_S, a_s, a)) / (2.0 * SLOPE_S)
+    inside = np.isfinite(followed) & np.isfinite(slope)
+    if inside.sum() < FEWEST:
+        raise ValueError("too few values to tell a delay from")
+    followed, slope = followed[inside], slope[inside]
     apart = b[inside] - followed
     found = float(np.median(apart)) if offset is None else offset
     moving = followed.std() > 1e-9 and b[inside].std() > 1e-9
@@ -91,19 +95,19 @@ def windows(
         inside = (b_s >= start_s) & (b_s < start_s + length_s)
         if np.isfinite(b[inside]).sum() < max(FEWEST, 0.8 * inside.sum()):
             continue
-        each = delay_of(a_s, a, b_s[inside], b[inside], offset)
+        try:
+            each = delay_of(a_s, a, b_s[inside], b[inside], offset)
+        except ValueError:  # what it would follow is not known
+            continue
         if each.slope >= slope:
             found.append((float(start_s), each))
     return found
 
 
-def _inside(a_s: Float64, b_s: Float64, lag: float) -> np.ndarray:
-    return (b_s - lag >= a_s[0]) & (b_s - lag <= a_s[-1])
-
-
 def _apart(a_s: Float64, a: Float64, b_s: Float64, b: Float64, lag: float) -> Float64:
-    inside = _inside(a_s, b_s, lag)
-    return b[inside] - np.interp(b_s[inside] - lag, a_s, a)
+    """Of those b that follow something that is known."""
+    apart = b - np.interp(b_s - lag, a_s, a, np.nan, np.nan)
+    return apart[np.isfinite(apart)]
 
 
 def _own_sd(slope: Float64, left: Float64, times: Float64) -> float:

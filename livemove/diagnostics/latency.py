@@ -15,18 +15,14 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
+from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping
-from livemove.body.motion import MotionSpec
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float64, TakeError
 from livemove.diagnostics.delay import Delay, delay_of, windows
 from livemove.diagnostics.pitch import yin
 from livemove.takes.folder import samples24
 from livemove.takes.reading import Take
-
-RAW = FeatureSpec(look_ahead_s=0.0, motion=MotionSpec(agitation=1e6, still=1.0, abrupt=1e9, fastest=1e9))
-"""Features as the landmarks say, without any filter: the movement that everything is compared with."""
 
 WINDOW_S, STEP_S = 6.0, 2.0
 """Windows in which the lag is measured again, for its spread."""
@@ -105,7 +101,11 @@ class LatencyReport(TypedDict):
 
 @dataclass(frozen=True)
 class Traces:
-    """Semitones over seconds, each with its own times: what the landmarks asked for, what hops got, what sounded."""
+    """Semitones over seconds, each with its own times: what the landmarks asked for, what hops got, what sounded.
+
+    asked, source and sound are NaN where the limb was out of view: what is heard then, held or easing to rest, follows
+    no movement.
+    """
 
     asked_s: Float64
     asked: Float64
@@ -211,12 +211,15 @@ def _heard(take: Take, steering: tuple[int, int, int]) -> tuple[npt.NDArray[np.v
 
 
 def _traces(take: Take, mapping: Mapping, channel: int, hops: npt.NDArray[np.void], heard_s: Float64) -> Traces:
-    stream, inputs = FeatureStream(RAW), np.zeros(len(FEATURES) + len(mapping.external), np.float32)
+    stream, inputs = FeatureStream(), np.zeros(len(FEATURES) + len(mapping.external), np.float32)
     asked: list[tuple[float, float]] = []
     for frame in take.frames():
-        if frame.people:
-            inputs[: len(FEATURES)] = stream.update(frame)
-            asked.append((frame.capture_s, float(mapping.step(inputs, math.inf)[channel])))
+        stream.update(frame)
+        inputs[: len(FEATURES)] = stream.measured()
+        seen = frame.people > 0 and stream.seen()[mapping.routes[channel].input]
+        asked.append((frame.capture_s, float(mapping.step(inputs, math.inf)[channel]) if seen else math.nan))
+    times, values = np.array(asked).T
+    out_of_view = np.isnan(values)[np.minimum(np.searchsorted(times, hops["capture_s"]), len(times) - 1)]
     source = np.empty(len(hops))
     for i, row in enumerate(hops):
         inputs[: len(FEATURES)] = row["sources"][: len(FEATURES)]
@@ -232,8 +235,8 @@ def _traces(take: Take, mapping: Mapping, channel: int, hops: npt.NDArray[np.voi
     )
     sound = yin(audio, take.info.rate, centres.astype(np.float64), _recent(played))
     loud = np.array([np.abs(audio[max(int(c) - HOP, 0) : int(c) + HOP]).max(initial=0.0) for c in centres])
-    sound[loud < 0.01] = np.nan
-    times, values = np.array(asked).T
+    sound[(loud < 0.01) | out_of_view] = np.nan
+    source[out_of_view] = np.nan
     return Traces(times, values, heard_s, source, played, sound)
 
 
@@ -306,10 +309,12 @@ def still_noise(traces: Traces) -> tuple[float | None, float]:
     size = round(STILL_S / hop_s)
     for start in range(0, len(asked) - size, size):
         some = slice(start, start + size)
+        if not (np.isfinite(asked[some]).all() and np.isfinite(traces.sound[some]).all()):
+            continue
         x = np.arange(size) - 0.5 * (size - 1)
         drift = asked[some] - np.polyval(np.polyfit(x, asked[some], 1), x)
         sound = 100 * traces.sound[some]
-        if np.abs(drift).max() > STILL_CENTS or np.ptp(asked[some]) > 4 * STILL_CENTS or not np.isfinite(sound).all():
+        if np.abs(drift).max() > STILL_CENTS or np.ptp(asked[some]) > 4 * STILL_CENTS:
             continue
         pieces.append(sound - np.polyval(np.polyfit(x, sound, 2), x))
         seconds += size * hop_s
@@ -325,8 +330,8 @@ def stops(traces: Traces) -> Stops:
     for i in range(2, len(speed) - 3):
         rests = (times[i + 2 :] <= times[i + 2] + RESTS_S).sum() + i + 2
         last_fast = abs(speed[i]) >= FAST_CENTS_S and abs(speed[i + 1]) < FAST_CENTS_S
-        if not last_fast or rests >= len(speed) or np.abs(speed[i + 2 : rests]).max(initial=0.0) > REST_CENTS_S:
-            continue
+        if not last_fast or rests >= len(speed) or not np.abs(speed[i + 2 : rests]).max(initial=0.0) <= REST_CENTS_S:
+            continue  # or out of view
         begin = i
         while begin > 0 and speed[begin - 1] * speed[i] > 0 and abs(speed[begin - 1]) > REST_CENTS_S:
             begin -= 1

@@ -107,6 +107,7 @@ class TelemetryReader:
         supervisor_status = segment.supervisor_status.read()
         underruns = playback.underruns
         look_ahead_s, age_ms = segment.controls.read().look_ahead_s, percentile_ms(lately, 0.5)
+        pose_fps = (poses - poses_then) / (now - then) if poses and now > then else None
         fill = sum(self._fills) / len(self._fills) if self._fills else 0.0
         self._fills.clear()
         return Figures(
@@ -117,12 +118,12 @@ class TelemetryReader:
             waits={role: segment.processes[role].waits_for for role in ROLES},
             camera_fault=capture.fault,
             people=capture.people,
-            pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
+            pose_fps=pose_fps,
             pose_ms=capture.pose_ms if poses else None,
             pose_age_s=now - capture.last_used_s if capture.last_used_s else math.inf,
             latency_p50_ms=age_ms,
             latency_p95_ms=percentile_ms(lately, 0.95),
-            lag_ms=None if age_ms is None else estimate_ms(age_ms, look_ahead_s),
+            lag_ms=estimate_ms(age_ms, look_ahead_s, pose_fps),
             look_ahead_ms=1e3 * look_ahead_s,
             device_ms=1e3 * playback.output_latency_s,
             ring_fill_ms=1e3 * fill / rate,
@@ -213,7 +214,9 @@ def sooner(figures: Figures) -> str:
     fps, pose_ms = figures.pose_fps or 0.0, figures.pose_ms or 0.0
     ways = {
         "look-ahead is off: L": (
-            REGAINED * predicted_ms(figures.latency_p50_ms or 0.0, 0.08) if figures.look_ahead_ms == 0.0 else 0.0
+            REGAINED * predicted_ms(figures.latency_p50_ms or 0.0, 0.08, fps)
+            if fps and figures.look_ahead_ms == 0.0
+            else 0.0
         ),
         f"camera {fps:.0f} fps: more light": 500.0 / fps - 20.0 if fps and pose_ms < 700.0 / fps else 0.0,
         f"pose {pose_ms:.0f} ms: --pose lite": pose_ms - 25.0,

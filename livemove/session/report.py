@@ -119,15 +119,16 @@ class StatusReader:
         lately = histogram - histogram_then
         rate = segment.device_rate or spec.sample_rate
         age_ms = percentile_ms(lately, 0.5)
+        pose_fps = (poses - poses_then) / (now - then) if poses and now > then else None
         return Status(
             engine=segment.processes["synthesis"].label or None,
             device=segment.processes["playback"].label or None,
             people=segment.capture.people,
-            pose_fps=(poses - poses_then) / (now - then) if poses and now > then else None,
+            pose_fps=pose_fps,
             pose_ms=segment.capture.pose_ms if poses else None,
             latency_p50_ms=age_ms,
             latency_p95_ms=percentile_ms(lately, 0.95),
-            lag_ms=None if age_ms is None else estimate_ms(age_ms, segment.controls.read().look_ahead_s),
+            lag_ms=estimate_ms(age_ms, segment.controls.read().look_ahead_s, pose_fps),
             ring_fill_ms=1e3 * segment.ring.fill / rate,
             ring_target_ms=1e3 * segment.ring.target / rate,
             underruns=segment.playback.underruns,
@@ -185,6 +186,6 @@ def final_report(
             "p95": percentile_ms(latency, 0.95),
             "max": playback.latency_max_ms if latency.any() else None,
         },
-        lag_ms=None if age_ms is None else estimate_ms(age_ms, segment.controls.read().look_ahead_s),
+        lag_ms=estimate_ms(age_ms, segment.controls.read().look_ahead_s, capture.pose_fps),
         first_sound_s=first_sound_s - started_s if first_sound_s else None,
     )

@@ -13,8 +13,8 @@ from livemove.body.features import (
     TABLE,
     FeatureSpec,
     FeatureStream,
+    behind_s,
 )
-from livemove.body.motion import MotionSpec
 from livemove.capture import demo
 from livemove.contracts import PoseFrame
 from livemove.diagnostics.delay import delay_of
@@ -163,7 +163,7 @@ def test_a_capture_that_dies_eases_to_rest() -> None:
     for frame in dance(2.0):
         stream.update(frame)
     ended_s = 59 / FPS
-    np.testing.assert_array_equal(stream.at(ended_s + 0.39), stream.at(ended_s + 0.08 + stream.spec.steady_s))
+    np.testing.assert_array_equal(stream.at(ended_s + 0.39), stream.at(ended_s + 0.08))
     np.testing.assert_array_equal(stream.at(ended_s + 1.01), REST)
 
 
@@ -235,13 +235,14 @@ def test_jittering_timestamps_do_not_become_false_speed() -> None:
 HEIGHT = FEATURES.index("right_hand_height")
 HOP_S = 256 / 48000
 HELD = FeatureSpec(look_ahead_s=0.0)
+ALL_THE_WAY = FeatureSpec(back=0.0)  # predicted to the moment when a hop is heard
 
 
-def moved(heights: np.ndarray) -> list[PoseFrame]:
+def moved(heights: np.ndarray, fps: float = FPS) -> list[PoseFrame]:
     """The stretched right arm turned about its shoulder, to heights [frames]: -1 hanging, 1 straight up."""
     frames = []
     for i, height in enumerate(heights):
-        frame = standing(i / FPS)
+        frame = standing(i / fps)
         for mark, length in ((14, 0.28), (16, 0.53)):
             reach = (-length * math.sqrt(1.0 - height**2), -length * height, 0.0)
             frame.world[0, mark] = frame.world[0, 12] + np.array(reach, np.float32)
@@ -262,12 +263,21 @@ def played(frames: list[PoseFrame], spec: FeatureSpec, arrival_s: float = 0.02, 
     return np.array(rows)
 
 
+def measured(frames: list[PoseFrame]) -> np.ndarray:
+    """float32 [frames]: the right hand's height as the landmarks have it."""
+    stream, heights = FeatureStream(), []
+    for frame in frames:
+        stream.update(frame)
+        heights.append(stream.measured()[HEIGHT])
+    return np.array(heights)
+
+
 def test_a_movement_is_heard_as_it_is_then_not_as_it_was_seen() -> None:
     times = np.arange(120) / FPS
     frames = moved(0.5 * np.sin(2 * math.pi * 0.5 * times))
-    raw = features(frames, FeatureSpec(motion=MotionSpec(agitation=1e6, abrupt=1e9, fastest=1e9)))[:, HEIGHT]
+    raw = measured(frames)
     errors = {}
-    for name, spec in (("held", HELD), ("predicted", FeatureSpec(steady_s=0.0))):
+    for name, spec in (("held", HELD), ("predicted", ALL_THE_WAY)):
         found = played(frames, spec)[round(1.0 / HOP_S) :]
         errors[name] = np.abs(found[:, 1 + HEIGHT] - np.interp(found[:, 0], times, raw))[found[:, 0] < times[-1]].mean()
     assert errors["predicted"] < 0.5 * errors["held"]
@@ -277,19 +287,57 @@ def test_a_prediction_that_is_shorter_is_steadier() -> None:
     """It is as late as it was made to be, and follows that far better."""
     times = np.arange(240) / FPS
     frames = moved(0.3 * np.sin(2 * math.pi * 0.4 * times) + 0.2 * np.sin(2 * math.pi * 1.1 * times))
-    raw = features(frames, FeatureSpec(motion=MotionSpec(agitation=1e6, still=1.0, abrupt=1e9, fastest=1e9)))[:, HEIGHT]
+    raw = measured(frames)
     left = {}
-    for spec in (FeatureSpec(steady_s=0.0), FeatureSpec()):
+    for spec in (ALL_THE_WAY, FeatureSpec()):
         found = played(frames, spec)[round(1.0 / HOP_S) : round(8.5 / HOP_S)]
         best = delay_of(times, raw, found[:, 0], found[:, 1 + HEIGHT])
         late = np.interp(found[:, 0] - best.seconds, times, raw)
-        left[spec.steady_s] = best.seconds, float(np.std(found[:, 1 + HEIGHT] - late))
+        left[spec.back] = best.seconds, float(np.std(found[:, 1 + HEIGHT] - late))
     (soon_s, rough), (later_s, smooth) = left.values()
     assert soon_s < later_s < soon_s + 0.035
     assert smooth < 0.75 * rough
 
 
-def test_neither_a_feature_nor_its_slope_jumps_when_a_pose_comes() -> None:
+@pytest.mark.parametrize(("fps", "heard_s"), [(25.0, 0.04), (25.0, 0.015), (60.0, 0.015)])
+def test_hops_are_as_far_behind_as_the_newest_pose_is_when_it_is_first_heard(fps: float, heard_s: float) -> None:
+    """A steady movement comes evenly then, whatever camera and device: nothing of it is predicted but what lies between
+    two poses."""
+    times = np.arange(round(5.0 * fps)) / fps
+    frames = moved(-0.8 + 1.6 * np.clip((times - 2.0) / 2.5, 0.0, 1.0), fps)
+    found = played(frames, FeatureSpec(), heard_s=heard_s)[round(2.5 / HOP_S) : round(4.3 / HOP_S)]
+    lags = found[:, 0] - np.interp(found[:, 1 + HEIGHT], measured(frames), times)
+    first_s = 0.02 + 0.5 * HOP_S + heard_s  # a pose is there after 20 ms, and waits for the next hop
+    assert lags.mean() == pytest.approx(first_s - 0.05 / fps, abs=0.006)
+    assert lags.std() < 0.35 * (1.0 / fps) / math.sqrt(12.0)  # the sawtooth of poses that are held
+
+
+def test_hops_are_never_far_behind() -> None:
+    """A camera that is late itself, or an audio device: what lies further back is predicted."""
+    spec = FeatureSpec()
+    assert behind_s(0.045, 0.04, spec) == pytest.approx(0.045 - 0.05 * 0.04)
+    assert behind_s(0.2, 0.04, spec) == pytest.approx(1.5 * 0.04)
+    assert behind_s(0.0, 0.04, spec) == 0.0
+
+
+def test_what_was_measured_has_the_filters_reach_and_none_of_its_lag() -> None:
+    rng = np.random.default_rng(5)
+    heights = np.concatenate([np.full(40, -0.6), np.full(40, 0.6)])
+    frames = moved(heights)
+    noisy = moved(heights)
+    for frame in noisy:
+        frame.world[0] += rng.normal(0, 0.004, (33, 3)).astype(np.float32)
+    np.testing.assert_allclose(measured(frames)[[39, 40]], [-0.6, 0.6], atol=0.06)
+    stream = FeatureStream()
+    for frame in noisy:
+        filtered = float(stream.update(frame)[HEIGHT])
+    assert measured(noisy)[-20:].mean() == pytest.approx(filtered, abs=0.01)
+    assert FeatureStream().measured().tolist() == REST.tolist()
+    nobody = PoseFrame(capture_s=9.0)
+    np.testing.assert_array_equal(stream.update(nobody), stream.measured())
+
+
+def test_a_feature_does_not_jump_when_a_pose_comes() -> None:
     """Against the same dance filmed 100 times a second, a hop moves hardly further: what a pose corrects is spread."""
     fine = [demo.pose_at(i / 100, i) for i in range(400)]
     coarse = dance(4.0)
@@ -337,7 +385,7 @@ def test_nothing_is_predicted_beyond_the_look_ahead() -> None:
     stream = FeatureStream(FeatureSpec(look_ahead_s=0.03))
     for frame in dance(1.0):
         stream.update(frame)
-    latest_s = frame.capture_s + 0.03 + stream.spec.steady_s
+    latest_s = frame.capture_s + 0.03
     np.testing.assert_array_equal(stream.at(latest_s), stream.at(frame.capture_s + 0.3))
 
 

@@ -26,10 +26,22 @@ def followed(xs: np.ndarray, dt_s: np.ndarray, spec: MotionSpec = SPEC) -> list[
     return states
 
 
+def test_a_prompt_place_is_less_behind_and_its_velocity_no_quicker() -> None:
+    xs, dt_s = 0.1 * np.arange(30) / FPS, np.full(30, 1 / FPS)  # slow: what the filter smooths
+    xs[:10] = xs[10]
+    behind, speed = {}, {}
+    for prompt in (1.0, 3.0):
+        states = followed(xs, dt_s, MotionSpec(prompt=prompt))
+        behind[prompt] = xs[13] - states[13].place[0]
+        speed[prompt] = states[11].velocity[0]
+    assert 0.0 < behind[3.0] < 0.8 * behind[1.0]
+    assert speed[3.0] == pytest.approx(speed[1.0])
+
+
 def test_it_is_the_textbooks_filter_of_a_decaying_velocity() -> None:
     """Against matrices, with the process noise integrated numerically; drive and belief as the spec says."""
     rng = np.random.default_rng(3)
-    spec = MotionSpec(abrupt=1e9, fastest=1e9, sure=0.0, course_s=1e9, noisiest=1.0)
+    spec = MotionSpec(abrupt=1e9, fastest=1e9, sure=0.0, course_s=1e9, noisiest=1.0, prompt=1.0)
     dt_s, xs = rng.uniform(0.02, 0.06, 60), np.cumsum(rng.normal(0, 0.05, 60))
     place, covariance = np.array([xs[0], 0.0]), np.diag([NOISE[0] ** 2, 1.0])
     peak = 1.0

@@ -78,6 +78,26 @@ def test_a_planted_jitter_is_seen(planted_s: float) -> None:
     assert np.std([each.seconds for _, each in found]) == pytest.approx(planted_s, rel=0.25)
 
 
+def test_what_is_not_known_is_left_out() -> None:
+    """A limb is out of view for three seconds: what its pitch does then, without delay, is not the body's movement."""
+    (at_s, a), (late_s, b) = asked(), followed(0.06)
+    a, b = a.copy(), b.copy()
+    lost, still_lost = (at_s > 20.0) & (at_s < 23.0), (late_s > 20.06) & (late_s < 23.06)
+    a[lost] = 60.0 + 12.0 * np.exp(20.0 - at_s[lost])
+    b[still_lost] = 60.0 + 12.0 * np.exp(20.0 - late_s[still_lost])
+    known = a.copy()
+    known[lost] = np.nan
+    heard = b.copy()
+    heard[still_lost] = np.nan
+    fooled, found = (windows(at_s, x, late_s, y, 2.0, 1.0, 3.0, 0.0) for x, y in ((a, b), (known, heard)))
+    assert delay_of(at_s, known, late_s, heard).seconds == pytest.approx(0.06, abs=0.001)
+    assert np.std([each.seconds for _, each in found]) < 0.0025
+    assert np.std([each.seconds for _, each in fooled]) > 0.005
+    assert not any(20.5 < start_s < 22.0 for start_s, _ in found)
+    with pytest.raises(ValueError, match="too few"):
+        delay_of(at_s, np.full(len(at_s), np.nan), late_s, heard)
+
+
 def test_windows_without_movement_say_nothing() -> None:
     at_s = np.arange(0.0, 20.0, 0.04)
     rest, late_s = 69 + 0.001 * np.sin(at_s), np.arange(1.0, 19.0, HOP_S)

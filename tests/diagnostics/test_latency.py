@@ -74,6 +74,37 @@ def test_a_line_at_the_cameras_rate_stands_out() -> None:
     assert plain < 3.0 < 10.0 < lined
 
 
+def test_a_limb_out_of_view_is_neither_still_nor_does_it_stop() -> None:
+    pose_s, hop_s = np.arange(750) / 25, np.arange(round(29.0 / HOP_S)) * HOP_S
+
+    def course(t: np.ndarray) -> np.ndarray:
+        return 60 + 12 * np.clip((t % 3.0 - 1.0) / 0.5, 0, 1)
+
+    asked = course(pose_s)
+    asked[pose_s % 3.0 > 1.45] = np.nan
+    sound = course(hop_s)
+    sound[hop_s % 3.0 > 1.45] = np.nan
+    found = traces(asked, course(hop_s), sound)
+    assert stops(found)["count"] == 0
+    noise, still_s = still_noise(found)
+    assert noise is not None
+    assert still_s < 10.5
+
+
+@pytest.mark.parametrize("planted_ms", [4.0, 8.0])
+def test_a_lag_that_changes_is_told_as_it_is(planted_ms: float) -> None:
+    rng = np.random.default_rng(6)
+    pose_s, hop_s = np.arange(1500) / 25, np.arange(round(59.0 / HOP_S)) * HOP_S
+
+    def course(t: np.ndarray) -> np.ndarray:
+        return 69 + 4 * np.sin(2 * np.pi * 0.5 * t) + 2 * np.sin(2 * np.pi * 1.3 * t)
+
+    lag_s = 0.06 + planted_ms / 1e3 * np.sqrt(2) * np.sin(2 * np.pi * hop_s / 11.3)
+    sound = course(hop_s - lag_s) + rng.normal(0, 0.05, len(hop_s))
+    found = jitter(traces(course(pose_s), sound, sound))
+    assert found["sd"] == pytest.approx(planted_ms, rel=0.2)
+
+
 def test_a_sound_that_follows_at_a_constant_distance_has_no_jitter() -> None:
     rng = np.random.default_rng(4)
     pose_s, hop_s = np.arange(1000) / 25, np.arange(round(39.0 / HOP_S)) * HOP_S

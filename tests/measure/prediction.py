@@ -3,11 +3,12 @@
 In: videos of dancers. Out: a JSON line each. Of both hands' height, right and left, as the theremin's pitch (1455 cents
 per unit): for 20 to 80 ms beyond a pose, the error in cents (median, 90 %, rms) and the lag in ms (least squared
 difference) that is left with the predicted features, with the newest pose held, and with a line through the last two;
-and for a session with a pose 20 ms after its frame and a hop heard 26 ms after it was begun, error, lag and line at the
-camera's rate without look-ahead and with the usual one. The truth is the landmarks' own, smoothed without lag. --still:
-one image of the video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch tremble. The
-last line is a move of half the arm's reach at steady speed that stops at once: how far the pitch goes on, and until
-when.
+and for a session with a pose --arrival ms after its frame and a hop heard --heard ms after it was begun, error, lag,
+its standard deviation over windows of 2 s with what noise alone adds to it, and the line at the camera's rate, without
+look-ahead and with the usual one. The truth is the landmarks' own, smoothed without lag, where the arms are in view.
+--still: one image of the video under fresh sensor noise (3 of 255), 250 times: how much its landmarks and the pitch
+tremble. The last line is a move of half the arm's reach at steady speed that stops at once: how far the pitch goes on,
+and until when.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,8 @@ from scipy.signal import savgol_filter
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.capture.landmarker import Landmarker
 from livemove.contracts import HOP, PoseFrame
-from livemove.diagnostics.delay import delay_of
-from livemove.diagnostics.latency import RAW, ripple
+from livemove.diagnostics.delay import delay_of, windows
+from livemove.diagnostics.latency import MOVING, SHORT_S, ripple
 from livemove.media import video_file
 
 CENTS = 2400 / 1.65
@@ -44,29 +46,32 @@ def main() -> None:
     parser.add_argument("--still", type=Path, action="append", default=[], metavar="VIDEO")
     parser.add_argument("--pose-model", type=Path)
     parser.add_argument("--seconds", type=float, default=40.0, help="of each video")
+    parser.add_argument("--arrival", type=float, default=20.0, help="ms: frame to pose")
+    parser.add_argument("--heard", type=float, default=26.0, help="ms: hop begun to heard; 36 with a block of 512")
     asked = parser.parse_args()
     for video in asked.video:
         with Landmarker("full", asked.pose_model) as landmarker:
             images = video_file.frames(video)
             frames = [landmarker.find(image, at) for at, image in images if at < asked.seconds]
-        print(json.dumps({"video": video.name, **of_poses(frames)}), flush=True)
+        print(
+            json.dumps({"video": video.name, **of_poses(frames, 1e-3 * asked.arrival, 1e-3 * asked.heard)}), flush=True
+        )
     for video in asked.still:
         print(json.dumps({"still": video.name, **trembling(video, asked.pose_model)}), flush=True)
     print(json.dumps({"stop": {f"{1e3 * length_s:.0f} ms": stop(length_s) for length_s in (0.25, 0.4, 0.5)}}))
 
 
-def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
+def of_poses(frames: list[PoseFrame], arrival_s: float, heard_s: float) -> dict[str, Any]:
     """{"ahead": errors for AHEAD_S, "session": for each look-ahead}; frames of one video."""
     frames = [frame for frame in frames if frame.people]
     times = np.array([frame.capture_s for frame in frames])
-    stream = FeatureStream(RAW)
-    raw = np.array([stream.update(frame)[HANDS] for frame in frames], np.float64)
-    truth = CubicSpline(times, savgol_filter(raw, 5, 3, axis=0))
+    raw, seen = measured(frames)
+    truth = Truth(CubicSpline(times, savgol_filter(raw, 5, 3, axis=0)), times[~seen.all(axis=1)])
     inside = (times > times[0] + SETTLED_S) & (times < times[-1] - 0.2)
     slope = np.diff(raw, axis=0, prepend=raw[:1]) / np.diff(times, prepend=times[0] - 1.0)[:, None]
-    stream, rows = FeatureStream(FeatureSpec(steady_s=0.0)), []
+    stream, rows = FeatureStream(), []
     for frame in frames:
-        stream.update(frame)
+        stream.update(frame)  # without a time at which it is heard `at` is the body's then, not some moment's before
         rows.append([stream.at(frame.capture_s + ahead_s)[HANDS] for ahead_s in AHEAD_S])
     ahead: dict[str, Any] = {}
     for i, ahead_s in enumerate(AHEAD_S):
@@ -77,41 +82,86 @@ def of_poses(frames: list[PoseFrame]) -> dict[str, Any]:
         }
     session: dict[str, Any] = {}
     for look_ahead_s in (0.0, AHEAD_S[-1]):
-        at_s, played = play(frames, FeatureSpec(look_ahead_s=look_ahead_s))
+        at_s, played = play(frames, FeatureSpec(look_ahead_s=look_ahead_s), arrival_s, heard_s)
         some = (at_s > times[0] + SETTLED_S) & (at_s < times[-1] - 0.2)
         lines = [ripple(pitch, HOP_S, 1.0 / float(np.median(np.diff(times)))) for pitch in played[some].T]
         session[f"{1e3 * look_ahead_s:.0f} ms"] = {
             **figures(at_s[some], played[some], truth),
+            "jitter_ms": jitter(at_s[some], played[some], truth, raw),
             "camera_line": [None if line is None else round(line, 1) for line in lines],
         }
     return {"frames": len(frames), "ahead": ahead, "session": session}
 
 
-def play(frames: list[PoseFrame], spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
+@dataclass
+class Truth:
+    """The hands' heights over time [n, 2], and the times of the frames in which one of the arms was out of view."""
+
+    heights: CubicSpline
+    unseen_s: np.ndarray
+
+    def known(self, at_s: np.ndarray, before_s: float, after_s: float) -> np.ndarray:
+        """bool [n]: both arms in view from before_s before each time until after_s after it."""
+        first, last = (np.searchsorted(self.unseen_s, at_s + away_s) for away_s in (-before_s, after_s))
+        return first == last
+
+
+def measured(frames: list[PoseFrame]) -> tuple[np.ndarray, np.ndarray]:
+    """(the hands' heights as the landmarks have them, float64 [frames, 2]; whether each arm was in view)."""
+    stream, heights, seen = FeatureStream(), list[np.ndarray](), list[np.ndarray]()
+    for frame in frames:
+        stream.update(frame)
+        heights.append(stream.measured()[HANDS].astype(np.float64))
+        seen.append(stream.seen()[HANDS])
+    return np.array(heights), np.array(seen)
+
+
+def play(
+    frames: list[PoseFrame], spec: FeatureSpec, arrival_s: float = ARRIVAL_S, heard_s: float = HEARD_S
+) -> tuple[np.ndarray, np.ndarray]:
     """(times at which hops are heard [hops], the hands' heights then [hops, 2]), as a session makes them."""
     stream, newest, times, heights = FeatureStream(spec), 0, list[float](), list[np.ndarray]()
-    begun_s = frames[0].capture_s + ARRIVAL_S
+    begun_s = frames[0].capture_s + arrival_s
     while begun_s < frames[-1].capture_s:
-        heard_s = begun_s + HEARD_S
-        while newest < len(frames) and frames[newest].capture_s + ARRIVAL_S <= begun_s:
-            stream.update(frames[newest], heard_s)
+        at_s = begun_s + heard_s
+        while newest < len(frames) and frames[newest].capture_s + arrival_s <= begun_s:
+            stream.update(frames[newest], at_s)
             newest += 1
-        times.append(heard_s)
-        heights.append(stream.at(heard_s)[HANDS].astype(np.float64))
+        times.append(at_s)
+        heights.append(stream.at(at_s)[HANDS].astype(np.float64))
         begun_s += HOP_S
     return np.array(times), np.array(heights)
 
 
-def figures(at_s: np.ndarray, found: np.ndarray, truth: CubicSpline) -> dict[str, Any]:
-    """Errors in cents and lag in ms of found [n, 2] at at_s [n]."""
-    errors = CENTS * np.abs(found - truth(at_s))
+def figures(at_s: np.ndarray, found: np.ndarray, truth: Truth) -> dict[str, Any]:
+    """Errors in cents and lag in ms of found [n, 2] at at_s [n], where both arms were in view."""
+    known = truth.known(at_s, 0.2, 0.08)
+    at_s, found = at_s[known], found[known]
+    errors = CENTS * np.abs(found - truth.heights(at_s))
     grid = np.arange(at_s[0] - 0.3, at_s[-1] + 0.3, 0.002)
-    grid = grid[(grid >= truth.x[0]) & (grid <= truth.x[-1])]
-    lags = [1e3 * delay_of(grid, truth(grid)[:, hand], at_s, found[:, hand]).seconds for hand in range(found.shape[1])]
+    grid = grid[(grid >= truth.heights.x[0]) & (grid <= truth.heights.x[-1])]
+    heights = np.where(truth.known(grid, 0.06, 0.06)[:, None], truth.heights(grid), np.nan)
+    lags = [1e3 * delay_of(grid, heights[:, hand], at_s, found[:, hand]).seconds for hand in range(found.shape[1])]
     return {
         "cents": [round(float(each)) for each in (*np.percentile(errors, [50, 90]), np.sqrt((errors**2).mean()))],
         "lag_ms": [round(lag) for lag in lags],
     }
+
+
+def jitter(at_s: np.ndarray, found: np.ndarray, truth: Truth, raw: np.ndarray) -> list[list[float] | None]:
+    """[standard deviation of the lag over windows, what noise adds to it] in ms of each hand, against the landmarks raw
+    [frames, 2] as they are; None: it hardly moves."""
+    times = np.asarray(truth.heights.x, np.float64)
+    asked = np.where(truth.known(times, 0.0, 0.0)[:, None], raw, np.nan)
+    heard = np.where(truth.known(at_s, 0.1, 0.0)[:, None], found, np.nan)
+    spreads: list[list[float] | None] = []
+    for hand in range(2):
+        a, b = (0.01 * CENTS * each[:, hand] for each in (asked, heard))
+        lags = [each for _, each in windows(times, a, at_s, b, SHORT_S, SHORT_S / 2, MOVING, 0.0)]
+        seconds, own = (1e3 * np.array([getattr(each, name) for each in lags]) for name in ("seconds", "sd_s"))
+        spread = (seconds.std(ddof=1), np.sqrt((own**2).mean())) if len(lags) > 2 else None
+        spreads.append(spread and [round(float(each), 1) for each in spread])
+    return spreads
 
 
 def trembling(video: Path, pose_model: Path | None) -> dict[str, Any]:
@@ -125,8 +175,7 @@ def trembling(video: Path, pose_model: Path | None) -> dict[str, Any]:
     hips = world[:, [23, 24]].mean(axis=1, keepdims=True)
     torso = float(np.linalg.norm(world[:, [11, 12]].mean(axis=1) - hips[:, 0], axis=1).mean())
     spread = ((world - hips)[:, [7, 8, *range(11, 17), *range(23, 29)]] / torso).std(axis=0).mean(axis=0)
-    raw = FeatureStream(RAW)
-    landmarks = np.array([raw.update(frame)[HANDS] for frame in frames])[50:]
+    landmarks = measured(frames)[0][50:]
     _, heights = play(frames, FeatureSpec())
     return {
         "landmarks": [round(float(each), 4) for each in spread],

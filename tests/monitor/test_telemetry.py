@@ -285,7 +285,10 @@ def test_a_long_lag_says_what_would_shorten_it_most() -> None:
 
 
 def test_the_lag_grows_with_the_age_and_falls_with_the_look_ahead() -> None:
-    lags = [estimate_ms(age_ms, ahead_s) for age_ms, ahead_s in ((90.0, 0.08), (90.0, 0.04), (90.0, 0.0), (120.0, 0.0))]
-    assert lags == sorted(lags)
+    cases = ((90.0, 0.08, 30.0), (90.0, 0.02, 30.0), (90.0, 0.0, 30.0), (120.0, 0.0, 30.0))
+    lags = [estimate_ms(*case) or 0.0 for case in cases]
+    assert lags == sorted(set(lags))
     assert lags[2] > 90.0  # without a prediction it is later than the pose is old: a filter's work
-    assert estimate_ms(60.0, 0.08) == estimate_ms(60.0, 0.025)  # no further than the age that is measured
+    assert estimate_ms(60.0, 0.08, 30.0) == estimate_ms(60.0, 0.025, 30.0)  # no further than to the next pose
+    assert estimate_ms(None, 0.08, 30.0) is None
+    assert estimate_ms(60.0, 0.08, 0.0) is None

@@ -51,6 +51,8 @@ EXTERNAL = re.compile(
 """Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
 see livemove.body.triggers and accents). Everything else is a body feature."""
 
+SIDES = {"left": "right", "right": "left"}
+
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
 
@@ -133,6 +135,8 @@ class Mapping:
             self._played += zip(style_routes.channels, style_routes.routes, strict=True)
             self.styles = np.zeros(style_routes.styles, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
+        self._lowest = np.array([channel.minimum for channel, _ in self._played])
+        self._highest = np.array([channel.maximum for channel, _ in self._played])
         self._follow(tuple(route for _, route in self._played))
         self.reset()
 
@@ -159,10 +163,21 @@ class Mapping:
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
 
-        The range is cut to what the model can play, so that the whole gesture still plays; an octave that would leave
+        An octave moves the whole range: where the gesture asks for more than the model can play, the pitch stays at the
+        model's last note, and the rest of the gesture plays what it did (see `pitch_reach`). An octave that would leave
         nothing of it goes only as far as something is left.
         """
         self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in self._played))
+
+    def pitch_reach(self) -> tuple[int, float, float] | None:
+        """(octaves that the pitch is moved by, semitones of its range below what the model can play, above it), as it
+        is steered; None: there is no pitch channel."""
+        for (channel, route), first, span in zip(self._played, self._to, self._to_span, strict=True):
+            if channel.unit == PITCH_UNIT:
+                low, high = sorted((float(first), float(first + span)))
+                moved = round((float(first) - route.to_range[0]) / 12)
+                return moved, max(channel.minimum - low, 0.0), max(high - channel.maximum, 0.0)
+        return None
 
     def step(self, inputs: Float32, dt_s: float) -> Float32:
         """float32 [C], natural units, after dt_s seconds with these inputs, float32 [F + len(external)].
@@ -171,7 +186,7 @@ class Mapping:
         """
         place = (inputs[self._input] - self._from) / self._from_span
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
-        goal = self._to + place * self._to_span
+        goal = np.minimum(np.maximum(self._to + place * self._to_span, self._lowest), self._highest)
         for i, notes, snap in self._in_scale:
             if not math.isfinite(goal[i]):
                 continue
@@ -185,6 +200,16 @@ class Mapping:
         return self._value[: len(self.channels)].astype(np.float32)
 
 
+def other_side(name: str) -> str:
+    """The input of the other hand or foot: "left_elbow" -> "right_elbow", "hit:right_foot" -> "hit:left_foot"; one that
+    has no side, or comes from outside (OSC, MIDI, Link), itself."""
+    kind, colon, own = name.rpartition(":")
+    side, line, rest = own.partition("_")
+    if side not in SIDES or not line or kind + colon not in ("", PREFIX, accents.PREFIX):
+        return name
+    return f"{kind}{colon}{SIDES[side]}{line}{rest}"
+
+
 def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
     """A route as `Mapping.steer` has it."""
     if channel.unit != PITCH_UNIT or not (octave or scale or root):
@@ -192,10 +217,11 @@ def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -
     low, high = min(route.to_range), max(route.to_range)
     while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
         octave -= 1 if octave > 0 else -1
-    first, last = (min(max(end + 12 * octave, channel.minimum), channel.maximum) for end in route.to_range)
+    first, last = (end + 12 * octave for end in route.to_range)
+    playable = tuple(min(max(end, channel.minimum), channel.maximum) for end in (first, last))
     steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
     tonic = float(root - 1) if root else route.root
-    notes = _scale_notes(steps, tonic, (first, last))
+    notes = _scale_notes(steps, tonic, playable)
     snap = route.snap or PLAIN_SNAP if scale else route.snap
     return replace(
         route, to_range=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps

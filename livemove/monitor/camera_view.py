@@ -47,6 +47,7 @@ class CameraView(QWidget):
         self._pose: PoseFrame | None = None
         self._missing = ""
         self._aspect = DEMO_ASPECT
+        self._mirrored = False
         self._view: Float64 | None = None
         doubtful = style.mix(style.CARD, style.AMBER, 0.75)
         dim = style.mix(style.ACCENT, style.CARD, 0.45)
@@ -86,6 +87,13 @@ class CameraView(QWidget):
             self._press(self.label_rect())
         else:
             super().mousePressEvent(event)
+
+    def mirror(self, mirrored: bool) -> None:
+        """Show left and right exchanged, image and skeleton, as a mirror does."""
+        if mirrored != self._mirrored:
+            self._mirrored = mirrored
+            self._fitted = self._view = None
+            self.update()
 
     @property
     def posed(self) -> bool:
@@ -127,6 +135,9 @@ class CameraView(QWidget):
             painter = QPainter(self._fitted)
             # Three times as fast as QImage.scaled, and as good when it makes larger.
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            if self._mirrored:
+                painter.translate(self._fitted.width(), 0)
+                painter.scale(-1, 1)
             painter.drawImage(self._fitted.rect(), self._image)
             painter.end()
             self._fitted.setDevicePixelRatio(ratio)
@@ -181,6 +192,8 @@ class CameraView(QWidget):
     def _places(self, area: QRect, frame: PoseFrame) -> Float64:
         """float64 [33, 2]: where the landmarks lie in the widget. Bare, the view follows the body, to show it large."""
         places = frame.image[0, :, :2].astype(np.float64)
+        if self._mirrored:
+            places[:, 0] = 1.0 - places[:, 0]
         if not self._bare:
             return places * (area.width(), area.height()) + (area.x(), area.y())
         places[:, 0] *= self._aspect

@@ -25,12 +25,13 @@ Offer = Callable[[QWidget, QRect, list[str], int, Callable[[int], None]], None]
 
 @dataclass(frozen=True)
 class Handlers:
-    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page."""
+    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page, mirror the picture."""
 
     ask: Ask
     offer: Offer
     show_keys: Callable[[], None]
     turn_page: Callable[[], None]
+    mirror: Callable[[], None]
 
 
 HAND = Qt.CursorShape.PointingHandCursor

@@ -199,6 +199,13 @@ class PlayPage(QWidget):
             "keep": Button(
                 "keep last", CONTROLS["save_last"].key_label, lambda: handlers.ask(Request(Action.SAVE_LAST))
             ),
+            "save-preset": Button(
+                "save preset", CONTROLS["save_preset"].key_label, lambda: handlers.ask(Request(Action.SAVE_PRESET))
+            ),
+            "swap-hands": Button(
+                "swap hands", CONTROLS["swap_hands"].key_label, lambda: handlers.ask(Request(Action.SWAP_HANDS))
+            ),
+            "mirror": Button("mirror", "I", handlers.mirror),
             "stage": Button("stage", "S", handlers.turn_page),
         }
         self.choose(0)
@@ -207,11 +214,11 @@ class PlayPage(QWidget):
         figures.setHorizontalSpacing(GAP)
         figures.setVerticalSpacing(2 * GRID)
         buttons.setHorizontalSpacing(GAP)
-        buttons.setVerticalSpacing(2 * GRID)
+        buttons.setVerticalSpacing(GRID)
         for place, tile in enumerate(self.tiles.values()):
             figures.addWidget(tile, place // 3, place % 3)
         for place, button in enumerate(self.buttons.values()):
-            button.setFixedHeight(10 * GRID)
+            button.setFixedHeight(7 * GRID)
             buttons.addWidget(button, place // 3, place % 3)
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
@@ -240,6 +247,11 @@ class PlayPage(QWidget):
                 self.camera_view, place, [camera_name(camera) for camera in cameras], self._supervisor_status.camera,
                 lambda row: self._handlers.ask(Request(Action.CAMERA, text=cameras[row])),
             )  # fmt: skip
+
+    def mirror(self, mirrored: bool) -> None:
+        """Show the picture as a mirror does, or as it comes."""
+        self.camera_view.mirror(mirrored)
+        self.buttons["mirror"].show_lit(mirrored)
 
     def choose(self, step: int) -> str:
         """Other features on the lanes; the name of the group."""
@@ -278,6 +290,7 @@ class PlayPage(QWidget):
         self.console.show_controls(controls)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
+        self.buttons["swap-hands"].show_lit(controls.swap_hands)
         self.buttons["record"].show_lit(recorded_s is not None, "" if recorded_s is None else clock(recorded_s))
 
     def update_history(self, state: ViewState, slow: bool = False) -> None:

@@ -41,12 +41,15 @@ HELP = [
     ("Page ↑ ↓", "previous, next style"),
     ("O   Shift O", "octave up, down"),
     ("K   J", "next scale, next root note"),
+    ("X", "swap hands: left plays what right played"),
+    ("B", "keep what is set as a preset, at once"),
     ("L   Shift L", "look further ahead, less far"),
     ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
     ("W", "make a take of what was just played"),
     ("C", "other body features"),
+    ("I", "the picture as in a mirror, or as the camera gives it"),
     ("S", "stage: large, for a dark room"),
     ("F   F11", "full screen"),
     ("?   H", "these keys"),
@@ -100,7 +103,8 @@ class MonitorWindow(QWidget):
         self._pages = QStackedLayout(self)
         self._model = 0
         self.menu = Menu(self)
-        self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page)
+        self._mirrored = False
+        self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page, self._mirror)
         self.play, self.stage = self._pages_of(config)
         self.help, self.notices, self.question = Overlay(self), Overlay(self), Overlay(self, style.LARGE)
         self._notices.say("?  shows the keys", Tone.QUIET)
@@ -118,6 +122,7 @@ class MonitorWindow(QWidget):
         )
         for page in (play, stage):
             self._pages.addWidget(page)
+        self._mirror_pages(play, stage)
         return play, stage
 
     def _change_model(self, model: int) -> None:
@@ -214,7 +219,8 @@ class MonitorWindow(QWidget):
             Qt.Key.Key_S: self._turn_page,
             Qt.Key.Key_F: self._fill_screen,
             Qt.Key.Key_F11: self._fill_screen,
-            Qt.Key.Key_C: lambda: self.play.choose(1),
+            Qt.Key.Key_C: self._choose_features,
+            Qt.Key.Key_I: self._mirror,
             Qt.Key.Key_Question: self._help,
             Qt.Key.Key_H: self._help,
             Qt.Key.Key_F1: self._help,
@@ -222,8 +228,27 @@ class MonitorWindow(QWidget):
         action = actions.get(Qt.Key(key))
         if action is not None:
             action()
+        elif event.text().strip():
+            self._notices.say(f"{event.text().upper()} does nothing: ? shows the keys")
         else:
             super().keyPressEvent(event)
+
+    def _choose_features(self) -> None:
+        if self._pages.currentWidget() is self.stage:
+            self._notices.say("the stage view has no body features to choose: S shows the page that has")
+        else:
+            self.play.choose(1)
+
+    def _mirror(self) -> None:
+        self._mirrored = not self._mirrored
+        self._mirror_pages(self.play, self.stage)
+        self._notices.say(
+            "picture: as in a mirror" if self._mirrored else "picture: as the camera gives it", Tone.QUIET
+        )
+
+    def _mirror_pages(self, play: PlayPage, stage: StagePage) -> None:
+        play.mirror(self._mirrored)
+        stage.camera_view.mirror(self._mirrored)
 
     def _ask(self, request: Request) -> None:
         if not self._segment.requests.ask(request):

@@ -23,7 +23,7 @@ class PresetDevices:
     device: str | None = None
 
 
-SET_AT_START = ("gain", "temperature", "style", "styles", "mute", "look_ahead_s", "learn")
+SET_AT_START = ("gain", "temperature", "style", "styles", "mute", "look_ahead_s", "learn", "swap_hands")
 """Of Controls, what can be set before it plays; the rest is set while it does."""
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 
 from livemove.body.features import FEATURES
+from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Request
 from livemove.controls import BY_ACTION, CONTROLS, KEY_NAMES, STYLE_WEIGHTS, Control
 from livemove.ipc.segment import Segment, now_s
-from livemove.monitor import window
+from livemove.monitor import style, window
 from livemove.monitor.window import MonitorWindow
-from tests.support.windows import asked
+from tests.support.windows import asked, perform_a_moment
 
 Key = Qt.Key
 
@@ -38,6 +41,8 @@ Key = Qt.Key
         (Key.Key_L, Qt.KeyboardModifier.ShiftModifier, Request(Action.LOOK_AHEAD, -10.0)),
         (Key.Key_F5, Qt.KeyboardModifier.NoModifier, Request(Action.RELOAD)),
         (Key.Key_R, Qt.KeyboardModifier.NoModifier, Request(Action.RECORD)),
+        (Key.Key_X, Qt.KeyboardModifier.NoModifier, Request(Action.SWAP_HANDS)),
+        (Key.Key_B, Qt.KeyboardModifier.NoModifier, Request(Action.SAVE_PRESET)),
         (Key.Key_W, Qt.KeyboardModifier.NoModifier, Request(Action.SAVE_LAST)),
         (Key.Key_V, Qt.KeyboardModifier.NoModifier, Request(Action.CAMERA, 1.0)),
         (Key.Key_D, Qt.KeyboardModifier.ShiftModifier, Request(Action.DEVICE, -1.0)),
@@ -143,3 +148,48 @@ def test_every_control_has_a_place_for_the_mouse(shown: MonitorWindow) -> None:
     names = {{"keep": "save-last"}.get(name, name) for name in names}
     weights = {BY_ACTION[action].label for action in STYLE_WEIGHTS}
     assert {control.label for control in CONTROLS.values()} - names == {"camera", "reload", *weights}
+
+
+def test_a_key_that_means_nothing_says_so_and_asks_for_nothing(shown: MonitorWindow, segment: Segment) -> None:
+    QTest.keyClick(shown, Key.Key_Z)
+    shown.tick()
+    assert "Z does nothing: ? shows the keys" in shown.notices.words
+    QTest.keyClick(shown, Key.Key_S)
+    QTest.keyClick(shown, Key.Key_C)
+    shown.tick()
+    assert "the stage view has no body features" in shown.notices.words
+    assert asked(segment) == []
+
+
+def halves(shown: MonitorWindow) -> list[tuple[int, bool]]:
+    """Of the picture's left and right half: how red it is, and whether the skeleton is there."""
+    for _ in range(2):
+        shown.tick()
+    grabbed = shown.play.camera_view.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    pixels = np.frombuffer(grabbed.constBits(), np.uint8).reshape(grabbed.height(), grabbed.width(), 4)
+    accent = np.array([style.ACCENT.blue(), style.ACCENT.green(), style.ACCENT.red()])
+    sides = np.array_split(pixels[: grabbed.height() * 8 // 10, :, :3].astype(int), 2, axis=1)
+    return [(int(np.median(side[..., 2])), bool((np.abs(side - accent).max(2) < 30).sum() > 50)) for side in sides]
+
+
+def test_i_turns_image_and_skeleton_over_and_back(
+    shown: MonitorWindow, segment: Segment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left half red, right half blue; the demo dancer stands at the left."""
+    monkeypatch.setattr(window, "FIGURES_S", 0.0)
+    perform_a_moment(segment)
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[:, :160, 0], image[:, 160:, 2] = 200, 200
+    segment.image.write(image, now_s())
+    frame = pose_at(1.0, 3)
+    frame.capture_s = now_s()
+    frame.image[0, :, 0] = 0.25 + 0.3 * (frame.image[0, :, 0] - 0.5)
+    segment.pose.write(frame)
+    (red, here), (blue, nobody) = halves(shown)
+    assert red > 80 > 20 > blue
+    assert (here, nobody) == (True, False)
+    QTest.keyClick(shown, Key.Key_I)
+    assert halves(shown) == [(blue, False), (red, True)]
+    assert shown.play.buttons["mirror"].lit
+    QTest.mouseClick(shown.play.buttons["mirror"], Qt.MouseButton.LeftButton)
+    assert halves(shown) == [(red, True), (blue, False)]

@@ -167,7 +167,7 @@ class Mapping:
         model's last note, and the rest of the gesture plays what it did (see `pitch_reach`). An octave that would leave
         nothing of it goes only as far as something is left.
         """
-        self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in self._played))
+        self._follow(tuple(steered(channel, route, octave, scale, root) for channel, route in self._played))
 
     def pitch_reach(self) -> tuple[int, float, float] | None:
         """(octaves that the pitch is moved by, semitones of its range below what the model can play, above it), as it
@@ -210,8 +210,8 @@ def other_side(name: str) -> str:
     return f"{kind}{colon}{SIDES[side]}{line}{rest}"
 
 
-def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
-    """A route as `Mapping.steer` has it."""
+def steered(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
+    """A route as `Mapping.steer` has it; what its range has beyond the channel's is played at the channel's end."""
     if channel.unit != PITCH_UNIT or not (octave or scale or root):
         return route
     low, high = min(route.to_range), max(route.to_range)

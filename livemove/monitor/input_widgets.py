@@ -226,7 +226,7 @@ class Button(ControlTile):
         painter.setPen(style.TEXT if self.lit and self._light == style.RED else self._light if self.lit else style.TEXT)
         painter.drawText(inner, LEFT, self.text or self.name)
         painter.setFont(style.font(style.SMALL))
-        painter.setPen(style.FAINT)
+        painter.setPen(style.TEXT if self.lit else style.FAINT)
         painter.drawText(inner, RIGHT, self._key)
 
 

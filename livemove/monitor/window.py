@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QStackedLayout, QWidget
+from PySide6.QtWidgets import QLayout, QStackedLayout, QWidget
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
@@ -17,16 +17,21 @@ from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.controls import Kind, key_press
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
-from livemove.monitor.display_widgets import Overlay
+from livemove.monitor.display_widgets import Overlay, TextLine
 from livemove.monitor.input_widgets import Handlers, Menu
 from livemove.monitor.monitor_config import MonitorConfig
-from livemove.monitor.pages import FEATURE_LANES, PlayPage, StagePage
+from livemove.monitor.pages import FEATURE_LANES, PlayPage
+from livemove.monitor.stage_page import StagePage
 from livemove.monitor.telemetry import SILENT_S, Notices, OutputAnalyzer, TelemetryReader, Tone, TraceReader, judge
 from livemove.monitor.view_state import ViewState
 
 PERIOD_MS = 38
 """Between two redraws: 26 a second, one more than the camera has frames."""
 FIGURES_S = 0.2
+PLAY_SIZE = (1000, 600)
+"""The smallest window that the play page has room in."""
+LINE = 24
+"""Height of the line of notices below the play page: it covers nothing."""
 ASK_S = 4.0
 """How long Q waits for the second Q."""
 
@@ -86,7 +91,7 @@ class MonitorWindow(QWidget):
     def __init__(self, segment: Segment, config: MonitorConfig) -> None:
         super().__init__()
         self.setWindowTitle(f"livemove · {config.spec.name}")
-        self.setMinimumSize(1000, 600)
+        self.setMinimumSize(320, 200)
         self.resize(1280, 720)
         self._segment = segment
         self._telemetry, self._analyzer, self._traces = (
@@ -100,13 +105,19 @@ class MonitorWindow(QWidget):
         self._last_s = now_s()
         self._asked_s: float | None = None
         self._config = config
-        self._pages = QStackedLayout(self)
-        self._model = 0
+        self._shown, self._pages = QWidget(self), QStackedLayout()
+        self._pages.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # a small window has the stage
+        self._shown.setLayout(self._pages)
+        self.notices = TextLine(style.BODY, align=Qt.AlignmentFlag.AlignCenter, ground=style.BASE, least=9)
+        self.notices.setParent(self)
+        self._on_stage = False  # as the person has it; see _show_page
+        self._model = self._reloads = 0
         self.menu = Menu(self)
         self._mirrored = False
         self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page, self._mirror)
         self.play, self.stage = self._pages_of(config)
-        self.help, self.notices, self.question = Overlay(self), Overlay(self), Overlay(self, style.LARGE)
+        self._show_page()
+        self.help, self.question = Overlay(self), Overlay(self, style.LARGE)
         self._notices.say("?  shows the keys", Tone.QUIET)
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -126,12 +137,12 @@ class MonitorWindow(QWidget):
         return play, stage
 
     def _change_model(self, model: int) -> None:
-        """New pages: other channels, other features that play."""
-        on_stage, old = self._pages.currentWidget() is self.stage, (self.play, self.stage)
+        """New pages: other channels, other features that play, another mapping."""
+        old = (self.play, self.stage)
         self._model = model
         self.menu.hide()
         self.play, self.stage = self._pages_of(self._config.of_model(model))
-        self._pages.setCurrentWidget(self.stage if on_stage else self.play)
+        self._show_page()
         for page in old:
             self._pages.removeWidget(page)
             page.deleteLater()
@@ -153,7 +164,8 @@ class MonitorWindow(QWidget):
         new_pose = segment.pose.read(self._pose)
         fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
         controls = segment.controls.read()
-        if controls.model != self._model:
+        if (controls.model, controls.reloads) != (self._model, self._reloads):
+            self._reloads = controls.reloads
             self._change_model(controls.model)
         supervisor_status = segment.supervisor_status.read()
         state = ViewState(
@@ -177,9 +189,18 @@ class MonitorWindow(QWidget):
             self.play.update_history(state)
         if self._asked_s is not None and now - self._asked_s > ASK_S:
             self._ask_no_more()
-        if not self.question.isVisible():
-            lines, tone = self._notices.read(supervisor_status)
-            self.notices.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
+        lines, tone = self._notices.read(supervisor_status)
+        self.notices.say(self._notice(lines), style.AMBER if tone >= Tone.WATCH else style.SOFT)
+
+    def _notice(self, lines: list[str]) -> str:
+        """The newest first, and as many before it as have room beside it."""
+        found = ""
+        for line in reversed(lines):
+            longer = f"{found}   ·   {line}" if found else line
+            if found and not self.notices.fits(longer):
+                break
+            found = longer
+        return found
 
     # --- keys
 
@@ -260,7 +281,6 @@ class MonitorWindow(QWidget):
             self.help.hide()
         elif self._asked_s is None:
             self._asked_s = now_s()
-            self.notices.hide()
             self.question.say("", [("Q", "again ends the performance"), ("Esc", "goes on playing")], style.AMBER)
         elif letter:
             self._ask_no_more()
@@ -279,7 +299,26 @@ class MonitorWindow(QWidget):
             self.help.say("Keys", HELP, style.ACCENT)
 
     def _turn_page(self) -> None:
-        self._pages.setCurrentWidget(self.play if self._pages.currentWidget() is self.stage else self.stage)
+        if self._small():
+            width, height = PLAY_SIZE
+            self._notices.say(f"the other page needs a window of {width} x {height}, and this one is smaller")
+            return
+        self._on_stage = not self._on_stage
+        self._show_page()
+
+    def _small(self) -> bool:
+        """Whether there is no room for the play page."""
+        return self.width() < PLAY_SIZE[0] or self.height() < PLAY_SIZE[1]
+
+    def _show_page(self) -> None:
+        """The one that was chosen, or, in a small window, the stage view, which is readable in any."""
+        on_stage = self._on_stage or self._small()
+        self._pages.setCurrentWidget(self.stage if on_stage else self.play)
+        scale = self.height() / 720 if on_stage else 1.0
+        line = round((40 if on_stage else LINE) * scale)
+        self._shown.setGeometry(0, 0, self.width(), self.height() - line)
+        self.notices.setGeometry(0, self.height() - line, self.width(), line)
+        self.notices.resize_text(round(26 * scale) if on_stage else style.BODY)
 
     def _fill_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
@@ -288,7 +327,8 @@ class MonitorWindow(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.menu.hide()
-        for note in (self.help, self.notices, self.question):
+        self._show_page()
+        for note in (self.help, self.question):
             if note.isVisible():
                 note.place()
 

@@ -124,7 +124,7 @@ def test_a_supervisor_that_does_not_answer_is_mentioned(shown: MonitorWindow) ->
     for _ in range(65):
         QTest.keyClick(shown, Key.Key_Up)
     shown.tick()
-    assert "does not answer" in shown.notices.words
+    assert "does not answer" in shown.notices.text
 
 
 @pytest.mark.parametrize("control", CONTROLS.values(), ids=list(CONTROLS))
@@ -153,11 +153,11 @@ def test_every_control_has_a_place_for_the_mouse(shown: MonitorWindow) -> None:
 def test_a_key_that_means_nothing_says_so_and_asks_for_nothing(shown: MonitorWindow, segment: Segment) -> None:
     QTest.keyClick(shown, Key.Key_Z)
     shown.tick()
-    assert "Z does nothing: ? shows the keys" in shown.notices.words
+    assert "Z does nothing: ? shows the keys" in shown.notices.text
     QTest.keyClick(shown, Key.Key_S)
     QTest.keyClick(shown, Key.Key_C)
     shown.tick()
-    assert "the stage view has no body features" in shown.notices.words
+    assert "the stage view has no body features" in shown.notices.text
     assert asked(segment) == []
 
 

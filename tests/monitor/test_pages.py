@@ -150,7 +150,7 @@ def test_the_supervisors_news_are_shown(shown: MonitorWindow, segment: Segment) 
         SupervisorStatus(now_s(), 1.0, {"playback": 1}, 1, "playback failed: starting it again")
     )
     shown.tick()
-    assert "playback failed: starting it again" in shown.notices.words
+    assert "playback failed: starting it again" in shown.notices.text
 
 
 def test_what_was_played_is_seen_as_wave_and_spectrum(shown: MonitorWindow, segment: Segment) -> None:

@@ -121,6 +121,12 @@ class LookAhead(click.ParamType[float]):
     help="The window with camera image, sound and figures; without either, one opens where there is a display.",
 )
 @click.option(
+    "--audience",
+    is_flag=True,
+    help="A second window for the audience, full screen, on the second screen where there is one: the dancer drawn in "
+    "light, no figures.",
+)
+@click.option(
     "--spare/--no-spare",
     default=True,
     help="A second synthesis waits, loaded and checked, to play on if the first one dies or stands still; it needs "
@@ -198,6 +204,7 @@ def perform(
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
+    livemove perform --audience                          the dancer drawn in light on the second screen
     livemove perform --swap-hands                        for who is left-handed: X while it plays
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
@@ -253,6 +260,8 @@ def perform(
     for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
     (folder, mapping), *others = slots
+    if options["audience"] and monitor is False:
+        raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")

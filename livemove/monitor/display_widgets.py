@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.monitor import style
-from livemove.monitor.style import GRID, PADDING, TONES
+from livemove.monitor.style import TONES
 from livemove.monitor.telemetry import Tone, clock, decibels
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -108,7 +108,7 @@ class Tile(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(21 * GRID)
+        self.setFixedHeight(21 * style.GRID)
         self.reading = Reading()
         self._name = name.upper()
 
@@ -123,7 +123,12 @@ class Tile(QWidget):
         wrong = reading.tone >= Tone.WATCH
         colour = TONES[reading.tone]
         card(painter, self.rect(), style.mix(style.CARD, colour, 0.10) if wrong else style.CARD)
-        inner = self.rect().adjusted(PADDING - GRID, PADDING - GRID, GRID - PADDING, GRID - PADDING)
+        inner = self.rect().adjusted(
+            style.PADDING - style.GRID,
+            style.PADDING - style.GRID,
+            style.GRID - style.PADDING,
+            style.GRID - style.PADDING,
+        )
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
         painter.drawText(inner, Qt.AlignmentFlag.AlignTop, self._name)
@@ -133,10 +138,10 @@ class Tile(QWidget):
         painter.setFont(big)
         painter.setPen(colour)
         painter.drawText(inner, LEFT, reading.value)
-        across = QFontMetrics(big).horizontalAdvance(reading.value) + GRID
+        across = QFontMetrics(big).horizontalAdvance(reading.value) + style.GRID
         painter.setFont(style.font(style.BODY))
         painter.setPen(style.SOFT)
-        painter.drawText(inner.adjusted(across, 2 * GRID - 1, 0, 2 * GRID - 1), LEFT, reading.unit)
+        painter.drawText(inner.adjusted(across, 2 * style.GRID - 1, 0, 2 * style.GRID - 1), LEFT, reading.unit)
 
 
 class Lamp(QWidget):
@@ -189,12 +194,12 @@ class Meter(QWidget):
     FLOOR_DB = -60.0
     HOLD_S = 1.5
     FALL_DB_S = 20.0
-    BAR, TOP = 5 * GRID, 6 * GRID
 
     def __init__(self, lying: bool = False) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._lying = lying
+        self._bar, self._top = 5 * style.GRID, 6 * style.GRID
         self._ground = style.BASE if lying else style.CARD
         self._level_db = self._peak_db = self.FLOOR_DB
         self._peak_s = 0.0
@@ -211,7 +216,7 @@ class Meter(QWidget):
         if self._lying or limiting != self._lit:
             self.update()
         else:
-            self.update(0, self.TOP, self.BAR, self.height())
+            self.update(0, self._top, self._bar, self.height())
         self._lit = limiting
 
     @property
@@ -228,14 +233,14 @@ class Meter(QWidget):
             self._paint_lying(painter)
             return
         self._paint_bar(painter)
-        if event.rect().width() > self.BAR:
+        if event.rect().width() > self._bar:
             self._paint_scale(painter)
 
     def _part(self, level_db: float) -> float:
         return min(max(1.0 - level_db / self.FLOOR_DB, 0.0), 1.0)
 
     def _paint_bar(self, painter: QPainter) -> None:
-        bar, top, height = self.BAR, self.TOP, self.height() - self.TOP
+        bar, top, height = self._bar, self._top, self.height() - self._top
         painter.fillRect(0, top, bar, height, style.WELL)
         filled = round(self._part(self._level_db) * height)
         painter.fillRect(0, top + height - filled, bar, filled, style.ACCENT)
@@ -246,24 +251,31 @@ class Meter(QWidget):
         painter.fillRect(0, mark, bar, 2, style.AMBER if self._peak_db > -6.0 else style.TEXT)
 
     def _paint_scale(self, painter: QPainter) -> None:
-        bar, top, height = self.BAR, self.TOP, self.height() - self.TOP
+        bar, top, height = self._bar, self._top, self.height() - self._top
         painter.fillRect(0, 0, self.width(), top, self._ground)
         painter.fillRect(bar, top, self.width() - bar, height, self._ground)
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         for level_db in (0, -6, -12, -24, -36, -48):
             y = top + height - round(self._part(level_db) * height)
-            painter.drawText(bar + 2 * GRID, max(y - 6, top - 2), 40, 12, LEFT, f"{-level_db}")
+            painter.drawText(
+                bar + 2 * style.GRID,
+                max(y - 2 * style.GRID, top - style.GRID),
+                10 * style.GRID,
+                4 * style.GRID,
+                LEFT,
+                f"{-level_db}",
+            )
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(style.AMBER if self._lit else style.LINE)
-        painter.drawEllipse(QRectF(bar / 2 - 5, 2, 10, 10))
+        painter.drawEllipse(QRectF(bar / 2 - 1.2 * style.GRID, 2, 2.4 * style.GRID, 2.4 * style.GRID))
         painter.setPen(style.AMBER if self._lit else style.FAINT)
-        painter.drawText(bar + 2 * GRID, 0, 40, 14, LEFT, "LIM")
+        painter.drawText(bar + 2 * style.GRID, 0, 10 * style.GRID, 4 * style.GRID, LEFT, "LIM")
 
     def _paint_lying(self, painter: QPainter) -> None:
         height, lamp = self.height(), self.height()
-        width = self.width() - lamp - 2 * GRID
+        width = self.width() - lamp - 2 * style.GRID
         painter.fillRect(0, 0, width, height, style.CARD)
         filled = round(self._part(self._level_db) * width)
         loud = round(self._part(-6.0) * width)
@@ -303,7 +315,7 @@ class Bars(QWidget):
         size = max(min(round(0.46 * room), round(0.16 * self.width())), 12)
         bar = max(round(0.22 * room), 4)
         for row, (name, part, value) in enumerate(zip(self._names, self._parts, self._values, strict=False)):
-            line = QRect(0, round(row * room), self.width(), round(room) - bar - 2 * GRID)
+            line = QRect(0, round(row * room), self.width(), round(room) - bar - 2 * style.GRID)
             painter.setFont(style.font(round(0.55 * size)))
             painter.setPen(style.SOFT)
             figures = QFontMetrics(style.font(size, bold=True)).horizontalAdvance(value + "0")
@@ -313,8 +325,8 @@ class Bars(QWidget):
             painter.setFont(style.font(size, bold=True))
             painter.setPen(style.TEXT)
             painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, value)
-            painter.fillRect(0, line.bottom() + GRID, self.width(), bar, style.CARD)
-            painter.fillRect(0, line.bottom() + GRID, round(part * self.width()), bar, style.ACCENT)
+            painter.fillRect(0, line.bottom() + style.GRID, self.width(), bar, style.CARD)
+            painter.fillRect(0, line.bottom() + style.GRID, round(part * self.width()), bar, style.ACCENT)
 
 
 class Overlay(QWidget):
@@ -363,9 +375,11 @@ class Overlay(QWidget):
         """How large it is with those letters and columns."""
         line = round(1.75 * size)
         title = QFontMetrics(style.font(size + 3, bold=True)).horizontalAdvance(self._title) if self._title else 0
-        width = max(columns * self._widths(size)[1] + (columns - 1) * 3 * size, title) + 2 * PADDING + 3 * GRID
+        width = (
+            max(columns * self._widths(size)[1] + (columns - 1) * 3 * size, title) + 2 * style.PADDING + 3 * style.GRID
+        )
         lines = math.ceil(len(self._rows) / columns)
-        return QSize(width, lines * line + (2 * line if self._title else 0) + 2 * PADDING - (line - size) // 2)
+        return QSize(width, lines * line + (2 * line if self._title else 0) + 2 * style.PADDING - (line - size) // 2)
 
     def place(self) -> None:
         """In the middle of the parent, near its lower edge unless it is large."""
@@ -386,7 +400,7 @@ class Overlay(QWidget):
         painter = QPainter(self)
         card(painter, self.rect(), style.mix(style.CARD, style.LINE, 0.5), self._edge)
         line = round(1.75 * self._size)
-        left, top = PADDING + GRID, PADDING - (line - self._size) // 4
+        left, top = style.PADDING + style.GRID, style.PADDING - (line - self._size) // 4
         if self._title:
             painter.setFont(style.font(self._size + 3, bold=True))
             painter.setPen(style.TEXT)

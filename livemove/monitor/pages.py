@@ -25,7 +25,6 @@ from livemove.monitor.input_widgets import Button, Handlers
 from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.scale_lines import scale_lines
 from livemove.monitor.scrolling_plots import Spectrogram, Traces, Waveform
-from livemove.monitor.style import GAP, GRID, MARGIN, PADDING
 from livemove.monitor.telemetry import (
     HIGH_HZ,
     LATE_MS,
@@ -52,11 +51,9 @@ CHANNEL_LANES = 6
 class Lanes(QWidget):
     """Scrolling traces under one heading, each with its name and newest value."""
 
-    NAME, VALUE = 32 * GRID, 16 * GRID
-    HEADING = 8 * GRID
-
     def __init__(self, lanes: int, traces: Traces) -> None:
         super().__init__()
+        self._name_width, self._value_width, self._top = 32 * style.GRID, 16 * style.GRID, 8 * style.GRID
         self._heading = ""
         self._traces = traces
         self._names = [TextLine(style.BODY, colour=style.TEXT) for _ in range(lanes)]
@@ -66,7 +63,7 @@ class Lanes(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         policy.setVerticalStretch(lanes)
         self.setSizePolicy(policy)
-        self.setMinimumHeight(self.HEADING + PADDING + 7 * GRID * lanes)
+        self.setMinimumHeight(self._top + style.PADDING + 7 * style.GRID * lanes)
 
     def name(self, heading: str, names: list[str]) -> None:
         self._heading = heading
@@ -86,15 +83,15 @@ class Lanes(QWidget):
             words.say(value)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        left = PADDING + self.NAME + self.VALUE + GAP
-        width = self.width() - left - PADDING
-        height = self.height() - self.HEADING - PADDING
-        self._traces.setGeometry(left, self.HEADING, max(width, 1), max(height, 1))
+        left = style.PADDING + self._name_width + self._value_width + style.GAP
+        width = self.width() - left - style.PADDING
+        height = self.height() - self._top - style.PADDING
+        self._traces.setGeometry(left, self._top, max(width, 1), max(height, 1))
         lane = self._traces.lane_height()
         for row, (name, value) in enumerate(zip(self._names, self._values, strict=True)):
-            y = round(self.HEADING + row * lane)
-            name.setGeometry(PADDING, y, self.NAME, int(lane))
-            value.setGeometry(PADDING + self.NAME, y, self.VALUE, int(lane))
+            y = round(self._top + row * lane)
+            name.setGeometry(style.PADDING, y, self._name_width, int(lane))
+            value.setGeometry(style.PADDING + self._name_width, y, self._value_width, int(lane))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -102,20 +99,18 @@ class Lanes(QWidget):
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
         painter.drawText(
-            PADDING, 0, self.width() - 2 * PADDING, self.HEADING, Qt.AlignmentFlag.AlignVCenter, self._heading
+            style.PADDING, 0, self.width() - 2 * style.PADDING, self._top, Qt.AlignmentFlag.AlignVCenter, self._heading
         )
 
 
 class AudioPanel(QWidget):
     """Waveform above spectrogram on one time axis, and the meter beside them."""
 
-    HEADING = 8 * GRID
-    METER = 14 * GRID
-    SCALE = 8 * GRID
     PITCHES = ((10_000, "10k"), (1_000, "1k"), (100, "100"))
 
     def __init__(self) -> None:
         super().__init__()
+        self._top, self._meter_width, self._scale_width = 8 * style.GRID, 14 * style.GRID, 8 * style.GRID
         self.waveform, self.spectrogram, self.meter = Waveform(), Spectrogram(), Meter()
         self._peak = TextLine(style.SMALL, align=RIGHT, colour=style.SOFT)
         for child in (self.waveform, self.spectrogram, self.meter, self._peak):
@@ -131,27 +126,31 @@ class AudioPanel(QWidget):
             self._peak.say(f"peak {written_db(self.meter.peak_db)} dBFS")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        top, height = self.HEADING, self.height() - self.HEADING - PADDING
-        left = PADDING + self.SCALE
-        width = self.width() - left - PADDING - self.METER - GAP
+        top, height = self._top, self.height() - self._top - style.PADDING
+        left = style.PADDING + self._scale_width
+        width = self.width() - left - style.PADDING - self._meter_width - style.GAP
         wave = height * 3 // 10
         self.waveform.setGeometry(left, top, width, wave)
-        self.spectrogram.setGeometry(left, top + wave + GRID, width, height - wave - GRID)
-        self.meter.setGeometry(self.width() - PADDING - self.METER, top, self.METER, height)
-        self._peak.setGeometry(self.width() // 2, GRID, self.width() // 2 - PADDING, self.HEADING - 2 * GRID)
+        self.spectrogram.setGeometry(left, top + wave + style.GRID, width, height - wave - style.GRID)
+        self.meter.setGeometry(self.width() - style.PADDING - self._meter_width, top, self._meter_width, height)
+        self._peak.setGeometry(
+            self.width() // 2, style.GRID, self.width() // 2 - style.PADDING, self._top - 2 * style.GRID
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         card(painter, self.rect())
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
-        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "OUTPUT")
+        painter.drawText(style.PADDING, 0, self.width() // 2, self._top, Qt.AlignmentFlag.AlignVCenter, "OUTPUT")
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         shown = self.spectrogram.geometry()
         for hertz, name in self.PITCHES:
             y = shown.bottom() - round(shown.height() * math.log(hertz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ))
-            painter.drawText(PADDING, y - 8, self.SCALE - 2 * GRID, 16, RIGHT, name)
+            painter.drawText(
+                style.PADDING, y - 2 * style.GRID, self._scale_width - 2 * style.GRID, 4 * style.GRID, RIGHT, name
+            )
 
 
 class PlayPage(QWidget):
@@ -208,18 +207,18 @@ class PlayPage(QWidget):
         self.choose(0)
 
         figures, buttons = QGridLayout(), QGridLayout()
-        figures.setHorizontalSpacing(GAP)
-        figures.setVerticalSpacing(2 * GRID)
-        buttons.setHorizontalSpacing(GAP)
-        buttons.setVerticalSpacing(GRID)
+        figures.setHorizontalSpacing(style.GAP)
+        figures.setVerticalSpacing(2 * style.GRID)
+        buttons.setHorizontalSpacing(style.GAP)
+        buttons.setVerticalSpacing(style.GRID)
         for place, tile in enumerate(self.tiles.values()):
             figures.addWidget(tile, place // 3, place % 3)
         for place, button in enumerate(self.buttons.values()):
-            button.setFixedHeight(7 * GRID)
+            button.setFixedHeight(7 * style.GRID)
             buttons.addWidget(button, place // 3, place % 3)
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
-            column.setSpacing(GAP)
+            column.setSpacing(style.GAP)
         left.addWidget(self.camera_view, 11)
         left.addLayout(figures)
         left.addLayout(buttons)
@@ -227,12 +226,12 @@ class PlayPage(QWidget):
         right.addWidget(self.features, 3 * FEATURE_LANES)
         right.addWidget(self.sound, 18)
         columns = QHBoxLayout()
-        columns.setSpacing(GAP)
+        columns.setSpacing(style.GAP)
         columns.addLayout(left, 7)
         columns.addLayout(right, 12)
         whole = QVBoxLayout(self)
-        whole.setContentsMargins(MARGIN, GAP, MARGIN, 0)  # the line of notices stands below
-        whole.setSpacing(GAP)
+        whole.setContentsMargins(style.MARGIN, style.GAP, style.MARGIN, 0)  # the line of notices stands below
+        whole.setSpacing(style.GAP)
         whole.addWidget(self.bar)
         whole.addLayout(columns, 1)
         whole.addWidget(self.console)

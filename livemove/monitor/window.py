@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QLayout, QStackedLayout, QWidget
 
 from livemove.body.features import FEATURES
@@ -17,6 +17,7 @@ from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.controls import Kind, key_press
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
+from livemove.monitor.audience import AudienceWindow, other_screen
 from livemove.monitor.display_widgets import Overlay, TextLine
 from livemove.monitor.input_widgets import Handlers, Menu
 from livemove.monitor.monitor_config import MonitorConfig
@@ -30,6 +31,8 @@ PERIOD_MS = 38
 FIGURES_S = 0.2
 PLAY_SIZE = (1000, 600)
 """The smallest window that the play page has room in."""
+ZOOM_STEP, ZOOM_MOST = 0.25, 3.0
+"""Text and buttons of the play page grow with the window from 1280 x 720 on, in steps: each makes the page anew."""
 LINE = 24
 """Height of the line of notices below the play page: it covers nothing."""
 ASK_S = 4.0
@@ -90,6 +93,8 @@ class MonitorWindow(QWidget):
 
     def __init__(self, segment: Segment, config: MonitorConfig) -> None:
         super().__init__()
+        self._zoom = 1.0
+        style.zoom(self._zoom)
         self.setWindowTitle(f"livemove · {config.spec.name}")
         self.setMinimumSize(320, 200)
         self.resize(1280, 720)
@@ -114,16 +119,25 @@ class MonitorWindow(QWidget):
         self._model = self._reloads = 0
         self.menu = Menu(self)
         self._mirrored = False
+        self.audience: AudienceWindow | None = None
         self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page, self._mirror)
         self.play, self.stage = self._pages_of(config)
         self._show_page()
         self.help, self.question = Overlay(self), Overlay(self, style.LARGE)
         self._notices.say("?  shows the keys", Tone.QUIET)
+        self.audience = AudienceWindow(self.keyPressEvent) if config.audience else None
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
 
     def start(self) -> None:
+        if self.audience is not None:
+            screen = other_screen(QGuiApplication.screens(), self.screen())
+            self.audience.show_on(screen)
+            if screen is None:
+                self._notices.say(
+                    "no second screen: draw the audience's window to where it is wanted, F there fills it"
+                )
         self._timer.start(PERIOD_MS)
 
     def _pages_of(self, config: MonitorConfig) -> tuple[PlayPage, StagePage]:
@@ -185,6 +199,8 @@ class MonitorWindow(QWidget):
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play
         page.show_state(state)
+        if self.audience is not None and self.audience.isVisible():
+            self.audience.show_state(state.pose, state.new_pose, state.image, state.sound.peak, state.dt_s)
         if page is self.stage:
             self.play.update_history(state)
         if self._asked_s is not None and now - self._asked_s > ASK_S:
@@ -197,7 +213,7 @@ class MonitorWindow(QWidget):
         found = ""
         for line in reversed(lines):
             longer = f"{found}   ·   {line}" if found else line
-            if found and not self.notices.fits(longer):
+            if found and self.notices.width_of(longer) > self.notices.width():
                 break
             found = longer
         return found
@@ -270,6 +286,8 @@ class MonitorWindow(QWidget):
     def _mirror_pages(self, play: PlayPage, stage: StagePage) -> None:
         play.mirror(self._mirrored)
         stage.camera_view.mirror(self._mirrored)
+        if self.audience is not None:
+            self.audience.mirror(self._mirrored)
 
     def _ask(self, request: Request) -> None:
         if not self._segment.requests.ask(request):
@@ -311,10 +329,17 @@ class MonitorWindow(QWidget):
         return self.width() < PLAY_SIZE[0] or self.height() < PLAY_SIZE[1]
 
     def _show_page(self) -> None:
-        """The one that was chosen, or, in a small window, the stage view, which is readable in any."""
+        """The one that was chosen, or, in a small window, the stage view, which is readable in any; text and buttons as
+        large as the window allows."""
+        zoom = min(max(min(self.width() / 1280, self.height() / 720) // ZOOM_STEP * ZOOM_STEP, 1.0), ZOOM_MOST)
+        if zoom != self._zoom:
+            self._zoom = zoom
+            style.zoom(zoom)
+            self._change_model(self._model)
+            return
         on_stage = self._on_stage or self._small()
         self._pages.setCurrentWidget(self.stage if on_stage else self.play)
-        scale = self.height() / 720 if on_stage else 1.0
+        scale = self.height() / 720 if on_stage else self._zoom
         line = round((40 if on_stage else LINE) * scale)
         self._shown.setGeometry(0, 0, self.width(), self.height() - line)
         self.notices.setGeometry(0, self.height() - line, self.width(), line)
@@ -338,6 +363,8 @@ class MonitorWindow(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._timer.stop()
+        if self.audience is not None:
+            self.audience.close()
         event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -214,7 +214,7 @@ class _Session:
             _, *others = zip((b.spec for b in bundles), mappings, fitted, strict=True)
             shown = MonitorConfig(
                 bundle.spec, mappings[0], config.capture.camera, config.output, tuple(others), config.control.presets,
-                fitted[0],
+                fitted[0], config.audience,
             )  # fmt: skip
             self.window = Window(segment, shown, log)
 

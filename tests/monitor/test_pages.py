@@ -163,7 +163,7 @@ def test_what_was_played_is_seen_as_wave_and_spectrum(shown: MonitorWindow, segm
     assert shown.play.sound.meter.peak_db == pytest.approx(-6.0, abs=1.0)
 
 
-@pytest.mark.parametrize("size", [(1000, 600), (1280, 720), (2560, 1440)])
+@pytest.mark.parametrize("size", [(1000, 600), (1280, 720), (2560, 1440), (3840, 2160)])
 def test_nothing_lies_over_anything_else_at_any_size(shown: MonitorWindow, size: tuple[int, int]) -> None:
     shown.resize(*size)
     shown.tick()
@@ -174,6 +174,10 @@ def test_nothing_lies_over_anything_else_at_any_size(shown: MonitorWindow, size:
     for number, place in enumerate(places):
         assert shown.play.rect().contains(place)
         assert not any(place.intersects(other) for other in places[number + 1 :])
+    zoom = max(size[0] / 1280, 1.0)
+    assert shown.play.buttons["mute"].height() == pytest.approx(28 * zoom)
+    assert pytest.approx(13 * zoom, abs=0.5) == style.BODY
+    assert shown.play.size().toTuple() == (size[0], size[1] - shown.notices.height())
 
 
 def test_a_model_of_many_channels_has_room(application: QApplication, segment: Segment, tmp_path: Path) -> None:

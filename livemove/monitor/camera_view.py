@@ -278,7 +278,10 @@ class CameraView(QWidget):
             painter.drawLine(QLineF(start, at, start + away * length, at))
             text = start + away * (length + 0.3 * size) - (0.0 if away > 0 else 4.0 * size)
             where = QRectF(text, at - size, 4.0 * size, 2.0 * size)
-            painter.drawText(where, LEFT if away > 0 else RIGHT, note.name)
+            align = LEFT if away > 0 else RIGHT
+            if not self._bare:  # a room may be of any brightness
+                painter.fillRect(painter.boundingRect(where, align, note.name).adjusted(-3, 0, 3, 0), style.BASE)
+            painter.drawText(where, align, note.name)
 
     def _paint_label(self, painter: QPainter) -> None:
         if self._corner is None or self._corner.devicePixelRatioF() != self.devicePixelRatioF():

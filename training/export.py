@@ -249,14 +249,14 @@ def card_text(spec: ModelSpec, trained: Trained, licence: str) -> str:
     )  # fmt: skip
 
 
-def with_calibrated_noise(trained: Trained, corpus: Corpus) -> Trained:
-    """The same with every band as noisy at temperature 1 as the corpus it was trained on; as it is, if it has no phase
-    by which noise is told from tone. Raises CorpusError."""
+def with_calibrated_noise(trained: Trained, corpus: Corpus, quick: bool = False) -> Trained:
+    """The same with every band as noisy at temperature 1 as the corpus it was trained on, wherever its channels are;
+    quick: on the whole. As it is, if it has no phase by which noise is told from tone. Raises CorpusError."""
     spec = trained.spec
     if spec.phase is None or evaluate.kind_of(spec) != "pitched":
         return trained
     print("noise of each band ...", file=sys.stderr)
-    weights, before, after = noise_fit.calibrated(spec, trained.weights, corpus, NativeEngine)
+    weights, before, after = noise_fit.calibrated(spec, trained.weights, corpus, NativeEngine, quick=quick)
     for when, excess in (("before", before), ("after", after)):
         for style, row in zip(spec.styles or ("",), excess, strict=True):
             levels = " ".join(f"{x:.1f}" for x in row)

@@ -358,7 +358,7 @@ def _finished(plan: Plan, name: str, corpus: Corpus, folder: Path, target: Path,
     trained = export.load_checkpoint(folder / "run" / "last.ckpt")
     temperature = TEMPERATURES[plan.kind]
     if plan.kind == "notes":
-        trained, temperature = export.with_calibrated_noise(trained, corpus), 1.0
+        trained, temperature = export.with_calibrated_noise(trained, corpus, quick=True), 1.0
     spec = dataclasses.replace(trained.spec, name=name, temperature=temperature)
     mapping = None if plan.kind == "movement" else mapping_text(spec, corpus)
     files = " ".join(shlex.quote(Path(path).name) for path, *_ in plan.files)

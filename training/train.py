@@ -3,7 +3,6 @@ Writes checkpoints, a log with sound in it, and the flags it ran with; export.py
 
 Lightning runs the loop (precision, devices, clipping, averaging, progress); this file says what a step is, and when to
 look and to save. Clips and noise come from seed and step, so a run killed and resumed ends as if it had never stopped.
-Over 500 lines: the step, its callbacks and the run belong together; whoever adds to it moves the callbacks to loop/.
 """
 
 from __future__ import annotations
@@ -14,9 +13,7 @@ import importlib.util
 import logging
 import math
 import os
-import shutil
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,14 +21,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import (
-    Checkpoint,
-    EarlyStopping,
-    EMAWeightAveraging,
-    LearningRateMonitor,
-    RichProgressBar,
-    TQDMProgressBar,
-)
+from pytorch_lightning.callbacks import EarlyStopping, EMAWeightAveraging, LearningRateMonitor
 from pytorch_lightning.loggers import Logger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -42,8 +32,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from livemove.body.features import FEATURES
-from livemove.bundle import load_bundle
-from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec, Weights, weight_shapes
+from livemove.contracts import HOP, Float32, LivemoveError, ModelSpec
 from training.data.augment import Shake
 from training.data.command_line import progress
 from training.data.corpus import Corpus
@@ -51,16 +40,14 @@ from training.data.feed import Clip, Clips, Feed, Recorded, Sine, SoundDataset, 
 from training.data.resident import Places, Resident, fits
 from training.data.variants import Variants
 from training.loop import path_fit, path_target
+from training.loop.callbacks import Bar, Checkpoints, PlainBar, Waiting
+from training.loop.checkpoints import open_checkpoint, pretrained
 from training.loop.examples import Examples
+from training.loop.losses import onset_hops, onset_loss, path_loss
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.metrics.likelihood import ignoring
-from training.model.transfer import differences, spec_of, transfer
-from training.model.wavenet import WaveNet, key, nats
-
-KEPT = 3
-"""Checkpoints kept beside last.ckpt and best.ckpt."""
-SAVED_EVERY_S = 60.0
-"""last.ckpt is at most that old."""
+from training.model.transfer import differences, transfer
+from training.model.wavenet import WaveNet, nats
 
 FREE_TO_CHANGE = {
     "config", "name", "out", "dataset", "prepared_path", "pretrained", "resume", "auto_resume", "early_stop",
@@ -69,9 +56,6 @@ FREE_TO_CHANGE = {
     "log_samples_every", "log_samples", "log_video", "generate_n_samples", "generate_temperature",
 }  # fmt: skip
 """Flags that a resumed run need not repeat to end as if it had never stopped."""
-
-SILENT_BAND = 1e-4
-"""Mean square of a band, in network values, below which it counts less and less in `path_loss`."""
 
 TRACKS_OF = {"pose": ("features",), "accents": ("accents",), "sound": ("descriptors", "controls")}
 """What --channels spells out: names for all channels of a corpus's tracks."""
@@ -92,6 +76,7 @@ class Training(pl.LightningModule):
 
         self.resident: Resident | None = None
         self.path_is_fitted = False
+        self.onsets = onset_hops(spec) if args.onset_loss else {}
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return self.resident.batch(batch) if self.resident and "start" in batch else batch
@@ -136,8 +121,12 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
-        each, _, left = self.loss(batch, self.args.input_noise * (1 - progress))
+        each, parameters, left = self.loss(batch, self.args.input_noise * (1 - progress))
         loss = each.mean()
+        if self.onsets:
+            struck = onset_loss(self.model, parameters, batch, self.onsets)
+            self.log("onset_loss", struck, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
+            loss = loss + self.args.onset_loss * struck
         if self.model.spec.harmonic_path:
             self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
             if not self.path_is_fitted:
@@ -202,15 +191,6 @@ def learn_beside_path(module: Training, resident: Resident | None, resume: Path 
     print(f"sustained harmonics: {gone:.1%} of the power was the recordings' own, and is left out", file=sys.stderr)
 
 
-def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
-    """Share of the bands' power that the harmonic path leaves, mean over clips and bands; silent bands count less.
-
-    values, harmonics [clips, steps, bands] in network values. Without it the network would make the tone by itself.
-    """
-    left = (values - harmonics).square().mean(1)
-    return (left / (values.square().mean(1) + SILENT_BAND)).mean()
-
-
 def make_optimizer(args: argparse.Namespace, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
     options: dict[str, Any] = {"lr": args.learning_rate}
     if args.optimizer in ("Adam", "AdamW"):
@@ -249,133 +229,6 @@ def make_schedule(args: argparse.Namespace, optimizer: torch.optim.Optimizer, st
     if args.scheduler == "MultiStepLR":
         return rates.MultiStepLR(optimizer, sorted(args.milestones), args.gamma)
     return None
-
-
-class Checkpoints(Checkpoint):
-    """After every validation, whose figures it holds: last.ckpt, the newest few as step=N.ckpt, and best.ckpt. Between
-    them last.ckpt is never older than SAVED_EVERY_S, from the first minute on."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.best = math.inf
-        self.saved_s = 0.0
-
-    def on_train_start(self, *_: Any) -> None:
-        self.saved_s = time.monotonic()
-
-    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Here the step before is over in all counters, and no gradient waits for the rest of its step, so that a run
-        goes on from it as from a validation."""
-        if not trainer.global_step or batch_idx % trainer.accumulate_grad_batches:
-            return
-        due = time.monotonic() - self.saved_s >= SAVED_EVERY_S
-        if trainer.strategy.reduce_boolean_decision(due, all=False):  # all write, or none
-            draft = self.folder / ".newest.ckpt"
-            trainer.save_checkpoint(draft, weights_only=False)
-            if trainer.is_global_zero:
-                os.replace(draft, self.folder / "last.ckpt")
-            self.saved_s = time.monotonic()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if trainer.global_step >= trainer.max_steps:
-            trainer.should_stop = True  # Lightning then validates once more, wherever the last step falls
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
-        loss = float(trainer.callback_metrics["val_loss"])
-        better = loss < self.best
-        self.best = min(loss, self.best)
-        newest = self.folder / f"step={trainer.global_step}.ckpt"
-        trainer.save_checkpoint(newest, weights_only=False)
-        self.saved_s = time.monotonic()
-        if not trainer.is_global_zero:
-            return
-        for name in ["last.ckpt"] + ["best.ckpt"] * better:
-            draft = self.folder / f".{name}"
-            draft.unlink(missing_ok=True)
-            try:
-                os.link(newest, draft)  # a second name for the same file takes no room
-            except OSError:  # a disk without such names
-                shutil.copyfile(newest, draft)
-            os.replace(draft, self.folder / name)
-        for old in sorted(self.folder.glob("step=*.ckpt"), key=lambda p: p.stat().st_mtime)[:-KEPT]:
-            old.unlink()
-
-    def state_dict(self) -> dict[str, float]:
-        return {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.best = state_dict["best"]
-
-
-class Waiting(pl.Callback):
-    """How much of the time goes into steps, and how much into waiting for clips: `compute_share` in the log."""
-
-    def __init__(self, log_every: int) -> None:
-        self.log_every = log_every
-        self.computing_s = self.waiting_s = self.mark_s = 0.0
-
-    def on_train_start(self, *_: Any) -> None:
-        self.mark_s = time.perf_counter()
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        now_s = time.perf_counter()
-        self.waiting_s += now_s - self.mark_s
-        self.mark_s = now_s
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
-        now_s = time.perf_counter()
-        self.computing_s += now_s - self.mark_s
-        self.mark_s = now_s
-        if trainer.global_step % self.log_every == 0:
-            pl_module.log("compute_share", self.share)
-
-    def on_validation_end(self, *_: Any) -> None:
-        self.mark_s = time.perf_counter()  # validating is neither
-
-    @property
-    def share(self) -> float:
-        return self.computing_s / max(self.computing_s + self.waiting_s, 1e-9)
-
-
-class _Resumable:
-    """A progress bar that knows how far it is in a resumed run, too: Lightning begins no new epoch then."""
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)  # type: ignore[misc]
-        if trainer.global_step:
-            self.on_train_epoch_start(trainer, pl_module)  # type: ignore[attr-defined]
-
-
-class Bar(_Resumable, RichProgressBar):
-    """On a terminal."""
-
-
-class PlainBar(_Resumable, TQDMProgressBar):
-    """In a file."""
-
-
-def open_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint of this file's making. Raises RecipeError."""
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        return {**saved, "spec": saved["spec"], "arguments": saved["arguments"]}
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except Exception as error:  # a truncated zip, a pickle of something else: torch raises all kinds
-        raise RecipeError(f"{path}: not a checkpoint of training/train.py ({type(error).__name__})") from error
-
-
-def pretrained(given: Path) -> tuple[ModelSpec, Weights]:
-    """Spec and weights of a checkpoint, as the optimiser left them, or of a bundle by folder or name. Raises
-    RecipeError, BundleError."""
-    if not given.is_file() and (given.is_dir() or not given.suffix):
-        bundle = load_bundle(given)
-        return bundle.spec, bundle.weights
-    saved = open_checkpoint(given)
-    spec, state = spec_of(saved["spec"]), saved.get("current_model_state", saved["state_dict"])
-    return spec, {name: state[f"model.{key(name)}"].numpy() for name in weight_shapes(spec)}
 
 
 def open_dataset(args: argparse.Namespace) -> tuple[SoundDataset, dict[str, Any]]:

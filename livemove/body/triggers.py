@@ -22,6 +22,9 @@ HITS = ("left_hand", "right_hand", "left_foot", "right_foot", "clap", "landing")
 VARIATION = "variation"
 """Beside them, a number 0..1 that every hit changes and that stays until the next one, see `variation`."""
 
+TAKES = 4
+"""So many recordings of a limb's hit, one after the other along the variation, does a model learn."""
+
 PREFIX = "hit:"
 """A mapping's source is this and one of HITS, as in "hit:clap", or this and VARIATION."""
 
@@ -312,8 +315,15 @@ def _image_scale(image: Float64, world: Float64) -> Float64:
 
 def variation(count: int) -> float:
     """0..1 after so many hits (those of one hop count as one): multiples of the golden ratio, which fill the range
-    evenly and are never near those just before; 0 before the first."""
-    return count * 0.6180339887498949 % 1.0
+    evenly and are never near those just before, `within_take`; 0 before the first."""
+    return within_take(count * 0.6180339887498949 % 1.0) if count else 0.0
+
+
+def within_take(place: float) -> float:
+    """A number 0..1, squeezed into the middle of its one of TAKES equal parts: what a network has learnt of a recording
+    is sure there, and a mixture of two at the edges."""
+    part, inside = divmod(place * TAKES, 1.0)
+    return (part + 0.2 + 0.6 * inside) / TAKES
 
 
 def decayed(value: Float32, due: Float32, hop_s: float) -> None:

@@ -19,6 +19,7 @@ from livemove.body.triggers import (
     HITS,
     REFRACTORY_S,
     SILENT,
+    TAKES,
     VARIATION,
     WEAKEST,
     Hit,
@@ -204,11 +205,15 @@ def test_the_drums_mapping_gives_each_limb_its_channel() -> None:
 
 
 def test_no_two_hits_near_each_other_are_of_one_variation() -> None:
+    """Every take comes equally often, from well within its part; inside a part no two of eight are alike."""
     numbers = np.array([variation(n) for n in range(1, 1001)])
     apart = np.abs(numbers[:, None] - numbers)
     for n in range(1000):
-        assert np.delete(apart[n, n : n + 8], 0).min(initial=1.0) > 0.05
-    assert np.abs(np.histogram(numbers, 10, (0.0, 1.0))[0] - 100).max() <= 2
+        assert np.delete(apart[n, n : n + 8], 0).min(initial=1.0) > 0.6 * 0.05
+    assert np.abs(np.histogram(numbers, TAKES, (0.0, 1.0))[0] - 1000 / TAKES).max() <= 2
+    inside = numbers * TAKES % 1.0
+    assert 0.2 <= inside.min() < 0.21
+    assert 0.79 < inside.max() <= 0.8
 
 
 class Heard(ReferenceEngine):

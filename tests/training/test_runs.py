@@ -117,10 +117,11 @@ def test_an_end_to_end_model_becomes_a_bundle_that_plays_without_a_mapping(dance
 KILLED = """
 import os, signal, sys
 from training import train
+from training.loop import callbacks
 def kill(self, trainer, *_):
     if trainer.global_step == 5:
         os.kill(os.getpid(), signal.SIGKILL)
-train.Waiting.on_train_batch_end = kill
+callbacks.Waiting.on_train_batch_end = kill
 train.main(sys.argv[1:])
 """
 """Nobody can prepare for this, at no moment of our choosing: after step 5, two steps after a checkpoint."""
@@ -131,7 +132,7 @@ def test_a_run_killed_before_its_first_validation_goes_on_from_its_last_minute(d
     more = ("--steps", "8", "--checkpoint_every", "100", "--accumulation_steps", "2", "--ema", "0.9")
     assert train.main(flags(dances, tmp_path / "whole", *more)) == 0
     out = tmp_path / "killed"
-    code = KILLED.replace("train.main", "train.SAVED_EVERY_S = 0.0\ntrain.main")
+    code = KILLED.replace("train.main", "callbacks.SAVED_EVERY_S = 0.0\ntrain.main")
     killed = subprocess.run([sys.executable, "-c", code, *flags(dances, out, *more)], cwd=ROOT, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
     assert [p.name for p in out.glob("*.ckpt")] == ["last.ckpt"]  # nothing was validated, and no draft is left

@@ -26,7 +26,10 @@ PENTATONIC = (0, 3, 5, 7, 10)
 RESTING = 0.1
 """Energy below which the pulse rests."""
 
-CHANNELS = tuple(Channel(CHANNEL.format(name), "accent 0..1", 0.0, 1.0, 0.0) for name in ACCENTS)
+UNIT = "accent 0..1"
+"""The unit that tells a channel of accents from others."""
+
+CHANNELS = tuple(Channel(CHANNEL.format(name), UNIT, 0.0, 1.0, 0.0) for name in ACCENTS)
 """Of a corpus, beside the features: what the music was struck by, which a network would else have to find again."""
 
 Style = Callable[[Float32, float], "list[Hit]"]

@@ -19,7 +19,16 @@ import soundfile as sf
 from scipy import signal
 from scipy.fft import next_fast_len
 
-from livemove.body.triggers import HITS, REFRACTORY_S, VARIATION, WEAKEST, decayed, variation
+from livemove.body.triggers import (
+    HITS,
+    REFRACTORY_S,
+    TAKES,
+    VARIATION,
+    WEAKEST,
+    decayed,
+    variation,
+    within_take,
+)
 from livemove.bundle import NO_ARRAYS
 from livemove.contracts import HOP, Channel, Float32, Float64, LivemoveError
 from training.data.corpus import Clip, Writer, replace_file, write_clip
@@ -63,26 +72,31 @@ class Layer:
     hard: tuple[str, ...] = ("vl2",)
     level_db: float = 0.0
     highpass_hz: float = 40.0
+    decay_s: float = math.inf
+    """Time constant with which it is damped from its onset on: of a drum that rings as loud as it is struck."""
     files: tuple[str, ...] = ()
     """Names of single files instead of articulations, (soft, hard)."""
 
+
+SHOE_DB, DRUM_DB, DRUM_S = -3.0, -3.0, 0.04
+"""Of a foot: the shoe on the floor, and a drum under it, so short that a foot, too, is loudest as it strikes."""
 
 FAMILIES: dict[str, tuple[Layer, ...]] = {
     "left_hand": (Layer(("chestside_l", "chestside_r")),),
     "right_hand": (Layer(("shoulderout_l", "shoulderout_r"), highpass_hz=120.0),),
     # The floor's 30 Hz comes 0.1 s after the shoe and is heard by no loudspeaker of a laptop: shoe and a drum instead.
     "left_foot": (
-        Layer(("stomp_l",), level_db=-8.0, highpass_hz=300.0),
-        Layer((), files=("drum_bass_soft", "drum_bass_hard"), level_db=-2.0, highpass_hz=50.0),
+        Layer(("stomp_l",), level_db=SHOE_DB, highpass_hz=300.0),
+        Layer((), files=("drum_bass_soft", "drum_bass_hard"), level_db=DRUM_DB, highpass_hz=50.0, decay_s=DRUM_S),
     ),
     "right_foot": (
-        Layer(("stomp_r",), level_db=-8.0, highpass_hz=300.0),
-        Layer((), files=("drum_tom_mid_soft", "drum_tom_mid_hard"), level_db=-2.0),
+        Layer(("stomp_r",), level_db=SHOE_DB, highpass_hz=300.0),
+        Layer((), files=("drum_tom_mid_soft", "drum_tom_mid_hard"), level_db=DRUM_DB, decay_s=DRUM_S),
     ),
     "clap": (Layer(("handclap",), highpass_hz=120.0),),
     "landing": (
-        Layer(("halfstomp_l",), level_db=-8.0, highpass_hz=300.0),
-        Layer((), files=("drum_tom_lo_soft", "drum_tom_lo_hard"), level_db=-2.0),
+        Layer(("halfstomp_l",), level_db=SHOE_DB, highpass_hz=300.0),
+        Layer((), files=("drum_tom_lo_soft", "drum_tom_lo_hard"), level_db=DRUM_DB, decay_s=DRUM_S),
     ),
 }
 """What each limb sounds like."""
@@ -108,7 +122,7 @@ class Sound:
         takes = self.valid if held_out else self.train
         if len(takes) == 1:
             return at_speed(takes[0], 1.0 + DETUNED * (2.0 * variation - 1.0))
-        return takes[min(int(variation * len(takes)), len(takes) - 1)]
+        return takes[min(int(variation * TAKES), TAKES - 1) % len(takes)]
 
 
 Kit = dict[str, tuple[tuple[Sound, Sound], ...]]
@@ -145,11 +159,11 @@ def _sound(voices: Path, rows: Sequence[dict[str, str]], layer: Layer, hard: int
         files = [r["file"] for r in rows if r["articulation"] in layer.articulations and r["dynamic"] in dynamics]
     if not files:
         raise LivemoveError(f"{voices}: no recordings of {', '.join(layer.articulations or layer.files)}")
-    single = [single_hit(*_read(voices / file), layer.highpass_hz) for file in files]
+    single = [single_hit(*_read(voices / file), layer.highpass_hz, layer.decay_s) for file in files]
     unit = float(np.median([np.abs(hit).max() for hit in single]))
     takes = tuple((hit / unit).astype(np.float32) for hit in single)
     held = max(len(takes) // 4, 1) if len(takes) > 1 else 0
-    train, valid = takes[: len(takes) - held], takes[-held:] if held else takes
+    train, valid = takes[: min(len(takes) - held, TAKES)], takes[-held:] if held else takes
     return Sound(10 ** (layer.level_db / 20), *(tuple(sorted(part, key=_centre_hz)) for part in (train, valid)))
 
 
@@ -168,8 +182,8 @@ def _read(path: Path) -> tuple[Float64, int]:
     return audio[:, 0], rate
 
 
-def single_hit(audio: Float64, rate: int, highpass_hz: float) -> Float64:
-    """One hit float64 [samples] at RATE, from its onset on, at most LONGEST_S long, faded to nothing."""
+def single_hit(audio: Float64, rate: int, highpass_hz: float, decay_s: float = math.inf) -> Float64:
+    """One hit float64 [samples] at RATE, from its onset on, at most LONGEST_S long, damped, faded to nothing."""
     if rate != RATE:
         common = math.gcd(rate, RATE)
         audio = signal.resample_poly(audio, RATE // common, rate // common)
@@ -179,7 +193,7 @@ def single_hit(audio: Float64, rate: int, highpass_hz: float) -> Float64:
     hit = audio[start - rise : start + round(LONGEST_S * RATE)].copy()
     hit[:rise] *= np.sin(0.5 * np.pi * (np.arange(rise) + 0.5) / max(rise, 1)) ** 2
     seconds = np.arange(len(hit)) / RATE
-    hit *= np.exp(-np.maximum(seconds - 0.2, 0.0) / FADE_S)
+    hit *= np.exp(-np.maximum(seconds - 0.2, 0.0) / FADE_S - seconds / decay_s)
     tail = min(len(hit), 960)
     hit[-tail:] *= np.cos(0.5 * np.pi * (np.arange(tail) + 1) / tail) ** 2
     return hit
@@ -335,9 +349,10 @@ def live_variations(strengths: Float32) -> Float32:
 
 
 def drawn_variations(strengths: Float32, rng: np.random.Generator) -> Float32:
-    """float32 [hops]: a random number for each hop that has a hit, held until the next one; 0 before the first."""
+    """float32 [hops]: a random number (`within_take`) for each hop that hits, held until the next; 0 before any."""
     count = np.cumsum((strengths > 0.0).any(axis=1))
-    drawn = rng.random(int(count[-1]) + 1 if len(count) else 1)
+    places = rng.random(int(count[-1]) + 1 if len(count) else 1)
+    drawn = np.array([within_take(place) for place in places.tolist()])
     drawn[0] = 0.0
     return drawn[count].astype(np.float32)
 

@@ -302,6 +302,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         default=0.1,
         help="weight of what a harmonic path that is not fitted leaves unexplained, beside the likelihood",
     )
+    add(
+        "--onset_loss",
+        type=AMOUNT,
+        default=0.0,
+        help="with channels of hits or accents: weight of the first 20 ms of what they strike, beside all there is",
+    )
 
     shake = parser.add_argument_group("augmentation: what a stage does to the input")
     add = shake.add_argument

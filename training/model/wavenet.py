@@ -171,16 +171,16 @@ def initial(name: str, shape: tuple[int, ...], spec: ModelSpec) -> Tensor:
     return torch.randn(shape) * gain / math.sqrt(fan_in)
 
 
-def nats(spec: ModelSpec, parameters: Tensor, values: Tensor) -> Tensor:
+def nats(spec: ModelSpec, parameters: Tensor, values: Tensor, floor: float = LOG_SCALE_FLOOR) -> Tensor:
     """Negative log likelihood in nats [batch, steps, bands] of values under parameters.
 
-    mulaw: categorical. logistic: density of a mixture of logistics (Salimans et al. 2017), log scale floored.
+    mulaw: categorical. logistic: density of a mixture of logistics (Salimans et al. 2017), no log scale below floor.
     """
     if spec.head == "mulaw":
         return F.cross_entropy(parameters.transpose(1, 2), values[..., 0], reduction="none")[..., None]
     layout = parameters.unflatten(-1, (spec.bands, 3, spec.mixtures))
     logits, means, log_scales = layout.unbind(-2)
-    log_scales = log_scales.clamp(min=LOG_SCALE_FLOOR)
+    log_scales = log_scales.clamp(min=floor)
     z = (values[..., None] - means) * torch.exp(-log_scales)
     log_density = -z - log_scales - 2 * F.softplus(-z)
     return -torch.logsumexp(F.log_softmax(logits, -1) + log_density, -1)

@@ -218,7 +218,7 @@ def steered(channel: Channel, route: Route, octave: int, scale: int, root: int) 
     while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
         octave -= 1 if octave > 0 else -1
     first, last = (end + 12 * octave for end in route.to_range)
-    playable = tuple(min(max(end, channel.minimum), channel.maximum) for end in (first, last))
+    playable = max(min(first, last), channel.minimum), min(max(first, last), channel.maximum)
     steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
     tonic = float(root - 1) if root else route.root
     notes = _scale_notes(steps, tonic, playable)

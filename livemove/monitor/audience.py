@@ -21,7 +21,7 @@ from livemove.monitor.camera_view import DEMO_ASPECT, SEEN
 TRAIL = 10
 """Poses that are still seen, the older the fainter."""
 EDGE = 720
-"""The picture's height in pixels, whatever the screen has: light has no sharp edges, and every pixel costs time."""
+"""The image's height in pixels, whatever the screen has: light has no sharp edges, and every pixel costs time."""
 QUIET, LOUD = 0.45, 1.0
 """Brightness in silence, and with the loudest sound."""
 FALL = 0.85
@@ -69,7 +69,7 @@ class AudienceWindow(QWidget):
             self._keys(event)
 
     def mirror(self, mirrored: bool) -> None:
-        """Left and right exchanged, as the performer's own picture is."""
+        """Left and right exchanged, as the performer's own image is."""
         if mirrored != self._mirrored:
             self._mirrored = mirrored
             self._trail.clear()
@@ -93,7 +93,7 @@ class AudienceWindow(QWidget):
             self._trail.append((places, pose.visibility[0].tolist()))
         self.update()
 
-    def picture(self) -> QImage:
+    def drawn(self) -> QImage:
         """The dancer, EDGE pixels high, with the window's aspect."""
         height = EDGE
         width = max(round(EDGE * self.width() / max(self.height(), 1)), 1)
@@ -133,4 +133,4 @@ class AudienceWindow(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.drawImage(QRect(0, 0, self.width(), self.height()), self.picture())
+        painter.drawImage(QRect(0, 0, self.width(), self.height()), self.drawn())

@@ -24,7 +24,7 @@ Offer = Callable[[QWidget, QRect, list[str], int, Callable[[int], None]], None]
 
 @dataclass(frozen=True)
 class Handlers:
-    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page, mirror the picture."""
+    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page, mirror the image."""
 
     ask: Ask
     offer: Offer

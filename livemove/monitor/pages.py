@@ -245,7 +245,7 @@ class PlayPage(QWidget):
             )  # fmt: skip
 
     def mirror(self, mirrored: bool) -> None:
-        """Show the picture as a mirror does, or as it comes."""
+        """Show the image as a mirror does, or as it comes."""
         self.camera_view.mirror(mirrored)
         self.buttons["mirror"].show_lit(mirrored)
 

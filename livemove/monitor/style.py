@@ -40,10 +40,10 @@ def zoom(factor: float) -> None:
     State of the module, and the only one: a process shows one window, and its zoom is part of how everything looks, as
     the device pixel ratio is. Ask for `style.GRID` when it is needed, never import it by name.
     """
-    global GRID, GAP, MARGIN, PADDING, RADIUS, SMALL, BODY, LARGE, HEADING, FIGURE
-    GRID = round(4 * factor)
-    GAP, MARGIN, PADDING, RADIUS = 3 * GRID, 4 * GRID, 4 * GRID, 2 * GRID
-    SMALL, BODY, LARGE, HEADING, FIGURE = (round(size * factor) for size in _TYPE)
+    grid = round(4 * factor)
+    names = ("SMALL", "BODY", "LARGE", "HEADING", "FIGURE")
+    sizes = {name: round(size * factor) for name, size in zip(names, _TYPE, strict=True)}
+    globals().update(GRID=grid, GAP=3 * grid, MARGIN=4 * grid, PADDING=4 * grid, RADIUS=2 * grid, **sizes)
 
 
 TONES = {Tone.QUIET: SOFT, Tone.FINE: TEXT, Tone.WATCH: AMBER, Tone.WRONG: RED}

@@ -57,7 +57,7 @@ HELP = [
     ("R", "record a take, and stop recording"),
     ("W", "make a take of what was just played"),
     ("C", "other body features"),
-    ("I", "the picture as in a mirror, or as the camera gives it"),
+    ("I", "the image as in a mirror, or as the camera gives it"),
     ("S", "stage: large, for a dark room"),
     ("F   F11", "full screen"),
     ("?   H", "these keys"),
@@ -279,9 +279,7 @@ class MonitorWindow(QWidget):
     def _mirror(self) -> None:
         self._mirrored = not self._mirrored
         self._mirror_pages(self.play, self.stage)
-        self._notices.say(
-            "picture: as in a mirror" if self._mirrored else "picture: as the camera gives it", Tone.QUIET
-        )
+        self._notices.say("image: as in a mirror" if self._mirrored else "image: as the camera gives it", Tone.QUIET)
 
     def _mirror_pages(self, play: PlayPage, stage: StagePage) -> None:
         play.mirror(self._mirrored)

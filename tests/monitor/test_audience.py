@@ -47,9 +47,9 @@ def pixels(image: QImage) -> np.ndarray:
 
 
 def test_a_dancer_of_light_stands_in_the_dark(seen: AudienceWindow) -> None:
-    assert pixels(seen.picture()).max() == 0
+    assert pixels(seen.drawn()).max() == 0
     dance(seen)
-    light = pixels(seen.picture())
+    light = pixels(seen.drawn())
     assert light.max() > 180
     assert 0.005 < (light.max(axis=2) > 60).mean() < 0.25
     assert np.median(light) == 0
@@ -61,44 +61,44 @@ def test_a_louder_sound_is_a_brighter_light_and_it_dies_away(seen: AudienceWindo
     means: list[float] = []
     for peak in (0.0, 0.5, 1.0):
         dance(seen, peak=peak)
-        means.append(float(pixels(seen.picture()).mean()))
+        means.append(float(pixels(seen.drawn()).mean()))
     assert means[0] * 1.2 < means[1] < means[2]
     frame = pose_at(0.0, 0)
     for _ in range(40):
         seen.show_state(frame, True, None, 0.0, 0.04)
-    assert pixels(seen.picture()).mean() < means[1]
+    assert pixels(seen.drawn()).mean() < means[1]
 
 
 def test_who_goes_fades_and_then_it_is_dark(seen: AudienceWindow) -> None:
     dance(seen)
-    before = pixels(seen.picture()).mean()
+    before = pixels(seen.drawn()).mean()
     seen.show_state(None, False, None, 0.5, 0.3 * FADE_S)
-    fading = pixels(seen.picture()).mean()
+    fading = pixels(seen.drawn()).mean()
     assert 0 < fading < before
     seen.show_state(None, False, None, 0.5, FADE_S)
-    assert pixels(seen.picture()).max() == 0
+    assert pixels(seen.drawn()).max() == 0
 
 
 def test_what_moved_leaves_a_trail(seen: AudienceWindow) -> None:
     still, frame = [], pose_at(0.0, 0)
     for _ in range(20):
         seen.show_state(frame, True, None, 0.5, 0.04)
-    still = (pixels(seen.picture()).max(axis=2) > 20).mean()
+    still = (pixels(seen.drawn()).max(axis=2) > 20).mean()
     for number in range(20):
         moved = pose_at(0.0, number)
         moved.image[0, :, 0] += 0.02 * number - 0.2
         seen.show_state(moved, True, None, 0.5, 0.04)
-    assert (pixels(seen.picture()).max(axis=2) > 20).mean() > 1.3 * still
+    assert (pixels(seen.drawn()).max(axis=2) > 20).mean() > 1.3 * still
 
 
-def test_it_is_mirrored_with_the_performers_picture(seen: AudienceWindow) -> None:
+def test_it_is_mirrored_with_the_performers_image(seen: AudienceWindow) -> None:
     dance(seen, offset=0.2)
-    straight = pixels(seen.picture())
+    straight = pixels(seen.drawn())
     seen.mirror(True)
     dance(seen, offset=0.2)
-    turned = pixels(seen.picture())[:, ::-1]
+    turned = pixels(seen.drawn())[:, ::-1]
     assert np.abs(turned - straight).mean() < 0.05 * straight.mean() + 1.0
-    assert np.abs(pixels(seen.picture()) - straight).mean() > straight.mean()
+    assert np.abs(pixels(seen.drawn()) - straight).mean() > straight.mean()
 
 
 @pytest.mark.parametrize("size", [(800, 480), (1280, 720), (3840, 2160), (1080, 1920)])
@@ -162,4 +162,4 @@ def test_it_shows_the_pose_of_the_session(pair: MonitorWindow, segment: Segment)
         frame.capture_s = now_s()
         segment.pose.write(frame)
         pair.tick()
-    assert pixels(pair.audience.picture()).max() > 60
+    assert pixels(pair.audience.drawn()).max() > 60

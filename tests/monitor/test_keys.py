@@ -162,7 +162,7 @@ def test_a_key_that_means_nothing_says_so_and_asks_for_nothing(shown: MonitorWin
 
 
 def halves(shown: MonitorWindow) -> list[tuple[int, bool]]:
-    """Of the picture's left and right half: how red it is, and whether the skeleton is there."""
+    """of the image's left and right half: how red it is, and whether the skeleton is there."""
     for _ in range(2):
         shown.tick()
     grabbed = shown.play.camera_view.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)

@@ -304,7 +304,7 @@ def test_the_other_hand_has_the_lines_when_hands_are_swapped() -> None:
 def test_the_lines_stand_beside_the_hand_that_plays_the_pitch(
     show: MonitorWindow, segment: Segment, page: str, swapped: bool
 ) -> None:
-    """Their paint is on that hand's side of the body: what a picture without them has not."""
+    """Their paint is on that hand's side of the body: what an image without them has not."""
     if page == "play":
         QTest.keyClick(show, Key.Key_S)
     view = getattr(show, page).camera_view

@@ -41,6 +41,8 @@ class Action(enum.IntEnum):
     STYLE_6 = 25
     STYLE_7 = 26
     STYLE_8 = 27
+    SWAP_HANDS = 28
+    SAVE_PRESET = 29
 
 
 class Kind(enum.Enum):
@@ -163,6 +165,8 @@ _TABLE = (
         "look_ahead", Action.LOOK_AHEAD, Kind.VALUE, "look-ahead", 0.0, LOOK_AHEAD_MS, LOOK_AHEAD_MS, "ms",
         step=10.0, resolution=1.0, key="l", knob=(0.0, LOOK_AHEAD_MS), preset="look_ahead_ms",
     ),
+    Control("swap_hands", Action.SWAP_HANDS, Kind.SWITCH, "swap left and right", key="x"),
+    Control("save_preset", Action.SAVE_PRESET, Kind.TRIGGER, "keep what is set as a preset", key="b"),
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
     Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),
     Control("reload", Action.RELOAD, Kind.TRIGGER, "read the mapping again", key="f5"),

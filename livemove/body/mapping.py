@@ -37,6 +37,7 @@ from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
 from livemove.body.notes import SCALES, pitch_class
 from livemove.body.sources import Sources, near
 from livemove.body.trigger_tables import TriggerError, read_triggers
+from livemove.body.triggers import PREFIX
 from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -47,6 +48,8 @@ PITCH_UNIT = "MIDI note"
 
 PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
+
+SIDES = {"left": "right", "right": "left"}
 
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
@@ -143,6 +146,8 @@ class Mapping:
         self._rest = np.array([channel.rest for channel, _ in self._played])
         self._told: set[str] = set()
         self.notices: list[str] = []
+        self._lowest = np.array([channel.minimum for channel, _ in self._played])
+        self._highest = np.array([channel.maximum for channel, _ in self._played])
         self._follow(tuple(route for _, route in self._played))
         self.reset()
 
@@ -178,10 +183,21 @@ class Mapping:
     def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
         """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
 
-        The range is cut to what the model can play, so that the whole gesture still plays; an octave that would leave
+        An octave moves the whole range: where the gesture asks for more than the model can play, the pitch stays at the
+        model's last note, and the rest of the gesture plays what it did (see `pitch_reach`). An octave that would leave
         nothing of it goes only as far as something is left.
         """
-        self._follow(tuple(_moved(channel, route, octave, scale, root) for channel, route in self._played))
+        self._follow(tuple(steered(channel, route, octave, scale, root) for channel, route in self._played))
+
+    def pitch_reach(self) -> tuple[int, float, float] | None:
+        """(octaves that the pitch is moved by, semitones of its range below what the model can play, above it), as it
+        is steered; None: there is no pitch channel."""
+        for (channel, route), first, span in zip(self._played, self._to, self._to_span, strict=True):
+            if channel.unit == PITCH_UNIT:
+                low, high = sorted((float(first), float(first + span)))
+                moved = round((float(first) - route.to_range[0]) / 12)
+                return moved, max(channel.minimum - low, 0.0), max(high - channel.maximum, 0.0)
+        return None
 
     def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None, held: bool = False) -> Float32:
         """float32 [C], natural units, after dt_s seconds with these inputs, float32 [F + len(external)].
@@ -197,7 +213,7 @@ class Mapping:
         taken = inputs[self._input] if not self._computed else self._with_expressions(inputs, dt_s)
         place = (taken - self._from) / self._from_span
         place = np.minimum(np.maximum(place, 0.0), 1.0) ** self._curve
-        goal = self._to + place * self._to_span
+        goal = np.minimum(np.maximum(self._to + place * self._to_span, self._lowest), self._highest)
         for i, notes, snap in self._in_scale:
             if not math.isfinite(goal[i]):
                 continue
@@ -227,17 +243,28 @@ class Mapping:
             self.notices.append(f"{whose}: source {source} {expression.trouble}: it keeps its last value")
 
 
-def _moved(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
-    """A route as `Mapping.steer` has it."""
+def other_side(name: str) -> str:
+    """The input of the other hand or foot: "left_elbow" -> "right_elbow", "hit:right_foot" -> "hit:left_foot"; one that
+    has no side, or comes from outside (OSC, MIDI, Link), itself."""
+    kind, colon, own = name.rpartition(":")
+    side, line, rest = own.partition("_")
+    if side not in SIDES or not line or kind + colon not in ("", PREFIX, accents.PREFIX):
+        return name
+    return f"{kind}{colon}{SIDES[side]}{line}{rest}"
+
+
+def steered(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
+    """A route as `Mapping.steer` has it; what its range has beyond the channel's is played at the channel's end."""
     if channel.unit != PITCH_UNIT or not (octave or scale or root):
         return route
     low, high = min(route.to_range), max(route.to_range)
     while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
         octave -= 1 if octave > 0 else -1
-    first, last = (min(max(end + 12 * octave, channel.minimum), channel.maximum) for end in route.to_range)
+    first, last = (end + 12 * octave for end in route.to_range)
+    playable = max(min(first, last), channel.minimum), min(max(first, last), channel.maximum)
     steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
     tonic = float(root - 1) if root else route.root
-    notes = _scale_notes(steps, tonic, (first, last))
+    notes = _scale_notes(steps, tonic, playable)
     snap = route.snap or PLAIN_SNAP if scale else route.snap
     return replace(
         route, to_range=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps

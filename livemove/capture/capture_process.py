@@ -43,6 +43,16 @@ class Tally(Protocol):
         """One went through the landmarker."""
 
 
+class Uncounted:
+    """A Tally for who does not ask how many frames there were."""
+
+    def frame_seen(self, count: int = 1) -> None:
+        pass
+
+    def frame_used(self, pose_ms: float, people: int) -> None:
+        pass
+
+
 def run(segment: Segment, config: CaptureConfig) -> None:
     """Until the supervisor asks to stop or leave, or a video ends. Raises CameraError, PoseModelError at the start."""
     if config.kind != "url":

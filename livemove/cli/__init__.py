@@ -1,4 +1,4 @@
-"""The command line: livemove perform | calibrate | record | learn | render | replay | latency | devices | models ...
+"""The command line: livemove perform | calibrate | record | learn | render | replay | latency | devices | features ...
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 Nothing else prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -12,6 +12,7 @@ import click
 
 from livemove import __version__
 from livemove.cli.benchmark import bench
+from livemove.cli.features import features
 from livemove.cli.inspecting import devices, doctor, models, presets
 from livemove.cli.latency import latency
 from livemove.cli.learning import learn
@@ -63,11 +64,27 @@ def main() -> None:
     livemove render clip.mp4 -o clip-played.mp4   let a video play the instrument
     livemove record --sound song.wav takes/       record a video of yourself dancing to a song, to train on
     livemove learn flute.wav                      make an instrument of a minute of your own sound
+    livemove features --camera 0                  what of your body can play, live
     livemove doctor                               what works on this machine, what does not
     """
 
 
 for _command in (
-    *(perform, calibrate, record, learn, render, replay, latency, devices, models, presets, bench, soak, doctor),
+    *(
+        perform,
+        calibrate,
+        record,
+        learn,
+        render,
+        replay,
+        latency,
+        devices,
+        features,
+        models,
+        presets,
+        bench,
+        soak,
+        doctor,
+    ),
 ):
     main.add_command(_command)

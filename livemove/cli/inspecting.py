@@ -23,6 +23,8 @@ from livemove.cli.shared import (
 def devices(inputs: bool, as_json: bool) -> None:
     """List audio devices, for `livemove perform --device N` or `--device "part of its name"`, and MIDI ports.
 
+    Without any audio device the MIDI ports are listed all the same, and the exit code is 2.
+
     \b
     livemove devices
     livemove devices --json
@@ -38,15 +40,16 @@ def devices(inputs: bool, as_json: bool) -> None:
     if as_json:
         print_json([asdict(device) for device in found])
         return
-    if not found:
-        from livemove.playback.device import NO_DEVICE, NO_INPUT
-
-        raise UserError(NO_INPUT if inputs else NO_DEVICE)
-    print_table(text.devices(found))
+    if found:
+        print_table(text.devices(found))
     try:
         print_table(text.midi_ports(*port_names()))
     except ControlError as error:
         click.echo(str(error), err=True)
+    if not found:
+        from livemove.playback.device import NO_DEVICE, NO_INPUT
+
+        raise UserError(NO_INPUT if inputs else NO_DEVICE)
 
 
 @click.command()

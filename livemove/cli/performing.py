@@ -121,6 +121,12 @@ class LookAhead(click.ParamType[float]):
     help="The window with camera image, sound and figures; without either, one opens where there is a display.",
 )
 @click.option(
+    "--audience",
+    is_flag=True,
+    help="A second window for the audience, full screen, on the second screen where there is one: the dancer drawn in "
+    "light, no figures.",
+)
+@click.option(
     "--spare/--no-spare",
     default=True,
     help="A second synthesis waits, loaded and checked, to play on if the first one dies or stands still; it needs "
@@ -142,7 +148,10 @@ class LookAhead(click.ParamType[float]):
     "--save",
     metavar="NAME",
     help="At the end, keep model, what was set last and the devices you named as this preset; one of that name stays "
-    "as NAME.toml.bak.",
+    "as NAME.toml.bak. While it plays, B keeps what is set as live-001, live-002 ...",
+)
+@click.option(
+    "--swap-hands", is_flag=True, help="Left plays what the mapping gives to right, and the reverse (X while playing)."
 )
 @click.option("--muted", is_flag=True, help="Begin in silence, until you unmute (M).")
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
@@ -195,6 +204,8 @@ def perform(
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
+    livemove perform --audience                          the dancer drawn in light on the second screen
+    livemove perform --swap-hands                        for who is left-handed: X while it plays
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
     Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
@@ -210,7 +221,15 @@ def perform(
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
     from livemove.control.delays import camera_delay_ms
-    from livemove.control.presets import Devices, check_name, from_controls, preset_file, save_preset, set_list
+    from livemove.control.presets import (
+        Devices,
+        check_name,
+        free_name,
+        from_controls,
+        preset_file,
+        save_preset,
+        set_list,
+    )
     from livemove.control.user_files import learnt_file
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
@@ -241,6 +260,8 @@ def perform(
     for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
     (folder, mapping), *others = slots
+    if options["audience"] and monitor is False:
+        raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
@@ -284,6 +305,31 @@ def perform(
     )
     seen: list[Status] = []
 
+    def keep(status: Status, name: str) -> str:
+        """What is set, as that preset, or under a free name; what to tell the person. Raises LivemoveError."""
+        name = name or free_name()
+        last, control = status.controls, config.control
+        played, its_mapping = slots[last.model]
+        # Only what somebody named: a preset kept at home must not look for that camera on stage.
+        now: dict[str, Any] = {
+            "camera": status.camera, "device": status.card, "mirror": config.capture.mirror,
+            "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
+            "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
+            "link": control.link or None,
+        }  # fmt: skip
+        devices = Devices(
+            **{
+                key: value
+                for key, value in now.items()
+                if given(context, key) or any(getattr(each.devices, key) is not None for each in presets)
+            }
+        )
+        there = preset_file(name).exists()
+        styles = load_bundle(played).spec.styles
+        kept = save_preset(from_controls(name, model_name(played), its_mapping, last, devices, styles))
+        before = f" (the one that was there: {kept.name}.bak)" if there else ""
+        return f"kept: {kept}{before}; livemove perform -p {name} plays it"
+
     def play(config: SessionConfig) -> Report:
         """Raises CameraError or DeviceError at the start."""
 
@@ -297,7 +343,7 @@ def perform(
         with status_display(folder.name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
-            return run_session(config, remember, None if typed is None else lambda: keys.asked(typed()))
+            return run_session(config, remember, None if typed is None else lambda: keys.understood(typed()), keep)
 
     named = [given(context, name) or any(getattr(p.devices, name) for p in presets) for name in ("camera", "device")]
     if named[0] and config.capture.kind in ("index", "url"):  # it may come later
@@ -318,27 +364,7 @@ def perform(
     for line in text.summary(result, config.output):
         click.echo(line, err=True)
     if save is not None:
-        last, control = seen[0].controls, config.control
-        played, its_mapping = slots[last.model]
-        # Only what somebody named: a preset kept at home must not look for that camera on stage.
-        now: dict[str, Any] = {
-            "camera": seen[0].camera, "device": seen[0].card, "mirror": config.capture.mirror,
-            "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
-            "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
-            "link": control.link or None,
-        }  # fmt: skip
-        devices = Devices(
-            **{
-                name: value
-                for name, value in now.items()
-                if given(context, name) or any(getattr(each.devices, name) is not None for each in presets)
-            }
-        )
-        there = preset_file(save).exists()
-        styles = load_bundle(played).spec.styles
-        kept = save_preset(from_controls(save, model_name(played), its_mapping, last, devices, styles))
-        before = f" (the one that was there: {kept.name}.bak)" if there else ""
-        click.echo(f"kept: {kept}{before}", err=True)
+        click.echo(keep(seen[0], save), err=True)
 
 
 def _fitted(model: Path) -> Path | None:

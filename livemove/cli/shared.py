@@ -216,8 +216,10 @@ def print_json(content: Any) -> None:
 
 
 def print_table(content: text.Table) -> None:
+    """Folded to the width of a terminal; into a pipe or a file a line for each row, as wide as it is."""
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table as RichTable
 
     table = RichTable(box=box.SIMPLE, pad_edge=False)
@@ -226,9 +228,14 @@ def print_table(content: text.Table) -> None:
     for row in content.rows:
         table.add_row(*row)
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 250  # a pipe has no width; do not break lines there
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = 10_000  # wide enough for any row; then as wide as they are
+    console.width = max(Measurement.get(console, console.options, table).maximum, 1)
+    with console.capture() as written:
+        console.print(table)
+    click.echo("\n".join(line for each in written.get().splitlines() if (line := each.rstrip())))
 
 
 @contextlib.contextmanager

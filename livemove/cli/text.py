@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from livemove.cli.banner import big_letters
 
 if TYPE_CHECKING:
+    from livemove.contracts import Controls
     from livemove.diagnostics.claps import ClapReport
     from livemove.diagnostics.doctor import Finding
     from livemove.diagnostics.latency import LatencyReport
@@ -66,9 +67,24 @@ def status_line(status: Status, model: str) -> str:
             _alarm("underruns", status.underruns),
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
+            *settings(status.controls),
             *(["[red]● recording[/]"] if status.recording else []),
         )
     )
+
+
+def settings(controls: Controls) -> list[str]:
+    """What is set otherwise than usual: a terminal has no tiles to show it."""
+    found = ["[yellow]muted[/]"] * controls.mute + ["[yellow]frozen[/]"] * controls.freeze
+    if abs(controls.gain - 1.0) > 1e-3:
+        found.append(f"gain {20 * math.log10(controls.gain):+.1f} dB" if controls.gain > 1e-3 else "gain −∞ dB")
+    if abs(controls.temperature - 1.0) > 1e-3:
+        found.append(f"temperature {controls.temperature:.2f}")
+    return [
+        *found,
+        *([f"octave {controls.octave:+d}"] if controls.octave else []),
+        *(["hands swapped"] * controls.swap_hands),
+    ]
 
 
 def _alarm(name: str, count: int) -> str:

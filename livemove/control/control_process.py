@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import select
 import time
+from collections import deque
 
 from livemove.body.features import FEATURES
 from livemove.contracts import Action, Channel, Controls, Request
@@ -26,6 +27,8 @@ REST_S = 0.001
 busy machine a message then waits a tenth of a second."""
 
 LABEL_S = 0.5
+REMARK_S = 0.1
+"""Between two remarks: the supervisor reads the newest one, and looks fifty times a second."""
 CHECK_S = 1.0
 """How often it is looked whether a MIDI port is still there."""
 
@@ -195,7 +198,8 @@ def run(segment: Segment, config: ControlConfig) -> None:
     while segment.outbox.take() is not None:  # of before a restart: too late now
         pass
     total = Received()
-    label_due_s = 0.0
+    remarks: deque[str] = deque()
+    label_due_s = remark_due_s = 0.0
     while not segment.stop_requested:
         if now_s() >= label_due_s:
             label_due_s = now_s() + LABEL_S
@@ -213,10 +217,10 @@ def run(segment: Segment, config: ControlConfig) -> None:
             for place, name in enumerate(segment.external_inputs.wanted):
                 if name in received.inputs:
                     segment.external_inputs.set(place, received.inputs[name])
-        if received.trouble and not total.troubles:
-            told.append(f"OSC: {received.trouble} (said once)")
-        for line in told:
-            process_state.remark(line)
+        remarks += [*told, *(f"OSC: {line} (said once)" for line in received.told)]
+        if remarks and now_s() >= remark_due_s:
+            remark_due_s = now_s() + REMARK_S
+            process_state.remark(remarks.popleft())
         total.messages += received.messages
         total.troubles += received.troubles
         total.skipped += received.skipped

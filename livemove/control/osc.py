@@ -14,7 +14,11 @@ In and out: datagrams. Knows no shared memory and no model. With the names of co
 /livemove/panic, /reload,
   /save_last                does it; a value of 0 (a button that is let go) does nothing
 /livemove/learn NAME        the next MIDI knob, pad or pedal that moves is bound to that name
+/livemove/save_preset NAME  keeps what is set as a preset; without a name under a free one
 any other address           a source, if a mapping.toml names it ("osc:/fader1"): its first number
+
+What is wrong with a message is told once for each address and value, and sent back to where it came from:
+/livemove/error ADDRESS MESSAGE, two strings.
 
 A number may be of any type, in an array, or written out as text. A bundle whose time tag lies ahead waits for its time.
 """
@@ -34,6 +38,7 @@ from pythonosc.osc_packet import OscPacket, ParseError
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import MAX_BLEND, Action, ControlError, Request
+from livemove.control.presets import check_name
 from livemove.control.styles import place
 from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received, learnable, note_number
 from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
@@ -48,11 +53,21 @@ MOST = 2000
 AHEAD_S = 60.0
 """A time tag further ahead is another clock's; it is said, and the message counts at once."""
 
+MOST_TOLD = 200
+"""Of different mistakes; a sender of more makes them on purpose, or by a fader."""
+ERROR = "/livemove/error"
+
 LONGEST = 65535
 LONGEST_NAME = 496
 """What a request has room for."""
 MALFORMED = (ParseError, ValueError, IndexError, TypeError, struct.error, RecursionError)
 """What python-osc raises on bytes that are not OSC."""
+
+
+NO_ADDRESS = "there is no such address"
+
+Place = tuple[Any, ...]
+"""Where a packet came from, as the socket has it: host, port ..."""
 
 
 class OscIn:
@@ -71,14 +86,15 @@ class OscIn:
                 "program that has it"
             ) from error
         self.socket.setblocking(False)
-        self._later: list[tuple[float, int, str, str, list[object]]] = []  # (due, number, sender, address, values)
+        self._later: list[tuple[float, int, Place, str, list[object]]] = []  # (due, number, sender, address, values)
         self._count = 0
+        self._told: set[tuple[str, str, str]] = set()
         with contextlib.suppress(OSError):  # as much as the system allows
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
     def listen(self) -> Received:
         """Everything that came since the last time."""
-        packets: list[tuple[bytes, str]] = []
+        packets: list[tuple[bytes, Place]] = []
         received = Received()
         for _ in range(MOST):
             try:
@@ -88,9 +104,9 @@ class OscIn:
             except OSError:  # Windows: an earlier answer of ours met a closed port
                 continue
             if packet.startswith((b"/", b"#bundle\0")):
-                packets.append((packet, str(sender[0])))
+                packets.append((packet, sender))
             else:  # most of any rubbish, without python-osc's cost
-                received.complain(f"{sender[0]} sends packets that are not OSC")
+                self._complain(received, sender, "", "", "packets that are not OSC")
         if len(packets) > BATCH:
             # By length too: something broken on its way must not stand in for what is whole.
             last = {(packet.partition(b"\0")[0], len(packet)): (packet, sender) for packet, sender in packets}
@@ -111,30 +127,47 @@ class OscIn:
     def close(self) -> None:
         self.socket.close()
 
-    def _handle(self, packet: bytes, sender: str, received: Received) -> None:
+    def _complain(self, received: Received, sender: Place, where: str, value: str, problem: str) -> None:
+        """Count it; tell it, and the sender, if it is new. value: what of the values makes it another mistake."""
+        host = str(sender[0])
+        line = f"{host} sends {_plain(where)}: {problem}" if where else f"{host} sends {problem}"
+        received.complain(line)
+        key = (host, where, value)
+        if key in self._told or len(self._told) >= MOST_TOLD:
+            return
+        self._told.add(key)
+        received.told.append(line if len(self._told) < MOST_TOLD else f"{line}; further mistakes are counted, not told")
+        packet = _padded(ERROR) + _padded(",ss") + _padded(_plain(where)) + _padded(problem.replace("\0", "?"))
+        with contextlib.suppress(OSError):  # nobody listens there
+            self.socket.sendto(packet, sender)
+
+    def _handle(self, packet: bytes, sender: Place, received: Received) -> None:
         try:
             messages = [
                 (float(timed.time), str(timed.message.address), _flat(timed.message.params))
                 for timed in OscPacket(readable(packet)).messages
             ]
         except MALFORMED:
-            received.complain(f"{sender} sends packets that are not OSC")
+            self._complain(received, sender, "", "", "packets that are not OSC")
             return
         now_s = time.time()
         for due_s, where, values in messages:
             ahead_s = due_s - now_s
             if not 0.0 < ahead_s <= AHEAD_S or len(self._later) >= MOST:
                 if ahead_s > 0.0:
-                    received.complain(
-                        f"{sender} sends {_plain(where)} with a time tag {ahead_s:.0f} s ahead: it counts at once; set "
-                        "the clocks of both machines"
+                    self._complain(
+                        received,
+                        sender,
+                        where,
+                        "time tag",
+                        f"a time tag {ahead_s:.0f} s ahead: it counts at once; set the clocks of both machines",
                     )
                 self._hear(sender, where, values, received)
                 continue
             self._count += 1
             heapq.heappush(self._later, (due_s, self._count, sender, where, values))
 
-    def _hear(self, sender: str, where: str, values: list[object], received: Received) -> None:
+    def _hear(self, sender: Place, where: str, values: list[object], received: Received) -> None:
         received.messages += 1
         number = next((n for n in map(_number, values) if n is not None), None)
         if number is not None:
@@ -142,7 +175,8 @@ class OscIn:
         try:
             received.requests.extend(requests_of(where, values, self.names))
         except (ValueError, ControlError) as error:
-            received.complain(f"{sender} sends {_plain(where)}: {error}")
+            value = "" if str(error) == NO_ADDRESS else _plain(repr(values))
+            self._complain(received, sender, where, value, str(error))
 
 
 def readable(packet: bytes) -> bytes:
@@ -202,6 +236,9 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
     name, _, relative = where.removeprefix(PREFIX).partition("/")
     value = values[0] if values else None
     number = _number(value)
+    if name == "save_preset" and not relative and isinstance(value, str) and value and number is None:
+        check_name(value)
+        return [Request(TRIGGERS[name], text=value)]
     if name in TRIGGERS and not relative:
         return [Request(TRIGGERS[name])] if value is None or number else []
     if name in SWITCHES and not relative:
@@ -217,8 +254,10 @@ def requests_of(where: str, values: Sequence[object], names: Mapping[str, Sequen
     if name == "style" and relative not in ("", "by"):
         return [_weight(relative, number, names.get("style", ()))]
     if name not in SETS or relative not in ("", "by"):
-        raise ValueError("there is no such address")
+        raise ValueError(NO_ADDRESS)
     control = BY_ACTION[SETS[name]]
+    if control.action is Action.PRESET and "preset" in names and not names["preset"]:
+        raise ValueError("no presets are loaded: livemove perform -p NAME -p NAME")
     factor = bool(control.in_decibels) and name == control.name  # linear, where requests are in decibels
     if relative:
         if number is None:
@@ -251,7 +290,7 @@ def _weight(name: str, number: float | None, styles: Sequence[str]) -> Request:
     except ControlError as error:
         raise ValueError(str(error)) from error
     if index >= MAX_BLEND or relative not in ("", "by"):
-        raise ValueError("there is no such address")
+        raise ValueError(NO_ADDRESS)
     if relative and number is not None:
         return Request(STYLE_WEIGHTS[index], number)
     return Request(STYLE_WEIGHTS[index], _checked(number), absolute=True)

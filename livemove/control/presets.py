@@ -7,6 +7,7 @@ with half a preset. Knows no process and loads no model.
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import math
 import tomllib
@@ -152,6 +153,11 @@ def from_controls(
 def preset_file(name: str) -> Path:
     """Where `save_preset` keeps the preset of that name."""
     return presets_folder() / f"{name}.toml"
+
+
+def free_name() -> str:
+    """live-001, live-002 ...: the first that no preset has."""
+    return next(name for number in itertools.count(1) if not preset_file(name := f"live-{number:03d}").exists())
 
 
 def save_preset(preset: Preset) -> Path:

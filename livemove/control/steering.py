@@ -20,7 +20,8 @@ def steer(
     """The controls after one request.
 
     styles: how many the model has; models: how many are loaded; presets: what each of the set list sets, which is all
-    but mute and whatever only counts. What is no control (STOP) changes nothing, nor does nonsense.
+    but mute, swapped hands (they are the performer's) and whatever only counts. What is no control (STOP) changes
+    nothing, nor does nonsense.
     """
     amount, absolute = request.amount, request.absolute
     if not math.isfinite(amount):
@@ -49,6 +50,8 @@ def steer(
         return _weighed(controls, STYLE_WEIGHTS.index(action), near, styles)
     if action is Action.FREEZE:
         return replace(controls, freeze=amount != 0.0 if absolute else not controls.freeze)
+    if action is Action.SWAP_HANDS:
+        return replace(controls, swap_hands=amount != 0.0 if absolute else not controls.swap_hands)
     if action is Action.PANIC:
         return replace(controls, mute=True, freeze=False, panics=controls.panics + max(round(amount), 1))
     if action is Action.OCTAVE:
@@ -65,7 +68,7 @@ def steer(
         return replace(controls, model=place(controls.model, models), style=0, styles=())
     if action is Action.PRESET and presets:
         number = place(controls.preset - 1 if absolute or controls.preset else -1 if amount > 0 else 0, len(presets))
-        kept = {name: getattr(controls, name) for name in ("mute", "panics", "reloads", "learn")}
+        kept = {name: getattr(controls, name) for name in ("mute", "panics", "reloads", "learn", "swap_hands")}
         return replace(presets[number], preset=number + 1, **kept)
     if action is Action.LEARN:
         return replace(controls, learn=round(min(max(amount, 0.0), float(max(Action)))))

@@ -43,7 +43,8 @@ def learnable(name: str) -> Action:
 class Received:
     """Requests and values received since the last call, from OSC or MIDI.
 
-    inputs: name -> newest value; skipped: messages of a flood that later ones stood in for; trouble: the first one.
+    inputs: name -> newest value; skipped: messages of a flood that later ones stood in for; troubles: what was not
+    understood, trouble: the first one; told: lines about it that the person has not read yet.
     """
 
     requests: list[Request] = field(default_factory=list[Request])
@@ -52,6 +53,7 @@ class Received:
     skipped: int = 0
     troubles: int = 0
     trouble: str = ""
+    told: list[str] = field(default_factory=list[str])
 
     def complain(self, trouble: str) -> None:
         self.troubles += 1

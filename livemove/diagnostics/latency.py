@@ -16,13 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.body.features import FEATURES, FeatureStream
-from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping
+from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping, other_side
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float64, TakeError
 from livemove.diagnostics.delay import Delay, delay_of, windows
 from livemove.diagnostics.pitch import yin
 from livemove.takes.folder import samples24
 from livemove.takes.reading import Take
+
+STEERING = ("octave", "scale", "root", "swap_hands")
+"""Of Controls, what moves the pitch of a body."""
 
 WINDOW_S, STEP_S = 6.0, 2.0
 """Windows in which the lag is measured again, for its spread."""
@@ -119,7 +122,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     """Raises TakeError: no pitch that a body feature plays, too little movement or sound to tell a lag from."""
     mapping, channel, steering = _pitch(take)
     hops, heard_s, begun = _heard(take, steering)
-    traces = _traces(take, mapping, channel, hops, heard_s)
+    traces = _traces(take, mapping, channel, bool(steering[3]), hops, heard_s)
     capture_s, began_s = hops["capture_s"], hops["began_s"]
     age_s = heard_s - capture_s
     found = _windows(traces, WINDOW_S, STEP_S)
@@ -170,7 +173,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
 # --- from rows to traces ------------------------------------------------------------------------------------
 
 
-def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, int, int]]:
+def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, ...]]:
     """(the first model's mapping as it was steered mostly, its pitch channel, that steering). Raises TakeError."""
     model = take.info.models[0]
     spec = load_bundle(find_bundle(model.path if Path(model.path).is_dir() else model.name)).spec
@@ -182,22 +185,22 @@ def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, int, int]]:
     if channel is None or feature is None or feature >= len(FEATURES):
         raise TakeError(f"{take.path}: no body feature alone plays the pitch, so the sound's lag cannot be told")
     names = take.hops.dtype.names or ()
-    rows = [tuple(int(row[name]) if name in names else 0 for name in ("octave", "scale", "root")) for row in take.hops]
+    rows = [tuple(int(row[name]) if name in names else 0 for name in STEERING) for row in take.hops]
     if not rows:
         raise TakeError(f"{take.path}: this take holds no movement")
-    octave, scale, root = Counter(rows).most_common(1)[0][0]
-    mapping.steer(octave, scale, root)
-    return mapping, channel, (octave, scale, root)
+    steering = Counter(rows).most_common(1)[0][0]
+    mapping.steer(*steering[:3])
+    return mapping, channel, steering
 
 
-def _heard(take: Take, steering: tuple[int, int, int]) -> tuple[npt.NDArray[np.void], Float64, Float64]:
+def _heard(take: Take, steering: tuple[int, ...]) -> tuple[npt.NDArray[np.void], Float64, Float64]:
     """(hops that were heard as usual, when the middle of each was heard, when its block was asked for)."""
     hops, blocks, rate = take.hops, take.blocks, take.info.rate
     names = hops.dtype.names or ()
     at = np.searchsorted(blocks["read"], hops["first_sample"], side="right") - 1
     inside = (at >= 0) & (hops["first_sample"] < blocks["read"][-1] + blocks["frames"][-1])
     good = inside & np.isfinite(hops["capture_s"]) & (hops["sounding"] == 0) & (hops["samples"] > 0)
-    for name, value in zip(("octave", "scale", "root"), steering, strict=True):
+    for name, value in zip(STEERING, steering, strict=True):
         if name in names:
             good &= hops[name] == value
     for name in ("mute", "freeze"):
@@ -210,19 +213,22 @@ def _heard(take: Take, steering: tuple[int, int, int]) -> tuple[npt.NDArray[np.v
     return hops, heard_s + 0.5 * HOP / take.info.model_rate, blocks["start_s"][at]
 
 
-def _traces(take: Take, mapping: Mapping, channel: int, hops: npt.NDArray[np.void], heard_s: Float64) -> Traces:
+def _traces(
+    take: Take, mapping: Mapping, channel: int, swapped: bool, hops: npt.NDArray[np.void], heard_s: Float64
+) -> Traces:
+    sides = [FEATURES.index(other_side(name) if swapped else name) for name in FEATURES]
     stream, inputs = FeatureStream(), np.zeros(len(FEATURES) + len(mapping.external), np.float32)
     asked: list[tuple[float, float]] = []
     for frame in take.frames():
         stream.update(frame)
-        inputs[: len(FEATURES)] = stream.measured()
-        seen = frame.people > 0 and stream.seen()[mapping.routes[channel].input]
+        inputs[: len(FEATURES)] = stream.measured()[sides]
+        seen = frame.people > 0 and stream.seen()[sides][mapping.routes[channel].input]
         asked.append((frame.capture_s, float(mapping.step(inputs, math.inf)[channel]) if seen else math.nan))
     times, values = np.array(asked).T
     out_of_view = np.isnan(values)[np.minimum(np.searchsorted(times, hops["capture_s"]), len(times) - 1)]
     source = np.empty(len(hops))
     for i, row in enumerate(hops):
-        inputs[: len(FEATURES)] = row["sources"][: len(FEATURES)]
+        inputs[: len(FEATURES)] = row["sources"][sides]
         source[i] = mapping.step(inputs, math.inf)[channel]
     played = hops["channels"][:, channel].astype(np.float64)
     audio = samples24(take.sound())

@@ -71,7 +71,11 @@ def pose_of(row: Any) -> PoseFrame:
 class ControlsMailbox:
     """What the performer has set. One writer: the supervisor."""
 
-    CHOICES = ("style", "freeze", "octave", "scale", "root", "model", "preset", "panics", "reloads", "learn")
+    CHOICES = (
+        *("style", "freeze", "octave", "scale", "root", "model", "preset"),
+        *("panics", "reloads", "learn", "swap_hands"),
+    )
+    """In this order in ControlsPayload of native/realtime/layout.hpp: the callback looks for panics in its place."""
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.ControlsMailbox(memory)
@@ -94,7 +98,7 @@ class ControlsMailbox:
             gain, temperature, look_ahead_s = self._numbers.tolist()
             mute, *integers, count = self._integers.tolist()
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
-            choices["freeze"] = bool(choices["freeze"])
+            choices.update({name: bool(choices[name]) for name in ("freeze", "swap_hands")})
             choices["styles"] = tuple(self._styles[:count].tolist())
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last

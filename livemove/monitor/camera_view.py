@@ -14,14 +14,19 @@ from PySide6.QtCore import QEvent, QLineF, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from livemove.body.landmarks import BONES, WRISTS
+from livemove.body.landmarks import BONES, ELBOWS, SHOULDERS, WRISTS
 from livemove.contracts import Float64, PoseFrame
 from livemove.monitor import style
+from livemove.monitor.display_widgets import LEFT, RIGHT
+from livemove.monitor.scale_lines import Note
 
 SEEN = 0.5
 """A limb less visible than this plays nothing (FeatureSpec.visible)."""
 
 SHADES = 6
+ARMS = tuple(zip(SHOULDERS, ELBOWS, WRISTS, strict=True))
+REACH_KEPT = 0.995
+"""Of the longest arm at the next pose."""
 DEMO_ASPECT = 4 / 3
 MARGIN, EASE = 0.09, 0.03
 """Around the body that the stage view follows, as a share of it; how much of the way the view goes at a redraw."""
@@ -47,6 +52,9 @@ class CameraView(QWidget):
         self._pose: PoseFrame | None = None
         self._missing = ""
         self._aspect = DEMO_ASPECT
+        self._mirrored = False
+        self._hand, self._height, self._notes = "", 0.0, list[Note]()
+        self._reach = 0.0
         self._view: Float64 | None = None
         doubtful = style.mix(style.CARD, style.AMBER, 0.75)
         dim = style.mix(style.ACCENT, style.CARD, 0.45)
@@ -86,6 +94,13 @@ class CameraView(QWidget):
             self._press(self.label_rect())
         else:
             super().mousePressEvent(event)
+
+    def mirror(self, mirrored: bool) -> None:
+        """Show left and right exchanged, image and skeleton, as a mirror does."""
+        if mirrored != self._mirrored:
+            self._mirrored = mirrored
+            self._fitted = self._view = None
+            self.update()
 
     @property
     def posed(self) -> bool:
@@ -127,6 +142,9 @@ class CameraView(QWidget):
             painter = QPainter(self._fitted)
             # Three times as fast as QImage.scaled, and as good when it makes larger.
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            if self._mirrored:
+                painter.translate(self._fitted.width(), 0)
+                painter.scale(-1, 1)
             painter.drawImage(self._fitted.rect(), self._image)
             painter.end()
             self._fitted.setDevicePixelRatio(ratio)
@@ -136,6 +154,11 @@ class CameraView(QWidget):
         """The frame is read when it is painted. None: nobody."""
         self._pose = frame
         self.update()
+
+    def show_scale(self, hand: str, height: float, notes: list[Note]) -> None:
+        """Lines beside the "left" or "right" hand ("": none), each where that hand plays the note; height: its feature
+        now. Painted with the next pose."""
+        self._hand, self._height, self._notes = hand, height, notes
 
     def say_missing(self, words: str) -> None:
         """What stands there in place of an image; empty: all is well."""
@@ -181,6 +204,8 @@ class CameraView(QWidget):
     def _places(self, area: QRect, frame: PoseFrame) -> Float64:
         """float64 [33, 2]: where the landmarks lie in the widget. Bare, the view follows the body, to show it large."""
         places = frame.image[0, :, :2].astype(np.float64)
+        if self._mirrored:
+            places[:, 0] = 1.0 - places[:, 0]
         if not self._bare:
             return places * (area.width(), area.height()) + (area.x(), area.y())
         places[:, 0] *= self._aspect
@@ -213,11 +238,50 @@ class CameraView(QWidget):
         for shade, lines in bones.items():
             painter.setPen(self._pens[shade])
             painter.drawLines(lines)
+        self._paint_notes(painter, places, seen)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         for hand in WRISTS:
             if seen[hand] >= SEEN:
                 painter.setBrush(style.TEXT)
                 painter.drawEllipse(QPointF(x[hand], y[hand]), 1.3 * width, 1.3 * width)
+
+    def _paint_notes(self, painter: QPainter, places: Float64, seen: list[float]) -> None:
+        """The scale beside the hand that plays the pitch: the notes that have room, the one that sounds brightest.
+
+        Measured from the hand as it is seen: a note is as far above it as its height is above the feature's value, in
+        lengths of the arm (the longest that either was lately: an arm that points at the camera looks short).
+        """
+        if not self._hand or not self._notes:
+            return
+        lengths = [float(np.hypot(*np.diff(places[list(arm)], axis=0).T).sum()) for arm in ARMS]
+        self._reach = max(*lengths, REACH_KEPT * self._reach)
+        wrist = WRISTS[self._hand == "right"]
+        if seen[wrist] < SEEN or self._reach < 1.0:
+            return
+        x, y = places[wrist].tolist()
+        away = 1.0 if x >= places[list(SHOULDERS), 0].mean() else -1.0
+        size = max(round(0.045 * self.height()) if self._bare else style.SMALL, style.SMALL)
+        length, gap = 2.2 * size, 1.1 * size
+        room = QRectF(self.rect()).adjusted(0, size, 0, -size)
+        rows = [(y - (note.height - self._height) * self._reach, note) for note in self._notes]
+        nearest = min(range(len(rows)), key=lambda place: abs(rows[place][0] - y))
+        taken: list[float] = []
+        for place in sorted(range(len(rows)), key=lambda p: (p != nearest, not rows[p][1].tonic, abs(p - nearest))):
+            at, note = rows[place]
+            if not room.top() <= at <= room.bottom() or any(abs(at - other) < 1.25 * size for other in taken):
+                continue
+            taken.append(at)
+            painter.setFont(style.font(size, bold=note.tonic or place == nearest))
+            painter.setPen(QPen(style.TEXT if place == nearest else style.FAINT, 3.0 if place == nearest else 1.5))
+            start = x + away * gap
+            painter.drawLine(QLineF(start, at, start + away * length, at))
+            text = start + away * (length + 0.3 * size) - (0.0 if away > 0 else 4.0 * size)
+            where = QRectF(text, at - size, 4.0 * size, 2.0 * size)
+            align = LEFT if away > 0 else RIGHT
+            if not self._bare:  # a room may be of any brightness
+                painter.fillRect(painter.boundingRect(where, align, note.name).adjusted(-3, 0, 3, 0), style.BASE)
+            painter.drawText(where, align, note.name)
 
     def _paint_label(self, painter: QPainter) -> None:
         if self._corner is None or self._corner.devicePixelRatioF() != self.devicePixelRatioF():

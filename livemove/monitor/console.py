@@ -20,7 +20,7 @@ from livemove.monitor import style
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
 from livemove.monitor.input_widgets import HAND, ControlTile, Handlers, ListTile, ValueTile
 from livemove.monitor.monitor_config import MonitorConfig
-from livemove.monitor.style import GAP, GRID, PADDING, TONES
+from livemove.monitor.style import TONES
 from livemove.monitor.telemetry import Tone, Verdict, clock, decibels, signed, spoken, written_db
 from livemove.monitor.view_state import ViewState
 
@@ -35,7 +35,7 @@ class TopBar(QWidget):
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMouseTracking(True)
-        self.setFixedHeight(10 * GRID)
+        self.setFixedHeight(10 * style.GRID)
         self._config = config
         self._models = models
         self._handlers = handlers
@@ -73,18 +73,20 @@ class TopBar(QWidget):
         output = f"writing {self._config.output.name}" if self._config.output else ""
         calibrated = "calibrated" if self._config.calibrated else ""
         self._before = "  ·  ".join(filter(None, (learning, output, calibrated, engine)))
-        x = model + 6 * GRID + PADDING
-        keys = QRect(self.width() - 8 * GRID, GRID, 8 * GRID, height - 2 * GRID)
-        self._clock = QRect(0, 0, keys.left() - 2 * GRID, height)
-        right = self._clock.right() - across(seconds, style.font(style.HEADING)) - PADDING
-        wide = across(verdict.words, style.font(style.LARGE, bold=True)) + 11 * GRID
-        self._chip = QRect(right - wide, GRID, wide, height - 2 * GRID)
+        x = model + 6 * style.GRID + style.PADDING
+        keys = QRect(self.width() - 8 * style.GRID, style.GRID, 8 * style.GRID, height - 2 * style.GRID)
+        self._clock = QRect(0, 0, keys.left() - 2 * style.GRID, height)
+        right = self._clock.right() - across(seconds, style.font(style.HEADING)) - style.PADDING
+        wide = across(verdict.words, style.font(style.LARGE, bold=True)) + 11 * style.GRID
+        self._chip = QRect(right - wide, style.GRID, wide, height - 2 * style.GRID)
         lamp = self.lamp.sizeHint()
-        self.lamp.setGeometry(self._chip.left() - lamp.width() - GAP, GRID, lamp.width(), height - 2 * GRID)
+        self.lamp.setGeometry(
+            self._chip.left() - lamp.width() - style.GAP, style.GRID, lamp.width(), height - 2 * style.GRID
+        )
         start = x + (across(self._before + "  ·  ", body) if self._before else 0)
-        end = min(start + across(device, body) + 6 * GRID, self.lamp.geometry().left() - GRID)
+        end = min(start + across(device, body) + 6 * style.GRID, self.lamp.geometry().left() - style.GRID)
         self.spots = {
-            "model": QRect(0, 0, model + 6 * GRID, height),
+            "model": QRect(0, 0, model + 6 * style.GRID, height),
             "device": QRect(start, 0, max(end - start, 0), height),
             "keys": keys,
         }
@@ -140,12 +142,12 @@ class TopBar(QWidget):
         painter.setPen(style.SOFT)
         spot = self.spots["device"].adjusted(0, 3, 0, 3)
         if self._before:
-            left = self.spots["model"].right() + PADDING
+            left = self.spots["model"].right() + style.PADDING
             painter.drawText(
                 QRect(left, 3, spot.left() - left, self.height()), Qt.AlignmentFlag.AlignVCenter, self._before + "  ·  "
             )
         painter.setPen(style.TEXT if self._under == "device" else style.SOFT)
-        fitted = painter.fontMetrics().elidedText(device, Qt.TextElideMode.ElideRight, spot.width() - 5 * GRID)
+        fitted = painter.fontMetrics().elidedText(device, Qt.TextElideMode.ElideRight, spot.width() - 5 * style.GRID)
         painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, fitted)
         if self._supervisor_status.devices:
             self._paint_mark(painter, spot, "device")
@@ -163,7 +165,7 @@ class TopBar(QWidget):
     def _paint_mark(self, painter: QPainter, spot: QRect, name: str) -> None:
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.TEXT if self._under == name else style.FAINT)
-        painter.drawText(spot.adjusted(0, 1, -2 * GRID, 1), RIGHT, "▾")
+        painter.drawText(spot.adjusted(0, 1, -2 * style.GRID, 1), RIGHT, "▾")
 
     def _paint_chip(self, painter: QPainter, verdict: Verdict) -> None:
         chip, colour = self._chip, TONES[verdict.tone]
@@ -173,10 +175,10 @@ class TopBar(QWidget):
             light = colour = style.BASE
         elif verdict.tone == Tone.WATCH:
             card(painter, chip, style.mix(style.BASE, style.AMBER, 0.16))
-        dot(painter, QPointF(chip.left() + 4.5 * GRID, chip.center().y() + 0.5), GRID + 0.5, light)
+        dot(painter, QPointF(chip.left() + 4.5 * style.GRID, chip.center().y() + 0.5), style.GRID + 0.5, light)
         painter.setFont(style.font(style.LARGE, bold=True))
         painter.setPen(colour)
-        painter.drawText(chip.adjusted(7 * GRID, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, verdict.words)
+        painter.drawText(chip.adjusted(7 * style.GRID, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, verdict.words)
 
 
 WEIGHT_PER_PIXEL = 0.005
@@ -206,16 +208,16 @@ class Console(QWidget):
         ]
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(GAP)
+        rows.setSpacing(style.GAP)
         lines: list[list[ControlTile]] = [[*self.weights]] if self.weights else []
         lines.append([*self.values.values(), *self.picks.values()])
         for tiles in lines:
             row = QHBoxLayout()
-            row.setSpacing(GAP)
+            row.setSpacing(style.GAP)
             for tile in tiles:
                 row.addWidget(tile, 1)
             rows.addLayout(row)
-        self.setFixedHeight(len(lines) * 16 * GRID + (len(lines) - 1) * GAP)
+        self.setFixedHeight(len(lines) * 16 * style.GRID + (len(lines) - 1) * style.GAP)
 
     def show_weights(self, controls: Controls, styles: Sequence[float]) -> None:
         """styles: weights as they sound; a slider stands where it was set by hand, else where its style sounds."""

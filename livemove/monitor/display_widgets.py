@@ -5,14 +5,15 @@ In: words and numbers. Out: pixels. Knows no session.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livemove.monitor import style
-from livemove.monitor.style import GRID, PADDING, TONES
+from livemove.monitor.style import TONES
 from livemove.monitor.telemetry import Tone, clock, decibels
 
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -45,7 +46,8 @@ class TextLine(QWidget):
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.text = ""
-        self._sizes = range(size, (least or size) - 1, -2)
+        self._size = size
+        self._least = least
         self._bold = bold
         self._align = align
         self._colour = colour
@@ -57,12 +59,33 @@ class TextLine(QWidget):
             self.text, self._colour, self._ground = text, colour, ground
             self.update()
 
+    def resize_text(self, size: int) -> None:
+        """Letters of that many pixels from now on."""
+        if size != self._size:
+            self._size = size
+            self.update()
+
+    def width_of(self, text: str) -> int:
+        """How wide that text is, where it has room."""
+        return QFontMetrics(style.font(self._size, self._bold)).horizontalAdvance(text)
+
+    def fits(self, text: str) -> bool:
+        """Whether that text has room, in letters as small as they may be."""
+        least = min(self._least or self._size, self._size)
+        return QFontMetrics(style.font(least, self._bold)).horizontalAdvance(text) <= self.width()
+
+    def letters(self) -> QFont:
+        """What the text is written in: as large as it has room for."""
+        least = min(self._least or self._size, self._size)
+        sizes = [*range(self._size, least, -2), least]
+        faces = [style.font(size, self._bold) for size in sizes]
+        fitting = (face for face in faces if QFontMetrics(face).horizontalAdvance(self.text) <= self.width())
+        return next(fitting, faces[-1])
+
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), self._ground)
-        faces = [style.font(size, self._bold) for size in self._sizes]
-        fitting = (face for face in faces if QFontMetrics(face).horizontalAdvance(self.text) <= self.width())
-        face = next(fitting, faces[-1])
+        face = self.letters()
         painter.setFont(face)
         painter.setPen(self._colour)
         elided = QFontMetrics(face).elidedText(self.text, Qt.TextElideMode.ElideRight, self.width())
@@ -85,7 +108,7 @@ class Tile(QWidget):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(21 * GRID)
+        self.setFixedHeight(21 * style.GRID)
         self.reading = Reading()
         self._name = name.upper()
 
@@ -100,7 +123,12 @@ class Tile(QWidget):
         wrong = reading.tone >= Tone.WATCH
         colour = TONES[reading.tone]
         card(painter, self.rect(), style.mix(style.CARD, colour, 0.10) if wrong else style.CARD)
-        inner = self.rect().adjusted(PADDING - GRID, PADDING - GRID, GRID - PADDING, GRID - PADDING)
+        inner = self.rect().adjusted(
+            style.PADDING - style.GRID,
+            style.PADDING - style.GRID,
+            style.GRID - style.PADDING,
+            style.GRID - style.PADDING,
+        )
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
         painter.drawText(inner, Qt.AlignmentFlag.AlignTop, self._name)
@@ -110,10 +138,10 @@ class Tile(QWidget):
         painter.setFont(big)
         painter.setPen(colour)
         painter.drawText(inner, LEFT, reading.value)
-        across = QFontMetrics(big).horizontalAdvance(reading.value) + GRID
+        across = QFontMetrics(big).horizontalAdvance(reading.value) + style.GRID
         painter.setFont(style.font(style.BODY))
         painter.setPen(style.SOFT)
-        painter.drawText(inner.adjusted(across, 2 * GRID - 1, 0, 2 * GRID - 1), LEFT, reading.unit)
+        painter.drawText(inner.adjusted(across, 2 * style.GRID - 1, 0, 2 * style.GRID - 1), LEFT, reading.unit)
 
 
 class Lamp(QWidget):
@@ -123,8 +151,7 @@ class Lamp(QWidget):
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
-        self._font = style.font(size, bold=True)
-        self._radius = 0.34 * size
+        self.resize_text(size)
         self._ground = ground
         self._light = style.RED
         self.text = ""
@@ -137,6 +164,12 @@ class Lamp(QWidget):
             self.text, self._light, self._ground = text, light, ground
             self.setVisible(bool(text))
             self.update()
+
+    def resize_text(self, size: int) -> None:
+        """Letters of that many pixels from now on."""
+        self._font = style.font(size, bold=True)
+        self._radius = 0.34 * size
+        self.update()
 
     def sizeHint(self) -> QSize:
         metrics = QFontMetrics(self._font)
@@ -161,12 +194,12 @@ class Meter(QWidget):
     FLOOR_DB = -60.0
     HOLD_S = 1.5
     FALL_DB_S = 20.0
-    BAR, TOP = 5 * GRID, 6 * GRID
 
     def __init__(self, lying: bool = False) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._lying = lying
+        self._bar, self._top = 5 * style.GRID, 6 * style.GRID
         self._ground = style.BASE if lying else style.CARD
         self._level_db = self._peak_db = self.FLOOR_DB
         self._peak_s = 0.0
@@ -183,7 +216,7 @@ class Meter(QWidget):
         if self._lying or limiting != self._lit:
             self.update()
         else:
-            self.update(0, self.TOP, self.BAR, self.height())
+            self.update(0, self._top, self._bar, self.height())
         self._lit = limiting
 
     @property
@@ -200,14 +233,14 @@ class Meter(QWidget):
             self._paint_lying(painter)
             return
         self._paint_bar(painter)
-        if event.rect().width() > self.BAR:
+        if event.rect().width() > self._bar:
             self._paint_scale(painter)
 
     def _part(self, level_db: float) -> float:
         return min(max(1.0 - level_db / self.FLOOR_DB, 0.0), 1.0)
 
     def _paint_bar(self, painter: QPainter) -> None:
-        bar, top, height = self.BAR, self.TOP, self.height() - self.TOP
+        bar, top, height = self._bar, self._top, self.height() - self._top
         painter.fillRect(0, top, bar, height, style.WELL)
         filled = round(self._part(self._level_db) * height)
         painter.fillRect(0, top + height - filled, bar, filled, style.ACCENT)
@@ -218,24 +251,31 @@ class Meter(QWidget):
         painter.fillRect(0, mark, bar, 2, style.AMBER if self._peak_db > -6.0 else style.TEXT)
 
     def _paint_scale(self, painter: QPainter) -> None:
-        bar, top, height = self.BAR, self.TOP, self.height() - self.TOP
+        bar, top, height = self._bar, self._top, self.height() - self._top
         painter.fillRect(0, 0, self.width(), top, self._ground)
         painter.fillRect(bar, top, self.width() - bar, height, self._ground)
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         for level_db in (0, -6, -12, -24, -36, -48):
             y = top + height - round(self._part(level_db) * height)
-            painter.drawText(bar + 2 * GRID, max(y - 6, top - 2), 40, 12, LEFT, f"{-level_db}")
+            painter.drawText(
+                bar + 2 * style.GRID,
+                max(y - 2 * style.GRID, top - style.GRID),
+                10 * style.GRID,
+                4 * style.GRID,
+                LEFT,
+                f"{-level_db}",
+            )
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(style.AMBER if self._lit else style.LINE)
-        painter.drawEllipse(QRectF(bar / 2 - 5, 2, 10, 10))
+        painter.drawEllipse(QRectF(bar / 2 - 1.2 * style.GRID, 2, 2.4 * style.GRID, 2.4 * style.GRID))
         painter.setPen(style.AMBER if self._lit else style.FAINT)
-        painter.drawText(bar + 2 * GRID, 0, 40, 14, LEFT, "LIM")
+        painter.drawText(bar + 2 * style.GRID, 0, 10 * style.GRID, 4 * style.GRID, LEFT, "LIM")
 
     def _paint_lying(self, painter: QPainter) -> None:
         height, lamp = self.height(), self.height()
-        width = self.width() - lamp - 2 * GRID
+        width = self.width() - lamp - 2 * style.GRID
         painter.fillRect(0, 0, width, height, style.CARD)
         filled = round(self._part(self._level_db) * width)
         loud = round(self._part(-6.0) * width)
@@ -257,6 +297,11 @@ class Bars(QWidget):
         self._parts = [0.0] * len(names)
         self._values = ["–"] * len(names)
 
+    def show_names(self, names: tuple[str, ...]) -> None:
+        """As many other names."""
+        self._names = names
+        self.update()
+
     def show_values(self, parts: list[float], values: list[str]) -> None:
         """parts: 0..1 for each name; values: what is written there."""
         if (parts, values) != (self._parts, self._values):
@@ -267,26 +312,35 @@ class Bars(QWidget):
         painter = QPainter(self)
         painter.fillRect(self.rect(), style.BASE)
         room = self.height() / max(len(self._names), 1)
-        size = max(min(round(0.46 * room), 96), 12)
+        size = max(min(round(0.46 * room), round(0.16 * self.width())), 12)
         bar = max(round(0.22 * room), 4)
         for row, (name, part, value) in enumerate(zip(self._names, self._parts, self._values, strict=False)):
-            line = QRect(0, round(row * room), self.width(), round(room) - bar - 2 * GRID)
+            line = QRect(0, round(row * room), self.width(), round(room) - bar - 2 * style.GRID)
             painter.setFont(style.font(round(0.55 * size)))
             painter.setPen(style.SOFT)
+            figures = QFontMetrics(style.font(size, bold=True)).horizontalAdvance(value + "0")
+            left = max(line.width() - figures, 1)
+            name = painter.fontMetrics().elidedText(name, Qt.TextElideMode.ElideRight, left)
             painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, name)
             painter.setFont(style.font(size, bold=True))
             painter.setPen(style.TEXT)
             painter.drawText(line, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom, value)
-            painter.fillRect(0, line.bottom() + GRID, self.width(), bar, style.CARD)
-            painter.fillRect(0, line.bottom() + GRID, round(part * self.width()), bar, style.ACCENT)
+            painter.fillRect(0, line.bottom() + style.GRID, self.width(), bar, style.CARD)
+            painter.fillRect(0, line.bottom() + style.GRID, round(part * self.width()), bar, style.ACCENT)
 
 
 class Overlay(QWidget):
-    """A card above everything else: lines of words, sized to them. Keys among them stand in a column of their own."""
+    """A card above everything else: lines of words, as large as the window has room for. Keys among them stand in a
+    column of their own."""
+
+    LEAST = 8
+    """The smallest letters: below that nobody reads."""
 
     def __init__(self, parent: QWidget, size: int = style.BODY) -> None:
+        """size: of the letters in a window of up to 1280 x 720, as far as they have room."""
         super().__init__(parent)
-        self._size = size
+        self._plain = size
+        self._size, self._columns = size, 1
         self._title = ""
         self._rows: list[tuple[str, str]] = []
         self._edge = style.LINE
@@ -310,46 +364,60 @@ class Overlay(QWidget):
         self.raise_()
         self.update()
 
-    def _column(self) -> int:
-        metrics = QFontMetrics(style.font(self._size, bold=True))
-        widest = max((metrics.horizontalAdvance(key) for key, _ in self._rows), default=0)
-        return widest + 6 * GRID if widest else 0
+    def _widths(self, size: int) -> tuple[int, int]:
+        """Of the keys, and of a whole column, in letters of that size."""
+        bold, plain = QFontMetrics(style.font(size, bold=True)), QFontMetrics(style.font(size))
+        keys = max((bold.horizontalAdvance(key) for key, _ in self._rows), default=0)
+        keys += 2 * size if keys else 0
+        return keys, keys + max((plain.horizontalAdvance(meaning) for _, meaning in self._rows), default=0)
+
+    def _card(self, size: int, columns: int) -> QSize:
+        """How large it is with those letters and columns."""
+        line = round(1.75 * size)
+        title = QFontMetrics(style.font(size + 3, bold=True)).horizontalAdvance(self._title) if self._title else 0
+        width = (
+            max(columns * self._widths(size)[1] + (columns - 1) * 3 * size, title) + 2 * style.PADDING + 3 * style.GRID
+        )
+        lines = math.ceil(len(self._rows) / columns)
+        return QSize(width, lines * line + (2 * line if self._title else 0) + 2 * style.PADDING - (line - size) // 2)
 
     def place(self) -> None:
         """In the middle of the parent, near its lower edge unless it is large."""
         parent = self.parentWidget()
         assert parent is not None
-        metrics = QFontMetrics(style.font(self._size))
-        bold = QFontMetrics(style.font(self._size + 3, bold=True))
-        widest = max((metrics.horizontalAdvance(meaning) for _, meaning in self._rows), default=0) + self._column()
-        width = max(widest, bold.horizontalAdvance(self._title)) + 2 * PADDING + 3 * GRID
-        line = round(1.75 * self._size)
-        height = len(self._rows) * line + (2 * line if self._title else 0) + 2 * PADDING - (line - self._size) // 2
-        width, height = min(width, parent.width() - 2 * style.MARGIN), min(height, parent.height() - 2 * style.MARGIN)
-        y = (parent.height() - height) // 2 if len(self._rows) > 4 else parent.height() - height - 7 * style.MARGIN
-        self.setGeometry((parent.width() - width) // 2, y, width, height)
+        room = parent.size() - QSize(2 * style.MARGIN, 2 * style.MARGIN)
+        wanted = max(round(self._plain * min(parent.width() / 1280, parent.height() / 720)), self._plain)
+        ways = ((size, columns) for size in range(wanted, self.LEAST - 1, -1) for columns in (1, 2, 3))
+        fitting = (way for way in ways if self._card(*way).boundedTo(room) == self._card(*way))
+        self._size, self._columns = next(fitting, (self.LEAST, 3))
+        size = self._card(self._size, self._columns).boundedTo(room)
+        y = (parent.height() - size.height()) // 2
+        if len(self._rows) <= 4:
+            y = parent.height() - size.height() - 7 * style.MARGIN
+        self.setGeometry((parent.width() - size.width()) // 2, y, size.width(), size.height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         card(painter, self.rect(), style.mix(style.CARD, style.LINE, 0.5), self._edge)
         line = round(1.75 * self._size)
-        x, y = PADDING + GRID, PADDING - (line - self._size) // 4
+        left, top = style.PADDING + style.GRID, style.PADDING - (line - self._size) // 4
         if self._title:
             painter.setFont(style.font(self._size + 3, bold=True))
             painter.setPen(style.TEXT)
-            painter.drawText(x, y, self.width() - 2 * x, line, LEFT, self._title)
-            y += 2 * line - line // 4
-        column = self._column()
-        for key, meaning in self._rows:
+            painter.drawText(left, top, self.width() - 2 * left, line, LEFT, self._title)
+            top += 2 * line - line // 4
+        keys, width = self._widths(self._size)
+        lines = math.ceil(len(self._rows) / self._columns)
+        for place, (key, meaning) in enumerate(self._rows):
+            x, y = left + place // lines * (width + 3 * self._size), top + place % lines * line
             painter.setFont(style.font(self._size, bold=True))
             painter.setPen(style.ACCENT)
-            painter.drawText(x, y, column, line, LEFT, key)
+            painter.drawText(x, y, keys, line, LEFT, key)
             painter.setFont(style.font(self._size))
             painter.setPen(style.TEXT)
-            room = self.width() - 2 * x - column
-            fitted = painter.fontMetrics().elidedText(meaning, Qt.TextElideMode.ElideRight, room)
-            painter.drawText(x + column, y, room, line, LEFT, fitted)
-            y += line
+            room = min(width - keys, self.width() - left - x - keys)
+            fitted = painter.fontMetrics().elidedText(meaning, Qt.TextElideMode.ElideRight, room + 1)
+            painter.drawText(x + keys, y, room + 1, line, LEFT, fitted)
 
 
 def dot(painter: QPainter, centre: QPointF, radius: float, colour: QColor) -> None:

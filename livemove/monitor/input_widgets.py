@@ -16,7 +16,6 @@ from livemove.contracts import Action, Request
 from livemove.controls import Control
 from livemove.monitor import style
 from livemove.monitor.display_widgets import LEFT, RIGHT, card, dot
-from livemove.monitor.style import GRID, PADDING
 
 Ask = Callable[[Request], None]
 Offer = Callable[[QWidget, QRect, list[str], int, Callable[[int], None]], None]
@@ -25,12 +24,13 @@ Offer = Callable[[QWidget, QRect, list[str], int, Callable[[int], None]], None]
 
 @dataclass(frozen=True)
 class Handlers:
-    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page."""
+    """Callbacks of the widgets: send a request, open a list, show the keys, turn the page, mirror the image."""
 
     ask: Ask
     offer: Offer
     show_keys: Callable[[], None]
     turn_page: Callable[[], None]
+    mirror: Callable[[], None]
 
 
 HAND = Qt.CursorShape.PointingHandCursor
@@ -39,12 +39,11 @@ HAND = Qt.CursorShape.PointingHandCursor
 class ControlTile(QWidget):
     """A tile that answers to the mouse: brighter under it, and brighter still while it is pressed."""
 
-    INSET = 3 * GRID
-
     def __init__(self, name: str, cursor: Qt.CursorShape = HAND) -> None:
         super().__init__()
+        self._inset = 3 * style.GRID
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setMinimumSize(12 * GRID, 9 * GRID)
+        self.setMinimumSize(12 * style.GRID, 9 * style.GRID)
         self.setCursor(cursor)
         self.name = name
         self.text = ""
@@ -85,14 +84,14 @@ class ControlTile(QWidget):
     def _paint_named(self, painter: QPainter, mark: str = "") -> QRect:
         """Ground, name and value; where the name and the value stand."""
         card(painter, self.rect(), self.ground())
-        inner = self.rect().adjusted(self.INSET, 2 * GRID, -self.INSET, -3 * GRID - 1)
+        inner = self.rect().adjusted(self._inset, 2 * style.GRID, -self._inset, -3 * style.GRID - 1)
         painter.setFont(style.font(style.SMALL, spacing=0.5))
         painter.setPen(style.SOFT)
         painter.drawText(inner, Qt.AlignmentFlag.AlignTop, self.name.upper())
         face = style.font(style.LARGE, bold=True)
         painter.setFont(face)
         painter.setPen(style.TEXT if self.isEnabled() else style.FAINT)
-        room = inner.width() - (4 * GRID if mark else 0)
+        room = inner.width() - (4 * style.GRID if mark else 0)
         fitted = QFontMetrics(face).elidedText(self.text, Qt.TextElideMode.ElideRight, room)
         painter.drawText(inner, Qt.AlignmentFlag.AlignBottom, fitted)
         if mark:
@@ -150,9 +149,9 @@ class ValueTile(ControlTile):
         self._paint_named(painter)
         control = self._control
         part = min(max((self._value - control.low) / (control.high - control.low), 0.0), 1.0)
-        track = QRectF(self.INSET, self.height() - 2 * GRID, self.width() - 2 * self.INSET, 3)
+        track = QRectF(self._inset, self.height() - 2 * style.GRID, self.width() - 2 * self._inset, 0.75 * style.GRID)
         painter.fillRect(track, style.LINE)
-        painter.fillRect(QRectF(track.left(), track.top(), part * track.width(), 3), style.ACCENT)
+        painter.fillRect(QRectF(track.left(), track.top(), part * track.width(), track.height()), style.ACCENT)
 
 
 class ListTile(ControlTile):
@@ -215,24 +214,22 @@ class Button(ControlTile):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         card(painter, self.rect(), self.ground())
-        inner = self.rect().adjusted(self.INSET, 0, -self.INSET, 0)
+        inner = self.rect().adjusted(self._inset, 0, -self._inset, 0)
         if self._light == style.RED:  # the one that records
             centre = QRectF(inner).center()
-            centre.setX(inner.left() + GRID)
-            dot(painter, centre, GRID, style.RED if self.lit else style.FAINT)
-            inner.setLeft(inner.left() + PADDING)
+            centre.setX(inner.left() + style.GRID)
+            dot(painter, centre, style.GRID, style.RED if self.lit else style.FAINT)
+            inner.setLeft(inner.left() + style.PADDING)
         painter.setFont(style.font(style.BODY, bold=self.lit))
         painter.setPen(style.TEXT if self.lit and self._light == style.RED else self._light if self.lit else style.TEXT)
         painter.drawText(inner, LEFT, self.text or self.name)
         painter.setFont(style.font(style.SMALL))
-        painter.setPen(style.FAINT)
+        painter.setPen(style.TEXT if self.lit else style.FAINT)
         painter.drawText(inner, RIGHT, self._key)
 
 
 class Menu(QWidget):
     """A list above everything else, over the whole window, so that a click beside it takes it away."""
-
-    ROW = 8 * GRID
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -244,6 +241,11 @@ class Menu(QWidget):
         self._card = QRect()
         self._choose: Callable[[int], None] = lambda row: None
         self.hide()
+
+    @property
+    def _row(self) -> int:
+        """Height of a row."""
+        return 8 * style.GRID
 
     @property
     def rows(self) -> list[str]:
@@ -260,12 +262,12 @@ class Menu(QWidget):
         anchor = QRect(beside.mapTo(parent, place.topLeft()), place.size())
         metrics = QFontMetrics(style.font(style.BODY))
         widest = max((metrics.horizontalAdvance(row) for row in rows), default=0)
-        width = min(max(widest + 4 * PADDING, anchor.width()), self.width() - 2 * style.MARGIN)
+        width = min(max(widest + 4 * style.PADDING, anchor.width()), self.width() - 2 * style.MARGIN)
         below, above = self.height() - anchor.bottom() - style.MARGIN, anchor.top() - style.MARGIN
-        room = max(below, above) - 2 * GRID
-        height = min(len(rows), max(room // self.ROW, 1)) * self.ROW + 2 * GRID
+        room = max(below, above) - 2 * style.GRID
+        height = min(len(rows), max(room // self._row, 1)) * self._row + 2 * style.GRID
         x = min(max(anchor.left(), style.MARGIN), self.width() - width - style.MARGIN)
-        y = anchor.bottom() + 1 + GRID if below >= above else anchor.top() - GRID - height
+        y = anchor.bottom() + 1 + style.GRID if below >= above else anchor.top() - style.GRID - height
         self._card = QRect(x, y, width, height)
         self._scroll_to(current)
         self.show()
@@ -274,8 +276,8 @@ class Menu(QWidget):
 
     def row_rect(self, row: int) -> QRect:
         """Where that row stands."""
-        top = self._card.top() + GRID + (row - self._first) * self.ROW
-        return QRect(self._card.left() + GRID, top, self._card.width() - 2 * GRID, self.ROW)
+        top = self._card.top() + style.GRID + (row - self._first) * self._row
+        return QRect(self._card.left() + style.GRID, top, self._card.width() - 2 * style.GRID, self._row)
 
     def take(self, key: Qt.Key) -> None:
         """A key while it is open."""
@@ -290,7 +292,7 @@ class Menu(QWidget):
             self._choose(self._under)
 
     def _shown(self) -> int:
-        return (self._card.height() - 2 * GRID) // self.ROW
+        return (self._card.height() - 2 * style.GRID) // self._row
 
     def _scroll_to(self, row: int) -> None:
         self._first = min(max(self._first, row - self._shown() + 1), max(row, 0))
@@ -299,7 +301,7 @@ class Menu(QWidget):
     def _row_at(self, place: QPoint) -> int:
         if not self._card.contains(place):
             return -1
-        row = self._first + (place.y() - self._card.top() - GRID) // self.ROW
+        row = self._first + (place.y() - self._card.top() - style.GRID) // self._row
         return row if row < len(self._rows) else -1
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -329,7 +331,7 @@ class Menu(QWidget):
                 card(painter, place, style.mix(style.LINE, style.SOFT, 0.25))
             painter.setFont(style.font(style.BODY))
             painter.setPen(style.ACCENT if row == self._place else style.TEXT)
-            inner = place.adjusted(3 * GRID, 0, -3 * GRID, 0)
+            inner = place.adjusted(3 * style.GRID, 0, -3 * style.GRID, 0)
             painter.drawText(
                 inner, LEFT, metrics.elidedText(self._rows[row], Qt.TextElideMode.ElideRight, inner.width())
             )

@@ -19,6 +19,7 @@ class MonitorConfig:
     others   further models to switch to, each with its mapping and whether that was fitted
     presets  names of the set list
     output   the WAV being written, if there is one
+    audience whether a second window shows the drawn dancer
     """
 
     spec: ModelSpec
@@ -28,6 +29,7 @@ class MonitorConfig:
     others: tuple[tuple[ModelSpec, Path | None, bool], ...] = ()
     presets: tuple[str, ...] = ()
     calibrated: bool = False
+    audience: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:

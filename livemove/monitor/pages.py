@@ -1,4 +1,4 @@
-"""The two faces of the window: everything at a glance, and the little that counts from three metres away.
+"""The page one plays with at the desk: everything at a glance.
 
 In: what was looked up this frame. Out: widgets, each told only what concerns it. Knows no shared memory and no keys.
 """
@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from livemove.body.features import TABLE, Feature
+from livemove.body.features import FEATURES, TABLE, Feature
 from livemove.contracts import Action, Request, SupervisorStatus
 from livemove.controls import CONTROLS
 from livemove.monitor import style
 from livemove.monitor.camera_view import CameraView
 from livemove.monitor.console import Console, TopBar
-from livemove.monitor.display_widgets import RIGHT, Bars, Lamp, Meter, Reading, TextLine, Tile, card
+from livemove.monitor.display_widgets import RIGHT, Meter, Reading, TextLine, Tile, card
 from livemove.monitor.input_widgets import Button, Handlers
 from livemove.monitor.monitor_config import MonitorConfig
+from livemove.monitor.scale_lines import scale_lines
 from livemove.monitor.scrolling_plots import Spectrogram, Traces, Waveform
-from livemove.monitor.style import GAP, GRID, MARGIN, PADDING, TONES
 from livemove.monitor.telemetry import (
     HIGH_HZ,
     LATE_MS,
@@ -32,35 +32,28 @@ from livemove.monitor.telemetry import (
     Figures,
     Tone,
     clock,
-    decibels,
     signed,
     sooner,
     spoken,
     written_db,
-    written_note,
 )
 from livemove.monitor.view_state import ViewState
-
-LIMITER_SHOWN_S = 0.4
-SLOW = 5
-"""Written values change at every fifth redraw: nobody reads faster."""
+from livemove.monitor.words import LIMITER_SHOWN_S, SLOW, number, written
 
 IMAGE_EVERY = 2
 """Image and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
 
 FEATURE_LANES = 4
-CHANNEL_LANES, CHANNEL_BARS = 6, 4
+CHANNEL_LANES = 6
 """Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
 
 
 class Lanes(QWidget):
     """Scrolling traces under one heading, each with its name and newest value."""
 
-    NAME, VALUE = 32 * GRID, 16 * GRID
-    HEADING = 8 * GRID
-
     def __init__(self, lanes: int, traces: Traces) -> None:
         super().__init__()
+        self._name_width, self._value_width, self._top = 32 * style.GRID, 16 * style.GRID, 8 * style.GRID
         self._heading = ""
         self._traces = traces
         self._names = [TextLine(style.BODY, colour=style.TEXT) for _ in range(lanes)]
@@ -70,7 +63,7 @@ class Lanes(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         policy.setVerticalStretch(lanes)
         self.setSizePolicy(policy)
-        self.setMinimumHeight(self.HEADING + PADDING + 7 * GRID * lanes)
+        self.setMinimumHeight(self._top + style.PADDING + 7 * style.GRID * lanes)
 
     def name(self, heading: str, names: list[str]) -> None:
         self._heading = heading
@@ -90,15 +83,15 @@ class Lanes(QWidget):
             words.say(value)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        left = PADDING + self.NAME + self.VALUE + GAP
-        width = self.width() - left - PADDING
-        height = self.height() - self.HEADING - PADDING
-        self._traces.setGeometry(left, self.HEADING, max(width, 1), max(height, 1))
+        left = style.PADDING + self._name_width + self._value_width + style.GAP
+        width = self.width() - left - style.PADDING
+        height = self.height() - self._top - style.PADDING
+        self._traces.setGeometry(left, self._top, max(width, 1), max(height, 1))
         lane = self._traces.lane_height()
         for row, (name, value) in enumerate(zip(self._names, self._values, strict=True)):
-            y = round(self.HEADING + row * lane)
-            name.setGeometry(PADDING, y, self.NAME, int(lane))
-            value.setGeometry(PADDING + self.NAME, y, self.VALUE, int(lane))
+            y = round(self._top + row * lane)
+            name.setGeometry(style.PADDING, y, self._name_width, int(lane))
+            value.setGeometry(style.PADDING + self._name_width, y, self._value_width, int(lane))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -106,20 +99,18 @@ class Lanes(QWidget):
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
         painter.drawText(
-            PADDING, 0, self.width() - 2 * PADDING, self.HEADING, Qt.AlignmentFlag.AlignVCenter, self._heading
+            style.PADDING, 0, self.width() - 2 * style.PADDING, self._top, Qt.AlignmentFlag.AlignVCenter, self._heading
         )
 
 
 class AudioPanel(QWidget):
     """Waveform above spectrogram on one time axis, and the meter beside them."""
 
-    HEADING = 8 * GRID
-    METER = 14 * GRID
-    SCALE = 8 * GRID
     PITCHES = ((10_000, "10k"), (1_000, "1k"), (100, "100"))
 
     def __init__(self) -> None:
         super().__init__()
+        self._top, self._meter_width, self._scale_width = 8 * style.GRID, 14 * style.GRID, 8 * style.GRID
         self.waveform, self.spectrogram, self.meter = Waveform(), Spectrogram(), Meter()
         self._peak = TextLine(style.SMALL, align=RIGHT, colour=style.SOFT)
         for child in (self.waveform, self.spectrogram, self.meter, self._peak):
@@ -135,27 +126,31 @@ class AudioPanel(QWidget):
             self._peak.say(f"peak {written_db(self.meter.peak_db)} dBFS")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        top, height = self.HEADING, self.height() - self.HEADING - PADDING
-        left = PADDING + self.SCALE
-        width = self.width() - left - PADDING - self.METER - GAP
+        top, height = self._top, self.height() - self._top - style.PADDING
+        left = style.PADDING + self._scale_width
+        width = self.width() - left - style.PADDING - self._meter_width - style.GAP
         wave = height * 3 // 10
         self.waveform.setGeometry(left, top, width, wave)
-        self.spectrogram.setGeometry(left, top + wave + GRID, width, height - wave - GRID)
-        self.meter.setGeometry(self.width() - PADDING - self.METER, top, self.METER, height)
-        self._peak.setGeometry(self.width() // 2, GRID, self.width() // 2 - PADDING, self.HEADING - 2 * GRID)
+        self.spectrogram.setGeometry(left, top + wave + style.GRID, width, height - wave - style.GRID)
+        self.meter.setGeometry(self.width() - style.PADDING - self._meter_width, top, self._meter_width, height)
+        self._peak.setGeometry(
+            self.width() // 2, style.GRID, self.width() // 2 - style.PADDING, self._top - 2 * style.GRID
+        )
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         card(painter, self.rect())
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
-        painter.drawText(PADDING, 0, 400, self.HEADING, Qt.AlignmentFlag.AlignVCenter, "OUTPUT")
+        painter.drawText(style.PADDING, 0, self.width() // 2, self._top, Qt.AlignmentFlag.AlignVCenter, "OUTPUT")
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
         shown = self.spectrogram.geometry()
         for hertz, name in self.PITCHES:
             y = shown.bottom() - round(shown.height() * math.log(hertz / LOW_HZ) / math.log(HIGH_HZ / LOW_HZ))
-            painter.drawText(PADDING, y - 8, self.SCALE - 2 * GRID, 16, RIGHT, name)
+            painter.drawText(
+                style.PADDING, y - 2 * style.GRID, self._scale_width - 2 * style.GRID, 4 * style.GRID, RIGHT, name
+            )
 
 
 class PlayPage(QWidget):
@@ -181,6 +176,7 @@ class PlayPage(QWidget):
         self._span = np.array([max(c.maximum - c.minimum, 1e-9) for c in spec.channels[:lanes]])
         self.bar = TopBar(config, models, handlers)
         self.camera_view = CameraView(camera_name(config.camera), press=self._offer_cameras)
+        self._scale = scale_lines(config)
         self._supervisor_status = SupervisorStatus()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
@@ -199,23 +195,30 @@ class PlayPage(QWidget):
             "keep": Button(
                 "keep last", CONTROLS["save_last"].key_label, lambda: handlers.ask(Request(Action.SAVE_LAST))
             ),
+            "save-preset": Button(
+                "save preset", CONTROLS["save_preset"].key_label, lambda: handlers.ask(Request(Action.SAVE_PRESET))
+            ),
+            "swap-hands": Button(
+                "swap hands", CONTROLS["swap_hands"].key_label, lambda: handlers.ask(Request(Action.SWAP_HANDS))
+            ),
+            "mirror": Button("mirror", "I", handlers.mirror),
             "stage": Button("stage", "S", handlers.turn_page),
         }
         self.choose(0)
 
         figures, buttons = QGridLayout(), QGridLayout()
-        figures.setHorizontalSpacing(GAP)
-        figures.setVerticalSpacing(2 * GRID)
-        buttons.setHorizontalSpacing(GAP)
-        buttons.setVerticalSpacing(2 * GRID)
+        figures.setHorizontalSpacing(style.GAP)
+        figures.setVerticalSpacing(2 * style.GRID)
+        buttons.setHorizontalSpacing(style.GAP)
+        buttons.setVerticalSpacing(style.GRID)
         for place, tile in enumerate(self.tiles.values()):
             figures.addWidget(tile, place // 3, place % 3)
         for place, button in enumerate(self.buttons.values()):
-            button.setFixedHeight(10 * GRID)
+            button.setFixedHeight(7 * style.GRID)
             buttons.addWidget(button, place // 3, place % 3)
         left, right = QVBoxLayout(), QVBoxLayout()
         for column in (left, right):
-            column.setSpacing(GAP)
+            column.setSpacing(style.GAP)
         left.addWidget(self.camera_view, 11)
         left.addLayout(figures)
         left.addLayout(buttons)
@@ -223,12 +226,12 @@ class PlayPage(QWidget):
         right.addWidget(self.features, 3 * FEATURE_LANES)
         right.addWidget(self.sound, 18)
         columns = QHBoxLayout()
-        columns.setSpacing(GAP)
+        columns.setSpacing(style.GAP)
         columns.addLayout(left, 7)
         columns.addLayout(right, 12)
         whole = QVBoxLayout(self)
-        whole.setContentsMargins(MARGIN, GAP, MARGIN, MARGIN)
-        whole.setSpacing(GAP)
+        whole.setContentsMargins(style.MARGIN, style.GAP, style.MARGIN, 0)  # the line of notices stands below
+        whole.setSpacing(style.GAP)
         whole.addWidget(self.bar)
         whole.addLayout(columns, 1)
         whole.addWidget(self.console)
@@ -240,6 +243,11 @@ class PlayPage(QWidget):
                 self.camera_view, place, [camera_name(camera) for camera in cameras], self._supervisor_status.camera,
                 lambda row: self._handlers.ask(Request(Action.CAMERA, text=cameras[row])),
             )  # fmt: skip
+
+    def mirror(self, mirrored: bool) -> None:
+        """Show the image as a mirror does, or as it comes."""
+        self.camera_view.mirror(mirrored)
+        self.buttons["mirror"].show_lit(mirrored)
 
     def choose(self, step: int) -> str:
         """Other features on the lanes; the name of the group."""
@@ -278,12 +286,20 @@ class PlayPage(QWidget):
         self.console.show_controls(controls)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
+        self.buttons["swap-hands"].show_lit(controls.swap_hands)
         self.buttons["record"].show_lit(recorded_s is not None, "" if recorded_s is None else clock(recorded_s))
 
     def update_history(self, state: ViewState, slow: bool = False) -> None:
         """What has a history goes on while the page is hidden."""
         self._show_traces(state.values, slow)
+        self._show_scale(state)
         self.sound.show_state(state, slow)
+
+    def _show_scale(self, state: ViewState) -> None:
+        channels, hand = len(self._config.spec.channels), self._scale.hand(state.controls)
+        if len(state.values) and state.values.shape[1] == channels + len(TABLE):
+            height = state.values[-1, channels + FEATURES.index(f"{hand}_hand_height")] if hand else 0.0
+            self.camera_view.show_scale(hand, float(height), self._scale.notes(state.controls) if hand else [])
 
     def _show_traces(self, values: npt.NDArray[np.float64], slow: bool) -> None:
         lanes, features = len(self._low), len(self._config.spec.channels)
@@ -300,83 +316,6 @@ class PlayPage(QWidget):
             channels = self._config.spec.channels[:lanes]
             self.channels.write([written(c.unit, v) for c, v in zip(channels, newest, strict=False)])
             self.features.write([signed(newest[features + place], ".2f") for place in self._places.tolist()])
-
-
-class StagePage(QWidget):
-    """What counts, readable from three metres in the dark: how it goes, the body, the channels, the level."""
-
-    def __init__(self, config: MonitorConfig, handlers: Handlers) -> None:
-        super().__init__()
-        self._config = config
-        self._handlers = handlers
-        self._frame = 0
-        self._wrong = False
-        self.lamp = Lamp(40, ground=style.BASE)
-        self.words = TextLine(64, bold=True, ground=style.BASE, least=30)
-        self.clock = TextLine(64, align=RIGHT, colour=style.SOFT, ground=style.BASE)
-        self.camera_view = CameraView("", bare=True)
-        self.bars = Bars(tuple(spoken(c.name) for c in config.spec.channels[:CHANNEL_BARS]))
-        self.meter = Meter(lying=True)
-        self.meter.setFixedHeight(16 * GRID)
-        self.foot = TextLine(32, colour=style.SOFT, ground=style.BASE)
-        top, middle, whole = QHBoxLayout(), QHBoxLayout(), QVBoxLayout(self)
-        for words in (self.words, self.clock, self.foot, self.lamp):
-            words.setFixedHeight(24 * GRID)
-        self.foot.setFixedHeight(11 * GRID)
-        top.setSpacing(0)
-        top.addWidget(self.words, 1)
-        top.addWidget(self.lamp)
-        top.addWidget(self.clock)
-        self.clock.setFixedWidth(62 * GRID)
-        middle.setSpacing(3 * MARGIN)
-        middle.addWidget(self.camera_view, 2)
-        middle.addWidget(self.bars, 3)
-        whole.setContentsMargins(2 * MARGIN, MARGIN, 2 * MARGIN, 2 * MARGIN)
-        whole.setSpacing(MARGIN)
-        whole.addLayout(top)
-        whole.addLayout(middle, 1)
-        whole.addWidget(self.meter)
-        whole.addWidget(self.foot)
-
-    def show_state(self, state: ViewState) -> None:
-        self._frame += 1
-        figures, controls = state.figures, state.controls
-        if state.image is not None:
-            self.camera_view.show_image(state.image)
-        if state.new_pose or state.pose is None:
-            self.camera_view.show_pose(state.pose)
-        limiting = figures.limiter_age_s < LIMITER_SHOWN_S
-        self.meter.show_level(state.sound.peak, limiting, state.now, state.dt_s)
-        channels = self._config.spec.channels[:CHANNEL_BARS]
-        if len(state.values) and self._frame % SLOW == 0:
-            newest = state.values[-1].tolist()
-            parts = [
-                min(max((value - c.minimum) / max(c.maximum - c.minimum, 1e-9), 0.0), 1.0)
-                for c, value in zip(channels, newest, strict=False)
-            ]
-            self.bars.show_values(parts, [written(c.unit, v) for c, v in zip(channels, newest, strict=False)])
-        if self._frame % SLOW == 0:
-            wrong = state.verdict.tone == Tone.WRONG  # a red band is seen from the corner of the eye
-            ground = style.RED if wrong else style.BASE
-            if wrong != self._wrong:
-                self._wrong = wrong
-                self.update()
-            self.words.say(state.verdict.words, style.BASE if wrong else TONES[state.verdict.tone], ground)
-            self.clock.say(clock(figures.seconds), style.BASE if wrong else style.SOFT, ground)
-            self.lamp.say(state.recording_s, style.BASE if wrong else style.RED, ground)
-            self.foot.say(
-                f"gain {written_db(decibels(controls.gain))} dB     temperature {controls.temperature:.2f}     "
-                f"lag {number(figures.lag_ms)} ms     underruns {figures.underruns}"
-            )
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self._handlers.turn_page()
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.fillRect(self.rect(), style.BASE)
-        if self._wrong:
-            painter.fillRect(0, 0, self.width(), self.words.geometry().bottom() + 1, style.RED)
 
 
 # --- what figures say ---------------------------------------------------------------------------------------
@@ -421,14 +360,5 @@ def camera_name(camera: str) -> str:
     return f"camera {camera}" if camera.isdecimal() else camera.rstrip("/").replace("\\", "/").rpartition("/")[2]
 
 
-def number(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:.0f}"
-
-
 def thousands(count: int) -> str:
     return f"{count}" if count < 10_000 else f"{count / 1e3:.0f}k" if count < 10_000_000 else f"{count / 1e6:.0f}M"
-
-
-def written(unit: str, value: float) -> str:
-    """A channel's value as a musician reads it."""
-    return written_note(value) if unit == "MIDI note" else signed(value, ".2f")

@@ -11,12 +11,9 @@ from PySide6.QtGui import QColor, QFont
 
 from livemove.monitor.telemetry import Tone
 
-# One grid: every distance is a multiple of it.
+# One grid: every distance is a multiple of it. See `zoom`.
 GRID = 4
-GAP = 3 * GRID
-MARGIN = 4 * GRID
-PADDING = 4 * GRID
-RADIUS = 2 * GRID
+GAP, MARGIN, PADDING, RADIUS = 3 * GRID, 4 * GRID, 4 * GRID, 2 * GRID
 
 # Dark enough for a stage; one accent; amber and red only ever mean "watch this" and "this is wrong".
 BASE = QColor("#090b0f")
@@ -25,7 +22,7 @@ WELL = QColor("#0c0f15")
 LINE = QColor("#222a36")
 TEXT = QColor("#eef2f6")
 SOFT = QColor("#93a0b0")
-FAINT = QColor("#566274")
+FAINT = QColor("#8592a4")  # of hints: 4.5 to 1 against every ground it stands on (WCAG 2.1, 1.4.3), and no more
 ACCENT = QColor("#4fd8c4")
 AMBER = QColor("#f5b544")
 RED = QColor("#ff5a5f")
@@ -33,8 +30,20 @@ RED = QColor("#ff5a5f")
 FAMILIES = ["Inter", "SF Pro Text", "Segoe UI", "Noto Sans", "Ubuntu", "Cantarell", "DejaVu Sans"]
 
 # One scale of type, in logical pixels.
-SMALL, BODY, LARGE, HEADING, FIGURE = 11, 13, 16, 20, 28
+SMALL, BODY, LARGE, HEADING, FIGURE = _TYPE = 11, 13, 16, 20, 28
 WIDE = 1.2  # letter spacing of the small capitals that name things
+
+
+def zoom(factor: float) -> None:
+    """Grid and type so many times as large from now on; widgets that are made or painted later have them.
+
+    State of the module, and the only one: a process shows one window, and its zoom is part of how everything looks, as
+    the device pixel ratio is. Ask for `style.GRID` when it is needed, never import it by name.
+    """
+    grid = round(4 * factor)
+    names = ("SMALL", "BODY", "LARGE", "HEADING", "FIGURE")
+    sizes = {name: round(size * factor) for name, size in zip(names, _TYPE, strict=True)}
+    globals().update(GRID=grid, GAP=3 * grid, MARGIN=4 * grid, PADDING=4 * grid, RADIUS=2 * grid, **sizes)
 
 
 TONES = {Tone.QUIET: SOFT, Tone.FINE: TEXT, Tone.WATCH: AMBER, Tone.WRONG: RED}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QStackedLayout, QWidget
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QLayout, QStackedLayout, QWidget
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
@@ -17,16 +17,24 @@ from livemove.contracts import Action, MappingError, PoseFrame, Request
 from livemove.controls import Kind, key_press
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style
-from livemove.monitor.display_widgets import Overlay
+from livemove.monitor.audience import AudienceWindow, other_screen
+from livemove.monitor.display_widgets import Overlay, TextLine
 from livemove.monitor.input_widgets import Handlers, Menu
 from livemove.monitor.monitor_config import MonitorConfig
-from livemove.monitor.pages import FEATURE_LANES, PlayPage, StagePage
+from livemove.monitor.pages import FEATURE_LANES, PlayPage
+from livemove.monitor.stage_page import StagePage
 from livemove.monitor.telemetry import SILENT_S, Notices, OutputAnalyzer, TelemetryReader, Tone, TraceReader, judge
 from livemove.monitor.view_state import ViewState
 
 PERIOD_MS = 38
 """Between two redraws: 26 a second, one more than the camera has frames."""
 FIGURES_S = 0.2
+PLAY_SIZE = (1000, 600)
+"""The smallest window that the play page has room in."""
+ZOOM_STEP, ZOOM_MOST = 0.25, 3.0
+"""Text and buttons of the play page grow with the window from 1280 x 720 on, in steps: each makes the page anew."""
+LINE = 24
+"""Height of the line of notices below the play page: it covers nothing."""
 ASK_S = 4.0
 """How long Q waits for the second Q."""
 
@@ -41,12 +49,15 @@ HELP = [
     ("Page ↑ ↓", "previous, next style"),
     ("O   Shift O", "octave up, down"),
     ("K   J", "next scale, next root note"),
+    ("X", "swap hands: left plays what right played"),
+    ("B", "keep what is set as a preset, at once"),
     ("L   Shift L", "look further ahead, less far"),
     ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
     ("W", "make a take of what was just played"),
     ("C", "other body features"),
+    ("I", "the image as in a mirror, or as the camera gives it"),
     ("S", "stage: large, for a dark room"),
     ("F   F11", "full screen"),
     ("?   H", "these keys"),
@@ -82,8 +93,10 @@ class MonitorWindow(QWidget):
 
     def __init__(self, segment: Segment, config: MonitorConfig) -> None:
         super().__init__()
+        self._zoom = 1.0
+        style.zoom(self._zoom)
         self.setWindowTitle(f"livemove · {config.spec.name}")
-        self.setMinimumSize(1000, 600)
+        self.setMinimumSize(320, 200)
         self.resize(1280, 720)
         self._segment = segment
         self._telemetry, self._analyzer, self._traces = (
@@ -97,18 +110,34 @@ class MonitorWindow(QWidget):
         self._last_s = now_s()
         self._asked_s: float | None = None
         self._config = config
-        self._pages = QStackedLayout(self)
-        self._model = 0
+        self._shown, self._pages = QWidget(self), QStackedLayout()
+        self._pages.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # a small window has the stage
+        self._shown.setLayout(self._pages)
+        self.notices = TextLine(style.BODY, align=Qt.AlignmentFlag.AlignCenter, ground=style.BASE, least=9)
+        self.notices.setParent(self)
+        self._on_stage = False  # as the person has it; see _show_page
+        self._model = self._reloads = 0
         self.menu = Menu(self)
-        self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page)
+        self._mirrored = False
+        self.audience: AudienceWindow | None = None
+        self._handlers = Handlers(self._ask, self.menu.offer, self._help, self._turn_page, self._mirror)
         self.play, self.stage = self._pages_of(config)
-        self.help, self.notices, self.question = Overlay(self), Overlay(self), Overlay(self, style.LARGE)
+        self._show_page()
+        self.help, self.question = Overlay(self), Overlay(self, style.LARGE)
         self._notices.say("?  shows the keys", Tone.QUIET)
+        self.audience = AudienceWindow(self.keyPressEvent) if config.audience else None
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self.tick)
 
     def start(self) -> None:
+        if self.audience is not None:
+            screen = other_screen(QGuiApplication.screens(), self.screen())
+            self.audience.show_on(screen)
+            if screen is None:
+                self._notices.say(
+                    "no second screen: draw the audience's window to where it is wanted, F there fills it"
+                )
         self._timer.start(PERIOD_MS)
 
     def _pages_of(self, config: MonitorConfig) -> tuple[PlayPage, StagePage]:
@@ -118,15 +147,16 @@ class MonitorWindow(QWidget):
         )
         for page in (play, stage):
             self._pages.addWidget(page)
+        self._mirror_pages(play, stage)
         return play, stage
 
     def _change_model(self, model: int) -> None:
-        """New pages: other channels, other features that play."""
-        on_stage, old = self._pages.currentWidget() is self.stage, (self.play, self.stage)
+        """New pages: other channels, other features that play, another mapping."""
+        old = (self.play, self.stage)
         self._model = model
         self.menu.hide()
         self.play, self.stage = self._pages_of(self._config.of_model(model))
-        self._pages.setCurrentWidget(self.stage if on_stage else self.play)
+        self._show_page()
         for page in old:
             self._pages.removeWidget(page)
             page.deleteLater()
@@ -148,7 +178,8 @@ class MonitorWindow(QWidget):
         new_pose = segment.pose.read(self._pose)
         fresh = now - self._pose.capture_s < SILENT_S and self._pose.people > 0
         controls = segment.controls.read()
-        if controls.model != self._model:
+        if (controls.model, controls.reloads) != (self._model, self._reloads):
+            self._reloads = controls.reloads
             self._change_model(controls.model)
         supervisor_status = segment.supervisor_status.read()
         state = ViewState(
@@ -168,13 +199,24 @@ class MonitorWindow(QWidget):
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play
         page.show_state(state)
+        if self.audience is not None and self.audience.isVisible():
+            self.audience.show_state(state.pose, state.new_pose, state.image, state.sound.peak, state.dt_s)
         if page is self.stage:
             self.play.update_history(state)
         if self._asked_s is not None and now - self._asked_s > ASK_S:
             self._ask_no_more()
-        if not self.question.isVisible():
-            lines, tone = self._notices.read(supervisor_status)
-            self.notices.say("", [("", line) for line in lines], style.AMBER if tone >= Tone.WATCH else style.LINE)
+        lines, tone = self._notices.read(supervisor_status)
+        self.notices.say(self._notice(lines), style.AMBER if tone >= Tone.WATCH else style.SOFT)
+
+    def _notice(self, lines: list[str]) -> str:
+        """The newest first, and as many before it as have room beside it."""
+        found = ""
+        for line in reversed(lines):
+            longer = f"{found}   ·   {line}" if found else line
+            if found and self.notices.width_of(longer) > self.notices.width():
+                break
+            found = longer
+        return found
 
     # --- keys
 
@@ -214,7 +256,8 @@ class MonitorWindow(QWidget):
             Qt.Key.Key_S: self._turn_page,
             Qt.Key.Key_F: self._fill_screen,
             Qt.Key.Key_F11: self._fill_screen,
-            Qt.Key.Key_C: lambda: self.play.choose(1),
+            Qt.Key.Key_C: self._choose_features,
+            Qt.Key.Key_I: self._mirror,
             Qt.Key.Key_Question: self._help,
             Qt.Key.Key_H: self._help,
             Qt.Key.Key_F1: self._help,
@@ -222,8 +265,27 @@ class MonitorWindow(QWidget):
         action = actions.get(Qt.Key(key))
         if action is not None:
             action()
+        elif event.text().strip():
+            self._notices.say(f"{event.text().upper()} does nothing: ? shows the keys")
         else:
             super().keyPressEvent(event)
+
+    def _choose_features(self) -> None:
+        if self._pages.currentWidget() is self.stage:
+            self._notices.say("the stage view has no body features to choose: S shows the page that has")
+        else:
+            self.play.choose(1)
+
+    def _mirror(self) -> None:
+        self._mirrored = not self._mirrored
+        self._mirror_pages(self.play, self.stage)
+        self._notices.say("image: as in a mirror" if self._mirrored else "image: as the camera gives it", Tone.QUIET)
+
+    def _mirror_pages(self, play: PlayPage, stage: StagePage) -> None:
+        play.mirror(self._mirrored)
+        stage.camera_view.mirror(self._mirrored)
+        if self.audience is not None:
+            self.audience.mirror(self._mirrored)
 
     def _ask(self, request: Request) -> None:
         if not self._segment.requests.ask(request):
@@ -235,7 +297,6 @@ class MonitorWindow(QWidget):
             self.help.hide()
         elif self._asked_s is None:
             self._asked_s = now_s()
-            self.notices.hide()
             self.question.say("", [("Q", "again ends the performance"), ("Esc", "goes on playing")], style.AMBER)
         elif letter:
             self._ask_no_more()
@@ -254,7 +315,33 @@ class MonitorWindow(QWidget):
             self.help.say("Keys", HELP, style.ACCENT)
 
     def _turn_page(self) -> None:
-        self._pages.setCurrentWidget(self.play if self._pages.currentWidget() is self.stage else self.stage)
+        if self._small():
+            width, height = PLAY_SIZE
+            self._notices.say(f"the other page needs a window of {width} x {height}, and this one is smaller")
+            return
+        self._on_stage = not self._on_stage
+        self._show_page()
+
+    def _small(self) -> bool:
+        """Whether there is no room for the play page."""
+        return self.width() < PLAY_SIZE[0] or self.height() < PLAY_SIZE[1]
+
+    def _show_page(self) -> None:
+        """The one that was chosen, or, in a small window, the stage view, which is readable in any; text and buttons as
+        large as the window allows."""
+        zoom = min(max(min(self.width() / 1280, self.height() / 720) // ZOOM_STEP * ZOOM_STEP, 1.0), ZOOM_MOST)
+        if zoom != self._zoom:
+            self._zoom = zoom
+            style.zoom(zoom)
+            self._change_model(self._model)
+            return
+        on_stage = self._on_stage or self._small()
+        self._pages.setCurrentWidget(self.stage if on_stage else self.play)
+        scale = self.height() / 720 if on_stage else self._zoom
+        line = round((40 if on_stage else LINE) * scale)
+        self._shown.setGeometry(0, 0, self.width(), self.height() - line)
+        self.notices.setGeometry(0, self.height() - line, self.width(), line)
+        self.notices.resize_text(round(26 * scale) if on_stage else style.BODY)
 
     def _fill_screen(self) -> None:
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
@@ -263,7 +350,8 @@ class MonitorWindow(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.menu.hide()
-        for note in (self.help, self.notices, self.question):
+        self._show_page()
+        for note in (self.help, self.question):
             if note.isVisible():
                 note.place()
 
@@ -273,6 +361,8 @@ class MonitorWindow(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self._timer.stop()
+        if self.audience is not None:
+            self.audience.close()
         event.accept()
 
     def paintEvent(self, event: QPaintEvent) -> None:

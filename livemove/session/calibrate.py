@@ -23,7 +23,7 @@ from livemove.body.mapping import Mapping, load_mapping
 from livemove.bundle import load_bundle
 from livemove.capture.cameras import check_camera
 from livemove.capture.capture_config import CaptureConfig
-from livemove.capture.capture_process import follow
+from livemove.capture.capture_process import Uncounted, follow
 from livemove.contracts import CalibrationError, Float32, Float64, MappingError, OutputError, PoseFrame
 from livemove.control.user_files import write_whole
 from livemove.ipc.segment import now_s
@@ -285,7 +285,7 @@ def watch(
     watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
     with stop_signals() as interrupted:
         on_progress(Progress("starting"))
-        feed = follow(capture, watching.see, lambda: interrupted.is_set() or watching.over(), _Untold(), now, sleep)
+        feed = follow(capture, watching.see, lambda: interrupted.is_set() or watching.over(), Uncounted(), now, sleep)
         if feed is not None:
             feed.close(END_S)
         if interrupted.is_set():
@@ -298,16 +298,6 @@ def _seconds(config: CalibrationConfig, capture: CaptureConfig) -> float | None:
     if config.duration_s is None and capture.kind in ("file", "take"):
         return None
     return config.duration_s or STEPS_S
-
-
-class _Untold:
-    """Nobody asks how many frames there were."""
-
-    def frame_seen(self, count: int = 1) -> None:
-        pass
-
-    def frame_used(self, pose_ms: float, people: int) -> None:
-        pass
 
 
 class _Watching:

@@ -47,6 +47,9 @@ class DeviceSwitching:
         try:
             if request.action is Action.CAMERA:
                 asked = CaptureConfig(camera=request.text)
+                if not request.text and self.cameras == [self.camera]:
+                    self._notices.append(f"{self.camera} is the only camera: -c 0 -c NAME gives two to change between")
+                    return
                 anything = request.text and (asked.kind != "file" or Path(request.text).exists())
                 camera = request.text if anything else choose(request, self.cameras, self.camera_place())
                 self.switch_to(PresetDevices(camera=camera))
@@ -54,6 +57,10 @@ class DeviceSwitching:
                 self._notices.append("this performance goes into a file alone: there is no audio device to change")
             else:
                 devices = self.devices()
+                if not request.text and len(devices) < 2:
+                    there = "there is no audio device" if not devices else f"{devices[0]} is the only audio device"
+                    self._notices.append(f"{there} to change to; livemove devices lists them")
+                    return
                 card = choose(request, devices, self.device_place(devices))
                 self.switch_to(PresetDevices(device=card))
         except ControlError as error:

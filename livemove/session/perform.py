@@ -6,24 +6,28 @@ Must not know torch, cv2, Qt, sounddevice or onnxruntime: they live in the child
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from livemove import numbers
 from livemove.body.features import FEATURES
+from livemove.body.mapping import mapping_for
 from livemove.bundle import Bundle, load_bundle
-from livemove.contracts import MAX_BLEND, Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
+from livemove.contracts import Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
+from livemove.control.feedback import Loaded
+from livemove.control.keys import Typed
 from livemove.control.steering import steer
 from livemove.control.user_files import is_fitted
-from livemove.controls import STYLE_WEIGHTS
 from livemove.ipc.segment import Segment, now_s
 from livemove.ipc.signals import stop_signals
 from livemove.monitor.monitor_config import MonitorConfig
+from livemove.session.answers import Answers, Asker
 from livemove.session.device_switching import DeviceSwitching
 from livemove.session.report import Report, Status, StatusReader, final_report
 from livemove.session.session_config import SET_AT_START, PresetDevices, SessionConfig
@@ -37,14 +41,21 @@ from livemove.takes.wav_recorder import WavRecorder, check_writable
 __all__ = ["PresetDevices", "Report", "SessionConfig", "Status", "process_start_s", "run_session"]
 
 STATUS_S = 0.2
+KEEP_S = 2.0
+"""At the end a preset that is being written has so long."""
 
 
 def run_session(
-    config: SessionConfig, on_status: Callable[[Status], None], typed: Callable[[], Sequence[Request]] | None = None
+    config: SessionConfig,
+    on_status: Callable[[Status], None],
+    typed: Callable[[], Typed] | None = None,
+    keep: Callable[[Status, str], str] | None = None,
 ) -> Report:
     """Play until the duration ends, the video ends, or SIGINT/SIGTERM/SIGHUP; blocks. Call from the main thread.
 
-    typed: called many times a second, gives what was asked for by whoever called us, and never waits.
+    typed: called many times a second, gives what was asked for by whoever called us, and never waits. keep: keeps what
+    is set as a preset of that name ("": a free one) and gives a line that says where; called on a thread of its own, as
+    it writes a file; raises LivemoveError.
 
     duration_s counts from when everything runs. Raises the LivemoveError a child met at start-up (bad bundle, camera,
     device ...), as the same class and message.
@@ -63,7 +74,7 @@ def run_session(
     try:
         segment.controls.write(_first_controls(config))
         with stop_signals() as interrupted, Log() as log:
-            return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status, typed))
+            return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status, typed, keep))
     finally:
         segment.close()
         segment.unlink()
@@ -145,7 +156,8 @@ class _Session:
         started_s: float,
         interrupted: threading.Event,
         on_status: Callable[[Status], None],
-        typed: Callable[[], Sequence[Request]] | None = None,
+        typed: Callable[[], Typed] | None = None,
+        keep: Callable[[Status, str], str] | None = None,
     ) -> None:
         self.config = config
         self.bundles = bundles
@@ -156,6 +168,8 @@ class _Session:
         self.interrupted = interrupted
         self.on_status = on_status
         self.typed = typed
+        self.keep = keep
+        self.keeping: list[threading.Thread] = []
         self.playing_s: float | None = None
         self.ended_s: float | None = None
         self.phase = "starting"
@@ -194,8 +208,9 @@ class _Session:
         )
         self.controls = segment.controls.read()
         self.told = SupervisorStatus()
-        self.without_styles: set[Path] = set()
         self.unknown: set[Request] = set()
+        self.answers = Answers(self.notices)
+        self.loaded: dict[tuple[int, int], Loaded] = {}
         self.window: Window | None = None
         if config.monitor:
             mappings = _mappings(config, bundles)
@@ -203,7 +218,7 @@ class _Session:
             _, *others = zip((b.spec for b in bundles), mappings, fitted, strict=True)
             shown = MonitorConfig(
                 bundle.spec, mappings[0], config.capture.camera, config.output, tuple(others), config.control.presets,
-                fitted[0],
+                fitted[0], config.audience,
             )  # fmt: skip
             self.window = Window(segment, shown, log)
 
@@ -253,11 +268,15 @@ class _Session:
         for _ in range(5):
             if self.segment.wait_asked(0.004):
                 return
-            if self.typed is not None and (requests := self.typed()):
-                for request in requests:
+            if self.typed is None:
+                continue
+            found = self.typed()
+            self.notices.extend(found.lines)
+            if found.requests:
+                for request in found.requests:
                     if request.action is Action.PANIC:
                         self.segment.panic()
-                self.pressed.extend(requests)
+                self.pressed.extend(found.requests)
                 return
 
     def _everybody(self) -> list[Child]:
@@ -265,17 +284,22 @@ class _Session:
         playing = self.window is not None and self.playing_s is not None
         return [*self.children.values(), *([self.window] if self.window and playing else [])]
 
-    def _asked(self) -> Iterator[Request]:
+    def _asked(self) -> Iterator[tuple[Asker, Request]]:
         """Everything that was asked since the last time."""
-        for queue in (self.segment.requests, self.segment.commands, self.segment.triggered):
+        queues = (
+            (Asker.WINDOW, self.segment.requests),
+            (Asker.OUTSIDE, self.segment.commands),
+            (Asker.OUTSIDE, self.segment.triggered),
+        )
+        for asker, queue in queues:
             while (request := queue.take()) is not None:
-                yield request
+                yield asker, request
         while self.pressed:
-            yield self.pressed.popleft()
+            yield Asker.TERMINAL, self.pressed.popleft()
 
     def _decide(self) -> None:
         """On everything that was asked since the last time."""
-        for asked in self._asked():
+        for asker, asked in self._asked():
             if (request := self._by_number(asked)) is None:
                 continue
             if request.action is Action.STOP:
@@ -289,18 +313,20 @@ class _Session:
                     self.notices.append("cameras and audio devices can be changed once it plays")
                 else:
                     self.switching.change(request)
+            if request.action is Action.SAVE_PRESET:
+                self._keep(request.text)
             styles = len(self.bundles[self.controls.model].spec.styles)
-            if notice := self._no_styles(request):
-                self.notices.append(notice)
             before = self.controls
             self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
             self.segment.controls.write(self.controls)
-            if self.controls.preset != before.preset:
+            again = request.action is Action.PRESET and not request.absolute and self.controls.preset > 0
+            if self.controls.preset != before.preset or again:
                 self.notices.append(f"preset: {self.config.control.presets[self.controls.preset - 1]}")
                 if self.config.preset_devices:
                     self.switching.switch_to(self.config.preset_devices[self.controls.preset - 1])
             elif self.controls.model != before.model:
                 self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
+            self.answers.answer(asker, request, before, self.controls, self._loaded)
 
     def _by_number(self, request: Request) -> Request | None:
         """A preset or model that a trigger names, as everybody else asks for it; None: there is no such, with a notice
@@ -318,18 +344,36 @@ class _Session:
             self.notices.append(f"a trigger asks for {kind} {numbers.shown(request.text)}: {there} (said once)")
         return None
 
-    def _no_styles(self, request: Request) -> str:
-        """For who wants a style or a blend of a model that has none, once for each model; else empty."""
-        model = self.bundles[self.controls.model]
-        asked = request.action is Action.STYLE or request.action in STYLE_WEIGHTS
-        count = len(model.spec.styles)
-        enough = count > 0 if request.action is Action.STYLE else 1 < count <= MAX_BLEND
-        if not asked or enough or model.path in self.without_styles:
-            return ""
-        self.without_styles.add(model.path)
-        if count > MAX_BLEND:
-            return f"{model.path.name} has {count} styles and plays one at a time: {MAX_BLEND} at most can be blended"
-        return f"{model.path.name} has no styles{' to blend' if count else ''}"
+    def _loaded(self) -> Loaded:
+        """What there is to be steered; the mapping's file is read for it when it may be another one."""
+        model, reloads = self.controls.model, self.controls.reloads
+        if (model, reloads) not in self.loaded:
+            bundle, path = self.bundles[model], _mappings(self.config, self.bundles)[model]
+            mapping = None
+            with contextlib.suppress(LivemoveError):  # synthesis says so, and plays with the one it has
+                mapping = mapping_for(path, bundle.spec, FEATURES)
+            names = [each.path.name for each in self.bundles]
+            there = Loaded(
+                names, self.config.control.presets, names[model], bundle.spec, mapping, from_file=path is not None
+            )
+            self.loaded = {(model, reloads): there}
+        return self.loaded[model, reloads]
+
+    def _keep(self, name: str) -> None:
+        """What is set, as a preset, beside the loop: a disk may be slow, and mute must not wait for it."""
+        if self.keep is None:
+            self.notices.append("presets cannot be kept here")
+            return
+        keep, status = self.keep, self._status(None)
+
+        def work() -> None:
+            try:
+                self.notices.append(keep(status, name))
+            except LivemoveError as error:
+                self.notices.append(f"not kept: {error}")
+
+        self.keeping.append(threading.Thread(target=work, name="preset: disk", daemon=True))
+        self.keeping[-1].start()
 
     def _everything_runs(self, now: float) -> None:
         self.playing_s = now
@@ -352,12 +396,15 @@ class _Session:
         if self.recorder:
             self.recorder.stop()
         self.take_recorder.stop()
+        for thread in self.keeping:
+            thread.join(KEEP_S)
         self._listen()
         while self.notices:
             self._tell()
 
     def _tell(self) -> None:
-        status = self._status()
+        self.answers.settle(self.ended_s is not None)
+        status = self._status(self.notices.popleft() if self.notices else None)
         if self.playing_s is not None:
             self.switching.settle()
         if self.switching.arrived():
@@ -379,7 +426,7 @@ class _Session:
         self.segment.supervisor_status.write(self.told)
         self.on_status(status)
 
-    def _status(self) -> Status:
+    def _status(self, notice: str | None) -> Status:
         return self.reader.status(
             self.bundles[self.controls.model].spec,
             phase=self.phase,
@@ -389,7 +436,7 @@ class _Session:
             recording=self.take_recorder.recording,
             controls=self.controls,
             restarts=self._restarts(),
-            notice=self.notices.popleft() if self.notices else None,
+            notice=notice,
         )
 
     def _restarts(self) -> dict[str, int]:

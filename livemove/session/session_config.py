@@ -23,7 +23,7 @@ class PresetDevices:
     device: str | None = None
 
 
-SET_AT_START = ("gain", "temperature", "style", "styles", "mute", "look_ahead_s", "learn")
+SET_AT_START = ("gain", "temperature", "style", "styles", "mute", "look_ahead_s", "learn", "swap_hands")
 """Of Controls, what can be set before it plays; the rest is set while it does."""
 
 
@@ -36,6 +36,7 @@ class SessionConfig:
     takes                 what is kept
     start                 what is set when it begins: SET_AT_START of it
     monitor               whether there is a window
+    audience              whether the window has a second one beside it, for the audience
     spare                 whether a second synthesis waits, to take over if the first one dies or stands still
     output                WAV of what is played; with it and no device, the sound goes to the default device too if
                           there is one, and to the file alone if there is none or play is False
@@ -55,6 +56,7 @@ class SessionConfig:
     takes: TakesConfig = field(default_factory=TakesConfig)
     start: Controls = field(default_factory=Controls)
     monitor: bool = True
+    audience: bool = False
     spare: bool = True
     output: Path | None = None
     cameras: tuple[str, ...] = ()

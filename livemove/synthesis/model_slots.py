@@ -15,7 +15,7 @@ import numpy as np
 
 from livemove.body.features import FEATURES
 from livemove.body.mapped_triggers import Fired
-from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.mapping import Mapping, mapping_for, other_side
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
 from livemove.synthesis.engines import EngineChoice
@@ -68,14 +68,19 @@ class ModelSlot:
         self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
         self._hop_s = HOP / spec.sample_rate
         self._steering = (0, 0, 0)
+        self._swapped = False
         self.blend = StyleBlend(spec, self._hop_s)
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
 
     def set_mapping(self, mapping: Mapping) -> None:
         """The mapping from now on. Raises LivemoveError, and changes nothing, if there is no room for its external
         inputs."""
-        places = [len(FEATURES) + self._want(name) for name in mapping.external]
-        self._inside = np.array([*range(len(FEATURES)), *places], np.intp)
+        straight = [len(FEATURES) + self._want(name) for name in mapping.external]
+        crossed = [len(FEATURES) + self._want(other_side(name)) for name in mapping.external]
+        self._insides = (
+            np.array([*range(len(FEATURES)), *straight], np.intp),
+            np.array([*(FEATURES.index(other_side(name)) for name in FEATURES), *crossed], np.intp),
+        )
         mapping.steer(*self._steering)
         self.mapping = mapping
 
@@ -107,7 +112,7 @@ class ModelSlot:
     def settle(self, inputs: Float32, controls: Controls) -> None:
         """The channels where these inputs put them, without a way there."""
         self._steer(controls)
-        self.mapping.step(inputs[self._inside], math.inf)
+        self.mapping.step(inputs[self._insides[self._swapped]], math.inf)
         self.blend.jump()
 
     def forget(self) -> None:
@@ -123,8 +128,9 @@ class ModelSlot:
         """
         self._steer(controls)
         spec = self.spec
-        now = None if live is None else live[self._inside]
-        self.channels[0] = self.mapping.step(inputs[self._inside], self._hop_s, now, controls.freeze)
+        inside = self._insides[self._swapped]
+        now = None if live is None else live[inside]
+        self.channels[0] = self.mapping.step(inputs[inside], self._hop_s, now, controls.freeze)
         self._random.random(out=self._noise, dtype=np.float32)
         style = self.blend.step(controls, self.mapping.styles)
         temperature = spec.temperature * controls.temperature
@@ -181,6 +187,7 @@ class ModelSlot:
         self._random.bit_generator.state = state
 
     def _steer(self, controls: Controls) -> None:
+        self._swapped = controls.swap_hands
         steering = (controls.octave, controls.scale, controls.root)
         if steering != self._steering:
             self._steering = steering

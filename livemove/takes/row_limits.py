@@ -44,7 +44,7 @@ HOP_LIMITS: Limits = {
     **dict.fromkeys(("life_s", "hop", "began_s", "pose", "first_sample"), (-LONG, LONG)),
     **dict.fromkeys(("samples", "sounding"), (0, 1000000.0)),
     **dict.fromkeys(_COUNTS, (-1000000000.0, 1000000000.0)),
-    **dict.fromkeys(("mute", "freeze"), (0, 1)),
+    **dict.fromkeys(("mute", "freeze", "swap_hands"), (0, 1)),
     "gain": GAIN_FACTORS,
     "temperature": CONTROLS["temperature"].limits,
     "look_ahead_s": (0.0, CONTROLS["look_ahead"].high / 1e3),

@@ -19,6 +19,7 @@ from pythonosc.osc_packet import OscPacket
 
 from livemove.body.notes import SCALES
 from livemove.contracts import Action, ControlError, Request
+from livemove.control import osc
 from livemove.control.control_config import address
 from livemove.control.osc import LONGEST_NAME, MALFORMED, OscIn, OscOut, readable, requests_of
 from livemove.control.vocabulary import Received
@@ -151,7 +152,7 @@ def patient_ear() -> Iterator[OscIn]:
 @given(rubbish=st.binary(max_size=200), prefix=st.sampled_from([b"", b"/", b"/a\0\0,", b"#bundle\0", b"/a\0\0,[ffi"]))
 def test_rubbish_is_counted_and_harms_nobody(patient_ear: OscIn, rubbish: bytes, prefix: bytes) -> None:
     received = Received()
-    patient_ear._handle(prefix + rubbish, "somebody", received)
+    patient_ear._handle(prefix + rubbish, ("127.0.0.1", 9), received)
     assert received.messages or received.troubles or prefix.startswith(b"#bundle")
     assert bool(received.trouble) == bool(received.troubles)
     assert received.trouble.isprintable()
@@ -318,3 +319,74 @@ def test_a_time_tag_of_another_clock_counts_at_once_and_is_said(ear: OscIn) -> N
 def test_reading_any_bytes_ends_in_bytes_or_is_malformed(content: bytes) -> None:
     with contextlib.suppress(*MALFORMED):
         assert len(readable(content)) == len(content)
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------
+
+
+def answers(sender: socket.socket) -> list[tuple[str, list[object]]]:
+    """All that came back to a sender: (address, values)."""
+    found: list[tuple[str, list[object]]] = []
+    sender.settimeout(0.2)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            found += [(t.message.address, t.message.params) for t in OscPacket(sender.recv(65535)).messages]
+    return found
+
+
+def test_a_mistake_is_told_and_answered_once_for_each_address_and_value(ear: OscIn) -> None:
+    wrong = [
+        packet("/livemove/gian", 0.5), packet("/livemove/gian", 0.7), packet("/livemove/scale", "blus"),
+        packet("/livemove/scale", "dorin"), packet("/livemove/scale", "blus"), packet("/livemove/gain", 1.0),
+    ]  # fmt: skip
+    told: list[str] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(2):
+            for each in wrong:
+                sender.sendto(each, ear.socket.getsockname())
+            time.sleep(0.05)
+            received = ear.listen()
+            assert received.troubles == 5
+            told += received.told
+        back = answers(sender)
+    assert [line.split(": ")[0] for line in told] == [
+        "127.0.0.1 sends /livemove/gian", "127.0.0.1 sends /livemove/scale", "127.0.0.1 sends /livemove/scale",
+    ]  # fmt: skip
+    assert [address for address, _ in back] == ["/livemove/error"] * 3
+    assert [values[0] for _, values in back] == ["/livemove/gian", "/livemove/scale", "/livemove/scale"]
+    assert [str(values[1])[:20] for _, values in back] == [
+        "there is no such add",
+        "there is no scale 'b",
+        "there is no scale 'd",
+    ]
+    assert "there are chromatic" in str(back[1][1][1])
+
+
+def test_rubbish_is_answered_once(ear: OscIn) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(20):
+            sender.sendto(b"rubbish", ear.socket.getsockname())
+        time.sleep(0.05)
+        received = ear.listen()
+        back = answers(sender)
+    assert received.troubles == 20
+    assert received.told == ["127.0.0.1 sends packets that are not OSC"]
+    assert back == [("/livemove/error", ["", "packets that are not OSC"])]
+
+
+def test_a_fader_of_mistakes_ends_in_one_last_line(ear: OscIn) -> None:
+    told: list[str] = []
+    for start in range(0, 260, 20):
+        told += tell(ear, *[packet("/livemove/scale", f"scale {n}") for n in range(start, start + 20)]).told
+    assert len(told) == osc.MOST_TOLD
+    assert told[-1].endswith("further mistakes are counted, not told")
+
+
+def test_a_preset_is_kept_under_the_name_that_is_sent() -> None:
+    assert requests_of("/livemove/save_preset", ["soft"], {}) == [Request(Action.SAVE_PRESET, text="soft")]
+    assert requests_of("/livemove/save_preset", [], {}) == [Request(Action.SAVE_PRESET)]
+    assert requests_of("/livemove/save_preset", [0.0], {}) == []
+    with pytest.raises(ControlError, match="no name for a preset"):
+        requests_of("/livemove/save_preset", ["../soft"], {})
+    with pytest.raises(ValueError, match="no presets are loaded"):
+        requests_of("/livemove/preset", [2], {"preset": ()})

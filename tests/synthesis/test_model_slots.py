@@ -314,3 +314,61 @@ def test_a_freeze_holds_the_channels_while_triggers_look_at_the_body(tmp_path: P
     for _ in range(40):  # on the way from where it was held to where it is, nothing rises
         crossfader.play(body(crouch=0.9), PLAIN)
         assert not crossfader.fired
+
+
+# --- swapped hands -------------------------------------------------------------------------------------------
+
+
+def test_swapped_hands_play_what_the_other_played() -> None:
+    bundle = load_bundle(THEREMIN)
+    slot = ModelSlot(bundle, choose_engine("native", bundle), None, 0, lambda name: 0)
+    here = body(right_hand_height=0.6, left_hand_height=-0.2)
+    there = body(right_hand_height=-0.2, left_hand_height=0.6)
+    slot.settle(here, Controls())
+    slot.play(here, Controls())
+    straight = slot.channels.copy()
+    slot.settle(there, Controls(swap_hands=True))
+    slot.play(there, Controls(swap_hands=True))
+    np.testing.assert_array_equal(slot.channels, straight)
+    slot.settle(there, Controls())
+    slot.play(there, Controls())
+    assert np.abs(slot.channels - straight).max() > 1.0
+
+
+def test_hits_and_accents_are_swapped_and_what_comes_from_outside_is_not(tmp_path: Path) -> None:
+    names: list[str] = []
+
+    def want(name: str) -> int:
+        names.extend([name] if name not in names else [])
+        return names.index(name)
+
+    text = (THEREMIN / "mapping.toml").read_text()
+    for channel, source in (("loudness", "hit:left_foot"), ("brightness", "osc:/left_fader")):
+        start = text.index(f"[channels.{channel}]")
+        old = text[start:].split("source = ")[1].split("\n")[0]
+        text = text[:start] + text[start:].replace(f"source = {old}", f'source = "{source}"', 1)
+    (tmp_path / "mapping.toml").write_text(text)
+    bundle = load_bundle(THEREMIN)
+    slot = ModelSlot(bundle, choose_engine("native", bundle), tmp_path / "mapping.toml", 0, want)
+    assert names == ["hit:left_foot", "osc:/left_fader", "hit:right_foot"]
+    straight, crossed = slot._insides
+    external = [place - len(FEATURES) for place in crossed[len(FEATURES) :]]
+    assert [names[place] for place in external] == ["hit:right_foot", "osc:/left_fader"]
+    assert [FEATURES[place] for place in crossed[: len(FEATURES)]] == [
+        name.replace("left", "right") if name.startswith("left") else name.replace("right", "left") for name in FEATURES
+    ]
+    assert sorted(straight[: len(FEATURES)]) == sorted(crossed[: len(FEATURES)])
+
+
+def test_beyond_the_voice_the_gesture_keeps_its_measure() -> None:
+    """An octave up is twelve semitones for every height that the model can play, and its last note above."""
+    mapping = load_mapping(THEREMIN / "mapping.toml", load_bundle(THEREMIN).spec, FEATURES)
+    heights = np.linspace(-0.85, 0.7, 30)
+
+    def pitches() -> np.ndarray:
+        return np.array([mapping.step(body(right_hand_height=h)[: len(FEATURES)], math.inf)[0] for h in heights])
+
+    plain = pitches()
+    mapping.steer(1)
+    highest = load_bundle(THEREMIN).spec.channels[0].maximum
+    np.testing.assert_allclose(pitches(), np.minimum(plain + 12.0, highest), atol=1e-3)

@@ -38,7 +38,7 @@ struct ControlsPayload {
     int64_t mute;
     int64_t choices[7];  // whatever else Controls has, in the order of ipc/mailboxes.py
     int64_t panics;      // how many this is the answer to
-    int64_t more[2];
+    int64_t more[3];
     int64_t style_count;
     double styles[kMaxBlend];
 };
@@ -186,7 +186,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c0a;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c0b;  // raised with every change of the layout
 
 struct Shared {
     Count magic;

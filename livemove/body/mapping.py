@@ -37,7 +37,6 @@ from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
 from livemove.body.notes import SCALES, pitch_class
 from livemove.body.sources import Sources, near
 from livemove.body.trigger_tables import TriggerError, read_triggers
-from livemove.body.triggers import PREFIX
 from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
 
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
@@ -48,8 +47,6 @@ PITCH_UNIT = "MIDI note"
 
 PLAIN_SNAP = 0.8
 """How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
-
-SIDES = {"left": "right", "right": "left"}
 
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
 
@@ -241,16 +238,6 @@ class Mapping:
             self._told.add(whose)
             source = numbers.shown(expression.text)
             self.notices.append(f"{whose}: source {source} {expression.trouble}: it keeps its last value")
-
-
-def other_side(name: str) -> str:
-    """The input of the other hand or foot: "left_elbow" -> "right_elbow", "hit:right_foot" -> "hit:left_foot"; one that
-    has no side, or comes from outside (OSC, MIDI, Link), itself."""
-    kind, colon, own = name.rpartition(":")
-    side, line, rest = own.partition("_")
-    if side not in SIDES or not line or kind + colon not in ("", PREFIX, accents.PREFIX):
-        return name
-    return f"{kind}{colon}{SIDES[side]}{line}{rest}"
 
 
 def steered(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:

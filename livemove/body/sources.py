@@ -23,6 +23,8 @@ EXTERNAL = re.compile(
 """Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
 see livemove.body.triggers and accents). Everything else is a body feature."""
 
+SIDES = {"left": "right", "right": "left"}
+
 _OPERATOR = re.compile(r"[-+*/(),]|\s")
 """What no name has in it; but see `Sources.read`."""
 
@@ -100,3 +102,13 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def _is_number(source: str) -> bool:
     return source[:1].isdecimal()
+
+
+def other_side(name: str) -> str:
+    """The input of the other hand or foot: "left_elbow" -> "right_elbow", "hit:right_foot" -> "hit:left_foot"; one that
+    has no side, or comes from outside (OSC, MIDI, Link), itself."""
+    kind, colon, own = name.rpartition(":")
+    side, line, rest = own.partition("_")
+    if side not in SIDES or not line or kind + colon not in ("", triggers.PREFIX, accents.PREFIX):
+        return name
+    return f"{kind}{colon}{SIDES[side]}{line}{rest}"

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from livemove.body.features import FEATURES
-from livemove.body.mapping import PITCH_UNIT, Mapping, other_side
+from livemove.body.mapping import PITCH_UNIT, Mapping
 from livemove.body.notes import NOTES, SCALES, note_name
+from livemove.body.sources import other_side
 from livemove.contracts import MAX_BLEND, Action, Controls, ModelSpec, Request
 from livemove.controls import BY_ACTION, STYLE_WEIGHTS, Control, Kind, decibels
 

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.body.features import FEATURES, FeatureStream
-from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping, other_side
+from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping
+from livemove.body.sources import other_side
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import HOP, Float64, TakeError
 from livemove.diagnostics.delay import Delay, delay_of, windows

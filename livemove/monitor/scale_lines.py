@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livemove.body.features import FEATURES
-from livemove.body.mapping import PITCH_UNIT, Mapping, Route, mapping_for, other_side, steered
+from livemove.body.mapping import PITCH_UNIT, Mapping, Route, mapping_for, steered
 from livemove.body.notes import NOTES, SCALES, note_name
+from livemove.body.sources import other_side
 from livemove.contracts import Channel, Controls, MappingError
 from livemove.monitor.monitor_config import MonitorConfig
 

@@ -23,7 +23,7 @@ AGAIN_S = 2.0
 
 
 class Asker(enum.Enum):
-    """Who asks. The window shows what is set itself; a terminal does not. OSC, MIDI and triggers are nobody's fingers."""
+    """Who asks. The window shows what is set itself; a terminal does not. OSC, MIDI and triggers are no fingers."""
 
     WINDOW = "window"
     TERMINAL = "terminal"

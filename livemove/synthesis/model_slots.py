@@ -15,7 +15,8 @@ import numpy as np
 
 from livemove.body.features import FEATURES
 from livemove.body.mapped_triggers import Fired
-from livemove.body.mapping import Mapping, mapping_for, other_side
+from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.sources import other_side
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
 from livemove.synthesis.engines import EngineChoice

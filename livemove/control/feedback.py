@@ -143,5 +143,7 @@ def _mapped_scale(mapping: Mapping | None) -> bool:
 def _has_sides(mapping: Mapping) -> bool:
     """Whether an input of one hand or foot plays anything."""
     names = (*FEATURES, *mapping.external)
-    played = {names[route.input] for route in mapping.routes}
-    return mapping.styles is not None or any(other_side(name) != name for name in played)
+    places = {place for route in mapping.routes for place in route.places}
+    for trigger in mapping.triggers.triggers:
+        places.update([trigger.source] if isinstance(trigger.source, int) else trigger.source.places)
+    return mapping.styles is not None or any(other_side(names[place]) != names[place] for place in places)

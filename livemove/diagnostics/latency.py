@@ -220,10 +220,12 @@ def _traces(
     sides = [FEATURES.index(other_side(name) if swapped else name) for name in FEATURES]
     stream, inputs = FeatureStream(), np.zeros(len(FEATURES) + len(mapping.external), np.float32)
     asked: list[tuple[float, float]] = []
+    feature = mapping.routes[channel].input
+    assert feature is not None  # `_pitch` has seen to it
     for frame in take.frames():
         stream.update(frame)
         inputs[: len(FEATURES)] = stream.measured()[sides]
-        seen = frame.people > 0 and stream.seen()[sides][mapping.routes[channel].input]
+        seen = frame.people > 0 and stream.seen()[sides][feature]
         asked.append((frame.capture_s, float(mapping.step(inputs, math.inf)[channel]) if seen else math.nan))
     times, values = np.array(asked).T
     out_of_view = np.isnan(values)[np.minimum(np.searchsorted(times, hops["capture_s"]), len(times) - 1)]

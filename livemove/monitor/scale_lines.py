@@ -38,9 +38,10 @@ class ScaleLines:
 
     def hand(self, controls: Controls) -> str:
         """ "left", "right", or "": no hand's height plays the pitch."""
-        if self._pitch is None or self._pitch[1].input >= len(FEATURES):
+        played = None if self._pitch is None else self._pitch[1].input
+        if played is None or played >= len(FEATURES):
             return ""
-        name = FEATURES[self._pitch[1].input]
+        name = FEATURES[played]
         return HANDS.get(other_side(name) if controls.swap_hands else name, "")
 
     def name(self, controls: Controls) -> str:

@@ -60,7 +60,8 @@ def models(names: tuple[str, ...], everyone: bool, as_json: bool) -> None:
     """List the instruments, describe the one called NAME (or in folder NAME), or check them.
 
     check: are the files whole, and does every engine on this machine reproduce the golden vector? Exit code 1 if not.
-    An engine that this machine lacks is named, and is no failure.
+    An engine that this machine lacks is named, and is no failure; nor is one of int8 weights that are too coarse for a
+    model: it is refused there.
 
     \b
     livemove models

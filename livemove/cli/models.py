@@ -13,7 +13,7 @@ from livemove.contracts import BundleError, ControlError, Controls, EngineError,
 from livemove.control.presets import Preset
 from livemove.control.styles import Chosen, read_styles
 from livemove.diagnostics import bench_models
-from livemove.synthesis.engines import UntrueEngineError, choose_engine, engine_names
+from livemove.synthesis.engines import APPROXIMATE, UntrueEngineError, choose_engine, engine_names
 
 
 def describe(path: Path) -> dict[str, object]:
@@ -41,7 +41,8 @@ def describe(path: Path) -> dict[str, object]:
 def check(path: Path) -> list[dict[str, object]]:
     """One model on every engine: {"model", "engine", "state", "detail"} each.
 
-    state: "true" (it reproduces the golden vector), "broken" (it does not, or the files are damaged), or "absent" (that
+    state: "true" (it reproduces the golden vector), "broken" (it does not, or the files are damaged), "coarse" (it does
+    not because its weights are rounded further: this model needs them finer, and never plays on it), or "absent" (that
     engine is not on this machine, or the model has no graph for it).
     """
     try:
@@ -55,7 +56,7 @@ def check(path: Path) -> list[dict[str, object]]:
         try:
             state, detail = "true", f"{choose_engine(name, bundle).realtime:.1f}x real time"
         except UntrueEngineError as error:
-            state, detail = "broken", str(error)
+            state, detail = "coarse" if name in APPROXIMATE else "broken", str(error)
         except EngineError as error:
             state, detail = "absent", str(error)
         rows.append({"model": path.name, "engine": name, "state": state, "detail": detail})

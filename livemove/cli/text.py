@@ -347,7 +347,7 @@ def models(found: Sequence[dict[str, Any]]) -> Table:
 
 def checks(found: Sequence[dict[str, Any]]) -> Table:
     """Models on every engine, and whether they are true to their golden vectors."""
-    colours = {"true": "green", "broken": "red", "absent": "dim"}
+    colours = {"true": "green", "broken": "red", "coarse": "yellow", "absent": "dim"}
     return Table(
         ("model", "engine", "", "detail"),
         [(r["model"], r["engine"], f"[{colours[r['state']]}]{r['state']}[/]", _plain(r["detail"])) for r in found],
@@ -356,7 +356,7 @@ def checks(found: Sequence[dict[str, Any]]) -> Table:
 
 def checked(found: Sequence[dict[str, Any]]) -> str:
     """The same in one line."""
-    counts = {state: sum(row["state"] == state for row in found) for state in ("true", "broken", "absent")}
+    counts = {state: sum(row["state"] == state for row in found) for state in ("true", "broken", "coarse", "absent")}
     models = len({row["model"] for row in found})
     return f"{models} models: " + ", ".join(f"{count} {state}" for state, count in counts.items())
 

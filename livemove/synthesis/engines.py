@@ -18,6 +18,9 @@ from livemove.bundle import Bundle
 from livemove.contracts import HOP, Engine, EngineError
 from livemove.synthesis.synthesis_config import ENGINES
 
+APPROXIMATE = frozenset({"native-int8"})
+"""Engines with coarser weights than a model has. Most models bear it; with one that does not they are refused."""
+
 GOLDEN_SNR_DB = 40.0
 """Least ratio of the golden audio to an engine's deviation from it. Correct float32 engines differ by rounding only and
 reach 80 dB and more; a wrong one reaches 0."""

@@ -86,8 +86,17 @@ def load_checkpoint(path: Path) -> Trained:
     return Trained(spec, as_stored(weights), arguments, checkpoint.get("facts", {}))
 
 
-def golden_channels(spec: ModelSpec) -> Float32:
-    """[GOLDEN_HOPS, C] in natural units: a loud held-out track, or for channels of any other kind a slow wandering."""
+def golden_channels(spec: ModelSpec, corpus: Corpus | None = None) -> Float32:
+    """[GOLDEN_HOPS, C] in natural units: a loud held-out track; of a model of hits or of movement the loudest moment of
+    what its corpus holds out, for its channels never wander together, and what it makes of that is chaos; else a slow
+    wandering."""
+    held_out = corpus.select("valid", spec.channel_names) if corpus and evaluate.kind_of(spec) != "pitched" else []
+    clip = next((each for each in held_out if each.hops >= GOLDEN_HOPS), None)
+    if corpus and clip:
+        window = corpus.read(clip, spec.channel_names)
+        levels = np.square(window.audio[: len(window.channels) * HOP].astype(np.float64)).reshape(-1, HOP).mean(1)
+        loudest = int(np.argmax(np.convolve(levels, np.ones(GOLDEN_HOPS), "valid")))
+        return np.ascontiguousarray(window.channels[loudest : loudest + GOLDEN_HOPS], np.float32)
     if is_theremin(spec):
         tracks = [t[:GOLDEN_HOPS] for t in held_out_tracks(64, 1.0)]
         return np.ascontiguousarray(max(tracks, key=lambda t: t[:, 1].min()))
@@ -112,9 +121,9 @@ def edge_distance(spec: ModelSpec, trace: Trace, noise: Float32, temperature: fl
     return float(np.abs(edges - uniform[..., None]).min(initial=1.0))  # a single component has no edge
 
 
-def make_golden(spec: ModelSpec, weights: Weights) -> Golden:
+def make_golden(spec: ModelSpec, weights: Weights, corpus: Corpus | None = None) -> Golden:
     """Channels, noise and the reference engine's audio; of several seeds the one clearest of any edge."""
-    channels = golden_channels(spec)
+    channels = golden_channels(spec, corpus)
     best: tuple[float, Float32, Float32] | None = None
     for seed in range(GOLDEN_TRIES):
         noise = np.random.default_rng(seed).random((GOLDEN_HOPS * spec.steps_per_hop, spec.noise_width), np.float32)
@@ -265,11 +274,17 @@ def with_calibrated_noise(trained: Trained, corpus: Corpus, quick: bool = False)
 
 
 def export(
-    spec: ModelSpec, trained: Trained, out: Path, mapping: str | None, text: str, measure: Callable[[Bundle], Measured]
+    spec: ModelSpec,
+    trained: Trained,
+    out: Path,
+    mapping: str | None,
+    text: str,
+    measure: Callable[[Bundle], Measured],
+    corpus: Corpus | None = None,
 ) -> tuple[Bundle, Measured]:
     """Write the bundle of a checkpoint to `out`, with what `measure` says of it; text: MODEL.md, {figures} left to
-    fill in. Raises LivemoveError."""
-    golden = make_golden(spec, trained.weights)
+    fill in; corpus: what it was trained on. Raises LivemoveError."""
+    golden = make_golden(spec, trained.weights, corpus)
     graph = onnx_graph.build(spec, trained.weights)
     with tempfile.TemporaryDirectory() as folder:
         draft = save_bundle(
@@ -318,7 +333,7 @@ def main(argv: list[str] | None = None) -> int:
         amount = dataclasses.replace(amount, **given)
         print("golden vectors ...", file=sys.stderr)
         made, found = export(
-            spec, trained, out, mapping, text, lambda draft: measured(draft, trained.facts, corpus, amount)
+            spec, trained, out, mapping, text, lambda draft: measured(draft, trained.facts, corpus, amount), corpus
         )
     except LivemoveError as error:
         print(error, file=sys.stderr)

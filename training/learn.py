@@ -380,7 +380,7 @@ def _finished(plan: Plan, name: str, corpus: Corpus, folder: Path, target: Path,
         return dataclasses.replace(found, table=f"{verdict_text}\n\n{found.table}")
 
     text = export.own_card(spec, trained, export.NO_LICENCE, f"livemove learn {files} --name {name}")
-    made, _ = export.export(spec, trained, target, mapping, text, measure)
+    made, _ = export.export(spec, trained, target, mapping, text, measure, corpus)
     for line in lines:
         listener.line(line)
     listener.line(f"the model, its figures and its card (MODEL.md): {made.path}")

@@ -130,7 +130,7 @@ class FeatureSpec:
     ease_s: float = 0.6
     return_s: float = 0.12
     look_ahead_s: float = LOOK_AHEAD_MS / 1e3
-    gap: float = 0.58
+    gap: float = 0.59
     back: float = 1.5
     correct_s: float = 0.0025
     motion: MotionSpec = field(default_factory=MotionSpec)

@@ -46,7 +46,7 @@ class MotionSpec:
     course_s: float = 0.15
     learn_s: float = 1.0
     noisiest: float = 3.0
-    prompt: float = 3.0
+    prompt: float = 5.0
     abrupt: float = 4.0
     fastest: float = 10.0
     trust_s: float = 0.25

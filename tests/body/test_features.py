@@ -315,7 +315,7 @@ def test_hops_are_as_far_behind_as_the_newest_pose_is_when_it_is_first_heard(fps
 def test_hops_are_never_far_behind() -> None:
     """A camera that is late itself, or an audio device: what lies further back is predicted."""
     spec = FeatureSpec()
-    assert behind_s(0.045, 0.04, spec) == pytest.approx(0.045 - 0.08 * 0.04)
+    assert behind_s(0.045, 0.04, spec) == pytest.approx(0.045 - 0.09 * 0.04)
     assert behind_s(0.2, 0.04, spec) == pytest.approx(1.5 * 0.04)
     assert behind_s(0.0, 0.04, spec) == 0.0
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
-from livemove.cli.number_types import DURATION, Number, Whole
+from livemove.cli.audio_options import audio_device_options, block_of
+from livemove.cli.number_types import DURATION, Number
 from livemove.cli.shared import (
     UserError,
     check_report,
@@ -28,7 +29,7 @@ from livemove.cli.shared import (
     unused,
     write_report,
 )
-from livemove.controls import BLOCKS, CONTROLS, SAMPLE_RATES
+from livemove.controls import CONTROLS
 
 if TYPE_CHECKING:
     from livemove.session.calibrate import Progress as Calibrating
@@ -67,22 +68,7 @@ class LookAhead(click.ParamType[float]):
     help="Who plays, of several in view; left and right of the image as the camera gives it. Whoever plays is followed "
     "until gone.",
 )
-@click.option(
-    "--device",
-    "-d",
-    multiple=True,
-    metavar="N|NAME",
-    help="Audio device: number or part of its name (`livemove devices`). Several times: to change between while "
-    "playing; without it, all there are.",
-)
-@click.option(
-    "--block",
-    type=Whole(*BLOCKS),
-    default=512,
-    show_default=True,
-    help="Buffer size of the audio device in frames: smaller reacts sooner, larger is safer.",
-)
-@click.option("--samplerate", type=Whole(*SAMPLE_RATES), help="Sample rate of the device, if not the model's.")
+@audio_device_options
 @click.option(
     "--output",
     "-o",
@@ -259,6 +245,7 @@ def perform(
         slots, controls = [(path, mapping or _fitted(path)) for path in map(find_bundle, models)], ()
     for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
+    options["block"] = block_of(context, options, bool(presets and presets[0].devices.block))
     (folder, mapping), *others = slots
     if options["audience"] and monitor is False:
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")

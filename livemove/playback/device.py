@@ -111,8 +111,11 @@ def look_again() -> None:
     sounddevice._initialize()
 
 
-def open_stream(device: Device, output: Output, rate: float, channels: int, block: int) -> Stream:
-    """A stream, not yet started, that calls output's C callback. Raises DeviceError when the device refuses."""
+def open_stream(
+    device: Device, output: Output, rate: float, channels: int, block: int, latency: str | None = None
+) -> Stream:
+    """A stream, not yet started, that calls output's C callback. latency: as in PlaybackConfig. Raises DeviceError when
+    the device refuses."""
     ffi = sounddevice._ffi
     try:
         opened = sounddevice._StreamBase(
@@ -122,7 +125,8 @@ def open_stream(device: Device, output: Output, rate: float, channels: int, bloc
             device=device.index,
             channels=channels,
             dtype="float32",
-            latency="low",
+            latency="high" if latency == "safe" else "low",
+            extra_settings=_alone(device.host) if latency == "low" else None,
             clip_off=True,  # the limiter has seen to it
             dither_off=True,
             callback=ffi.cast("PaStreamCallback *", output.callback_address),
@@ -134,6 +138,17 @@ def open_stream(device: Device, output: Output, rate: float, channels: int, bloc
     stream = cast("Stream", opened)
     output.latency_s = stream.latency
     return stream
+
+
+def _alone(host: str) -> Any:
+    """What opens a device of this host for nobody else, past the system's mixer and its latency: WASAPI's exclusive
+    mode, on macOS the device's own rate and buffer set to ours. ALSA's hardware devices and ASIO are exclusive anyway,
+    and JACK's server alone says how long a block is; PulseAudio and others have no such thing: None."""
+    if "WASAPI" in host:
+        return sounddevice.WasapiSettings(exclusive=True)
+    if "Core Audio" in host:
+        return sounddevice.CoreAudioSettings(change_device_parameters=True)
+    return None
 
 
 def accepts(device: Device, rate: float, channels: int) -> bool:
@@ -148,7 +163,7 @@ def _refusal(device: Device, rate: float, block: int, error: Exception) -> str:
     if "sample rate" in str(error).lower():
         return f"{device.label} refuses {rate:.0f} samples per second: try --samplerate {device.rate:.0f}"
     reason = str(error.args[0]) if error.args else type(error).__name__
-    return f"{device.label} cannot be opened with blocks of {block}: {reason}; try another --device or --block"
+    return f"{device.label} refuses blocks of {block}: {reason}; try another --device, --block or --latency"
 
 
 def _default_index(hosts: list[dict[str, Any]], kind: str) -> int:

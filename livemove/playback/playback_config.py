@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LATENCY_BLOCKS = {"low": 128, "safe": 1024}
+"""Block of each way to open a device, where none is given; without either it is 512."""
+
 
 @dataclass(frozen=True)
 class PlaybackConfig:
@@ -11,6 +14,8 @@ class PlaybackConfig:
 
     device      index or part of a name; None: the default one
     block       frames the device asks for at once
+    latency     "low": the device for us alone, where its system has that, with the least PortAudio promises; "safe":
+                with the most; None: shared, with the least
     samplerate  of the device, in Hz; None: the model's own rate, or the device's own if it refuses that
     play        False: no device, the clock alone (a recorder listens)
     model_rate  samples per second of the model
@@ -22,6 +27,7 @@ class PlaybackConfig:
 
     device: str | None = None
     block: int = 512
+    latency: str | None = None
     samplerate: int | None = None
     play: bool = True
     model_rate: int = 0

@@ -67,7 +67,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
         rate = device.rate
     _agree_on(rate, segment)
     output = Output(segment.bytes, rate, channels, device.latency_s)
-    stream = devices.open_stream(device, output, rate, channels, config.block)
+    stream = devices.open_stream(device, output, rate, channels, config.block, config.latency)
     output.catch_up()  # opening may have taken half a second
     stream.start()
     process_state = segment.processes["playback"]

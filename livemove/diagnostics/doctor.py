@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from livemove.diagnostics.soak import SoakResult
     from livemove.playback.device import Device
 
+COARSE = "its weights are too coarse for this model: it is refused, and the other engines play it"
+
 LIVE_ENGINES = ("native", "native-int8", "onnx")
 MEASURED_S = 2.0
 """How long each engine plays at real-time pace beside the pose estimation."""
@@ -309,6 +311,7 @@ def _live(model: str | None) -> Iterator[Finding]:
     from livemove.diagnostics import soak
     from livemove.diagnostics.load import other_cores_busy
     from livemove.synthesis import architectures
+    from livemove.synthesis.engines import APPROXIMATE
     from livemove.synthesis.native import NativeEngine
 
     if model is None:
@@ -321,7 +324,8 @@ def _live(model: str | None) -> Iterator[Finding]:
     engines = [name for name in LIVE_ENGINES if name != "onnx" or bundle.onnx_path is not None]
     report = soak.run(bundle, engines, MEASURED_S / 60)
     for refused in report.absent:
-        yield Finding(f"{model} live on {refused['engine']}", "broken", refused["why"])
+        part, coarse = f"{model} live on {refused['engine']}", refused["engine"] in APPROXIMATE
+        yield Finding(part, "missing", COARSE) if coarse else Finding(part, "broken", refused["why"])
     found = live_findings(model, report.results, report.load)
     yield from found
     if found[-1].state != "ok":

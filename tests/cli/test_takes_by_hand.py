@@ -19,7 +19,7 @@ import soundfile
 
 from livemove.cli.keyboard import typed_keys
 from livemove.contracts import Action, Request
-from livemove.control.keys import asked
+from livemove.control.keys import understood
 from livemove.takes.folder import samples24
 from livemove.takes.reading import load_take
 from tests.support.bundles import random_bundle, small_spec
@@ -31,12 +31,12 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseud
 
 
 def test_letters_are_those_of_the_window_and_shift_goes_back() -> None:
-    assert asked("\x1b[A\x1b[B") == [Request(Action.GAIN, 1.0), Request(Action.GAIN, -1.0)]
-    assert asked("m M") == [Request(Action.MUTE), Request(Action.FREEZE), Request(Action.MUTE)]
-    assert asked("nNR\x7f") == [
+    assert understood("\x1b[A\x1b[B").requests == [Request(Action.GAIN, 1.0), Request(Action.GAIN, -1.0)]
+    assert understood("m M").requests == [Request(Action.MUTE), Request(Action.FREEZE), Request(Action.MUTE)]
+    assert understood("nNR\x7f").requests == [
         Request(Action.MODEL, 1.0), Request(Action.MODEL, -1.0), Request(Action.RECORD), Request(Action.PANIC),
     ]  # fmt: skip
-    assert asked("\x1bx\x1b[5~é") == [], "half a key, another key, no key"
+    assert understood("\x1bx\x1b[5~é").requests == [], "half a key, another key, no key"
 
 
 def test_where_nobody_can_type_there_are_no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

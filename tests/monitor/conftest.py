@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtWidgets import QApplication
 
 from livemove.ipc.segment import Segment
+from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.monitor_process import keep_own_plugins
 from livemove.monitor.window import MonitorWindow
 from tests.support.bundles import small_spec
@@ -22,6 +23,21 @@ def application() -> QApplication:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QT_QPA_PLATFORM", "offscreen")
         return QApplication([])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kept() -> Iterator[None]:
+    """Windows live as long as their process, as on stage: Qt does not bear it when Python's collector takes one."""
+    windows: list[MonitorWindow] = []
+    build = MonitorWindow.__init__
+
+    def built(self: MonitorWindow, segment: Segment, config: MonitorConfig) -> None:
+        windows.append(self)
+        build(self, segment, config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MonitorWindow, "__init__", built)
+        yield
 
 
 @pytest.fixture
@@ -43,5 +59,4 @@ def shown(application: QApplication, segment: Segment, tmp_path: Path) -> Iterat
     application.processEvents()
     yield made
     made.close()
-    made.deleteLater()
     application.processEvents()

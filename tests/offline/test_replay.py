@@ -81,7 +81,7 @@ def test_a_take_from_the_middle_of_all_that_can_happen_is_made_again_to_the_bit(
         1.7: Action.PANIC,
         1.9: Action.MUTE,
         2.1: lambda: os.kill(child(1), signal.SIGSTOP),
-        2.5: lambda: os.kill(child(1), signal.SIGCONT),
+        2.3: lambda: os.kill(child(1), signal.SIGCONT),  # before its spare takes its place
         2.8: Request(Action.TEMPERATURE, 0.3),
         3.0: Request(Action.OCTAVE, 1.0),
         3.2: Action.FREEZE,

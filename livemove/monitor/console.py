@@ -213,10 +213,10 @@ class Console(QWidget):
         lines.append([*self.values.values(), *self.picks.values()])
         for tiles in lines:
             row = QHBoxLayout()
+            rows.addLayout(row)
             row.setSpacing(style.GAP)
             for tile in tiles:
                 row.addWidget(tile, 1)
-            rows.addLayout(row)
         self.setFixedHeight(len(lines) * 16 * style.GRID + (len(lines) - 1) * style.GAP)
 
     def show_weights(self, controls: Controls, styles: Sequence[float]) -> None:

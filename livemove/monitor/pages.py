@@ -206,35 +206,35 @@ class PlayPage(QWidget):
         }
         self.choose(0)
 
-        figures, buttons = QGridLayout(), QGridLayout()
-        figures.setHorizontalSpacing(style.GAP)
-        figures.setVerticalSpacing(2 * style.GRID)
-        buttons.setHorizontalSpacing(style.GAP)
-        buttons.setVerticalSpacing(style.GRID)
-        for place, tile in enumerate(self.tiles.values()):
-            figures.addWidget(tile, place // 3, place % 3)
-        for place, button in enumerate(self.buttons.values()):
-            button.setFixedHeight(7 * style.GRID)
-            buttons.addWidget(button, place // 3, place % 3)
+        # From the outermost inwards: a layout that goes into one without a widget stays Python's, whose collector would
+        # take it from under Qt.
+        whole, columns = QVBoxLayout(self), QHBoxLayout()
+        whole.setContentsMargins(style.MARGIN, style.GAP, style.MARGIN, 0)  # the line of notices stands below
+        whole.setSpacing(style.GAP)
+        columns.setSpacing(style.GAP)
+        whole.addWidget(self.bar)
+        whole.addLayout(columns, 1)
+        whole.addWidget(self.console)
         left, right = QVBoxLayout(), QVBoxLayout()
+        columns.addLayout(left, 7)
+        columns.addLayout(right, 12)
         for column in (left, right):
             column.setSpacing(style.GAP)
+        figures, buttons = QGridLayout(), QGridLayout()
         left.addWidget(self.camera_view, 11)
         left.addLayout(figures)
         left.addLayout(buttons)
         right.addWidget(self.channels, 3 * lanes)
         right.addWidget(self.features, 3 * FEATURE_LANES)
         right.addWidget(self.sound, 18)
-        columns = QHBoxLayout()
-        columns.setSpacing(style.GAP)
-        columns.addLayout(left, 7)
-        columns.addLayout(right, 12)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(style.MARGIN, style.GAP, style.MARGIN, 0)  # the line of notices stands below
-        whole.setSpacing(style.GAP)
-        whole.addWidget(self.bar)
-        whole.addLayout(columns, 1)
-        whole.addWidget(self.console)
+        for grid, spacing in ((figures, 2 * style.GRID), (buttons, style.GRID)):
+            grid.setHorizontalSpacing(style.GAP)
+            grid.setVerticalSpacing(spacing)
+        for place, tile in enumerate(self.tiles.values()):
+            figures.addWidget(tile, place // 3, place % 3)
+        for place, button in enumerate(self.buttons.values()):
+            button.setFixedHeight(7 * style.GRID)
+            buttons.addWidget(button, place // 3, place % 3)
 
     def _offer_cameras(self, place: QRect) -> None:
         cameras = list(self._supervisor_status.cameras)

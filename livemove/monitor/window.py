@@ -110,9 +110,9 @@ class MonitorWindow(QWidget):
         self._last_s = now_s()
         self._asked_s: float | None = None
         self._config = config
-        self._shown, self._pages = QWidget(self), QStackedLayout()
+        self._shown = QWidget(self)
+        self._pages = QStackedLayout(self._shown)
         self._pages.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)  # a small window has the stage
-        self._shown.setLayout(self._pages)
         self.notices = TextLine(style.BODY, align=Qt.AlignmentFlag.AlignCenter, ground=style.BASE, least=9)
         self.notices.setParent(self)
         self._on_stage = False  # as the person has it; see _show_page

@@ -27,7 +27,8 @@ def application() -> QApplication:
 
 @pytest.fixture(autouse=True, scope="session")
 def kept() -> Iterator[None]:
-    """Windows live as long as their process, as on stage: Qt does not bear it when Python's collector takes one."""
+    """Windows live as long as their process, as on stage: when Python's collector takes a whole one, pyqtgraph's scenes
+    go before the views they are in, and Qt does not bear that. Pages, which do go, are deleted by Qt."""
     windows: list[MonitorWindow] = []
     build = MonitorWindow.__init__
 

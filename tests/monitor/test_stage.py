@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
@@ -339,3 +341,28 @@ def test_the_lines_stand_beside_the_hand_that_plays_the_pitch(
     wrist = places[15 if swapped else 16, 0]
     side = np.sign(wrist - middle)
     assert (np.sign(columns - middle) == side).mean() > 0.95
+
+
+def test_pages_that_are_made_anew_leave_nothing_behind_that_breaks(
+    application: QApplication, show: MonitorWindow, segment: Segment
+) -> None:
+    """While it plays, the window grows and shrinks through all sizes of its text; Qt deletes the old pages, and Python
+    collects what is left of them."""
+    sizes = itertools.cycle([(1280, 720), (1700, 950), (2560, 1440), (800, 480), (3840, 2160), (1000, 600)])
+    seen: list[int] = []
+
+    def step() -> None:
+        perform_a_moment(segment, 0.05)
+        show.resize(*next(sizes))
+        show.tick()
+        gc.collect()
+        seen.append(id(show.play))
+        if len(seen) == 18:
+            application.quit()
+
+    timer = QTimer()
+    timer.timeout.connect(step)
+    timer.start(1)
+    application.exec()
+    assert len(seen) == 18
+    assert len(set(seen)) > 3

@@ -226,7 +226,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         nargs=2,
         default=None,
         metavar=("CLOSED", "FULL"),
-        help="silence at rest: the output fades out while the loudness channel falls from FULL to CLOSED",
+        help="silence at rest: the output fades out while the loudness channel, or the body's energy if there is none, "
+        "falls from FULL to CLOSED",
     )
 
     step = parser.add_argument_group("optimisation")
@@ -588,7 +589,8 @@ def model_spec(
             Channel("pitch", c.unit, low, high, rest) if c.name == "pitch" else c for c in channels
         )
     if args.gate:
-        if "loudness" not in names or args.gate[0] >= args.gate[1]:
-            raise RecipeError("--gate: two levels of the loudness channel, the lower one first")
-        changed["gate"] = Gate("loudness", *args.gate)
+        level = next((name for name in ("loudness", "energy") if name in names), None)
+        if level is None or args.gate[0] >= args.gate[1]:
+            raise RecipeError("--gate: two levels of a channel loudness or energy, the lower one first")
+        changed["gate"] = Gate(level, *args.gate)
     return dataclasses.replace(base, **changed)

@@ -20,7 +20,7 @@ from livemove.contracts import HOP, Engine, Float32, Float64, ModelSpec, Weights
 from training.data import dance_score
 from training.data.corpus import Clip, Corpus
 from training.data.feed import MARGIN, network_clip
-from training.metrics import beats, corpus_scores
+from training.metrics import beats, corpus_scores, pitched
 from training.metrics.likelihood import BITS
 from training.metrics.playing import sound
 from training.model.wavenet import WaveNet, nats
@@ -31,6 +31,9 @@ WINDOWS = 3
 PLAYED_S = 12.0
 """So much of each clip is played, from its beginning."""
 BOOTSTRAPS = 2000
+REST_S = 4.0
+BLOCK, SILENT = 2048, 1e-4
+"""Of `silence`: played with nobody there; samples of a block, and the peak below which it is silent."""
 PAST_S = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
 """Which past of the features the regression of `foretold` is given."""
 
@@ -74,8 +77,8 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     """All of it, as a plain dict, a part each. NAME_interval: 95 %, bootstrapped over clips.
 
     likelihood: see `likelihoods`. beats: see `of_sounds`, of the model's sound; _ceiling: of the corpus's own. styles:
-    see `told_apart`, of the model's sound, each dance played in every style. ignores_dancer: any interval of
-    the likelihood's or the beats' differences reaches 0. Raises CorpusError, LivemoveError.
+    see `told_apart`, of the model's sound, each dance played in every style. silence: see `silence`. ignores_dancer:
+    any interval of the likelihood's or the beats' differences reaches 0. Raises CorpusError, LivemoveError.
     """
     spec, split = bundle.spec, "valid" if corpus.select("valid", FEATURES) else "train"
     dances = read_dances(corpus, split, PLAYED_S)
@@ -100,7 +103,28 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
         "likelihood": found,
         "beats": {**met, **{f"{name}_ceiling": ceiling[name] for name in ("beat_f1", "kinematic_f1")}},
         "styles": told_apart(sounds, corpus.sample_rate, by_style(dances)),
+        "silence": silence(spec, engine, dances, own, temperature),
         "ignores_dancer": any(interval[0] <= 0 for interval in reach),
+    }
+
+
+def silence(
+    spec: ModelSpec, engine: Engine, dances: Sequence[Dance], sounds: Sequence[Float32], temperature: float
+) -> dict[str, float]:
+    """rest_dbfs: with nobody there, after a second, in the loudest style. gaps_dbfs: RMS of the sounds played to the
+    dances where the corpus's own is silent, below SILENT in blocks of BLOCK samples; NaN where it never is."""
+    rest = np.tile(np.float32([channel.rest for channel in spec.channels]), (round(REST_S * spec.sample_rate / HOP), 1))
+    after = spec.sample_rate
+    played = [sound(engine, rest, style, temperature, 0)[after:] for style in range(max(len(spec.styles), 1))]
+    gaps: list[Float32] = []
+    for dance, made in zip(dances, sounds, strict=True):
+        blocks = min(len(dance.audio), len(made)) // BLOCK
+        asked, heard = (audio[: blocks * BLOCK].reshape(blocks, BLOCK) for audio in (dance.audio, made))
+        gaps.append(heard[np.abs(asked).max(1) < SILENT].reshape(-1))
+    between = np.concatenate(gaps)
+    return {
+        "rest_dbfs": max(pitched.dbfs(float(np.sqrt(np.mean(np.square(each))))) for each in played),
+        "gaps_dbfs": pitched.dbfs(float(np.sqrt(np.mean(np.square(between))))) if len(between) else float("nan"),
     }
 
 

@@ -73,3 +73,18 @@ def test_a_network_that_learned_nothing_is_said_not_to_hear_the_dancer(dance_cor
     assert "dance likelihood: nll_bits_shuffled" not in rows
     assert "ceiling" in rows["dance beats: beat_f1"][1]
     assert any("does not hear who dances" in line for line in report.warnings(figures))
+
+
+def test_sound_where_there_should_be_none_is_measured(monkeypatch: pytest.MonkeyPatch, dance_corpus: Corpus) -> None:
+    """A hum 40 dB below full scale for ever, and nothing else."""
+    spec = small_spec("dance")
+    hum = np.float32(0.01 * np.sqrt(2) * np.sin(np.arange(20 * 48000) * 0.05))
+    monkeypatch.setattr(dance_scores, "sound", lambda engine, channels, *_: hum[: len(channels) * 256])
+    dances = dance_scores.read_dances(dance_corpus, "valid", 4.0)
+    quiet = [dataclasses.replace(dance, audio=np.zeros_like(dance.audio)) for dance in dances]
+    own = [hum[: len(dance.audio)] for dance in dances]
+    found = dance_scores.silence(spec, cast(NativeEngine, None), quiet, own, 0.5)
+    assert found["rest_dbfs"] == pytest.approx(-40, abs=0.1)
+    assert found["gaps_dbfs"] == pytest.approx(-40, abs=0.1)
+    never = [dataclasses.replace(dance, audio=np.ones_like(dance.audio)) for dance in dances]
+    assert np.isnan(dance_scores.silence(spec, cast(NativeEngine, None), never, own, 0.5)["gaps_dbfs"])

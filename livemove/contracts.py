@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from livemove.controls import LOOK_AHEAD_MS, STYLE_WEIGHTS
+from livemove.controls import LOOK_AHEAD_MS, SNAP_AS_MAPPED, STYLE_WEIGHTS
 from livemove.controls import Action as Action
 
 HOP = 256
@@ -88,6 +88,10 @@ class ControlError(LivemoveError):
 
 class CalibrationError(LivemoveError):
     """A body's range of motion that could not be taken: nobody was seen, or nothing moved."""
+
+
+class PostureError(LivemoveError):
+    """A posture that could not be taken from who showed it, or whose file cannot be used; the message names it."""
 
 
 class DisplayError(LivemoveError):
@@ -427,6 +431,7 @@ class Controls:
     reloads       counts: with each new one the mapping files are read again
     learn         Action the next knob that moves is to play; 0: none
     swap_hands    what the left hand, foot or limb plays the right one plays, and the reverse
+    snap          how closely a scale holds the pitch: 0 it glides, 1 it steps; below 0: as the mapping says
     """
 
     gain: float = 1.0
@@ -445,20 +450,22 @@ class Controls:
     learn: int = 0
     styles: tuple[float, ...] = ()
     swap_hands: bool = False
+    snap: float = SNAP_AS_MAPPED
 
 
 @dataclass(frozen=True)
 class Request:
     """Something the performer asks of the supervisor, the one writer of `Controls`.
 
-    amount: decibels for GAIN, the factor for TEMPERATURE, milliseconds for LOOK_AHEAD, octaves for OCTAVE, places in
-    their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `SupervisorStatus` for CAMERA and DEVICE.
-    It is added to what is set, so that whoever asks need not know that; with absolute it is what to set. text: in place
-    of that the camera or audio device by name, as the command line takes it or a list has it, for a trigger the preset
-    or model, or the name of the preset that SAVE_PRESET keeps ("": a free one). MUTE, FREEZE, RECORD and SWAP_HANDS are
-    switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off (amount: how
-    often it was asked for, 0 is once); RELOAD reads the mappings again; STYLE_1 .. STYLE_8 are weights of the model's
-    styles; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it all.
+    amount: decibels for GAIN, the factor for TEMPERATURE, 0..1 for SNAP, milliseconds for LOOK_AHEAD, octaves for
+    OCTAVE, places in their lists for STYLE, SCALE, ROOT, MODEL and PRESET, and in those of the `SupervisorStatus` for
+    CAMERA and DEVICE. It is added to what is set, so that whoever asks need not know that; with absolute it is what to
+    set. text: in place of that the camera or audio device by name, as the command line takes it or a list has it, for a
+    trigger the preset or model, or the name of the preset that SAVE_PRESET keeps ("": a free one). MUTE, FREEZE, RECORD
+    and SWAP_HANDS are switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is
+    off (amount: how often it was asked for, 0 is once); RELOAD reads the mappings again; STYLE_1 .. STYLE_8 are weights
+    of the model's styles; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP
+    ends it all.
     """
 
     action: Action
@@ -469,16 +476,20 @@ class Request:
 
 @dataclass(frozen=True)
 class SentMessage:
-    """What a trigger of a mapping sends: an OSC message with one number, or a MIDI note.
+    """What a trigger of a mapping sends: an OSC message with one number, a MIDI note or a program change.
 
-    address: OSC's; "": it is a note. value: of the OSC message. note 0..127, velocity 1..127, for so many seconds.
+    address: OSC's; "": it is MIDI. value: of the OSC message; None: that of the trigger's source. whole: it is sent as
+    an integer, as those want it who count scenes or cues. note 0..127, velocity 1..127, for so many seconds; program
+    0..127: this is sent in place of a note; -1: the note is.
     """
 
     address: str = ""
-    value: float = 0.0
+    value: float | None = None
+    whole: bool = False
     note: int = 0
     velocity: int = 100
     seconds: float = 0.2
+    program: int = -1
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Action(enum.IntEnum):
     STYLE_8 = 27
     SWAP_HANDS = 28
     SAVE_PRESET = 29
+    SNAP = 30
 
 
 class Kind(enum.Enum):
@@ -64,6 +65,10 @@ class Kind(enum.Enum):
 
 LOOK_AHEAD_MS = 80.0
 """The most that a body is predicted, and what is usual: "auto" compensates the latency that is measured, up to this."""
+
+
+SNAP_AS_MAPPED = -0.05
+"""Below 0, the lower end of snap: the mapping says how closely a scale holds the pitch."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +166,10 @@ _TABLE = (
             preset="octave"),
     Control("scale", Action.SCALE, Kind.LIST, "scale", key="k", preset="scale"),
     Control("root", Action.ROOT, Kind.LIST, "root", key="j", preset="root"),
+    Control(
+        "snap", Action.SNAP, Kind.VALUE, "snap to the scale", SNAP_AS_MAPPED, 1.0, SNAP_AS_MAPPED, step=0.1,
+        resolution=0.01, key="z", knob=(0.0, 1.0), preset="snap",
+    ),
     Control(
         "look_ahead", Action.LOOK_AHEAD, Kind.VALUE, "look-ahead", 0.0, LOOK_AHEAD_MS, LOOK_AHEAD_MS, "ms",
         step=10.0, resolution=1.0, key="l", knob=(0.0, LOOK_AHEAD_MS), preset="look_ahead_ms",

@@ -68,6 +68,7 @@ def test_without_being_taught_a_pedal_holds_and_all_sound_off_is_silence() -> No
 def test_what_a_knob_plays_from_end_to_end() -> None:
     assert {name: control.knob for name, control in CONTROLS.items() if control.knob} == {
         "gain": (-48.0, 6.0), "temperature": (0.0, 2.0), "octave": (-2.4, 2.4), "look_ahead": (0.0, 80.0),
+        "snap": (0.0, 1.0),
         **{f"style_{i}": (0.0, 1.0) for i in range(1, 9)},
     }  # fmt: skip
 
@@ -92,18 +93,24 @@ def test_shift_goes_back_where_there_is_a_way_back() -> None:
     assert key_press("down", False) == (CONTROLS["gain"], -1.0)
     assert key_press("m", True) == (CONTROLS["mute"], 0.0)
     assert key_press("", False) is None
-    assert key_press("z", False) is None
+    assert key_press("#", False) is None
 
 
 @pytest.mark.parametrize(
     ("name", "low", "high"),
-    [("gain", -60.0, 20.0), ("temperature", 0.0, 4.0), ("octave", -4, 4), ("look_ahead", 0.0, 80.0)],
+    [
+        ("gain", -60.0, 20.0),
+        ("temperature", 0.0, 4.0),
+        ("octave", -4, 4),
+        ("look_ahead", 0.0, 80.0),
+        ("snap", -0.05, 1.0),
+    ],
 )
 def test_steering_ends_where_the_table_says(name: str, low: float, high: float) -> None:
     def got(controls: Controls) -> float:
         values = {
             "gain": 20 * math.log10(controls.gain), "temperature": controls.temperature, "octave": controls.octave,
-            "look_ahead": 1e3 * controls.look_ahead_s,
+            "look_ahead": 1e3 * controls.look_ahead_s, "snap": controls.snap,
         }  # fmt: skip
         return values[name]
 
@@ -120,7 +127,9 @@ def test_every_entry_of_the_table_for_presets_is_one() -> None:
     assert entries <= known
 
 
-@pytest.mark.parametrize(("entry", "beyond"), [("gain", 10.1), ("temperature", 4.1), ("look_ahead_ms", 80.5)])
+@pytest.mark.parametrize(
+    ("entry", "beyond"), [("gain", 10.1), ("temperature", 4.1), ("look_ahead_ms", 80.5), ("snap", 1.1)]
+)
 def test_presets_end_where_steering_ends(tmp_path: Path, entry: str, beyond: float) -> None:
     path = tmp_path / "far.toml"
     path.write_text(f"{entry} = {beyond}\n")

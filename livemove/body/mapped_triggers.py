@@ -1,8 +1,9 @@
-"""[triggers.NAME] of a mapping: a source that rises over a threshold fires, once.
+"""[triggers.NAME] of a mapping: a source that rises over a threshold, and stays there as long as is wanted, fires once.
 
 In: values of the inputs hop by hop, as the body has them even while a freeze holds the channels. Out: which triggers
-fire in this hop, and the envelopes of their notes, which are inputs of the mapping ("trigger:NAME"). Causal; time only
-from the arguments. Knows no process: what a trigger asks for is carried out by whoever plays.
+fire in this hop, the envelopes of their notes, which are inputs of the mapping ("trigger:NAME"), and the pitch of the
+newest one. Causal; time only from the arguments. Knows no process: what a trigger asks for is carried out by whoever
+plays.
 """
 
 from __future__ import annotations
@@ -50,9 +51,12 @@ class Trigger:
 
     source        index of an input, or an expression
     on, off       it fires when the source rises to `on`, and again only after it was below `off`
+    after_s       it fires only once the source has not been below `off` for so long since it rose, and again only after
+                  it was below for as long: what is held, and let go
     refractory_s  what comes sooner after the last firing is left out
     bodily        features of the body are among its inputs: it fires with somebody wholly in view only
     note          envelope of the input "trigger:NAME"; None: it stays 0
+    pitch         MIDI note that the pitch channel plays while that envelope is above 0; None: the hand goes on playing
     requests      what is asked of the supervisor, as by a key
     messages      what is sent to --osc-out and --midi-out; an OSC message has the source's value
     """
@@ -64,6 +68,8 @@ class Trigger:
     refractory_s: float = REFRACTORY_S
     bodily: bool = False
     note: Note | None = None
+    pitch: float | None = None
+    after_s: float = 0.0
     requests: tuple[Request, ...] = ()
     messages: tuple[SentMessage, ...] = ()
 
@@ -77,11 +83,14 @@ class Fired:
 
 
 class _State:
-    """armed: it was below `off` since it last fired. start: where its envelope was then."""
+    """armed: it was below `off` since it last fired. low_s, high_s: for so long it has been low before that, high since
+    (None: it is not). start: where its envelope was when it fired."""
 
     def __init__(self) -> None:
         self.armed = False
         self.known = False
+        self.low_s = 0.0
+        self.high_s: float | None = None
         self.fired_s = self.note_s = math.inf
         self.start = 0.0
 
@@ -93,6 +102,7 @@ class MappedTriggers:
         """presence: index of the input that is 1 with somebody in view, if there is one."""
         self.triggers = triggers
         self._presence = presence
+        self._has_pitch = any(trigger.pitch is not None for trigger in triggers)
         self.reset()
 
     def reset(self) -> None:
@@ -137,18 +147,38 @@ class MappedTriggers:
             self.envelopes[place] = trigger.note.value(state.note_s, state.start) if state.note_s < math.inf else 0.0
         return fired
 
+    @property
+    def pitch(self) -> float | None:
+        """Of the note that began last and still sounds; None: none that has a pitch does."""
+        if not self._has_pitch:
+            return None
+        sounding = [
+            (state.note_s, trigger.pitch)
+            for trigger, state, envelope in zip(self.triggers, self._states, self.envelopes, strict=True)
+            if trigger.pitch is not None and envelope > 0.0
+        ]
+        return min(sounding)[1] if sounding else None
+
     @staticmethod
     def _fires(trigger: Trigger, state: _State, value: float, dt_s: float, absent: bool) -> bool:
         state.fired_s += dt_s
         if not state.known or absent or math.isinf(dt_s):
-            state.known = True
+            state.known, state.high_s = True, None
             state.armed = not absent and not value >= trigger.off  # armed while nothing has come (NaN)
             return False
+        state.low_s = state.low_s + dt_s if value < trigger.off else 0.0
         if value < trigger.off:
-            state.armed = True
-        if not (state.armed and value >= trigger.on):
+            state.high_s = None
+            state.armed = state.armed or state.low_s >= trigger.after_s - 1e-9
+        if not state.armed:
             return False
-        state.armed = False
+        if state.high_s is not None:
+            state.high_s += dt_s
+        elif value >= trigger.on:
+            state.high_s = 0.0
+        if state.high_s is None or not value >= trigger.off or state.high_s < trigger.after_s - 1e-9:
+            return False
+        state.armed, state.high_s = False, None
         if state.fired_s < trigger.refractory_s:
             return False
         state.fired_s = 0.0

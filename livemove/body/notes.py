@@ -7,6 +7,7 @@ only.
 from __future__ import annotations
 
 import math
+import re
 
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 """Pitch classes 0..11 as they are printed everywhere. Flats are understood, too: see `pitch_class`."""
@@ -26,12 +27,21 @@ SCALES: dict[str, tuple[int, ...]] = {
 
 _ACCIDENTALS = {"": 0, "#": 1, "b": -1}
 
+_NOTE = re.compile(r"([A-G])([#b]?)(-1|[0-9])")
+"""A note and its octave; A4 is 440 Hz."""
+
 
 def pitch_class(name: str) -> int | None:
     """ "C" .. "B", with # or b behind it, as 0..11; None for what is no note."""
     if name[:1] not in tuple("CDEFGAB") or name[1:] not in _ACCIDENTALS:
         return None
     return (NOTES.index(name[0]) + _ACCIDENTALS[name[1:]]) % len(NOTES)
+
+
+def midi_note(name: str) -> int | None:
+    """ "A4" -> 69, the MIDI note number of what `note_name` writes; also "Bb3"; None for what is no note."""
+    found = _NOTE.fullmatch(name)
+    return None if found is None else NOTES.index(found[1]) + _ACCIDENTALS[found[2]] + 12 * (int(found[3]) + 1)
 
 
 def note_name(midi: float) -> tuple[str, int]:

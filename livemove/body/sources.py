@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from livemove.body import accents, mapped_triggers, triggers
+from livemove.body import accents, mapped_triggers, postures, triggers
 from livemove.body.accents import ACCENTS
 from livemove.body.expression_nodes import FUNCTIONS, ExpressionError
 from livemove.body.expressions import Expression
@@ -18,10 +18,12 @@ from livemove.body.triggers import HITS, VARIATION
 
 EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
-    rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})"
+    rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})|"
+    rf"{re.escape(postures.PREFIX)}{postures.NAME.pattern}"
 )
 """Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
-see livemove.body.triggers and accents). Everything else is a body feature."""
+see livemove.body.triggers and accents), a posture that was shown by example (livemove.body.postures; whether it was is
+posture_files' to say). Everything else is a body feature."""
 
 SIDES = {"left": "right", "right": "left"}
 
@@ -87,6 +89,8 @@ class Sources:
             return f"unknown accent {name!r}{near(name, [accents.PREFIX + accent for accent in ACCENTS])}"
         if name.startswith(triggers.PREFIX):
             return f"unknown hit {name!r}{near(name, [triggers.PREFIX + hit for hit in (*HITS, VARIATION)])}"
+        if name.startswith(postures.PREFIX.rstrip(".")):
+            return f'unknown posture {name!r}; write "{postures.PREFIX}NAME", a word of letters, digits and _'
         if name.startswith(("osc", "midi", "link")):
             return f'unknown input {name!r}; write "osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
         if name in FUNCTIONS:

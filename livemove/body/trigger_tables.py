@@ -7,14 +7,19 @@ mapping adds. What can be asked for is what controls.py has. Knows no file and n
     source = "hit:clap"             any source or expression
     on = 0.3                        it fires when the source rises to this
     off = 0.1                       and again only after it was below this (without it: on)
+    after_s = 0.5                   once it has been held for so long, and let go for as long (without it: at once)
     refractory_s = 0.15             and no sooner
+    posture = "arms_up"             in place of source: a posture shown by example, with POSTURE for what is left out
     attack_s, hold_s, release_s     a note: the envelope that is the source "trigger:NAME"
+    note = "A4"                     and its pitch, by name or as a MIDI number
     freeze = "toggle"               switches (freeze, mute, record): true, false or "toggle"
     preset = "loud"                 lists (preset, model, style, scale, root): a name, a number, "next" or "previous"
     octave = 1, temperature = 0.8   what has a value: the value; gain_db in decibels
     save_last = true                what happens once
-    osc = "/cue/go"                 an OSC message to --osc-out, with the source's value
-    midi = 60                       a note to --midi-out, or { note = 60, velocity = 100, seconds = 0.2 }
+    osc = "/cue/go"                 an OSC message to --osc-out, with the source's value,
+                                    or { address = "/live/scene/fire", value = 2 } with that one
+    midi = 60                       a note to --midi-out, or { note = 60, velocity = 100, seconds = 0.2 },
+                                    or { program = 5 }, a program change
 """
 
 from __future__ import annotations
@@ -24,12 +29,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from livemove import numbers
+from livemove.body import postures
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import REFRACTORY_S, Note, Trigger
-from livemove.body.notes import NOTES, SCALES, pitch_class
+from livemove.body.notes import NOTES, SCALES, midi_note, note_name, pitch_class
 from livemove.body.sources import Sources, near
-from livemove.contracts import Request, SentMessage
+from livemove.contracts import Channel, Request, SentMessage
 from livemove.controls import CONTROLS, Control, Kind
 
 MOST = 32
@@ -41,6 +47,9 @@ NAME = re.compile(r"[A-Za-z]\w{0,39}", re.ASCII)
 ADDRESS = re.compile(r"/[!-~]{1,200}")
 """An OSC address: printable ASCII without spaces."""
 
+MOST_WHOLE = 2**31 - 1
+"""Of an integer in an OSC message: it has 32 bits."""
+
 ASKED = {
     name: control
     for control in CONTROLS.values()
@@ -49,18 +58,26 @@ ASKED = {
 }
 """Entry -> what it asks for: all that can be steered but panic, which is for hands."""
 
+POSTURE = {"on": 0.5, "off": 0.15, "after_s": 0.2}
+"""Of a trigger that a posture fires, what its table leaves out: who passes through it on the way to another one is
+sooner out of it again, and who holds it trembles by less than lies between on and off."""
+
 _NOTE = ("attack_s", "hold_s", "release_s")
-_WHEN = ("source", "on", "off", "refractory_s")
+_WHEN = ("source", "posture", "on", "off", "after_s", "refractory_s")
 _MIDI = {"note": (0, 127), "velocity": (1, 127)}
-ENTRIES = (*_WHEN, *_NOTE, *ASKED, "osc", "midi")
+_OSC = ("address", "value")
+ENTRIES = (*_WHEN, *_NOTE, "note", *ASKED, "osc", "midi")
 
 
 class TriggerError(ValueError):
     """What is wrong with a trigger's table: entry and problem."""
 
 
-def read_triggers(tables: dict[str, object], sources: Sources, styles: Sequence[str]) -> tuple[Trigger, ...]:
-    """Of [triggers], in their order. styles: names of the model's. Raises TriggerError that names the trigger."""
+def read_triggers(
+    tables: dict[str, object], sources: Sources, styles: Sequence[str], pitch: Channel | None = None
+) -> tuple[Trigger, ...]:
+    """Of [triggers], in their order. styles: names of the model's; pitch: its channel of notes, if it has one. Raises
+    TriggerError that names the trigger."""
     if len(tables) > MOST:
         raise TriggerError(f"triggers: expected up to {MOST} tables, [triggers.NAME]")
     found: list[Trigger] = []
@@ -68,18 +85,22 @@ def read_triggers(tables: dict[str, object], sources: Sources, styles: Sequence[
         try:
             if not isinstance(table, dict):
                 raise TriggerError("expected a table, [triggers.NAME]")
-            found.append(_trigger(name, cast("dict[str, object]", table), sources, styles))
+            found.append(_trigger(name, cast("dict[str, object]", table), sources, styles, pitch))
         except TriggerError as error:
             raise TriggerError(f"trigger {numbers.shown(name)}: {error}") from error
     return tuple(found)
 
 
-def _trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequence[str]) -> Trigger:
+def _trigger(
+    name: str, table: dict[str, object], sources: Sources, styles: Sequence[str], pitch: Channel | None
+) -> Trigger:
     if NAME.fullmatch(name) is None:
         raise TriggerError("a trigger is called by a word of up to 40 letters, digits and _")
     for entry in table:
         if entry not in ENTRIES:
             raise TriggerError(f"unknown entry {entry!r}{near(entry, ENTRIES)}")
+    if "posture" in table:
+        table = _of_posture(table)
     text = table.get("source")
     if not isinstance(text, str):
         raise TriggerError('source: expected a name or an expression, as in source = "hit:clap"')
@@ -96,6 +117,8 @@ def _trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequ
         note = Note(*(_number(entry, table.get(entry, 0.0), 0.0, 600.0) for entry in _NOTE))
         if note.attack_s + note.hold_s + note.release_s == 0.0:
             raise TriggerError("attack_s, hold_s, release_s: a note that lasts no time")
+    elif "note" in table:
+        raise TriggerError(f"note: how long does it sound? write {', '.join(_NOTE)}, or one of them, beside it")
     requests = tuple(_request(entry, ASKED[entry], table[entry], styles) for entry in table if entry in ASKED)
     messages = tuple(_message(entry, table[entry]) for entry in ("osc", "midi") if entry in table)
     if note is None and not requests and not messages:
@@ -108,9 +131,40 @@ def _trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequ
         refractory_s=_number("refractory_s", table.get("refractory_s", REFRACTORY_S), 0.0, 600.0),
         bodily=sources.is_bodily(source.places if isinstance(source, Expression) else (source,)),
         note=note,
+        pitch=_pitch(table["note"], pitch) if "note" in table else None,
+        after_s=_number("after_s", table.get("after_s", 0.0), 0.0, 600.0),
         requests=requests,
         messages=messages,
     )
+
+
+def _of_posture(table: dict[str, object]) -> dict[str, object]:
+    """The table with the source that its posture stands for."""
+    name = table["posture"]
+    if "source" in table:
+        raise TriggerError("posture: it stands in place of a source; take one of the two out")
+    if not isinstance(name, str) or postures.NAME.fullmatch(name) is None:
+        raise TriggerError(f'posture: expected a name, as in posture = "arms_up", not {numbers.shown(name)}')
+    filled = {**POSTURE, **table, "source": postures.PREFIX + name}
+    if "off" not in table and isinstance(on := filled["on"], (int, float)) and on < POSTURE["off"]:
+        filled["off"] = on
+    return filled
+
+
+def _pitch(value: object, channel: Channel | None) -> float:
+    """A MIDI note number that the model can play."""
+    if channel is None:
+        raise TriggerError("note: the model has no pitch channel; leave it out, and the envelope plays alone")
+    if isinstance(value, str):
+        found = midi_note(value)
+        if found is None:
+            raise TriggerError(f'note: unknown note {value!r}; write it as "A4", "F#3" or "Bb2", or as a MIDI number')
+        value = found
+    number = _number("note", value, 0.0, 127.0)
+    if not channel.minimum <= number <= channel.maximum:
+        low, high = note_name(channel.minimum)[0], note_name(channel.maximum)[0]
+        raise TriggerError(f"note: {note_name(number)[0]} is beyond what the model plays, {low} to {high}")
+    return number
 
 
 def _request(entry: str, control: Control, value: object, styles: Sequence[str]) -> Request:
@@ -154,14 +208,34 @@ def _named(entry: str, control: Control, name: str, styles: Sequence[str]) -> Re
 
 
 def _message(entry: str, value: object) -> SentMessage:
-    if entry == "osc":
-        if not isinstance(value, str) or ADDRESS.fullmatch(value) is None:
-            raise TriggerError(f'osc: expected an address, as in osc = "/cue/go", not {numbers.shown(value)}')
-        return SentMessage(address=value)
+    return _osc(value) if entry == "osc" else _midi(value)
+
+
+def _osc(value: object) -> SentMessage:
+    table = cast("dict[str, object]", value) if isinstance(value, dict) else {"address": value}
+    for each in table:
+        if each not in _OSC:
+            raise TriggerError(f"osc: unknown entry {each!r}{near(each, _OSC)}")
+    address, sent = table.get("address"), table.get("value")
+    if not isinstance(address, str) or ADDRESS.fullmatch(address) is None:
+        raise TriggerError(f'osc: expected an address, as in osc = "/cue/go", not {numbers.shown(address)}')
+    if sent is None:
+        return SentMessage(address=address)
+    if isinstance(sent, int) and not isinstance(sent, bool):
+        whole = _whole("osc: value", sent, -MOST_WHOLE, MOST_WHOLE)
+        return SentMessage(address=address, value=float(whole), whole=True)
+    return SentMessage(address=address, value=_number("osc: value", sent, -1e9, 1e9))
+
+
+def _midi(value: object) -> SentMessage:
     table = cast("dict[str, object]", value) if isinstance(value, dict) else {"note": value}
+    if "program" in table:
+        if len(table) > 1:
+            raise TriggerError("midi: a program change has nothing beside it; a second trigger can play the note")
+        return SentMessage(program=_whole("midi: program", table["program"], 0, 127))
     for each in table:
         if each not in (*_MIDI, "seconds"):
-            raise TriggerError(f"midi: unknown entry {each!r}{near(each, (*_MIDI, 'seconds'))}")
+            raise TriggerError(f"midi: unknown entry {each!r}{near(each, (*_MIDI, 'seconds', 'program'))}")
     note, velocity = (_whole(f"midi: {each}", table.get(each, 100), *_MIDI[each]) for each in _MIDI)
     if "note" not in table:
         raise TriggerError("midi: expected a note, as in midi = 60 or midi = { note = 60, velocity = 100 }")

@@ -1,4 +1,4 @@
-"""The command line: livemove perform | calibrate | record | learn | render | replay | latency | devices | features ...
+"""The command line: livemove perform | calibrate | teach | record | learn | render | replay | latency | devices ...
 
 In: options. Out: text on the terminal, JSON where asked, exit code 0, 2 (something to mend, one line says what) or 130.
 Nothing else prints or exits. Whatever is heavy is imported by the command that needs it, so that --help is quick.
@@ -21,6 +21,7 @@ from livemove.cli.shared import OTHER_NAMES, UserError
 from livemove.cli.soaking import soak
 from livemove.cli.streams import ended_tidily, keep_streams
 from livemove.cli.takes import record, render, replay
+from livemove.cli.teaching import teach
 
 
 class _Group(click.Group):
@@ -61,6 +62,7 @@ def main() -> None:
     livemove perform                              stand in front of the webcam and play
     livemove perform --camera demo                hear it without a camera
     livemove calibrate                            20 seconds of moving, and it fits your body
+    livemove teach arms_up                        show it a posture, which then fires what you like
     livemove render clip.mp4 -o clip-played.mp4   let a video play the instrument
     livemove record --sound song.wav takes/       record a video of yourself dancing to a song, to train on
     livemove learn flute.wav                      make an instrument of a minute of your own sound
@@ -73,6 +75,7 @@ for _command in (
     *(
         perform,
         calibrate,
+        teach,
         record,
         learn,
         render,

@@ -216,7 +216,7 @@ def perform(
         save_preset,
         set_list,
     )
-    from livemove.control.user_files import learnt_file
+    from livemove.control.user_files import learnt_file, postures_folder
     from livemove.control.vocabulary import learnable
     from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.monitor_config import has_display
@@ -285,6 +285,7 @@ def perform(
         look_ahead_s=look_ahead / 1000,
         mute=options.pop("muted"),
         folder=options.pop("takes"),
+        postures=postures_folder(),
         camera_delay_s=(camera_delay_ms(options["camera"]) or 0.0) / 1e3,
         duration_s=duration,
         monitor=has_display() if monitor is None else monitor,
@@ -442,7 +443,7 @@ def calibrate(
     written = written if file is None else fitted_mapping(file)
     calibrate.check_place(written)
     have_pose_model(CaptureConfig(camera=config.camera, pose=config.pose, pose_model=config.pose_model))
-    with _calibration_display() as on_progress:
+    with calibration_display() as on_progress:
         done = calibrate.calibrate(config, on_progress)
     play = [
         "livemove",
@@ -466,8 +467,8 @@ def calibrate(
 
 
 @contextlib.contextmanager
-def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
-    """On a terminal big letters, and a bell at each step for who looks elsewhere; without one a line for each step."""
+def calibration_display(command: str = "calibrate") -> Generator[Callable[[Calibrating], None]]:
+    """command: whose steps. On a terminal big letters, a bell at each step; without one a line for each step."""
     console = stderr_console()
     last: Any = None
 
@@ -486,13 +487,13 @@ def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
             def update(now: Calibrating) -> None:
                 if is_new(now) and now.phase == "moving":
                     live.console.bell()
-                live.update(Text.from_markup(text.calibration(now, live.console.width)))
+                live.update(Text.from_markup(text.calibration(now, live.console.width, command)))
 
             yield update
         return
 
     def show(now: Calibrating) -> None:
         if is_new(now):
-            console.print(text.calibration_line(now), soft_wrap=True)
+            console.print(text.calibration_line(now, command), soft_wrap=True)
 
     yield show

@@ -171,6 +171,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from livemove.bundle import find_bundle
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.models import chosen_styles
+    from livemove.control.user_files import postures_folder
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
     from livemove.takes.folder import is_take
@@ -181,7 +182,9 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
         return
     folder = find_bundle(model)
     chosen, weights = chosen_styles(style, folder)
-    config = RenderConfig(model=folder, style=chosen, styles=weights, duration_s=duration, **options)
+    config = RenderConfig(
+        model=folder, style=chosen, styles=weights, duration_s=duration, postures=postures_folder(), **options
+    )
     have_pose_model(CaptureConfig(camera=str(config.clip), pose=config.pose, pose_model=config.pose_model))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:

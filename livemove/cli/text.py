@@ -83,6 +83,7 @@ def settings(controls: Controls) -> list[str]:
     return [
         *found,
         *([f"octave {controls.octave:+d}"] if controls.octave else []),
+        *([f"snap {100 * controls.snap:.0f} %"] if controls.snap >= 0.0 else []),
         *(["hands swapped"] * controls.swap_hands),
     ]
 
@@ -252,8 +253,9 @@ def replayed(report: ReplayReport) -> str:
 # --- calibrate ----------------------------------------------------------------------------------------------
 
 
-def calibration(now: Calibrating, width: int) -> str:
-    """A calibration under way, to be read from across the room where so many letters fit; several lines."""
+def calibration(now: Calibrating, width: int, command: str = "calibrate") -> str:
+    """A calibration, or another command that leads through steps, under way, to be read from across the room where so
+    many letters fit; several lines."""
     if now.phase == "moving" and now.step is not None:
         lines = [line for word in now.step.words.split() for line in (*big_letters(word), "")]
         if max(map(len, lines)) > width:
@@ -270,17 +272,17 @@ def calibration(now: Calibrating, width: int) -> str:
         )
     if now.phase == "waiting":
         return "Somebody is there: do not go away" if now.seen else "Step into the frame, head to feet"
-    return calibration_line(now)
+    return calibration_line(now, command)
 
 
-def calibration_line(now: Calibrating) -> str:
+def calibration_line(now: Calibrating, command: str = "calibrate") -> str:
     """The same in a line, for who reads it later."""
     if now.phase == "moving" and now.step is not None:
         return f"[bold]{now.step.words}[/]: {now.step.how}"
     if now.phase == "waiting":
         return "step into the frame, head to feet …"
     if now.phase == "starting":
-        return "[bold]calibrate[/] starting …"
+        return f"[bold]{command}[/] starting …"
     total = "" if now.total_s is None else f" of {now.total_s:.0f}"
     return f"watching: {now.done_s:.0f}{total} s" + ("" if now.seen else "  [yellow]nobody in view[/]")
 
@@ -292,6 +294,19 @@ def calibrated(channels: Sequence[Fitted]) -> Table:
         for c in channels
     ]
     return Table(("channel", "played by", "from, before", "from, now"), rows)
+
+
+def postures(found: Sequence[dict[str, Any]]) -> Table:
+    """Postures that were taught, with what is wrong with those that cannot be used."""
+    rows: list[tuple[str, ...]] = []
+    for each in found:
+        if each["error"]:
+            rows.append((each["name"], "", "", "", "", f"[red]{_plain(each['error'])}[/]"))
+            continue
+        nearest = f"{each['nearest']}, {each['nearest_distance']:.2f}" if each["nearest"] else "–"
+        sizes = (f"{each['spread']:.2f}", f"{each['none_beyond']:.2f}", nearest)
+        rows.append((each["name"], str(each["examples"]), *sizes, _plain(each["file"])))
+    return Table(("posture", "examples>", "spread>", "none beyond>", "nearest other", "file"), rows)
 
 
 def _range(ends: tuple[float, float]) -> str:

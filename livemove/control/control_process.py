@@ -150,7 +150,10 @@ class Connections:
         now = now_s()
         while (message := outbox.take()) is not None:
             if message.address and self.osc_out:
-                self.osc_out.send({message.address: message.value})
+                value = message.value or 0.0
+                self.osc_out.send({message.address: round(value) if message.whole else value})
+            elif message.program >= 0 and self.midi_out:
+                self.midi_out.change_program(message.program)
             elif not message.address and self.midi_out:
                 self.midi_out.play(message.note, message.velocity, now + message.seconds)
         if self.midi_out:

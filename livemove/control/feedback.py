@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from livemove.body.features import FEATURES
-from livemove.body.mapping import PITCH_UNIT, Mapping
+from livemove.body.mapping import Mapping
 from livemove.body.notes import NOTES, SCALES, note_name
+from livemove.body.routes import PITCH_UNIT
 from livemove.body.sources import other_side
 from livemove.contracts import MAX_BLEND, Action, Controls, ModelSpec, Request
 from livemove.controls import BY_ACTION, STYLE_WEIGHTS, Control, Kind, decibels
@@ -39,10 +40,10 @@ def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded)
         return f"{model} is the only model that is loaded: -m {model} -m NAME loads two, to switch between"
     if action is Action.PRESET and not loaded.presets:
         return "no presets are loaded: -p NAME -p NAME loads two, to switch between; B keeps what is set as one"
-    if action in (Action.OCTAVE, Action.SCALE, Action.ROOT) and not _has_pitch(loaded):
-        return f"{model} has no pitch channel: octave, scale and root change nothing"
-    if action is Action.ROOT and not after.scale and not _mapped_scale(loaded.mapping):
-        return "a root counts only in a scale: K chooses one"
+    if action in (Action.OCTAVE, Action.SCALE, Action.ROOT, Action.SNAP) and not _has_pitch(loaded):
+        return f"{model} has no pitch channel: octave, scale, root and snap change nothing"
+    if action in (Action.ROOT, Action.SNAP) and not after.scale and not _mapped_scale(loaded.mapping):
+        return f"{'a root' if action is Action.ROOT else 'snap'} counts only in a scale: K chooses one"
     if action is Action.SWAP_HANDS and loaded.mapping is not None and not _has_sides(loaded.mapping):
         return f"nothing of {model} is played by one hand or foot: there is nothing to swap"
     if action is Action.RELOAD and not loaded.from_file:
@@ -81,7 +82,7 @@ def reach(controls: Controls, loaded: Loaded) -> str:
     channel = next((c for c in loaded.spec.channels if c.unit == PITCH_UNIT), None)
     if loaded.mapping is None or channel is None:
         return line
-    loaded.mapping.steer(controls.octave, controls.scale, controls.root)
+    loaded.mapping.steer(controls.octave, controls.scale, controls.root, controls.snap)
     moved, below, above = loaded.mapping.pitch_reach() or (controls.octave, 0.0, 0.0)
     if moved != controls.octave:
         line += f", no further than {moved:+d}" if moved else ", no further than as mapped"
@@ -108,13 +109,15 @@ def written(control: Control, controls: Controls) -> str:
     """What a control of VALUE or STEPS is, with its unit."""
     values = {
         Action.GAIN: decibels(controls.gain), Action.TEMPERATURE: controls.temperature, Action.OCTAVE: controls.octave,
-        Action.LOOK_AHEAD: 1e3 * controls.look_ahead_s,
+        Action.LOOK_AHEAD: 1e3 * controls.look_ahead_s, Action.SNAP: controls.snap,
     }  # fmt: skip
     value = values.get(control.action, 0.0)
     if control.action is Action.GAIN:
         return f"{value:+.1f} dB" if value > control.low else "−∞ dB"
     if control.action is Action.TEMPERATURE:
         return f"{value:.2f}"
+    if control.action is Action.SNAP:
+        return "as mapped" if value < 0.0 else "free, the pitch glides" if value < 0.005 else f"{100 * value:.0f} %"
     if control.action is Action.LOOK_AHEAD:
         return "auto" if value >= control.high else f"{value:.0f} ms"
     return f"{value:+.0f}" if value else "0"

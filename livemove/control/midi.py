@@ -337,6 +337,11 @@ class MidiOut:
             self._transmit([*([[0x80, note, 0]] if note in self._notes else []), [0x90, note, velocity]])
             self._notes[note] = until_s
 
+    def change_program(self, program: int) -> None:
+        """On channel 1."""
+        if self._encoder is not None:
+            self._transmit([[0xC0, program]])
+
     def end_notes(self, now_s: float) -> None:
         """Those whose time is over."""
         over = [note for note, until_s in self._notes.items() if now_s >= until_s]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from livemove.body.mapping import PITCH_UNIT
+from livemove.body.routes import PITCH_UNIT
 from livemove.contracts import Channel
 
 MEMBERS = 15

@@ -359,15 +359,17 @@ class OscOut:
             raise ControlError(f"cannot send OSC to {host}:{port}: {error.strerror or error}") from error
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        self._heads: dict[str, bytes] = {}
+        self._heads: dict[tuple[str, str], bytes] = {}
 
     def send(self, values: Mapping[str, float]) -> None:
-        """Address -> value, in bundles that fit an Ethernet frame each, one float in each message."""
+        """Address -> value, in bundles that fit an Ethernet frame each, one number in each message: an int32 for an
+        int, else a float32."""
         bundle = HEAD
         for where, value in values.items():
-            if where not in self._heads:
-                self._heads[where] = _padded(where) + _padded(",f")
-            message = self._heads[where] + struct.pack(">f", value)
+            kind = "i" if isinstance(value, int) else "f"
+            if (where, kind) not in self._heads:
+                self._heads[where, kind] = _padded(where) + _padded("," + kind)
+            message = self._heads[where, kind] + struct.pack(">" + kind, value)
             if len(bundle) + 4 + len(message) > FRAME:
                 self._transmit(bundle)
                 bundle = HEAD

@@ -22,7 +22,7 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
+from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES, SNAP_AS_MAPPED
 from livemove.printable import is_text, printable
 
 RANGES = {
@@ -61,6 +61,7 @@ class Preset:
     mapping   a mapping.toml, from the preset's own folder on; "" the model's own
     style     name, number from 0, or a blend, "cello=0.5,flute=0.5"; "" the first
     scale     one of body.notes.SCALES; "" as the mapping says; root likewise, "C" .. "B"
+    snap      how closely it holds the pitch, 0..1; below 0 as the mapping says
     muted     whether a show that begins with it begins in silence
     """
 
@@ -73,6 +74,7 @@ class Preset:
     octave: int = 0
     scale: str = ""
     root: str = ""
+    snap: float = SNAP_AS_MAPPED
     look_ahead_ms: float = CONTROLS["look_ahead"].usual
     muted: bool = False
     devices: Devices = field(default_factory=Devices)
@@ -87,6 +89,7 @@ class Preset:
             octave=self.octave,
             scale=1 + list(SCALES).index(self.scale) if self.scale else 0,
             root=note_number(self.root) if self.root else 0,
+            snap=self.snap,
             look_ahead_s=self.look_ahead_ms / 1e3,
             model=model,
         )
@@ -145,6 +148,7 @@ def from_controls(
         octave=controls.octave,
         scale=list(SCALES)[controls.scale - 1] if controls.scale else "",
         root=NOTES[controls.root - 1] if controls.root else "",
+        snap=round(controls.snap, 4),
         look_ahead_ms=round(1e3 * controls.look_ahead_s, 3),
         devices=devices,
     )

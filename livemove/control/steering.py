@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from livemove.body.notes import NOTES, SCALES
+from livemove.body.routes import PLAIN_SNAP
 from livemove.contracts import MAX_BLEND, Action, ControlError, Controls, Request
 from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
 
@@ -60,6 +61,9 @@ def steer(
         return replace(controls, scale=place(controls.scale, len(SCALES) + 1))
     if action is Action.ROOT:
         return replace(controls, root=place(controls.root, len(NOTES) + 1))
+    if action is Action.SNAP:
+        first = PLAIN_SNAP if controls.snap < 0.0 < abs(amount) and not absolute else controls.snap
+        return replace(controls, snap=near(first))
     if action is Action.LOOK_AHEAD:
         return replace(controls, look_ahead_s=near(1e3 * controls.look_ahead_s) / 1e3)
     if action is Action.RELOAD:

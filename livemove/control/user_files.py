@@ -28,6 +28,11 @@ def presets_folder() -> Path:
     return config_folder() / "presets"
 
 
+def postures_folder() -> Path:
+    """The postures that `livemove teach` was shown, one file each."""
+    return config_folder() / "postures"
+
+
 def fitted_file(model: str) -> Path:
     """The mapping that `livemove calibrate` fitted for the model of that name: its own, from then on."""
     return config_folder() / "mappings" / f"{model}.toml"

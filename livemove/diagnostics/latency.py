@@ -16,16 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.body.features import FEATURES, FeatureStream
-from livemove.body.mapping import PITCH_UNIT, Mapping, load_mapping
+from livemove.body.mapping import Mapping, load_mapping
+from livemove.body.routes import PITCH_UNIT
 from livemove.body.sources import other_side
 from livemove.bundle import find_bundle, load_bundle
-from livemove.contracts import HOP, Float64, TakeError
+from livemove.contracts import HOP, Controls, Float64, TakeError
 from livemove.diagnostics.delay import Delay, delay_of, windows
 from livemove.diagnostics.pitch import yin
 from livemove.takes.folder import samples24
 from livemove.takes.reading import Take
 
-STEERING = ("octave", "scale", "root", "swap_hands")
+STEERING = ("octave", "scale", "root", "snap", "swap_hands")
 """Of Controls, what moves the pitch of a body."""
 
 WINDOW_S, STEP_S = 6.0, 2.0
@@ -123,7 +124,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
     """Raises TakeError: no pitch that a body feature plays, too little movement or sound to tell a lag from."""
     mapping, channel, steering = _pitch(take)
     hops, heard_s, begun = _heard(take, steering)
-    traces = _traces(take, mapping, channel, bool(steering[3]), hops, heard_s)
+    traces = _traces(take, mapping, channel, bool(steering[-1]), hops, heard_s)
     capture_s, began_s = hops["capture_s"], hops["began_s"]
     age_s = heard_s - capture_s
     found = _windows(traces, WINDOW_S, STEP_S)
@@ -174,7 +175,7 @@ def measure(take: Take, camera_delay_ms: float | None = None) -> tuple[LatencyRe
 # --- from rows to traces ------------------------------------------------------------------------------------
 
 
-def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, ...]]:
+def _pitch(take: Take) -> tuple[Mapping, int, tuple[float, ...]]:
     """(the first model's mapping as it was steered mostly, its pitch channel, that steering). Raises TakeError."""
     model = take.info.models[0]
     spec = load_bundle(find_bundle(model.path if Path(model.path).is_dir() else model.name)).spec
@@ -186,15 +187,19 @@ def _pitch(take: Take) -> tuple[Mapping, int, tuple[int, ...]]:
     if channel is None or feature is None or feature >= len(FEATURES):
         raise TakeError(f"{take.path}: no body feature alone plays the pitch, so the sound's lag cannot be told")
     names = take.hops.dtype.names or ()
-    rows = [tuple(int(row[name]) if name in names else 0 for name in STEERING) for row in take.hops]
+    usual = Controls()  # of what livemove did not have when the take was made
+    rows = [
+        tuple(float(row[name] if name in names else getattr(usual, name)) for name in STEERING) for row in take.hops
+    ]
     if not rows:
         raise TakeError(f"{take.path}: this take holds no movement")
     steering = Counter(rows).most_common(1)[0][0]
-    mapping.steer(*steering[:3])
+    octave, scale, root, snap, _ = steering
+    mapping.steer(int(octave), int(scale), int(root), snap)
     return mapping, channel, steering
 
 
-def _heard(take: Take, steering: tuple[int, ...]) -> tuple[npt.NDArray[np.void], Float64, Float64]:
+def _heard(take: Take, steering: tuple[float, ...]) -> tuple[npt.NDArray[np.void], Float64, Float64]:
     """(hops that were heard as usual, when the middle of each was heard, when its block was asked for)."""
     hops, blocks, rate = take.hops, take.blocks, take.info.rate
     names = hops.dtype.names or ()

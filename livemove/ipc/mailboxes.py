@@ -80,13 +80,13 @@ class ControlsMailbox:
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
-        self._numbers = self._bytes[:24].view(np.float64)
-        self._integers = self._bytes[24 : -8 * MAX_BLEND].view(np.int64)
+        self._numbers = self._bytes[:32].view(np.float64)
+        self._integers = self._bytes[32 : -8 * MAX_BLEND].view(np.int64)
         self._styles = self._bytes[-8 * MAX_BLEND :].view(np.float64)
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
-        self._numbers[:] = controls.gain, controls.temperature, controls.look_ahead_s
+        self._numbers[:] = controls.gain, controls.temperature, controls.look_ahead_s, controls.snap
         self._integers[0] = controls.mute
         self._integers[1:] = [*(getattr(controls, name) for name in self.CHOICES), len(controls.styles)]
         self._styles[: len(controls.styles)] = controls.styles
@@ -95,12 +95,12 @@ class ControlsMailbox:
     def read(self) -> Controls:
         """Any process: the newest controls; the previous ones while a write is under way."""
         if self._native.read(self._bytes):
-            gain, temperature, look_ahead_s = self._numbers.tolist()
+            gain, temperature, look_ahead_s, snap = self._numbers.tolist()
             mute, *integers, count = self._integers.tolist()
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
             choices.update({name: bool(choices[name]) for name in ("freeze", "swap_hands")})
             choices["styles"] = tuple(self._styles[:count].tolist())
-            self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
+            self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, snap=snap, **choices)
         return self._last
 
 

@@ -46,23 +46,25 @@ class RequestQueue:
 
 
 class Outbox:
-    """What triggers send: OSC messages and MIDI notes. Synthesis puts, control takes."""
+    """What triggers send: OSC messages, MIDI notes and program changes. Synthesis puts, control takes."""
 
     def __init__(self, native: _realtime.Outbox) -> None:
         self._native = native
 
     def put(self, message: SentMessage) -> bool:
-        """Synthesis only. False: nobody took the last 64, as where nothing is to be sent; it is left out."""
-        text = message.address or f"{message.note} {message.velocity} {message.seconds}"
-        return self._native.push(int(bool(message.address)), message.value, text.encode())
+        """Synthesis only; of OSC, with a value. False: nobody took the last 64, as where nothing is to be sent; it is
+        left out."""
+        kind = 0 if not message.address else 2 if message.whole else 1
+        text = message.address or f"{message.note} {message.velocity} {message.seconds} {message.program}"
+        return self._native.push(kind, message.value or 0.0, text.encode())
 
     def take(self) -> SentMessage | None:
         """Control only: the oldest one not taken yet."""
         found = self._native.pop()
         if found is None:
             return None
-        is_osc, value, text = found
-        if is_osc:
-            return SentMessage(address=text.decode(), value=value)
-        note, velocity, seconds = text.decode().split()
-        return SentMessage(value=value, note=int(note), velocity=int(velocity), seconds=float(seconds))
+        kind, value, text = found
+        if kind:
+            return SentMessage(address=text.decode(), value=value, whole=kind == 2)
+        note, velocity, seconds, program = text.decode().split()
+        return SentMessage(note=int(note), velocity=int(velocity), seconds=float(seconds), program=int(program))

@@ -24,7 +24,7 @@ from livemove.monitor.style import TONES
 from livemove.monitor.telemetry import Tone, Verdict, clock, decibels, signed, spoken, written_db
 from livemove.monitor.view_state import ViewState
 
-PER_PIXEL = {"gain": 0.2, "temperature": 0.01, "look_ahead": 0.5}
+PER_PIXEL = {"gain": 0.2, "temperature": 0.01, "look_ahead": 0.5, "snap": 0.01}
 """Values that are dragged: what a pixel adds, in the unit of their requests."""
 
 
@@ -231,6 +231,8 @@ class Console(QWidget):
         self.values["temperature"].show_value(controls.temperature, f"{controls.temperature:.2f}")
         ahead = "auto" if ahead_ms >= CONTROLS["look_ahead"].high else f"{ahead_ms:.0f} ms"
         self.values["look-ahead"].show_value(ahead_ms, ahead)
+        snap = "as mapped" if controls.snap < 0.0 else f"{100 * controls.snap:.0f} %"
+        self.values["snap"].show_value(controls.snap, snap)
         self.picks["preset"].show_amount(controls.preset - 1)
         for name in ("octave", "scale", "root", "style"):
             self.picks[name].show_amount(getattr(controls, name))

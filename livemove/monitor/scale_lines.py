@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from livemove.body.features import FEATURES
-from livemove.body.mapping import PITCH_UNIT, Mapping, Route, mapping_for, steered
+from livemove.body.mapping import Mapping, mapping_for
 from livemove.body.notes import NOTES, SCALES, note_name
+from livemove.body.routes import PITCH_UNIT, Route, steered
 from livemove.body.sources import other_side
 from livemove.contracts import Channel, Controls, MappingError
 from livemove.monitor.monitor_config import MonitorConfig
@@ -48,7 +49,7 @@ class ScaleLines:
         """ "blues in A"; "glides": there is no scale; "": no pitch."""
         if self._pitch is None:
             return ""
-        route = steered(*self._pitch, controls.octave, controls.scale, controls.root)
+        route = steered(*self._pitch, controls.octave, controls.scale, controls.root, controls.snap)
         if not route.steps:
             return "glides"
         known = (name.replace("_", " ") for name, steps in SCALES.items() if steps == route.steps)
@@ -59,7 +60,7 @@ class ScaleLines:
         if self._pitch is None:
             return []
         channel, _ = self._pitch
-        route = steered(*self._pitch, controls.octave, controls.scale, controls.root)
+        route = steered(*self._pitch, controls.octave, controls.scale, controls.root, controls.snap)
         (first, last), (low, high) = route.to_range, route.from_range
         if first == last:
             return []

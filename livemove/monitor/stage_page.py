@@ -139,8 +139,10 @@ class StagePage(QWidget):
         marks = [
             self._config.spec.name if controls.preset else "",
             self._scale.name(controls),
+            f"snap {100 * controls.snap:.0f} %" if controls.snap >= 0.0 else "",
             f"octave {signed(controls.octave, '+d')}" if controls.octave else "",
             "hands swapped" if controls.swap_hands else "",
+            spoken(state.posture),
             "MUTED" if controls.mute else "",
             "FROZEN" if controls.freeze else "",
             "RECORDING" if state.recording_s is not None else "",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body import postures
 from livemove.body.lag import REGAINED, estimate_ms, predicted_ms
 from livemove.body.notes import note_name
 from livemove.contracts import Controls, Float32, SupervisorStatus
@@ -31,6 +32,10 @@ WINDOW = 4096
 
 SILENT_S = 1.0
 """A camera, or a supervisor, that says nothing for so long is missed."""
+
+
+IN_POSTURE = 0.5
+"""A body is in a posture from this confidence on, as for a trigger that does not say otherwise."""
 
 
 class Tone(enum.IntEnum):
@@ -351,6 +356,15 @@ class Notices:
         while self._lines and now - self._lines[0][0] > self.SHOWN_S:
             self._lines.popleft()
         return [line for _, line, _ in self._lines], max((tone for _, _, tone in self._lines), default=Tone.QUIET)
+
+
+def posture_now(segment: Segment) -> str:
+    """Name of the posture the body is in, of those that play something; "": none."""
+    external = segment.external_inputs
+    for name, value in zip(external.wanted, external.values.tolist(), strict=False):
+        if name.startswith(postures.PREFIX) and value >= IN_POSTURE:
+            return name.removeprefix(postures.PREFIX)
+    return ""
 
 
 def written_note(midi: float) -> str:

@@ -14,7 +14,8 @@ from livemove.monitor.telemetry import AudioColumns, Figures, Verdict
 @dataclass(frozen=True)
 class ViewState:
     """Everything known at one redraw. values float64 [n, C + F]: see `telemetry.TraceReader`; styles: weights of the
-    model's styles as they sound, none of a model that has nothing to blend."""
+    model's styles as they sound, none of a model that has nothing to blend; posture: the one the body is in, of those
+    that the mapping names; "": none."""
 
     now: float
     dt_s: float
@@ -28,6 +29,7 @@ class ViewState:
     values: npt.NDArray[np.float64]
     supervisor_status: SupervisorStatus
     styles: tuple[float, ...] = ()
+    posture: str = ""
 
     @property
     def recording_s(self) -> float | None:

@@ -23,7 +23,16 @@ from livemove.monitor.input_widgets import Handlers, Menu
 from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.pages import FEATURE_LANES, PlayPage
 from livemove.monitor.stage_page import StagePage
-from livemove.monitor.telemetry import SILENT_S, Notices, OutputAnalyzer, TelemetryReader, Tone, TraceReader, judge
+from livemove.monitor.telemetry import (
+    SILENT_S,
+    Notices,
+    OutputAnalyzer,
+    TelemetryReader,
+    Tone,
+    TraceReader,
+    judge,
+    posture_now,
+)
 from livemove.monitor.view_state import ViewState
 
 PERIOD_MS = 38
@@ -49,6 +58,7 @@ HELP = [
     ("Page ↑ ↓", "previous, next style"),
     ("O   Shift O", "octave up, down"),
     ("K   J", "next scale, next root note"),
+    ("Z   Shift Z", "snap to the scale more, less"),
     ("X", "swap hands: left plays what right played"),
     ("B", "keep what is set as a preset, at once"),
     ("L   Shift L", "look further ahead, less far"),
@@ -195,6 +205,7 @@ class MonitorWindow(QWidget):
             values=self._traces.read(),
             supervisor_status=supervisor_status,
             styles=tuple(segment.synthesis.styles.tolist()),
+            posture=posture_now(segment),
         )
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play

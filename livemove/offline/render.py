@@ -13,7 +13,7 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -24,6 +24,8 @@ import soundfile as sf
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.posture_files import check_taught, taught_in
+from livemove.body.postures import Posture
 from livemove.bundle import Bundle, load_bundle
 from livemove.capture.landmarker import Landmarker, preload
 from livemove.capture.posemodel import find_pose_model
@@ -50,7 +52,8 @@ LOOKS_AHEAD = 4096
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What a run of `livemove render` does; one field per command line option."""
+    """What a run of `livemove render` does; one field per command line option, and the folder of the postures that were
+    taught."""
 
     clip: Path
     output: Path
@@ -68,6 +71,7 @@ class RenderConfig:
     seed: int = 0
     duration_s: float | None = None
     mirrored: bool = False
+    postures: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,8 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
     bundle = load_bundle(config.model)
     mapping = mapping_for(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+    taught = taught_in(config.postures)
+    check_taught(mapping.external, taught, str(config.mapping or bundle.mapping_path))
     engine = make_engine(config.engine, bundle, config.provider)
     take = Take()
     busy_s = 0.0
@@ -146,7 +152,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
             sf.SoundFile(file, "w", bundle.spec.sample_rate, 1, "PCM_24", format="WAV") as wave,
             _Finish(bundle.spec.sample_rate, config.gain) as finish,
         ):
-            player = Player(config, bundle, engine, mapping)
+            player = Player(config, bundle, engine, mapping, taught.postures)
             for pose, until_s in poses:
                 started_s = time.perf_counter()
                 for audio in player.play(pose, until_s):
@@ -191,9 +197,11 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
 class Player:
     """Features, mapping and engine on the clip's own clock: a hop is made from the frames on screen until it begins."""
 
-    def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
+    def __init__(
+        self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping, taught: Sequence[Posture] = ()
+    ) -> None:
         self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
-        self.stream, self.events = FeatureStream(), EventInputs()
+        self.stream, self.events = FeatureStream(), EventInputs(taught)
         self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.random = np.random.Generator(np.random.SFC64(config.seed))
         self.controls = Controls(style=config.style, styles=config.styles)

@@ -22,6 +22,7 @@ from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, Controls, Float32, ModelSpec, TakeError
+from livemove.controls import SNAP_AS_MAPPED
 from livemove.ipc.segment import BLOCK_ROW, Segment
 from livemove.native._realtime import LIMITER_ONE, Output
 from livemove.synthesis.engines import choose_engine
@@ -124,7 +125,7 @@ class _Recorded(Mapping):
     def reset(self) -> None:
         """They come from the take."""
 
-    def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
+    def steer(self, octave: int = 0, scale: int = 0, root: int = 0, snap: float = SNAP_AS_MAPPED) -> None:
         """They were steered."""
 
     def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None, held: bool = False) -> Float32:

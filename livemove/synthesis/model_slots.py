@@ -19,6 +19,7 @@ from livemove.body.mapping import Mapping, mapping_for
 from livemove.body.sources import other_side
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
+from livemove.controls import SNAP_AS_MAPPED
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.style_blend import StyleBlend
 
@@ -68,7 +69,7 @@ class ModelSlot:
         self._random = np.random.Generator(np.random.SFC64(seed))
         self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
         self._hop_s = HOP / spec.sample_rate
-        self._steering = (0, 0, 0)
+        self._steering = (0, 0, 0, SNAP_AS_MAPPED)
         self._swapped = False
         self.blend = StyleBlend(spec, self._hop_s)
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
@@ -189,7 +190,7 @@ class ModelSlot:
 
     def _steer(self, controls: Controls) -> None:
         self._swapped = controls.swap_hands
-        steering = (controls.octave, controls.scale, controls.root)
+        steering = (controls.octave, controls.scale, controls.root, controls.snap)
         if steering != self._steering:
             self._steering = steering
             self.mapping.steer(*steering)

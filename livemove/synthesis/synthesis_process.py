@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import soxr
@@ -24,6 +25,8 @@ from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
+from livemove.body.posture_files import Taught, check_taught, taught_in
+from livemove.body.postures import Recogniser
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
@@ -89,24 +92,37 @@ class HopWriter:
 
 
 class Reloader:
-    """Reads the mapping files again beside the loop, which never waits for a file.
+    """Reads the mapping files and the postures again beside the loop, which never waits for a file.
 
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState, sends: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        slots: Sequence[ModelSlot],
+        process_state: ProcessState,
+        sends: Sequence[str] = (),
+        postures: Path | None = None,
+    ) -> None:
+        """sends, postures: of the SynthesisConfig."""
         self._slots = slots
         self._sends = sends
+        self._postures = postures
         self._process_state = process_state
         self._asked = threading.Event()
         self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
+        self._recognisers: deque[Recogniser] = deque()
         threading.Thread(target=self._read, name="mapping reader", daemon=True).start()
 
     def ask(self) -> None:
         self._asked.set()
 
-    def apply(self) -> None:
-        """In the loop: mappings that were read take over where the old ones are."""
+    def apply(self, events: EventInputs) -> None:
+        """In the loop: mappings that were read take over where the old ones are, postures from the next pose on."""
+        while self._recognisers:
+            recogniser = self._recognisers.popleft()
+            recogniser.take_over(events.postures)
+            events.postures = recogniser
         while self._ready:
             slot, mapping = self._ready.popleft()
             mapping.take_over(slot.mapping)
@@ -120,11 +136,15 @@ class Reloader:
         while True:
             self._asked.wait()
             self._asked.clear()
+            taught = taught_in(self._postures)
+            self._recognisers.append(Recogniser(taught.postures))
             for slot in self._slots:
                 if slot.mapping_path is None:
                     continue
                 try:
-                    self._ready.append((slot, mapping_for(slot.mapping_path, slot.spec, FEATURES)))
+                    mapping = mapping_for(slot.mapping_path, slot.spec, FEATURES)
+                    check_taught(mapping.external, taught, str(slot.mapping_path))
+                    self._ready.append((slot, mapping))
                     self._process_state.remark(f"{slot.mapping_path}: read again")
                 except LivemoveError as error:
                     self._process_state.remark(f"{error}; the mapping in use stays")
@@ -133,21 +153,23 @@ class Reloader:
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
     _deny_network(config)
-    slots = _load(segment, config)
+    taught = taught_in(config.postures)
+    slots = _load(segment, config, taught)
     process_state = segment.processes["synthesis"]
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
         process_state.heartbeat()
         time.sleep(0.002)
-    _play(segment, config, slots)
+    _play(segment, config, slots, taught)
 
 
 def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
     """A spare: all of `run` that takes time. What it gives, called with the name of an engine that crashed, or "", goes
     on where the process before it broke off."""
     _deny_network(config)
-    slots = _load(segment, config, at_leisure=True)
+    taught = taught_in(config.postures)
+    slots = _load(segment, config, taught, at_leisure=True)
 
     def take_over(crashed: str) -> None:
         _deny_network(config)  # this thread is another one
@@ -159,7 +181,7 @@ def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
         if crashed:
             playing = slots[0].engine.name
             segment.processes["synthesis"].remark(f"engine {crashed} crashed: {playing} plays on, to the end")
-        _play(segment, config, slots, taking_over=True)
+        _play(segment, config, slots, taught, taking_over=True)
 
     return take_over
 
@@ -168,7 +190,7 @@ def _deny_network(config: SynthesisConfig) -> None:
     deny_sockets(local=config.engine in ("auto", "cuda") or config.provider != "cpu")  # GPU drivers have local ones
 
 
-def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -> list[ModelSlot]:
+def _load(segment: Segment, config: SynthesisConfig, taught: Taught, at_leisure: bool = False) -> list[ModelSlot]:
     """Every model of the set, each with an engine that is proven and warm, and one that stands by."""
 
     def tell(engine: str, trouble: str, following: str) -> None:
@@ -184,12 +206,15 @@ def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -
         slots.append(
             ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want, follower=standby.follower)
         )
+        check_taught(slots[-1].mapping.external, taught, str(slots[-1].mapping_path))
         slots[-1].warm_up()
         standby.prepare(choice.engine.name, at_leisure)
     return slots
 
 
-def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], taking_over: bool = False) -> None:
+def _play(
+    segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], taught: Taught, taking_over: bool = False
+) -> None:
     """The loop. It ends when the session stops."""
     process_state = segment.processes["synthesis"]
 
@@ -197,7 +222,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
-    events, heard = EventInputs(), HeardTime()
+    events, heard = EventInputs(taught.postures), HeardTime()
     hop_s = HOP / model_rate
     slowest = min(slot.realtime for slot in slots)
     lead = Lead(hop_s, slowest)
@@ -207,7 +232,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     inputs = np.zeros(len(FEATURES) + len(external), np.float32)
     live = inputs.copy()
     crossfader = ModelCrossfader(slots, controls)
-    reloader, reloads = Reloader(slots, process_state, config.sends), controls.reloads
+    reloader, reloads = Reloader(slots, process_state, config.sends, config.postures), controls.reloads
     for slot in slots:
         slot.mapping.notices += _unsent(slot.mapping, config.sends)
     life_s, hops, snapshot_s = now_s(), 0, 0.0
@@ -247,7 +272,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         if controls.reloads != reloads:
             reloads = controls.reloads
             reloader.ask()
-        reloader.apply()
+        reloader.apply(events)
         inputs[: len(FEATURES)] = features = stream.at(heard_s)
         events.step(features, hop_s)
         events.put(external, segment.external_inputs.wanted)
@@ -306,7 +331,8 @@ def _carry_out(segment: Segment, fired: Fired) -> None:
     for request in fired.trigger.requests:
         segment.triggered.ask(request)
     for message in fired.trigger.messages:
-        segment.outbox.put(replace(message, value=min(max(fired.value, -LARGEST), LARGEST)))
+        own = message.value if message.value is not None else fired.value
+        segment.outbox.put(replace(message, value=min(max(own, -LARGEST), LARGEST)))
 
 
 def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:

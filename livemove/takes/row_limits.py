@@ -47,6 +47,7 @@ HOP_LIMITS: Limits = {
     **dict.fromkeys(("mute", "freeze", "swap_hands"), (0, 1)),
     "gain": GAIN_FACTORS,
     "temperature": CONTROLS["temperature"].limits,
+    "snap": CONTROLS["snap"].limits,
     "look_ahead_s": (0.0, CONTROLS["look_ahead"].high / 1e3),
 }
 POSE_LIMITS: Limits = {

@@ -81,7 +81,7 @@ def demo(small_bundle: Bundle, tmp_path: Path) -> list[object]:
 
 @pytest.mark.parametrize(
     "command",
-    ["perform", "calibrate", "record", "render", "devices", "features", "models", "bench", "soak", "doctor"],
+    ["perform", "calibrate", "teach", "record", "render", "devices", "features", "models", "bench", "soak", "doctor"],
 )
 def test_every_command_teaches_by_example(command: str) -> None:
     done = run(command, "--help")

@@ -49,6 +49,9 @@ def refused(before: Controls, request: Request, there: Loaded) -> str:
         (Request(Action.LOOK_AHEAD, 10.0), Controls(), loaded(), "look-ahead is auto: it goes no further"),
         (Request(Action.OCTAVE, 1.0), Controls(octave=4), loaded(), "octave is +4: it goes no further"),
         (Request(Action.ROOT, 1.0), Controls(), loaded(), "a root counts only in a scale: K chooses one"),
+        (Request(Action.SNAP, 0.1), Controls(), loaded(), "snap counts only in a scale: K chooses one"),
+        (Request(Action.SNAP, 0.1), Controls(scale=2, snap=1.0), loaded(), "snap is 100 %: it goes no further"),
+        (Request(Action.SNAP, 0.1), Controls(), features_only(), "dance has no pitch channel"),
         (Request(Action.OCTAVE, 1.0), Controls(), features_only(), "dance has no pitch channel"),
         (Request(Action.SCALE, 1.0), Controls(), features_only(), "dance has no pitch channel"),
         (Request(Action.RELOAD), Controls(), features_only(), "it has no mapping to read"),
@@ -123,7 +126,7 @@ def test_what_the_voice_cannot_reach_is_said() -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("z", "Z does nothing here: ? lists the keys"), ("q", "here Ctrl-C does"), ("é", "É does nothing here"),
+        ("#", "# does nothing here: ? lists the keys"), ("q", "here Ctrl-C does"), ("é", "É does nothing here"),
         ("s", "the stage view: in the window only"), ("c", "body features: in the window only"),
         ("I", "the mirrored image"), ("?", "M mute"), ("\x1b[15~", "this key"), ("\x1b", "Esc does nothing"),
     ],
@@ -137,4 +140,4 @@ def test_a_key_that_means_nothing_in_the_terminal_says_so(typed: str, words: str
 
 def test_a_sequence_is_one_key_and_a_held_one_is_one_line() -> None:
     assert [r.action for r in keys.understood("\x1b[A\x1b[5~m").requests] == [Action.GAIN, Action.MUTE]
-    assert len(keys.understood("zzzzz").lines) == 1
+    assert len(keys.understood("#####").lines) == 1

@@ -274,9 +274,11 @@ def test_notes_of_triggers_begin_and_end_once_and_none_hangs(segment: Segment, t
         segment.outbox.put(SentMessage(note=61, seconds=60.0))
         segment.outbox.put(SentMessage(note=61, velocity=1, seconds=60.0))
         wait_for(lambda: received(5))
-    wait_for(lambda: received(6))
+        segment.outbox.put(SentMessage(program=5))
+        wait_for(lambda: received(6))
+    wait_for(lambda: received(7))
     assert got == [
-        [0x90, 60, 90], [0x80, 60, 0], [0x90, 61, 100], [0x80, 61, 0], [0x90, 61, 1], [0x80, 61, 0]
+        [0x90, 60, 90], [0x80, 60, 0], [0x90, 61, 100], [0x80, 61, 0], [0x90, 61, 1], [0xC0, 5], [0x80, 61, 0]
     ]  # fmt: skip
     ear.close_port()
     ear.delete()

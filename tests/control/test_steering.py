@@ -9,6 +9,7 @@ import pytest
 from livemove.body.notes import SCALES
 from livemove.contracts import Action, ControlError, Controls, Request
 from livemove.control.steering import choose, steer
+from livemove.controls import SNAP_AS_MAPPED
 
 PRESETS = [Controls(gain=0.5, model=1, octave=1), Controls(gain=0.25, model=2)]
 
@@ -32,6 +33,10 @@ PRESETS = [Controls(gain=0.5, model=1, octave=1), Controls(gain=0.25, model=2)]
         (Controls(root=12), Request(Action.ROOT, 1.0), Controls()),
         (Controls(look_ahead_s=0.0), Request(Action.LOOK_AHEAD, 40.0), Controls(look_ahead_s=0.04)),
         (Controls(), Request(Action.LOOK_AHEAD, 900.0), Controls(look_ahead_s=0.08)),
+        (Controls(), Request(Action.SNAP, 0.1), Controls(snap=0.9)),  # from how closely a scale holds without it
+        (Controls(snap=0.5), Request(Action.SNAP, -0.1), Controls(snap=0.4)),
+        (Controls(), Request(Action.SNAP, 7.0, True), Controls(snap=1.0)),
+        (Controls(snap=0.5), Request(Action.SNAP, SNAP_AS_MAPPED, True), Controls()),
         (Controls(), Request(Action.RELOAD), Controls(reloads=1)),
         (Controls(style=2), Request(Action.MODEL, 1.0), Controls(model=1)),
         (Controls(model=3), Request(Action.MODEL, 1.0), Controls()),

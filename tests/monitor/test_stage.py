@@ -75,6 +75,11 @@ def test_preset_and_next_cue_voice_scale_and_all_that_holds_stand_there(show: Mo
         "theremin", "blues in A", "octave −1", "hands swapped", "MUTED", "FROZEN", "RECORDING",
     ]  # fmt: skip
     assert "temperature 1.50" in stage.foot.text
+    place = segment.external_inputs.want("posture.arms_up")
+    for value, shown in ((0.9, True), (0.2, False)):
+        segment.external_inputs.set(place, value)
+        look(show)
+        assert ("arms up" in stage.set_line.text.split("   ·   ")) == shown
     segment.controls.write(Controls(preset=2))
     look(show)
     assert (stage.name.text, stage.cue.text) == ("slow blues", "next: soft")

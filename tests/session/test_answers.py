@@ -68,13 +68,13 @@ class Stage:
 @in_real_time
 def test_typed_keys_say_what_they_did_and_why_they_did_nothing(model: Path, tmp_path: Path) -> None:
     stage = Stage(model, tmp_path)
-    stage.play({0.4: "m", 0.8: "x", 1.2: "n", 1.6: "z", 2.0: "t" * 5, 3.2: "b", 3.4: "p", 3.8: "?"}, {}, 5.5)
+    stage.play({0.4: "m", 0.8: "x", 1.2: "n", 1.6: "#", 2.0: "t" * 5, 3.2: "b", 3.4: "p", 3.8: "?"}, {}, 5.5)
     found = stage.notices
     for line in ("muted: M brings the sound back", "hands swapped: left plays what right played", "kept free"):
         assert found.count(line) == 1, line
     assert any("the only model that is loaded" in line for line in found)
     assert any("no presets are loaded" in line for line in found)
-    assert "Z does nothing here: ? lists the keys" in found
+    assert "# does nothing here: ? lists the keys" in found
     assert "temperature 1.25" in found  # five presses are one line
     assert keys.HELP in found
     ((status, name),) = stage.kept

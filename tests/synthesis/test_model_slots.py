@@ -11,11 +11,14 @@ import numpy as np
 import psutil
 import pytest
 
+from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, REST
 from livemove.body.mapping import load_mapping
 from livemove.body.notes import SCALES
+from livemove.body.routes import PLAIN_SNAP
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Action, Controls
+from livemove.controls import SNAP_AS_MAPPED
 from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import FADE_HOPS, ModelCrossfader, ModelSlot
@@ -219,6 +222,31 @@ def test_a_scale_chosen_while_playing_pulls_the_pitch_to_its_notes_and_goes_away
     np.testing.assert_allclose(pitches(), free)
 
 
+def test_snap_holds_a_scale_as_closely_as_is_set_and_lets_go_of_it_at_0() -> None:
+    mapping = load_mapping(THEREMIN / "mapping.toml", load_bundle(THEREMIN).spec, FEATURES)
+    major = 1 + list(SCALES).index("major")
+    heights = np.linspace(-0.85, 0.7, 400)
+
+    def pitches(snap: float) -> np.ndarray:
+        mapping.steer(scale=major, root=1, snap=snap)
+        return np.array(
+            [mapping.step(body(right_hand_height=h)[: len(FEATURES)], math.inf)[0] for h in heights], np.float64
+        )
+
+    def off(found: np.ndarray) -> float:
+        notes = np.array([48 + step + 12 * octave for octave in range(4) for step in SCALES["major"]])
+        return float(np.abs(found[:, None] - notes).min(axis=1).mean())
+
+    offs = [off(pitches(snap)) for snap in (0.0, 0.4, 0.8, 1.0)]
+    assert offs == sorted(offs, reverse=True)
+    assert offs[-1] == pytest.approx(0.0, abs=1e-5)
+    np.testing.assert_allclose(pitches(SNAP_AS_MAPPED), pitches(PLAIN_SNAP))
+    mapping.steer()
+    np.testing.assert_allclose(
+        pitches(0.0), np.interp(heights, (heights[0], heights[-1]), pitches(0.0)[[0, -1]]), atol=0.02
+    )
+
+
 def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone(tmp_path: Path) -> None:
     bundle, path = load_bundle(THEREMIN), tmp_path / "my.toml"
     text = (THEREMIN / "mapping.toml").read_text()
@@ -234,7 +262,7 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
         reloader.ask()
         while process_state.remarks[0] == count:
             time.sleep(0.002)
-        reloader.apply()
+        reloader.apply(EventInputs())
         return process_state.remarks[1]
 
     try:

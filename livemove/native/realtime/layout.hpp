@@ -30,11 +30,12 @@ struct PosePayload {
 static_assert(sizeof(PosePayload) % 8 == 0);
 
 constexpr size_t kMaxBlend = 8;  // contracts.MAX_BLEND
-// contracts.Controls, its three numbers first. The callback looks at gain, mute and panics only.
+// contracts.Controls, its four numbers first. The callback looks at gain, mute and panics only.
 struct ControlsPayload {
     double gain;
     double temperature;
     double look_ahead_s;
+    double snap;
     int64_t mute;
     int64_t choices[7];  // whatever else Controls has, in the order of ipc/mailboxes.py
     int64_t panics;      // how many this is the answer to

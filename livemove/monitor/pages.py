@@ -38,10 +38,13 @@ from livemove.monitor.telemetry import (
     written_db,
 )
 from livemove.monitor.view_state import ViewState
-from livemove.monitor.words import LIMITER_SHOWN_S, SLOW, number, written
+from livemove.monitor.words import LIMITER_SHOWN_S, SLOW, edge, number, written
 
 IMAGE_EVERY = 2
 """Image and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
+
+RIGHT_TOP = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop
+RIGHT_BOTTOM = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
 
 FEATURE_LANES = 4
 CHANNEL_LANES = 6
@@ -49,11 +52,14 @@ CHANNEL_LANES = 6
 
 
 class Lanes(QWidget):
-    """Scrolling traces under one heading, each with its name and newest value."""
+    """Scrolling traces under one heading, each with its name, its newest value, and an axis: what its upper and its
+    lower edge are."""
 
     def __init__(self, lanes: int, traces: Traces) -> None:
         super().__init__()
         self._name_width, self._value_width, self._top = 32 * style.GRID, 16 * style.GRID, 8 * style.GRID
+        self._axis_width = 10 * style.GRID
+        self._ends: list[tuple[str, str]] = []
         self._heading = ""
         self._traces = traces
         self._names = [TextLine(style.BODY, colour=style.TEXT) for _ in range(lanes)]
@@ -65,8 +71,9 @@ class Lanes(QWidget):
         self.setSizePolicy(policy)
         self.setMinimumHeight(self._top + style.PADDING + 7 * style.GRID * lanes)
 
-    def name(self, heading: str, names: list[str]) -> None:
-        self._heading = heading
+    def name(self, heading: str, names: list[str], ends: list[tuple[str, str]]) -> None:
+        """ends: of each lane, what its lower and its upper edge are, with unit."""
+        self._heading, self._ends = heading, ends
         for words, name in zip(self._names, [*names, *[""] * len(self._names)], strict=False):
             words.say(name)
         for words in self._values[len(names) :]:
@@ -83,7 +90,7 @@ class Lanes(QWidget):
             words.say(value)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        left = style.PADDING + self._name_width + self._value_width + style.GAP
+        left = style.PADDING + self._name_width + self._value_width + self._axis_width + style.GAP
         width = self.width() - left - style.PADDING
         height = self.height() - self._top - style.PADDING
         self._traces.setGeometry(left, self._top, max(width, 1), max(height, 1))
@@ -101,6 +108,14 @@ class Lanes(QWidget):
         painter.drawText(
             style.PADDING, 0, self.width() - 2 * style.PADDING, self._top, Qt.AlignmentFlag.AlignVCenter, self._heading
         )
+        painter.setFont(style.font(style.SMALL))
+        painter.setPen(style.FAINT)
+        lane = self._traces.lane_height()
+        left = style.PADDING + self._name_width + self._value_width
+        for row, (low, high) in enumerate(self._ends):
+            place = QRect(left, round(self._top + row * lane), self._axis_width, int(lane))
+            painter.drawText(place, RIGHT_TOP, high)
+            painter.drawText(place, RIGHT_BOTTOM, low)
 
 
 class AudioPanel(QWidget):
@@ -180,7 +195,11 @@ class PlayPage(QWidget):
         self._supervisor_status = SupervisorStatus()
         self.channels = Lanes(lanes, Traces(lanes, style.ACCENT))
         some = f" · {lanes} OF {len(spec.channels)} CHANNELS" if len(spec.channels) > lanes else ""
-        self.channels.name("MODEL INPUTS" + some, [spoken(c.name) for c in spec.channels[:lanes]])
+        self.channels.name(
+            "MODEL INPUTS" + some,
+            [spoken(c.name) for c in spec.channels[:lanes]],
+            [(edge(c.unit, c.minimum), edge(c.unit, c.maximum)) for c in spec.channels[:lanes]],
+        )
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = AudioPanel()
         self.tiles = {name: Tile(name) for name in ("lag", "pose", "ring", "underruns", "restarts", "limiter")}
@@ -257,7 +276,11 @@ class PlayPage(QWidget):
         self._places = np.array(chosen, np.intp)
         self._feature_low = np.array([feature.minimum for feature in self._chosen])
         self._feature_span = np.array([feature.maximum - feature.minimum for feature in self._chosen])
-        self.features.name(f"BODY · {heading.upper()}", [spoken(f.name) for f in self._chosen])
+        self.features.name(
+            f"BODY · {heading.upper()}",
+            [spoken(f.name) for f in self._chosen],
+            [(edge("", f.minimum), edge("", f.maximum)) for f in self._chosen],
+        )
         return heading
 
     def show_state(self, state: ViewState) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from livemove.body.notes import note_name
+from livemove.body.routes import PITCH_UNIT
 from livemove.monitor.telemetry import signed, written_note
 
 LIMITER_SHOWN_S = 0.4
@@ -17,4 +19,9 @@ def number(value: float | None) -> str:
 
 def written(unit: str, value: float) -> str:
     """A channel's value as a musician reads it."""
-    return written_note(value) if unit == "MIDI note" else signed(value, ".2f")
+    return written_note(value) if unit == PITCH_UNIT else signed(value, ".2f")
+
+
+def edge(unit: str, value: float) -> str:
+    """The end of a channel's or a feature's range, on an axis."""
+    return note_name(value)[0] if unit == PITCH_UNIT else signed(value, "g")

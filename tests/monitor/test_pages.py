@@ -217,7 +217,7 @@ def test_another_model_shows_its_own_channels_on_the_same_page(
 
 def test_what_is_set_is_said(application: QApplication, segment: Segment) -> None:
     made = MonitorWindow(segment, MonitorConfig(small_spec(), None, "demo", presets=("soft", "loud")))
-    segment.controls.write(Controls(preset=2, octave=-1, scale=1, root=10, look_ahead_s=0.02))
+    segment.controls.write(Controls(preset=2, octave=-1, scale=1, root=10, look_ahead_s=0.02, snap=0.65))
     made.show()
     for _ in range(10):
         made.tick()
@@ -229,7 +229,35 @@ def test_what_is_set_is_said(application: QApplication, segment: Segment) -> Non
         "preset": "loud",
     }
     assert console.values["look-ahead"].text == "20 ms"
+    assert console.values["snap"].text == "65 %"
+    segment.controls.write(Controls())
+    for _ in range(10):
+        made.tick()
+    assert console.values["snap"].text == "as mapped"
     made.close()
+
+
+def test_every_lane_has_an_axis_that_says_what_its_edges_are(shown: MonitorWindow, segment: Segment) -> None:
+    """Written beside the traces: the upper end at the lane's upper edge, the lower one at its lower edge."""
+    channels, features = shown.play.channels, shown.play.features
+    assert channels._ends == [("A3", "A5"), ("0", "1"), ("0", "1")][: len(channels._ends)]
+    assert len(channels._ends) == len(small_spec().channels)
+    assert ("−1", "1") in features._ends
+    QTest.keyClick(shown, Key.Key_C)
+    assert len(features._ends) == 4
+    for lanes in (channels, features):
+        image = lanes.grab().toImage()
+        plot = lanes._traces.geometry()
+        lane, ratio = lanes._traces.lane_height(), image.devicePixelRatio()
+        for row in range(len(lanes._ends)):
+            top, middle = plot.top() + row * lane, plot.top() + (row + 0.5) * lane
+            for from_y, to_y in ((top, middle), (middle, top + lane)):
+                inks = {
+                    image.pixelColor(round(x * ratio), round(y * ratio)).name()
+                    for x in range(plot.left() - lanes._axis_width, plot.left() - style.GRID)
+                    for y in range(round(from_y) + 1, round(to_y) - 1)
+                }
+                assert len(inks) > 2, (row, inks)
 
 
 @pytest.fixture

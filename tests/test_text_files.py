@@ -8,8 +8,11 @@ import pytest
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
+from livemove.body.posture_files import as_text, read_posture
+from livemove.body.postures import Posture, seen_in
 from livemove.bundle import find_bundle, load_bundle
-from livemove.contracts import ControlError, LivemoveError
+from livemove.capture.demo import pose_at
+from livemove.contracts import ControlError, LivemoveError, PostureError
 from livemove.control.midi import MidiBindings
 from livemove.control.presets import set_list
 from livemove.session.calibrate import with_ranges
@@ -39,6 +42,13 @@ def test_a_preset_and_a_set_list(tmp_path: Path) -> None:
     assert [preset.gain for preset in set_list([str(show)])] == [0.5]
 
 
+def test_a_posture(tmp_path: Path) -> None:
+    seen = seen_in(pose_at(0.0))
+    assert seen is not None
+    path = from_windows(tmp_path / "low.toml", as_text(Posture("low", 0.1, (seen.body,))))
+    assert read_posture(path).name == "low"
+
+
 def test_what_midi_was_taught(tmp_path: Path) -> None:
     path = from_windows(tmp_path / "midi.toml", '[cc]\n7 = "gain"\n')
     assert MidiBindings(path).bindings["cc", 7] == "gain"
@@ -65,6 +75,7 @@ def test_utf_16_is_one_line_that_names_the_file(tmp_path: Path) -> None:
         (LivemoveError, lambda: load_mapping(path, bundle.spec, FEATURES)),
         (ControlError, lambda: set_list([str(path)])),
         (ControlError, lambda: MidiBindings(path)),
+        (PostureError, lambda: read_posture(path)),
         (AnnotationError, lambda: read_annotations(path)),
         (ListError, lambda: read_list(path)),
     ):

@@ -20,7 +20,10 @@ BAR = 20
 CELL = 20 + 7 + BAR + 3
 """A feature in a column: its name, its value, its bar and a gap."""
 
-FURTHER = 'further sources: "hit:NAME", "accent:NAME", "osc:/ADDRESS", "midi:cc1" ..., "link.beat" ...'
+FURTHER = (
+    'further sources: "hit:NAME", "accent:NAME", "posture.NAME" (livemove teach), "osc:/ADDRESS", "midi:cc1" ..., '
+    '"link.beat" ...'
+)
 
 
 def described(features: Sequence[Feature]) -> list[dict[str, Any]]:
@@ -53,28 +56,34 @@ def as_json(reading: FeatureReading) -> dict[str, Any]:
         "people": reading.people,
         "features": {name: round(value, 5) for name, value in reading.values.items()},
         "measured": reading.measured,
+        **({"postures": {name: round(v, 3) for name, v in reading.postures.items()}} if reading.postures else {}),
     }
 
 
 def bars(features: Sequence[Feature], reading: FeatureReading, width: int, height: int) -> str:
-    """All features with value and bar, in as few columns as the terminal's height allows and its width has room for;
-    dim: not seen in the newest pose. Lines of markup."""
-    columns = min(max(math.ceil(len(features) / max(height - 2, 1)), 1), max(width // CELL, 1))
-    lines = math.ceil(len(features) / columns)
+    """All features, and the postures that were taught, with value and bar, in as few columns as the terminal's height
+    allows and its width has room for; dim: not seen in the newest pose. Lines of markup."""
+    every = [_cell(f, reading) for f in features]
+    colour = "green" if reading.people else "dim"
+    for name, value in reading.postures.items():
+        every.append(_drawn(f"posture.{name}"[:19], value, colour, 0, round(value * BAR)))
+    columns = min(max(math.ceil(len(every) / max(height - 2, 1)), 1), max(width // CELL, 1))
+    lines = math.ceil(len(every) / columns)
     who = "[yellow]nobody in view[/]" if not reading.people else f"{reading.people} in view"
     found = [f"{reading.seconds:.0f} s  {who}  Ctrl-C ends"]
-    for row in range(lines):
-        cells = [_cell(f, reading) for f in features[row::lines]]
-        found.append("".join(cells).rstrip())
+    found += ["".join(every[row::lines]).rstrip() for row in range(lines)]
     return "\n".join(found)
 
 
 def _cell(feature: Feature, reading: FeatureReading) -> str:
     value, colour = reading.values[feature.name], "green" if reading.measured[feature.name] else "dim"
-    shown = f"{feature.name:<20}{value:>6.2f} "
     place = (value - feature.minimum) / (feature.maximum - feature.minimum)
     zero = round(-feature.minimum / (feature.maximum - feature.minimum) * BAR)
     at = round(min(max(place, 0.0), 1.0) * BAR)
-    low, high = min(zero, at), max(zero, at)
+    return _drawn(feature.name, value, colour, min(zero, at), max(zero, at))
+
+
+def _drawn(name: str, value: float, colour: str, low: int, high: int) -> str:
+    """A bar from one cell to another, with name and value."""
     bar = "·" * low + "█" * (high - low) + "·" * (BAR - high)
-    return f"{shown}[{colour}]{bar}[/]   "
+    return f"{name:<20}{value:>6.2f} [{colour}]{bar}[/]   "

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 def features(camera: str | None, duration: float | None, as_json: bool, **options: Any) -> None:
     """List the body features that a mapping can use as a source: name, range, meaning.
 
-    With a camera, live: bars on a terminal; into a pipe or a file a header and a line of numbers for each pose, between
-    tabs; with --json an object for each pose, one a line. Dim bars are held or ease to rest: that limb is not seen.
+    With a camera, live: bars on a terminal, below them the postures that `livemove teach` was shown; into a pipe or a
+    file a header and a line of numbers for each pose, between tabs; with --json an object for each pose, one a line,
+    postures too. Dim bars are held or ease to rest: that limb is not seen.
     Ctrl-C ends it.
 
     \b
@@ -67,8 +68,11 @@ def _show(config: Any, duration_s: float | None, as_json: bool) -> None:
     from rich.console import Console
 
     from livemove.body.features import TABLE
+    from livemove.body.posture_files import taught_in
+    from livemove.control.user_files import postures_folder
     from livemove.diagnostics.feature_view import watch_features
 
+    taught = taught_in(postures_folder()).postures
     console = Console(highlight=False)
     if as_json or not console.is_terminal:
         begun = as_json  # the header stands above the first pose: a camera that gives none leaves nothing behind
@@ -81,7 +85,7 @@ def _show(config: Any, duration_s: float | None, as_json: bool) -> None:
             if reading.new:
                 click.echo(json.dumps(feature_text.as_json(reading)) if as_json else feature_text.line(reading))
 
-        watch_features(config, write, duration_s)
+        watch_features(config, write, duration_s, taught=taught)
         return
     from rich.live import Live
     from rich.text import Text
@@ -93,4 +97,4 @@ def _show(config: Any, duration_s: float | None, as_json: bool) -> None:
             bars = feature_text.bars(TABLE, reading, size.width, size.height)
             live.update(Text.from_markup(bars, overflow="crop"))
 
-        watch_features(config, update, duration_s)
+        watch_features(config, update, duration_s, taught=taught)

@@ -1,4 +1,4 @@
-"""The body features of whoever stands before a camera, as they come: for who chooses what is to play a channel.
+"""The body features of whoever stands before a camera, as they come, and the postures: for who chooses what is to play.
 
 In: a CaptureConfig. Out: a FeatureReading for every pose, and several times a second while none comes. Knows no model,
 no mapping and no terminal.
@@ -7,10 +7,11 @@ no mapping and no terminal.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from livemove.body.features import FEATURES, FeatureStream
+from livemove.body.postures import Posture, Recogniser
 from livemove.capture.cameras import check_camera
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.capture_process import Uncounted, follow
@@ -25,13 +26,15 @@ END_S = 2.0
 @dataclass(frozen=True)
 class FeatureReading:
     """seconds: since the first pose; people in view; values: by name, in the order of FEATURES; measured: whether each
-    was seen in the newest pose, or else is held or eases to rest; new: whether a pose came with it."""
+    was seen in the newest pose, or else is held or eases to rest; new: whether a pose came with it; postures: how much
+    the body is in each of those that were taught, 0..1."""
 
     seconds: float
     people: int
     values: dict[str, float]
     measured: dict[str, bool]
     new: bool
+    postures: dict[str, float] = field(default_factory=dict[str, float])
 
 
 def watch_features(
@@ -40,6 +43,7 @@ def watch_features(
     duration_s: float | None = None,
     now: Callable[[], float] = now_s,
     sleep: Callable[[float], object] = time.sleep,
+    taught: Sequence[Posture] = (),
 ) -> None:
     """Until SIGINT or SIGTERM, so many seconds after the first pose (None: no end), or the end of a video; blocks.
 
@@ -47,14 +51,19 @@ def watch_features(
     """
     check_camera(config)
     stream, people, first_s = FeatureStream(), 0, None
+    recogniser, told_s = Recogniser(taught), 0.0
 
     def tell(at_s: float, new: bool) -> None:
+        nonlocal told_s
         if first_s is not None:
+            recogniser.step(max(at_s - told_s, 0.0))
+            told_s = max(at_s, told_s)
             values, seen = stream.at(at_s).tolist(), stream.seen().tolist()
             on_reading(
                 FeatureReading(
                     at_s - first_s, people, dict(zip(FEATURES, values, strict=True)),
                     dict(zip(FEATURES, seen, strict=True)), new,
+                    {name: recogniser.confidence(name) for name in recogniser.names},
                 )
             )  # fmt: skip
 
@@ -63,6 +72,7 @@ def watch_features(
         first_s = frame.capture_s if first_s is None else first_s
         people = frame.people
         stream.update(frame)
+        recogniser.update(frame)
         tell(frame.capture_s, True)
 
     with stop_signals() as interrupted:

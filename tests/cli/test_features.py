@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.text import Text
 
 from livemove.body.features import FEATURES, TABLE
+from livemove.body.postures import Posture, seen_in
 from livemove.capture.capture_config import CaptureConfig
+from livemove.capture.demo import pose_at
 from livemove.cli import feature_text
 from livemove.cli.shared import print_table
 from livemove.cli.text import Table
@@ -149,6 +151,23 @@ def test_a_camera_that_shows_nobody_any_more_lets_the_features_rest() -> None:
     watch_features(CaptureConfig(camera="demo"), found.append, 5.0, lambda: next(clock) / 50, lambda _: None)
     assert {each.new for each in found} == {True, False}
     assert found[-1].seconds >= 4.5
+
+
+def test_postures_that_were_taught_stand_below_with_how_much_the_body_is_in_each() -> None:
+    found: list[FeatureReading] = []
+    clock = iter(range(10_000))
+    seen = seen_in(pose_at(0.0))
+    assert seen is not None
+    taught = Posture("begin", 0.1, (seen.body,))
+    watch_features(
+        CaptureConfig(camera="demo"), found.append, 6.0, lambda: next(clock) / 100, lambda _: None, (taught,)
+    )
+    assert found[0].postures["begin"] == pytest.approx(1.0, abs=0.1)
+    assert min(each.postures["begin"] for each in found) == 0.0
+    shown = feature_text.bars(TABLE, found[0], 120, 60)
+    assert "posture.begin" in shown
+    assert feature_text.as_json(found[0])["postures"] == {"begin": pytest.approx(1.0, abs=0.1)}
+    assert "postures" not in feature_text.as_json(reading())
 
 
 # --- tables into a pipe -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Fuzzers of what is read from disk: model.json, safetensors, mappings, presets, takes, videos and sounds.
+"""Fuzzers of what is read from disk: model.json, safetensors, mappings, presets, postures, takes, videos and sounds.
 
 In: a folder of sound material, and hypothesis' data. Out: nothing, or an AssertionError (or whatever the parser let
 through): each gives something sound, or one line that says what is wrong.
@@ -23,8 +23,11 @@ from hypothesis import strategies as st
 from livemove import numbers
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
+from livemove.body.posture_files import as_text, read_posture
+from livemove.body.postures import Posture, Recogniser, seen_in
 from livemove.bundle import load_bundle
-from livemove.contracts import BundleError, CameraError, ControlError, MappingError, TakeError
+from livemove.capture.demo import pose_at
+from livemove.contracts import BundleError, CameraError, ControlError, MappingError, PostureError, TakeError
 from livemove.control.presets import RANGES, one_preset
 from livemove.media import sound_file, video_file
 from livemove.media.opening import MediaError
@@ -177,6 +180,28 @@ def fuzz_preset(folder: Path, data: st.DataObject) -> None:
     assert all(np.isfinite([controls.gain, controls.temperature, controls.look_ahead_s]))
 
 
+def a_posture() -> Posture:
+    examples = tuple(seen.body for time_s in (0.0, 1.0) if (seen := seen_in(pose_at(time_s))))
+    return Posture("fuzzed", 0.1, examples)
+
+
+def fuzz_posture(folder: Path, data: st.DataObject) -> None:
+    text = as_text(a_posture())
+    document = tomllib.loads(text)
+    places = st.sampled_from(list(leaves(document)))
+    file = folder / "fuzzed.toml"
+    fuzzed = data.draw(st.builds(as_toml, st.just(document), places, NO_NULL) | edited(text))
+    file.write_bytes(fuzzed.encode("utf-8", errors="surrogatepass"))
+    try:
+        posture = read_posture(file)
+    except PostureError as error:
+        one_line(error)
+        return
+    recogniser = Recogniser((posture,))
+    recogniser.update(pose_at(0.0))
+    assert 0.0 <= recogniser.confidence("fuzzed") <= 1.0
+
+
 # --- takes --------------------------------------------------------------------------------------------------
 
 
@@ -259,6 +284,7 @@ FILES: dict[str, tuple[Callable[[Path], Path], Callable[[Path, st.DataObject], N
     "safetensors": (a_bundle, fuzz_weights),
     "mapping.toml": (nothing, fuzz_mapping),
     "presets": (nothing, fuzz_preset),
+    "postures": (nothing, fuzz_posture),
     "takes": (a_take, fuzz_take),
     "videos and sounds": (media, fuzz_media),
 }

@@ -365,7 +365,7 @@ def listed(folder: Path) -> list[dict[str, object]]:
     lengths: the spread of its examples, and beyond what distance a body is in none."""
     taught = taught_in(folder)
     found: list[dict[str, object]] = []
-    for posture, limit in zip(taught.postures, limits(taught.postures), strict=True):
+    for posture in taught.postures:
         others = {each.name: apart(posture.examples, each.examples) for each in taught.postures if each is not posture}
         nearest = min(others, key=others.__getitem__, default=None)
         found.append(
@@ -373,7 +373,7 @@ def listed(folder: Path) -> list[dict[str, object]]:
                 "name": posture.name,
                 "examples": len(posture.examples),
                 "spread": round(posture.spread, 3),
-                "none_beyond": round(limit.far, 3),
+                "none_beyond": round(limits(posture).far, 3),
                 "nearest": nearest,
                 "nearest_distance": None if nearest is None else round(others[nearest], 3),
                 "error": None,

@@ -68,6 +68,7 @@ def status_line(status: Status, model: str) -> str:
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
             *settings(status.controls),
+            *([status.loop.words] if status.loop.words else []),
             *(["[red]● recording[/]"] if status.recording else []),
         )
     )
@@ -84,6 +85,8 @@ def settings(controls: Controls) -> list[str]:
         *found,
         *([f"octave {controls.octave:+d}"] if controls.octave else []),
         *(["hands swapped"] * controls.swap_hands),
+        *([f"reverb {controls.reverb:.2f}"] if controls.reverb else []),
+        *([f"delay {controls.delay:.2f}"] if controls.delay else []),
     ]
 
 

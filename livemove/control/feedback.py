@@ -13,7 +13,7 @@ from livemove.body.mapping import PITCH_UNIT, Mapping
 from livemove.body.notes import NOTES, SCALES, note_name
 from livemove.body.sources import other_side
 from livemove.contracts import MAX_BLEND, Action, Controls, ModelSpec, Request
-from livemove.controls import BY_ACTION, STYLE_WEIGHTS, Control, Kind, decibels
+from livemove.controls import BY_ACTION, EFFECT_VALUES, LOWEST_TEMPO, STYLE_WEIGHTS, Control, Kind, decibels
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded)
     control = BY_ACTION.get(action)
     if action is Action.STYLE or action in STYLE_WEIGHTS:
         return _no_style(action, model, loaded.spec.styles)
+    if control is not None and loaded.mapping is not None and control.name in loaded.mapping.played_effects:
+        return f"{control.label} is played by the mapping of {model}, which comes before what is set"
     if action is Action.MODEL and len(loaded.models) < 2:
         return f"{model} is the only model that is loaded: -m {model} -m NAME loads two, to switch between"
     if action is Action.PRESET and not loaded.presets:
@@ -109,6 +111,7 @@ def written(control: Control, controls: Controls) -> str:
     values = {
         Action.GAIN: decibels(controls.gain), Action.TEMPERATURE: controls.temperature, Action.OCTAVE: controls.octave,
         Action.LOOK_AHEAD: 1e3 * controls.look_ahead_s,
+        **{each.action: getattr(controls, each.preset) for each in EFFECT_VALUES},
     }  # fmt: skip
     value = values.get(control.action, 0.0)
     if control.action is Action.GAIN:
@@ -117,7 +120,19 @@ def written(control: Control, controls: Controls) -> str:
         return f"{value:.2f}"
     if control.action is Action.LOOK_AHEAD:
         return "auto" if value >= control.high else f"{value:.0f} ms"
+    if control in EFFECT_VALUES:
+        return _written_effect(control, value)
     return f"{value:+.0f}" if value else "0"
+
+
+def _written_effect(control: Control, value: float) -> str:
+    if control.action is Action.TEMPO:
+        return f"{value:.1f} bpm" if value >= LOWEST_TEMPO else "none"
+    if control.action is Action.DELAY_BEATS:
+        return f"{value:g} beats" if value else "off"
+    if control.unit:
+        return f"{value:.0f} ms" if control.unit == "ms" else f"{value:.1f} {control.unit}"
+    return f"{value:.2f}" if value else "0"
 
 
 def _no_style(action: Action, model: str, styles: Sequence[str]) -> str:

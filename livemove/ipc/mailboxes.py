@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import MAX_BLEND, Controls, PoseFrame, SupervisorStatus
+from livemove.controls import EFFECT_VALUES, LOOP_PRESSES
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
 from livemove.ipc.records import lines, names
@@ -77,12 +78,18 @@ class ControlsMailbox:
     )
     """In this order in ControlsPayload of native/realtime/layout.hpp: the callback looks for panics in its place."""
 
+    EFFECTS = (*(control.preset for control in EFFECT_VALUES), *LOOP_PRESSES.values())
+    """At the end of it, as float64."""
+
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
         self._numbers = self._bytes[:24].view(np.float64)
-        self._integers = self._bytes[24 : -8 * MAX_BLEND].view(np.int64)
-        self._styles = self._bytes[-8 * MAX_BLEND :].view(np.float64)
+        effects = len(self._bytes) - 8 * len(self.EFFECTS)
+        styles = effects - 8 * MAX_BLEND
+        self._integers = self._bytes[24:styles].view(np.int64)
+        self._styles = self._bytes[styles:effects].view(np.float64)
+        self._effects = self._bytes[effects:].view(np.float64)
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
@@ -90,6 +97,7 @@ class ControlsMailbox:
         self._integers[0] = controls.mute
         self._integers[1:] = [*(getattr(controls, name) for name in self.CHOICES), len(controls.styles)]
         self._styles[: len(controls.styles)] = controls.styles
+        self._effects[:] = [getattr(controls, name) for name in self.EFFECTS]
         self._native.write(self._bytes)
 
     def read(self) -> Controls:
@@ -100,6 +108,8 @@ class ControlsMailbox:
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
             choices.update({name: bool(choices[name]) for name in ("freeze", "swap_hands")})
             choices["styles"] = tuple(self._styles[:count].tolist())
+            choices.update(zip(self.EFFECTS, self._effects.tolist(), strict=True))
+            choices.update({name: int(choices[name]) for name in LOOP_PRESSES.values()})
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last
 

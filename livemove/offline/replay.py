@@ -117,7 +117,7 @@ class _Recorded(Mapping):
 
     def __init__(self, channels: int) -> None:
         self.external = ()
-        self.styles = None
+        self.styles = self.effects = None
         self.fired = []
         self.now = np.zeros(channels, np.float32)
 

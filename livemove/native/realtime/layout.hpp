@@ -41,6 +41,7 @@ struct ControlsPayload {
     int64_t more[3];
     int64_t style_count;
     double styles[kMaxBlend];
+    double effects[13];  // what is set of the effects and what the looper was told, in the order of ipc/mailboxes.py
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
@@ -91,7 +92,7 @@ struct Block {
 
 // One hop as synthesis made it; HOP_ROW in ipc/logs.py says what stands where.
 struct Hop {
-    double words[176];
+    double words[200];
 };
 
 // An engine's state every few seconds, so that a take can begin anywhere; its first word says how many bytes it has.
@@ -151,6 +152,8 @@ struct Synthesis {  // synthesis only
     Number features[kMaxFeatures];
     Count style_count;
     Number styles[kMaxBlend];
+    Count loop_state;            // LoopState in ipc/loop_status.py
+    Number loop[3];              // seconds of the loop, beats, where it is
     Count engine_failures;       // how many engines were given up since the session began
     char failed_engines[128];    // their names, one a line: none of them plays again
 };
@@ -186,7 +189,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c0b;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c0c;  // raised with every change of the layout
 
 struct Shared {
     Count magic;

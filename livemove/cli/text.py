@@ -247,6 +247,8 @@ def replayed(report: ReplayReport) -> str:
     line = f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s, "
     if report["identical"]:
         return line + "bit by bit what was played"
+    if report["exact"] and report["dry"]:
+        return line + "what was played, dry: without delay and reverb"
     if report["exact"]:
         return line + f"the same until {report['differs_s']:.3f} s: made on another kind of processor?"
     return line + f"the movement, through {report['model']}: {report['why_not']}"

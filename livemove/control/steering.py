@@ -11,7 +11,16 @@ from dataclasses import replace
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import MAX_BLEND, Action, ControlError, Controls, Request
-from livemove.controls import BY_ACTION, EFFECT_VALUES, LOOP_PRESSES, LOWEST_TEMPO, STYLE_WEIGHTS, decibels
+from livemove.controls import (
+    BY_ACTION,
+    EFFECT_VALUES,
+    LAYER_GAINS,
+    LAYER_PANS,
+    LOOP_PRESSES,
+    LOWEST_TEMPO,
+    STYLE_WEIGHTS,
+    decibels,
+)
 
 
 def steer(
@@ -40,6 +49,13 @@ def steer(
     action = request.action
     if action is Action.GAIN:
         return replace(controls, gain=10.0 ** (near(decibels(controls.gain)) / 20.0))
+    if action in LAYER_GAINS:
+        layer = LAYER_GAINS.index(action)
+        gain = 10.0 ** (near(decibels(controls.gains[layer])) / 20.0)
+        return replace(controls, gains=_with(controls.gains, layer, gain))
+    if action in LAYER_PANS:
+        layer = LAYER_PANS.index(action)
+        return replace(controls, pans=_with(controls.pans, layer, near(controls.pans[layer])))
     if action is Action.MUTE:
         return replace(controls, mute=amount != 0.0 if absolute else not controls.mute)
     if action is Action.TEMPERATURE:
@@ -90,6 +106,10 @@ _EFFECTS = {control.action: control.preset for control in EFFECT_VALUES}
 
 _KEPT = ("mute", "panics", "reloads", "learn", "swap_hands", *LOOP_PRESSES.values())
 """What no preset changes."""
+
+
+def _with(values: tuple[float, ...], place: int, value: float) -> tuple[float, ...]:
+    return (*values[:place], value, *values[place + 1 :])
 
 
 def _weighed(controls: Controls, index: int, near: Callable[[float], float], styles: int) -> Controls:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import MAX_BLEND, Controls, PoseFrame, SupervisorStatus
+from livemove.contracts import MAX_BLEND, MAX_LAYERS, Controls, PoseFrame, SupervisorStatus
 from livemove.controls import EFFECT_VALUES, LOOP_PRESSES
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
@@ -85,11 +85,13 @@ class ControlsMailbox:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
         self._numbers = self._bytes[:24].view(np.float64)
-        effects = len(self._bytes) - 8 * len(self.EFFECTS)
-        styles = effects - 8 * MAX_BLEND
-        self._integers = self._bytes[24:styles].view(np.int64)
-        self._styles = self._bytes[styles:effects].view(np.float64)
-        self._effects = self._bytes[effects:].view(np.float64)
+        ends = np.cumsum([0, len(self.EFFECTS), MAX_LAYERS, MAX_LAYERS, MAX_BLEND]) * 8
+        effects, pans, gains, styles, integers = (len(self._bytes) - int(end) for end in ends)
+        self._integers = self._bytes[24:integers].view(np.int64)
+        self._styles = self._bytes[integers:styles].view(np.float64)
+        self._gains = self._bytes[styles:gains].view(np.float64)
+        self._pans = self._bytes[gains:pans].view(np.float64)
+        self._effects = self._bytes[pans:effects].view(np.float64)
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
@@ -97,6 +99,7 @@ class ControlsMailbox:
         self._integers[0] = controls.mute
         self._integers[1:] = [*(getattr(controls, name) for name in self.CHOICES), len(controls.styles)]
         self._styles[: len(controls.styles)] = controls.styles
+        self._gains[:], self._pans[:] = controls.gains, controls.pans
         self._effects[:] = [getattr(controls, name) for name in self.EFFECTS]
         self._native.write(self._bytes)
 
@@ -108,6 +111,7 @@ class ControlsMailbox:
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
             choices.update({name: bool(choices[name]) for name in ("freeze", "swap_hands")})
             choices["styles"] = tuple(self._styles[:count].tolist())
+            choices["gains"], choices["pans"] = tuple(self._gains.tolist()), tuple(self._pans.tolist())
             choices.update(zip(self.EFFECTS, self._effects.tolist(), strict=True))
             choices.update({name: int(choices[name]) for name in LOOP_PRESSES.values()})
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)

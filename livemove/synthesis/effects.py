@@ -38,6 +38,13 @@ _COUNTS = {"loops": RECORD, "loop_undos": UNDO, "loop_stops": STOP, "loop_clears
 """Of Controls, what counts: with each new one the bit is set for a hop."""
 
 
+TEMPO_INPUTS = ("link.tempo", "clock.tempo")
+"""External inputs that give a tempo, in beats a minute; the first that has come counts."""
+
+STATES = ("effects.delay", "effects.reverb")
+"""Names of the arrays of a state."""
+
+
 class EffectSettings:
     """From what is set to the settings of each hop. `controls` as they are at the start: only what changes later is
     acted upon."""
@@ -142,12 +149,12 @@ class Effects:
         """(head, arrays): all that the delay and the reverberation depend on, few numbers while they are silent. The
         loop is not in it; head says whether there is one."""
         head: dict[str, Any] = {"loop": self._looper.state != LoopState.EMPTY}
-        return head, {"effects.delay": self._delay.state(), "effects.reverb": self._reverb.state()}
+        return head, dict(zip(STATES, (self._delay.state(), self._reverb.state()), strict=True))
 
     def set_state(self, arrays: dict[str, Any]) -> None:
         """Go on from what `state` gave; what is not there, or another rate's, is silent. There is no loop."""
         self._looper.forget()
-        for name, effect in (("effects.delay", self._delay), ("effects.reverb", self._reverb)):
+        for name, effect in zip(STATES, (self._delay, self._reverb), strict=True):
             array = arrays.get(name)
             effect.reset()
             try:

@@ -26,7 +26,7 @@ from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.bundle import load_bundle
-from livemove.contracts import HOP, Controls, Float32, LivemoveError, PoseFrame
+from livemove.contracts import HOP, Float32, LivemoveError, PoseFrame
 from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.ipc.mailboxes import pose_of
 from livemove.ipc.network import deny_sockets
@@ -275,8 +275,10 @@ def _play(
         if held is not None:
             snapshot = segment.snapshot.take()
             crossfader.take_over(inputs, held, controls, snapshot and _without_effects(snapshot))
-            if snapshot is not None:
-                _take_over_effects(effects, snapshot, controls, process_state)
+            if snapshot is not None and snapshot[0]["panics"] == controls.panics:
+                effects.set_state(snapshot[1])  # what rang rings on
+            if segment.synthesis.loop.words:  # of who played before
+                process_state.remark("the loop is lost with the process that held it: record it again")
             held = None
         if began_s >= snapshot_s and (state := crossfader.state()) is not None:
             snapshot_s = began_s + (SNAPSHOT_S if hops else FIRST_SNAPSHOT_S)
@@ -318,15 +320,6 @@ def _play(
 
 def _without_effects(snapshot: Snapshot) -> Snapshot:
     return snapshot[0], {name: array for name, array in snapshot[1].items() if name not in STATES}
-
-
-def _take_over_effects(effects: Effects, snapshot: Snapshot, controls: Controls, process_state: ProcessState) -> None:
-    """What rang rings on, if nobody panicked since. A loop is too large to be handed over."""
-    head, arrays = snapshot
-    if head["panics"] == controls.panics:
-        effects.set_state(arrays)
-    if head.get("loop"):
-        process_state.remark("the loop is lost with the process that held it: record it again")
 
 
 def _unsent(mapping: Mapping, sends: Sequence[str]) -> list[str]:

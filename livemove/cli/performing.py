@@ -193,6 +193,7 @@ def perform(
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
+    livemove perform --reverb 0.3 --delay 0.2            in a space; 1 records a loop, closes it, overdubs
     livemove perform --swap-hands                        for who is left-handed: X while it plays
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
@@ -243,7 +244,7 @@ def perform(
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
         stacks, controls = stacks_of_presets(presets, tell)
         first = presets[0]
-        chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
+        chosen = {name: getattr(first, name) for name in ("gain", "temperature", "muted", "reverb", "delay")}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
         options.update({key: value for key, value in chosen.items() if not given(context, key)})
         if not given(context, "look_ahead"):

@@ -159,12 +159,18 @@ def _is_at(hops: Rows, snapshot: Snapshot) -> npt.NDArray[np.bool_]:
 
 
 def _before(snapshots: deque[Snapshot], hops: Rows, block: np.void, rate: int) -> Snapshot | None:
-    """The newest snapshot from which all that the block plays can be made again; None if there is none."""
+    """The newest snapshot from which all that the block plays can be made again; None if there is none.
+
+    The looper's content is in no snapshot: rather an older one, from before the loop was recorded.
+    """
+    while_looping: Snapshot | None = None
     for snapshot in reversed(snapshots):
         head = snapshot.head
         if head.get("rate", rate) != rate:  # made for another device: its hops were of other lengths
             continue
         far = 0 if head["hop"] == 0 or block["fresh"] else FADE_SAMPLES
         if head["first_sample"] + far <= block["read"] and _is_at(hops, snapshot).any():
-            return snapshot
-    return None
+            if not head.get("loop"):
+                return snapshot
+            while_looping = while_looping or snapshot
+    return while_looping

@@ -17,7 +17,8 @@ void initialise(const Memory& memory) {
     if (memory.size() < sizeof(Shared)) throw nb::value_error("shared memory is smaller than the layout");
     auto* shared = reinterpret_cast<Shared*>(memory.data());
     std::memset(memory.data(), 0, sizeof(Shared));
-    const ControlsPayload controls{1.0, 1.0, 0.08, 0, {}, 0, {}, 0, {}, {1.0, 1.0, 1.0, 1.0}, {}};  // contracts.Controls()
+    const ControlsPayload controls{1.0, 1.0, 0.08, 0, {}, 0, {}, 0, {}, {1.0, 1.0, 1.0, 1.0}, {},
+                                   {0.0, 2.0, 0.5, 0.0, 400.0, 0.0, 0.4, 0.0, 1.0}};  // contracts.Controls()
     shared->controls.write(&controls);
     shared->magic.store(kMagic, std::memory_order_release);
 }

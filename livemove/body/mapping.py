@@ -15,6 +15,8 @@ its styles where the mapping plays them:
 
     [triggers.NAME]          what fires, and what then: see trigger_tables.py
 
+    [effects]                what plays sends, delay and pan: see effect_routes.py
+
 It knows names and numbers only: not where an input comes from, nor what a model does with a channel.
 """
 
@@ -30,6 +32,7 @@ import numpy as np
 
 from livemove import numbers
 from livemove.body import accents
+from livemove.body.effect_routes import EFFECT_CHANNELS, PLAYED, PlayedEffects, entries_of
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
@@ -51,8 +54,9 @@ class Mapping:
 
     external: names of the external inputs (OSC, MIDI, Link, hits and postures of the body), in the order in which their
     values follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none.
-    fired: the triggers that fired in the last step. notices: lines for the person, each once: what went wrong with a
-    source; who shows them takes them out.
+    fired: the triggers that fired in the last step. effects: after a step, float32 [PLAYED], what it plays of the
+    effects (NaN: not that); None: nothing; played_effects: names of those. notices: lines for the person, each once:
+    what went wrong with a source; who shows them takes them out.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Mapping:
         external: tuple[str, ...] = (),
         style_routes: StyleRoutes | None = None,
         triggers: tuple[Trigger, ...] = (),
+        effects: tuple[PlayedEffects, tuple[Route, ...]] | None = None,
     ) -> None:
         """presence: index of the input that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
@@ -77,9 +82,16 @@ class Mapping:
         if style_routes is not None:
             self._played += zip(style_routes.channels, style_routes.routes, strict=True)
             self.styles = np.zeros(style_routes.styles, np.float32)
+        self._played_effects = None if effects is None else effects[0]
+        self.played_effects = () if effects is None else effects[0].names
+        self.effects: Float32 | None = None
+        if effects is not None:
+            self._played += zip((EFFECT_CHANNELS[name] for name in effects[0].names), effects[1], strict=True)
+            self.effects = np.full(len(PLAYED), np.nan, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
         self._pitched = np.array([channel.unit == PITCH_UNIT for channel, _ in self._played])
         self._told: set[str] = set()
+        self._tuned: tuple[float, float | None] = (0.0, None)
         self.notices: list[str] = []
         self._lowest = np.array([channel.minimum for channel, _ in self._played])
         self._highest = np.array([channel.maximum for channel, _ in self._played])
@@ -107,7 +119,8 @@ class Mapping:
 
     def take_over(self, other: Mapping) -> None:
         """Go on from where another mapping of the same model is."""
-        shared = len(self._value) if self._style_routes == other._style_routes else len(self.channels)
+        same = (self._style_routes, self._played_effects) == (other._style_routes, other._played_effects)
+        shared = len(self._value) if same else len(self.channels)
         self._value[:shared] = other._value[:shared]
         before = {expression.text: expression for _, expression in other._computed}
         for _, expression in self._computed:
@@ -115,15 +128,31 @@ class Mapping:
                 expression.take_over(before[expression.text])
         self.triggers.take_over(other.triggers)
 
-    def steer(self, octave: int = 0, scale: int = 0, root: int = 0, snap: float = SNAP_AS_MAPPED) -> None:
-        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says. snap: how
-        closely a scale holds the pitch, 0..1; below 0: as the file says.
+    def pan(self, otherwise: float) -> float:
+        """Where the voice stands, -1 left .. 1 right, as this plays it; otherwise as it is set."""
+        played = math.nan if self.effects is None else float(self.effects[PLAYED.index("pan")])
+        return played if math.isfinite(played) else otherwise
+
+    def steer(
+        self,
+        octave: int = 0,
+        scale: int = 0,
+        root: int = 0,
+        transpose: float = 0.0,
+        note: float | None = None,
+        snap: float = SNAP_AS_MAPPED,
+    ) -> None:
+        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says. transpose:
+        semitones up, a scale's notes with it, so that a chord keeps its intervals. note: in place of the range, the
+        MIDI number at which the pitch stays. snap: how closely a scale holds it, 0..1; below 0: as the file says.
 
         An octave moves the whole range: where the gesture asks for more than the model can play, the pitch stays at the
         model's last note, and the rest of the gesture plays what it did (see `pitch_reach`). An octave that would leave
         nothing of it goes only as far as something is left.
         """
-        self._follow(tuple(steered(channel, route, octave, scale, root, snap) for channel, route in self._played))
+        self._tuned = (transpose, note)
+        moved = (steered(each, route, octave, scale, root, transpose, note, snap) for each, route in self._played)
+        self._follow(tuple(moved))
 
     def pitch_reach(self) -> tuple[int, float, float] | None:
         """(octaves that the pitch is moved by, semitones of its range below what the model can play, above it), as it
@@ -131,7 +160,8 @@ class Mapping:
         for (channel, route), first, span in zip(self._played, self._to, self._to_span, strict=True):
             if channel.unit == PITCH_UNIT:
                 low, high = sorted((float(first), float(first + span)))
-                moved = round((float(first) - route.to_range[0]) / 12)
+                transpose, note = self._tuned
+                moved = round((float(first) - transpose - (route.to_range[0] if note is None else note)) / 12)
                 return moved, max(channel.minimum - low, 0.0), max(high - channel.maximum, 0.0)
         return None
 
@@ -160,8 +190,12 @@ class Mapping:
             goal[self._pitched] = pitch
         goal = np.where(np.isfinite(goal), goal, self._value)
         self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
+        end = len(self._value)
+        if self._played_effects is not None and self.effects is not None:
+            end -= len(self._played_effects.names)
+            self._played_effects.take(self._value[end:], self.effects)
         if self._style_routes is not None and self.styles is not None:
-            self._style_routes.weigh(self._value[len(self.channels) :], self.styles)
+            self._style_routes.weigh(self._value[len(self.channels) : end], self.styles)
         return self._value[: len(self.channels)].astype(np.float32)
 
     def _with_expressions(self, inputs: Float32, dt_s: float) -> Float64:
@@ -237,8 +271,10 @@ class _Reader:
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
-            if key not in ("channels", "styles", "triggers"):
-                self.fail("", f"unknown table [{key}]; there are [channels.NAME], [styles] and [triggers.NAME]")
+            if key not in ("channels", "styles", "triggers", "effects"):
+                self.fail(
+                    "", f"unknown table [{key}]; there are [channels.NAME], [styles], [triggers.NAME] and [effects]"
+                )
         triggers = self.triggers(document.get("triggers", {}))
         tables = _table(document.get("channels"))
         if tables is None:
@@ -254,9 +290,10 @@ class _Reader:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
         blend = self.styles(document["styles"]) if "styles" in document else None
+        effects = self.effects(document["effects"]) if "effects" in document else None
         inputs, external = self.sources.inputs, tuple(self.sources.external)
         presence = inputs.index("presence") if "presence" in inputs else None
-        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers)
+        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers, effects)
 
     def triggers(self, value: object) -> tuple[Trigger, ...]:
         """Before all else that has sources: their names are such."""
@@ -305,6 +342,22 @@ class _Reader:
             channels.append(channel)
             routes.append(self.route(channel, entries))
         return StyleRoutes(len(names), tuple(places), tuple(channels), tuple(routes))
+
+    def effects(self, value: object) -> tuple[PlayedEffects, tuple[Route, ...]]:
+        table = _table(value)
+        if not table:
+            self.fail("", 'effects: expected what plays them, as in reverb = "crouch"')
+        routes: list[Route] = []
+        for name, own in table.items():
+            if name not in EFFECT_CHANNELS:
+                self.fail("", f"effects: there is no {name!r} to play{near(name, EFFECT_CHANNELS)}")
+            entries = _table(entries_of(name, own))
+            if entries is None:
+                self.fail(f"effects.{name}", 'expected a source, as in reverb = "crouch", or a table')
+            if "scale" in entries:
+                self.fail(f"effects.{name}", "scale: for pitch")
+            routes.append(self.route(EFFECT_CHANNELS[name], entries))
+        return PlayedEffects(tuple(table)), tuple(routes)
 
     def route(self, channel: Channel, table: dict[str, object]) -> Route:
         name = channel.name

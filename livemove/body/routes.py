@@ -1,4 +1,4 @@
-"""How one channel of a model is played, or the weights of its styles; and how a pitch is moved by octaves and into
+"""How one channel of a model is played, or the weights of its styles; and how a pitch is moved by octaves, semitones,
 scales.
 
 In: what a mapping.toml says, checked (mapping.py), and what is set while playing. Out: routes. Knows names and numbers
@@ -84,23 +84,43 @@ class StyleRoutes:
 
 
 def steered(
-    channel: Channel, route: Route, octave: int = 0, scale: int = 0, root: int = 0, snap: float = SNAP_AS_MAPPED
+    channel: Channel,
+    route: Route,
+    octave: int,
+    scale: int,
+    root: int,
+    transpose: float = 0.0,
+    note: float | None = None,
+    snap: float = SNAP_AS_MAPPED,
 ) -> Route:
     """A route as `Mapping.steer` has it; what its range has beyond the channel's is played at the channel's end."""
-    if channel.unit != PITCH_UNIT or not (octave or scale or root or snap >= 0.0):
+    if channel.unit != PITCH_UNIT or not (octave or scale or root or transpose or note is not None or snap >= 0):
         return route
-    low, high = min(route.to_range), max(route.to_range)
-    while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
+    own = route.to_range if note is None else (note, note)
+    low, high = min(own) + transpose, max(own) + transpose
+    while octave and not _reaches(channel, low + 12 * octave, high + 12 * octave):
         octave -= 1 if octave > 0 else -1
-    first, last = (end + 12 * octave for end in route.to_range)
-    playable = max(min(first, last), channel.minimum), min(max(first, last), channel.maximum)
+    first, last = (end + transpose + 12 * octave for end in own)
+    if note is not None:
+        return replace(route, to_range=(first, last), notes=(), snap=0.0)
+    # The scale's notes before they are transposed: a chord keeps its intervals.
+    lowest, highest = channel.minimum - transpose, channel.maximum - transpose
+    playable = max(min(first, last) - transpose, lowest), min(max(first, last) - transpose, highest)
     steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
     tonic = float(root - 1) if root else route.root
-    notes = scale_notes(steps, tonic, playable)
+    inside = playable[0] <= playable[1]
+    notes = tuple(each + transpose for each in scale_notes(steps, tonic, playable)) if inside else ()
     held = snap if snap >= 0.0 else route.snap or PLAIN_SNAP if scale else route.snap
     return replace(
         route, to_range=(first, last), notes=notes if len(notes) > 1 else (), snap=held, root=tonic, steps=steps
     )
+
+
+def _reaches(channel: Channel, low: float, high: float) -> bool:
+    """Whether the channel can play some of that range, or that note."""
+    if low == high:
+        return channel.minimum <= low <= channel.maximum
+    return max(low, channel.minimum) < min(high, channel.maximum)
 
 
 def scale_notes(steps: Iterable[float], root: float, to_range: tuple[float, float]) -> tuple[float, ...]:

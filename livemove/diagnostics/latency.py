@@ -195,7 +195,7 @@ def _pitch(take: Take) -> tuple[Mapping, int, tuple[float, ...]]:
         raise TakeError(f"{take.path}: this take holds no movement")
     steering = Counter(rows).most_common(1)[0][0]
     octave, scale, root, snap, _ = steering
-    mapping.steer(int(octave), int(scale), int(root), snap)
+    mapping.steer(int(octave), int(scale), int(root), snap=snap)
     return mapping, channel, steering
 
 
@@ -239,7 +239,7 @@ def _traces(
         inputs[: len(FEATURES)] = row["sources"][sides]
         source[i] = mapping.step(inputs, math.inf)[channel]
     played = hops["channels"][:, channel].astype(np.float64)
-    audio = samples24(take.sound())
+    audio = samples24(take.sound()).mean(axis=1)
     starts = np.concatenate([[0], np.cumsum(take.blocks["frames"])[:-1]])
     at = np.searchsorted(take.blocks["read"], hops["first_sample"], side="right") - 1
     centres = (

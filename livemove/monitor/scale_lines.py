@@ -49,7 +49,7 @@ class ScaleLines:
         """ "blues in A"; "glides": there is no scale; "": no pitch."""
         if self._pitch is None:
             return ""
-        route = steered(*self._pitch, controls.octave, controls.scale, controls.root, controls.snap)
+        route = steered(*self._pitch, controls.octave, controls.scale, controls.root, snap=controls.snap)
         if not route.steps:
             return "glides"
         known = (name.replace("_", " ") for name, steps in SCALES.items() if steps == route.steps)
@@ -60,7 +60,7 @@ class ScaleLines:
         if self._pitch is None:
             return []
         channel, _ = self._pitch
-        route = steered(*self._pitch, controls.octave, controls.scale, controls.root, controls.snap)
+        route = steered(*self._pitch, controls.octave, controls.scale, controls.root, snap=controls.snap)
         (first, last), (low, high) = route.to_range, route.from_range
         if first == last:
             return []

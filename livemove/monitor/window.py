@@ -62,6 +62,12 @@ HELP = [
     ("X", "swap hands: left plays what right played"),
     ("B", "keep what is set as a preset, at once"),
     ("L   Shift L", "look further ahead, less far"),
+    ("E   Y", "more sent to the reverb, to the delay; with Shift less"),
+    ("7 8   5 6", "reverb: shorter, longer; less, more damped"),
+    ("U   9 0   G", "delay: time; fewer, more beats; feedback"),
+    ("A   Shift A", "tempo up, down, for delay and loop"),
+    ("1   2   3   4", "loop: record, close, overdub; undo; silent; clear"),
+    (",   .", "loop quieter, louder"),
     ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
@@ -105,7 +111,7 @@ class MonitorWindow(QWidget):
         super().__init__()
         self._zoom = 1.0
         style.zoom(self._zoom)
-        self.setWindowTitle(f"livemove · {config.spec.name}")
+        self.setWindowTitle(f"livemove · {config.name}")
         self.setMinimumSize(320, 200)
         self.resize(1280, 720)
         self._segment = segment
@@ -170,7 +176,7 @@ class MonitorWindow(QWidget):
         for page in old:
             self._pages.removeWidget(page)
             page.deleteLater()
-        self.setWindowTitle(f"livemove · {self._config.of_model(model).spec.name}")
+        self.setWindowTitle(f"livemove · {self._config.of_model(model).name}")
 
     # --- at every redraw
 
@@ -205,6 +211,7 @@ class MonitorWindow(QWidget):
             values=self._traces.read(),
             supervisor_status=supervisor_status,
             styles=tuple(segment.synthesis.styles.tolist()),
+            loop=segment.synthesis.loop,
             posture=posture_now(segment),
         )
         self._last_s = now

@@ -26,7 +26,6 @@ def settings(folder: Path, keep_s: float = 300.0) -> TakeSettings:
         mappings=(None,),
         features=("presence", "energy"),
         model_rate=48000,
-        block=512,
         seed=0,
         camera="demo",
     )
@@ -66,6 +65,6 @@ class Stage:
         self.output = Output(self.segment.bytes, rate, 1, 0.0)
 
     def played(self, start: int, samples: int) -> np.ndarray:
-        out = np.empty(samples, np.float32)
+        out = np.empty((samples, 2), np.float32)
         assert self.segment.tap.read(start, out)
         return out

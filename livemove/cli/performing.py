@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
-from livemove.cli.audio_options import audio_device_options, block_of
+from livemove.cli.audio_options import audio_device_options, block_is_free, device_settings, learnt_block
 from livemove.cli.number_types import DURATION, Number
 from livemove.cli.shared import (
     UserError,
@@ -250,7 +250,9 @@ def perform(
         slots, controls = [(path, mapping or _fitted(path)) for path in map(find_bundle, models)], ()
     for line in ignoring([path for path, _ in slots]):
         click.echo(line, err=True)
-    options["block"] = block_of(context, options, bool(presets and presets[0].devices.block))
+    by_preset = bool(presets and presets[0].devices.block)
+    block_free = block_is_free(context, options, by_preset)
+    options |= device_settings(context, options, by_preset)
     (folder, mapping), *others = slots
     if options["audience"] and monitor is False:
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
@@ -359,7 +361,7 @@ def perform(
             config, line = other
             click.echo(line, err=True)
     write_report(report, result)
-    for line in text.summary(result, config.output):
+    for line in (*text.summary(result, config.output), *(learnt_block(result) if block_free else ())):
         click.echo(line, err=True)
     if save is not None:
         click.echo(keep(seen[0], save), err=True)

@@ -27,7 +27,6 @@ class SynthesisConfig:
     mapping   None: the model's own
     others    further models that are loaded and may be switched to, each with its mapping (None: its own)
     seed      the same one makes the same random choices
-    block     the device's, in frames; the session fills it in
     sends     of "osc" and "midi", what triggers can send, and "beat" if there is one that they can wait for; the
               session fills it in
     camera_delay_s  how long a frame takes from the camera to us, as far as known: so much further is predicted
@@ -39,6 +38,5 @@ class SynthesisConfig:
     mapping: Path | None = None
     others: tuple[tuple[Path, Path | None], ...] = ()
     seed: int = 0
-    block: int = 512
     sends: tuple[str, ...] = ()
     camera_delay_s: float = 0.0

@@ -2,9 +2,9 @@
 
 In: options. Out: a JSON line for every run: what the report says of it, resident memory (of the children; the
 supervisor is this process, and counts in what all grew by from the 20th second on), and what JACK recorded: its peak,
-its silent blocks, and how well its pitch follows the film's right hand (support/following.py). Engines and models take
-turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores that a shared
-host took away meanwhile.
+its silent blocks, and how well its pitch, if it has one, follows the film's right hand (support/following.py). Engines
+and models take turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores
+that a shared host took away meanwhile.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ def main() -> None:
     for _ in range(asked.rounds):
         for model, engine in product(asked.model or ["theremin"], asked.engine or ["auto"]):
             line, audio, rate = measure(asked, model, engine)
+            if "pitch" not in load_bundle(find_bundle(model)).spec.channel_names:
+                print(json.dumps({"model": model, **line}), flush=True)
+                continue
             if model not in asked_for:  # in a process of its own: whom MediaPipe is loaded into counts as ours
                 with ProcessPoolExecutor(1, get_context("spawn")) as child:
                     arguments = asked.camera, load_bundle(model), MOST_HOPS, asked.pose_model

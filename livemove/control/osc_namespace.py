@@ -1,13 +1,13 @@
 """The OSC addresses that `osc.py` hears, and those that go out, as a tree in the form of the OSCQuery proposal.
 
 In: the table in controls.py, the names of what is loaded, what is set now. Out: nested dicts that are JSON as they are.
-Knows no socket and no shared memory. https://github.com/Vidvox/OSCQueryProposal
+A node is a method or a container, never both, as OSC 1.0 has it: /livemove/gain/by and /livemove/style/NAME are heard
+and left out. Knows no socket and no shared memory. https://github.com/Vidvox/OSCQueryProposal
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,9 +27,6 @@ Node = dict[str, Any]
 
 UNITS = {"dB": "gain.db", "ms": "time.ms", "bpm": "time.bpm"}
 """Ours -> the proposal's."""
-
-ADDRESS_PART = re.compile(r"[^\x00-\x20\x7f-\U0010ffff#*,/?\[\]{}]+")
-"""What OSC 1.0 lets a part of an address be: printable ASCII without space and # * , / ? [ ] { }."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def namespace(names: OscNames, state: OscState) -> Node:
     values = _values(names, styles, state)
     root = _node("/", "livemove")
     for control in CONTROLS.values():
-        if control.action not in STYLE_WEIGHTS[len(styles) if 1 < len(styles) <= MAX_BLEND else 0 :]:
+        if control.action not in STYLE_WEIGHTS:
             _add_control(root, control, names, styles, values)
     _add_styles(root, styles, values)
     _add(root, f"{PREFIX}learn", "the next MIDI knob, pad or pedal plays this", WRITE, "s", choices=tuple(LEARNABLE))
@@ -123,7 +120,7 @@ def _at(names: Sequence[str], place: int) -> str | None:
 def _add_control(
     root: Node, control: Control, names: OscNames, styles: Sequence[str], values: Mapping[Action, Any]
 ) -> None:
-    """One row of the table: its address, its further one in decibels, and the one that changes it by an amount."""
+    """One row of the table: its address, and its further one in decibels."""
     where, words, value = PREFIX + control.name, control.help, values.get(control.action)
     if control.kind is Kind.TRIGGER:
         kind = "s" if control.action is Action.SAVE_PRESET else "I"
@@ -143,28 +140,25 @@ def _add_control(
         if choices:
             last = control.counts + len(choices) - 1
             node["OVERLOADS"] = [{"TYPE": "i", "RANGE": [{"MIN": control.counts, "MAX": last}]}]
-        _add(root, f"{where}/by", f"{words}: so many further, round and round", WRITE, "i")
         return
     limits = GAIN_FACTORS if control.in_decibels else control.limits
     kind = "i" if control.kind is Kind.STEPS else "f"
     unit = "" if control.in_decibels else control.unit
     _add(root, where, words, READ | WRITE, kind, value, limits, unit=unit)
-    _add(root, f"{where}/by", f"{words}: changed by so much", WRITE, kind, unit=unit)
     if control.in_decibels:
         where = PREFIX + control.in_decibels
         level = decibels(values[control.action])
         _add(root, where, words, READ | WRITE, "f", level, control.limits, unit=control.unit)
-        _add(root, f"{where}/by", f"{words}: changed by so much", WRITE, "f", unit=control.unit)
 
 
 def _add_styles(root: Node, styles: Sequence[str], values: Mapping[Action, Any]) -> None:
-    """The weights of the model's styles by their names, and all of them at once."""
+    """The weights of the model's styles, each by its number, and all at once."""
     if not 1 < len(styles) <= MAX_BLEND:
         return
     weights = [values[action] for action in STYLE_WEIGHTS[: len(styles)]]
-    for name, weight in zip(styles, weights, strict=True):
-        if ADDRESS_PART.fullmatch(name) and name != "by":
-            _add(root, f"{PREFIX}style/{name}", f"weight of {name}", READ | WRITE, "f", weight, (0.0, 1.0))
+    for number, (name, weight) in enumerate(zip(styles, weights, strict=True), 1):
+        where = f"{PREFIX}style_{number}"
+        _add(root, where, f"weight of the style {name}", READ | WRITE, "f", weight, (0.0, 1.0))
     node = _add(root, f"{PREFIX}styles", "weights of all styles", READ | WRITE, "f" * len(styles))
     node["VALUE"], node["RANGE"] = weights, [{"MIN": 0.0, "MAX": 1.0}] * len(styles)
 

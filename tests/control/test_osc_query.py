@@ -62,10 +62,12 @@ def test_every_row_of_the_table_is_in_it_and_every_path_is_where_it_says() -> No
     for name in CONTROLS:
         node = find(root, f"/livemove/{name}")
         shown = not name.startswith("style_") or int(name[6:]) <= len(STYLES)
-        assert (node is not None and node["DESCRIPTION"] == CONTROLS[name].help) == shown, name
+        words = f"weight of the style {STYLES[int(name[6:]) - 1]}" if name.startswith("style_") and shown else ""
+        assert (node is not None and node["DESCRIPTION"] == (words or CONTROLS[name].help)) == shown, name
     for node in methods(root):
         assert find(root, node["FULL_PATH"]) is node
         assert node["DESCRIPTION"]
+        assert "CONTENTS" not in node, "a method is no container"
     json.dumps(root, allow_nan=False)
 
 

@@ -508,6 +508,7 @@ class SentMessage:
     address: OSC's; "": it is MIDI. value: of the OSC message; None: that of the trigger's source. whole: it is sent as
     an integer, as those want it who count scenes or cues. note 0..127, velocity 1..127, for so many seconds; program
     0..127: this is sent in place of a note; -1: the note is.
+    due_s: when it is sent, on the clock of `exchange.now_s`; 0: at once.
     """
 
     address: str = ""
@@ -517,6 +518,7 @@ class SentMessage:
     velocity: int = 100
     seconds: float = 0.2
     program: int = -1
+    due_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ mapping adds. What can be asked for is what controls.py has. Knows no file and n
     after_s = 0.5                   once it has been held for so long, and let go for as long (without it: at once)
     refractory_s = 0.15             and no sooner
     posture = "arms_up"             in place of source: a posture shown by example, with POSTURE for what is left out
+    quantize = 0.25                 it waits for the next quarter of a beat (4: a bar) of Link or a MIDI clock
     attack_s, hold_s, release_s     a note: the envelope that is the source "trigger:NAME"
     note = "A4"                     and its pitch, by name or as a MIDI number
     freeze = "toggle"               switches (freeze, mute, record): true, false or "toggle"
@@ -30,6 +31,7 @@ from typing import cast
 
 from livemove import numbers
 from livemove.body import postures
+from livemove.body.beat import BAR, BEAT_INPUTS, part_of_bar
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import REFRACTORY_S, Note, Trigger
@@ -63,7 +65,7 @@ POSTURE = {"on": 0.5, "off": 0.15, "after_s": 0.2}
 sooner out of it again, and who holds it trembles by less than lies between on and off."""
 
 _NOTE = ("attack_s", "hold_s", "release_s")
-_WHEN = ("source", "posture", "on", "off", "after_s", "refractory_s")
+_WHEN = ("source", "posture", "on", "off", "after_s", "refractory_s", "quantize")
 _MIDI = {"note": (0, 127), "velocity": (1, 127)}
 _OSC = ("address", "value")
 ENTRIES = (*_WHEN, *_NOTE, "note", *ASKED, "osc", "midi")
@@ -123,6 +125,7 @@ def _trigger(
     messages = tuple(_message(entry, table[entry]) for entry in ("osc", "midi") if entry in table)
     if note is None and not requests and not messages:
         raise TriggerError(f"it does nothing: give it {', '.join(_NOTE)}, osc, midi, or one of {', '.join(ASKED)}")
+    quantize = _part("quantize", table["quantize"]) if "quantize" in table else 0.0
     return Trigger(
         name=name,
         source=source,
@@ -135,6 +138,8 @@ def _trigger(
         after_s=_number("after_s", table.get("after_s", 0.0), 0.0, 600.0),
         requests=requests,
         messages=messages,
+        quantize=quantize,
+        beat=tuple(sources.place(each) for each in BEAT_INPUTS) if quantize else (),
     )
 
 
@@ -250,6 +255,14 @@ def _number(entry: str, value: object, low: float, high: float) -> float:
         return numbers.number(value, low, high)
     except ValueError as error:
         raise TriggerError(f"{entry}: {error}") from error
+
+
+def _part(entry: str, value: object) -> float:
+    """Beats."""
+    part = part_of_bar(_number(entry, value, 1 / 32, BAR))
+    if part is None:
+        raise TriggerError(f"{entry}: expected 4 beats or what divides them, as 1, 0.5, 0.3333, not {value}")
+    return part
 
 
 def _whole(entry: str, value: object, low: int, high: int) -> int:

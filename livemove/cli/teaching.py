@@ -9,7 +9,7 @@ import click
 
 from livemove import numbers
 from livemove.cli import text
-from livemove.cli.performing import calibration_display
+from livemove.cli.calibrating import calibration_display
 from livemove.cli.shared import (
     have_pose_model,
     json_option,

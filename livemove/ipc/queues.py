@@ -55,8 +55,8 @@ class Outbox:
         """Synthesis only; of OSC, with a value. False: nobody took the last 64, as where nothing is to be sent; it is
         left out."""
         kind = 0 if not message.address else 2 if message.whole else 1
-        text = message.address or f"{message.note} {message.velocity} {message.seconds} {message.program}"
-        return self._native.push(kind, message.value or 0.0, text.encode())
+        what = message.address or f"{message.note} {message.velocity} {message.seconds} {message.program}"
+        return self._native.push(kind, message.value or 0.0, f"{message.due_s} {what}".encode())
 
     def take(self) -> SentMessage | None:
         """Control only: the oldest one not taken yet."""
@@ -64,7 +64,10 @@ class Outbox:
         if found is None:
             return None
         kind, value, text = found
+        due, _, what = text.decode().partition(" ")
         if kind:
-            return SentMessage(address=text.decode(), value=value, whole=kind == 2)
-        note, velocity, seconds, program = text.decode().split()
-        return SentMessage(note=int(note), velocity=int(velocity), seconds=float(seconds), program=int(program))
+            return SentMessage(address=what, value=value, whole=kind == 2, due_s=float(due))
+        note, velocity, seconds, program = what.split()
+        return SentMessage(
+            note=int(note), velocity=int(velocity), seconds=float(seconds), program=int(program), due_s=float(due)
+        )

@@ -15,6 +15,8 @@ the mapping plays them:
 
     [triggers.NAME]          what fires, and what then: see trigger_tables.py
 
+    [effects]                what plays sends, delay and pan: see effect_routes.py
+
 It knows names and numbers only: not where an input comes from, nor what a model does with a channel.
 """
 
@@ -23,7 +25,6 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -31,10 +32,12 @@ import numpy as np
 
 from livemove import numbers
 from livemove.body import accents
+from livemove.body.effect_routes import EFFECT_CHANNELS, PLAYED, PlayedEffects, entries_of
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
 from livemove.body.notes import SCALES, pitch_class
+from livemove.body.routes import PITCH_UNIT, Route, StyleRoutes, scale_notes, steered
 from livemove.body.sources import Sources, near
 from livemove.body.trigger_tables import TriggerError, read_triggers
 from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
@@ -42,71 +45,7 @@ from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingErro
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""
 
-PITCH_UNIT = "MIDI note"
-"""The unit that says a channel can be moved by octaves and put into a scale."""
-
-PLAIN_SNAP = 0.8
-"""How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
-
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
-
-
-@dataclass(frozen=True)
-class Route:
-    """How one channel is played.
-
-    input        index of the input; external inputs are counted on from the features; None: `expression` gives it
-    from_range   of the input, low to high (high < low turns it round); what is beyond is clipped
-    to_range     of the channel, which from_range is mapped to
-    curve        exponent on the way: 2 opens slowly, 0.5 opens fast
-    smoothing_s  time constant of a one-pole low-pass
-    notes        for pitch: the scale's notes as MIDI numbers, ascending; empty: no scale
-    snap         0 free, like a theremin; towards 1 the pitch rests on the scale's notes and hurries between them
-    eased        fades to the channel's rest value as the performer leaves (body features; not external inputs)
-    steps, root  what notes was made of: semitones above the root, and the root as a MIDI number
-    """
-
-    input: int | None
-    from_range: tuple[float, float]
-    to_range: tuple[float, float]
-    curve: float = 1.0
-    smoothing_s: float = 0.0
-    notes: tuple[float, ...] = ()
-    snap: float = 0.0
-    eased: bool = False
-    steps: tuple[float, ...] = ()
-    root: float = 0.0
-    expression: Expression | None = None
-
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Indices of all inputs that play the channel."""
-        return (() if self.input is None else (self.input,)) + (self.expression.places if self.expression else ())
-
-
-@dataclass(frozen=True)
-class StyleRoutes:
-    """How the weights of a model's styles are played: as channels of their own, after the model's.
-
-    styles  how many the model has
-    places  indices of the styles that are played: each by its own route, or all by one that leads along an axis
-    """
-
-    styles: int
-    places: tuple[int, ...]
-    channels: tuple[Channel, ...]
-    routes: tuple[Route, ...]
-
-    def weigh(self, values: np.ndarray, weights: Float32) -> None:
-        """Fill weights [styles] from the values of `channels`: weights, or a place on the axis 0 .. len(places) - 1."""
-        weights[:] = 0.0
-        if len(values) == len(self.places):
-            weights[list(self.places)] = np.maximum(values, 0.0)
-            return
-        left = min(int(values[0]), len(self.places) - 2)
-        part = float(values[0]) - left
-        weights[self.places[left]] = 1.0 - part
-        weights[self.places[left + 1]] = part
 
 
 class Mapping:
@@ -114,8 +53,9 @@ class Mapping:
 
     external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
     follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none. fired:
-    the triggers that fired in the last step. notices: lines for the person, each once: what went wrong with a source;
-    who shows them takes them out.
+    the triggers that fired in the last step. effects: after a step, float32 [PLAYED], what it plays of the effects
+    (NaN: not that); None: nothing; played_effects: names of those. notices: lines for the person, each once: what went
+    wrong with a source; who shows them takes them out.
     """
 
     def __init__(
@@ -126,6 +66,7 @@ class Mapping:
         external: tuple[str, ...] = (),
         style_routes: StyleRoutes | None = None,
         triggers: tuple[Trigger, ...] = (),
+        effects: tuple[PlayedEffects, tuple[Route, ...]] | None = None,
     ) -> None:
         """presence: index of the input that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
@@ -140,8 +81,15 @@ class Mapping:
         if style_routes is not None:
             self._played += zip(style_routes.channels, style_routes.routes, strict=True)
             self.styles = np.zeros(style_routes.styles, np.float32)
+        self._played_effects = None if effects is None else effects[0]
+        self.played_effects = () if effects is None else effects[0].names
+        self.effects: Float32 | None = None
+        if effects is not None:
+            self._played += zip((EFFECT_CHANNELS[name] for name in effects[0].names), effects[1], strict=True)
+            self.effects = np.full(len(PLAYED), np.nan, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
         self._told: set[str] = set()
+        self._tuned: tuple[float, float | None] = (0.0, None)
         self.notices: list[str] = []
         self._lowest = np.array([channel.minimum for channel, _ in self._played])
         self._highest = np.array([channel.maximum for channel, _ in self._played])
@@ -169,7 +117,8 @@ class Mapping:
 
     def take_over(self, other: Mapping) -> None:
         """Go on from where another mapping of the same model is."""
-        shared = len(self._value) if self._style_routes == other._style_routes else len(self.channels)
+        same = (self._style_routes, self._played_effects) == (other._style_routes, other._played_effects)
+        shared = len(self._value) if same else len(self.channels)
         self._value[:shared] = other._value[:shared]
         before = {expression.text: expression for _, expression in other._computed}
         for _, expression in self._computed:
@@ -177,14 +126,25 @@ class Mapping:
                 expression.take_over(before[expression.text])
         self.triggers.take_over(other.triggers)
 
-    def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
-        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
+    def pan(self, otherwise: float) -> float:
+        """Where the voice stands, -1 left .. 1 right, as this plays it; otherwise as it is set."""
+        played = math.nan if self.effects is None else float(self.effects[PLAYED.index("pan")])
+        return played if math.isfinite(played) else otherwise
+
+    def steer(
+        self, octave: int = 0, scale: int = 0, root: int = 0, transpose: float = 0.0, note: float | None = None
+    ) -> None:
+        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says. transpose:
+        semitones up, a scale's notes with it, so that a chord keeps its intervals. note: in place of the range, the
+        MIDI number at which the pitch stays.
 
         An octave moves the whole range: where the gesture asks for more than the model can play, the pitch stays at the
         model's last note, and the rest of the gesture plays what it did (see `pitch_reach`). An octave that would leave
         nothing of it goes only as far as something is left.
         """
-        self._follow(tuple(steered(channel, route, octave, scale, root) for channel, route in self._played))
+        self._tuned = (transpose, note)
+        moved = (steered(channel, route, octave, scale, root, transpose, note) for channel, route in self._played)
+        self._follow(tuple(moved))
 
     def pitch_reach(self) -> tuple[int, float, float] | None:
         """(octaves that the pitch is moved by, semitones of its range below what the model can play, above it), as it
@@ -192,7 +152,8 @@ class Mapping:
         for (channel, route), first, span in zip(self._played, self._to, self._to_span, strict=True):
             if channel.unit == PITCH_UNIT:
                 low, high = sorted((float(first), float(first + span)))
-                moved = round((float(first) - route.to_range[0]) / 12)
+                transpose, note = self._tuned
+                moved = round((float(first) - transpose - (route.to_range[0] if note is None else note)) / 12)
                 return moved, max(channel.minimum - low, 0.0), max(high - channel.maximum, 0.0)
         return None
 
@@ -219,8 +180,12 @@ class Mapping:
             goal = np.where(self._eased, self._rest + float(inputs[self._presence]) * (goal - self._rest), goal)
         goal = np.where(np.isfinite(goal), goal, self._value)
         self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
+        end = len(self._value)
+        if self._played_effects is not None and self.effects is not None:
+            end -= len(self._played_effects.names)
+            self._played_effects.take(self._value[end:], self.effects)
         if self._style_routes is not None and self.styles is not None:
-            self._style_routes.weigh(self._value[len(self.channels) :], self.styles)
+            self._style_routes.weigh(self._value[len(self.channels) : end], self.styles)
         return self._value[: len(self.channels)].astype(np.float32)
 
     def _with_expressions(self, inputs: Float32, dt_s: float) -> Float64:
@@ -238,32 +203,6 @@ class Mapping:
             self._told.add(whose)
             source = numbers.shown(expression.text)
             self.notices.append(f"{whose}: source {source} {expression.trouble}: it keeps its last value")
-
-
-def steered(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
-    """A route as `Mapping.steer` has it; what its range has beyond the channel's is played at the channel's end."""
-    if channel.unit != PITCH_UNIT or not (octave or scale or root):
-        return route
-    low, high = min(route.to_range), max(route.to_range)
-    while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
-        octave -= 1 if octave > 0 else -1
-    first, last = (end + 12 * octave for end in route.to_range)
-    playable = max(min(first, last), channel.minimum), min(max(first, last), channel.maximum)
-    steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
-    tonic = float(root - 1) if root else route.root
-    notes = _scale_notes(steps, tonic, playable)
-    snap = route.snap or PLAIN_SNAP if scale else route.snap
-    return replace(
-        route, to_range=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps
-    )
-
-
-def _scale_notes(steps: Iterable[float], root: float, to_range: tuple[float, float]) -> tuple[float, ...]:
-    """The notes of the scale within a range, ascending."""
-    low, high = min(to_range), max(to_range)
-    octaves = range(math.floor((low - root) / 12) - 1, math.ceil((high - root) / 12) + 1)
-    every = {root + 12 * octave + step for octave in octaves for step in steps}
-    return tuple(sorted(note for note in every if low <= note <= high))
 
 
 def load_mapping(path_or_text: Path | str, spec: ModelSpec, inputs: tuple[str, ...]) -> Mapping:
@@ -322,8 +261,10 @@ class _Reader:
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
-            if key not in ("channels", "styles", "triggers"):
-                self.fail("", f"unknown table [{key}]; there are [channels.NAME], [styles] and [triggers.NAME]")
+            if key not in ("channels", "styles", "triggers", "effects"):
+                self.fail(
+                    "", f"unknown table [{key}]; there are [channels.NAME], [styles], [triggers.NAME] and [effects]"
+                )
         triggers = self.triggers(document.get("triggers", {}))
         tables = _table(document.get("channels"))
         if tables is None:
@@ -339,9 +280,10 @@ class _Reader:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
         blend = self.styles(document["styles"]) if "styles" in document else None
+        effects = self.effects(document["effects"]) if "effects" in document else None
         inputs, external = self.sources.inputs, tuple(self.sources.external)
         presence = inputs.index("presence") if "presence" in inputs else None
-        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers)
+        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers, effects)
 
     def triggers(self, value: object) -> tuple[Trigger, ...]:
         """Before all else that has sources: their names are such."""
@@ -390,6 +332,22 @@ class _Reader:
             routes.append(self.route(channel, entries))
         return StyleRoutes(len(names), tuple(places), tuple(channels), tuple(routes))
 
+    def effects(self, value: object) -> tuple[PlayedEffects, tuple[Route, ...]]:
+        table = _table(value)
+        if not table:
+            self.fail("", 'effects: expected what plays them, as in reverb = "crouch"')
+        routes: list[Route] = []
+        for name, own in table.items():
+            if name not in EFFECT_CHANNELS:
+                self.fail("", f"effects: there is no {name!r} to play{near(name, EFFECT_CHANNELS)}")
+            entries = _table(entries_of(name, own))
+            if entries is None:
+                self.fail(f"effects.{name}", 'expected a source, as in reverb = "crouch", or a table')
+            if "scale" in entries:
+                self.fail(f"effects.{name}", "scale: for pitch")
+            routes.append(self.route(EFFECT_CHANNELS[name], entries))
+        return PlayedEffects(tuple(table)), tuple(routes)
+
     def route(self, channel: Channel, table: dict[str, object]) -> Route:
         name = channel.name
         for entry in table:
@@ -420,7 +378,7 @@ class _Reader:
                 self.fail(name, f"curve: unknown curve {curve!r}{near(curve, CURVES)}")
             curve = CURVES[curve]
         steps, root = self.scale(name, table)
-        notes = _scale_notes(steps, root, to_range)
+        notes = scale_notes(steps, root, to_range)
         if steps and len(notes) < 2:
             self.fail(name, f"scale: fewer than two of its notes lie in {min(to_range):g}..{max(to_range):g}")
         return Route(

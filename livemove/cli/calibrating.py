@@ -90,8 +90,8 @@ def calibrate(
     """
     import shlex
 
-    from livemove.bundle import find_bundle
     from livemove.capture.capture_config import CaptureConfig
+    from livemove.cli.layers import only_model
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
@@ -109,7 +109,7 @@ def calibrate(
         if not given(context, "mirror") and kept.devices.mirror is not None:
             options["mirror"] = kept.devices.mirror
         options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
-    config = calibrate.CalibrationConfig(model=find_bundle(model), monitor=has_window(monitor), **options)
+    config = calibrate.CalibrationConfig(model=only_model(model), monitor=has_window(monitor), **options)
     written = output or fitted_file(config.model.name)
     written = written if file is None else fitted_mapping(file)
     calibrate.check_place(written)

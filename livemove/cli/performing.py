@@ -23,7 +23,7 @@ from livemove.cli.shared import (
     unused,
     write_report,
 )
-from livemove.controls import CONTROLS, TEMPO_LIMITS
+from livemove.controls import CONTROLS
 
 if TYPE_CHECKING:
     from livemove.session.perform import Report, Status
@@ -142,10 +142,8 @@ class LookAhead(click.ParamType[float]):
 @click.option(
     "--midi-clock",
     is_flag=True,
-    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at --tempo.",
-)
-@click.option(
-    "--tempo", type=Number(*TEMPO_LIMITS), default=120.0, show_default=True, metavar="BPM", help="Of --midi-clock."
+    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at the tempo that is "
+    "set (A, /livemove/tempo; 120 where none is).",
 )
 @click.option(
     "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."
@@ -155,7 +153,7 @@ class LookAhead(click.ParamType[float]):
     metavar="WHAT",
     help="The first MIDI knob, pad or pedal you move plays gain, mute, freeze, panic, octave ...",
 )
-@model_option(several=True)
+@model_option(several=True, layers=True)
 @instrument_options
 @click.pass_context
 def perform(
@@ -189,25 +187,29 @@ def perform(
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
     livemove perform --no-monitor                        without the window: the same keys, typed in the terminal
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
+    livemove perform -m cello+bodydrum:gain=-6           two voices at once, layers, the second one softer
+    livemove perform -m cello:pan=-0.5+cello:transpose=7,pan=0.5+cello:note=C2   a fifth over a drone (see --model)
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
-    livemove perform --midi-out drum --midi-clock        a drum machine follows: 120 bpm, or --tempo, or --link
+    livemove perform --midi-out drum --midi-clock        a drum machine follows: 120 bpm, or A, or --link
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
+    livemove perform --reverb 0.3 --delay 0.2            in a space; 1 records a loop, closes it, overdubs
     livemove perform --swap-hands                        for who is left-handed: X while it plays
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
     Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
     unless you name one.
     """
-    from livemove.bundle import find_bundle, load_bundle
+    from livemove.bundle import load_bundle
     from livemove.capture.cameras import check_camera
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli import fallback
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.models import chosen_styles, ignoring, model_name, slots_of_presets
+    from livemove.cli.layers import beyond_reach, mapped, read_layers, written_layers
+    from livemove.cli.models import chosen_styles, ignoring, model_name, stacks_of_presets
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
@@ -226,6 +228,10 @@ def perform(
     from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
+    from livemove.synthesis.synthesis_config import Layer
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
 
     report, options["output"] = check_report(report), unused(options["output"])
     if save is not None:
@@ -239,29 +245,29 @@ def perform(
     if presets:
         if given(context, "models") or given(context, "mapping"):
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
-        slots, controls = slots_of_presets(presets)
+        stacks, controls = stacks_of_presets(presets, tell)
         first = presets[0]
-        chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
+        chosen = {name: getattr(first, name) for name in ("gain", "temperature", "muted", "reverb", "delay")}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
         options.update({key: value for key, value in chosen.items() if not given(context, key)})
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        slots, controls = [(path, mapping or _fitted(path)) for path in map(find_bundle, models)], ()
-    for line in ignoring([path for path, _ in slots]):
-        click.echo(line, err=True)
+        stacks, controls = [mapped(read_layers(each, tell), mapping, tell) for each in models], ()
+    for line in ignoring([layer.model for layers in stacks for layer in layers]):
+        tell(line)
+    for line in dict.fromkeys(line for layers in stacks for line in beyond_reach(layers)):
+        tell(line)
     by_preset = bool(presets and presets[0].devices.block)
     block_free = block_is_free(context, options, by_preset)
     options |= device_settings(context, options, by_preset)
-    (folder, mapping), *others = slots
+    folder = stacks[0][0].model
     if options["audience"] and monitor is False:
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     if options["midi_clock"] and options["midi_out"] is None:
         raise ControlError("--midi-clock needs --midi-out NAME: where it goes")
-    if given(context, "tempo") and (not options["midi_clock"] or options["link"]):
-        raise ControlError("--tempo is of --midi-clock without --link, which has a tempo of its own")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
     if controls and style is None:
         style_at_start, weights_at_start = controls[0].style, controls[0].styles
@@ -269,8 +275,7 @@ def perform(
         style_at_start, weights_at_start = chosen_styles(style, folder)
     config = SessionConfig.of(
         model=folder,
-        mapping=mapping,
-        others=tuple(others),
+        layers=tuple(stacks),
         presets=controls,
         preset_devices=tuple(
             PresetDevices(
@@ -287,7 +292,6 @@ def perform(
             midi_out=options.pop("midi_out"),
             mpe=options.pop("mpe"),
             midi_clock=options.pop("midi_clock"),
-            tempo=options.pop("tempo"),
             link=options.pop("link"),
             learnt=learnt_file(),
             presets=tuple(preset.name for preset in presets),
@@ -309,13 +313,16 @@ def perform(
         """What is set, as that preset, or under a free name; what to tell the person. Raises LivemoveError."""
         name = name or free_name()
         last, control = status.controls, config.control
-        played, its_mapping = slots[last.model]
+        layers = stacks[last.model]
+        played, its_mapping = layers[0].model, layers[0].mapping
+        alone = layers == (Layer(played, its_mapping),) and last.pans[0] == 0.0 and last.gains[0] == 1.0
+        called = model_name(played) if alone else written_layers(layers, last, model_name)
         # Only what somebody named: a preset kept at home must not look for that camera on stage.
         now: dict[str, Any] = {
             "camera": status.camera, "device": status.card, "mirror": config.capture.mirror,
             "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
             "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
-            "midi_clock": control.midi_clock or None, "tempo": control.tempo, "link": control.link or None,
+            "midi_clock": control.midi_clock or None, "link": control.link or None,
         }  # fmt: skip
         devices = Devices(
             **{
@@ -326,7 +333,7 @@ def perform(
         )
         there = preset_file(name).exists()
         styles = load_bundle(played).spec.styles
-        kept = save_preset(from_controls(name, model_name(played), its_mapping, last, devices, styles))
+        kept = save_preset(from_controls(name, called, its_mapping if alone else None, last, devices, styles))
         before = f" (the one that was there: {kept.name}.bak)" if there else ""
         return f"kept: {kept}{before}; livemove perform -p {name} plays it"
 
@@ -340,7 +347,8 @@ def perform(
         if config.capture.kind == "index" and not config.capture.patient:
             check_camera(config.capture)  # quick: no process is started in vain
         have_pose_model(config.capture)
-        with status_display(folder.name) as on_status, typed_keys() as typed:
+        name = "+".join(layer.model.name for layer in stacks[0])
+        with status_display(name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
             return run_session(config, remember, None if typed is None else lambda: keys.understood(typed()), keep)
@@ -365,14 +373,3 @@ def perform(
         click.echo(line, err=True)
     if save is not None:
         click.echo(keep(seen[0], save), err=True)
-
-
-def _fitted(model: Path) -> Path | None:
-    """What `calibrate` fitted for it, with a line that says so; None: nothing yet."""
-    from livemove.control.user_files import fitted_file
-
-    path = fitted_file(model.name)
-    if not path.is_file():
-        return None
-    click.echo(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}", err=True)
-    return path

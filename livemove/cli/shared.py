@@ -20,7 +20,7 @@ from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.streams import lasting
-from livemove.controls import CONTROLS, GAIN_FACTORS
+from livemove.controls import CONTROLS, GAIN_FACTORS, MAX_LAYERS
 from livemove.printable import printable_content
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
@@ -116,6 +116,10 @@ def instrument_options(command: Command) -> Command:
                      help="How freely the network chooses: above 1 wilder, below 1 calmer."),
         click.option("--gain", type=Number(*GAIN_FACTORS), default=1.0, show_default=True,
                      help="Loudness as a factor: 0.5 is half, 2 double; a limiter holds peaks below -1 dB."),
+        click.option("--reverb", type=Number(*CONTROLS["reverb"].limits), default=0.0, show_default=True,
+                     metavar="SEND", help="How much of the sound goes to the reverb, up to 1; 0: dry."),
+        click.option("--delay", type=Number(*CONTROLS["delay"].limits), default=0.0, show_default=True,
+                     metavar="SEND", help="How much of it goes to the delay."),
         click.option("--seed", type=Whole(0), default=0, show_default=True,
                      help="The same number, the same random choices of the network."),
         click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
@@ -126,8 +130,14 @@ def instrument_options(command: Command) -> Command:
     return command
 
 
-def model_option(several: bool) -> Callable[[Command], Command]:
+def model_option(several: bool, layers: bool = False) -> Callable[[Command], Command]:
     more = " Several times: all are loaded, to switch between while playing." if several else ""
+    if layers:
+        more += (
+            f" Up to {MAX_LAYERS} play at once as layers, NAME+NAME, each as "
+            "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE: gain in dB, pan from -1 (left) to 1, "
+            "transpose in semitones; with note it is a drone, whose pitch stays there."
+        )
     return click.option(
         "--model", "-m", "models" if several else "model", multiple=several, show_default=True, metavar="NAME|DIR",
         default=("theremin",) if several else "theremin",

@@ -13,13 +13,24 @@ from livemove.body.mapping import PITCH_UNIT, Mapping
 from livemove.body.notes import NOTES, SCALES, note_name
 from livemove.body.sources import other_side
 from livemove.contracts import MAX_BLEND, Action, Controls, ModelSpec, Request
-from livemove.controls import BY_ACTION, STYLE_WEIGHTS, Control, Kind, decibels
+from livemove.controls import (
+    BY_ACTION,
+    EFFECT_VALUES,
+    LAYER_GAINS,
+    LAYER_PANS,
+    LOWEST_TEMPO,
+    STYLE_WEIGHTS,
+    Control,
+    Kind,
+    decibels,
+)
 
 
 @dataclass(frozen=True)
 class Loaded:
     """What is there to be steered. models, presets: their names, in order; model: the name of the one that plays; spec,
-    mapping: that model's (None: its mapping cannot be read now); from_file: whether the mapping is a file."""
+    mapping: that model's, of several layers the first one's (None: its mapping cannot be read now); from_file: whether
+    the mapping is a file; layers: how many play."""
 
     models: Sequence[str]
     presets: Sequence[str]
@@ -27,6 +38,7 @@ class Loaded:
     spec: ModelSpec
     mapping: Mapping | None = None
     from_file: bool = True
+    layers: int = 1
 
 
 def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded) -> str:
@@ -35,6 +47,12 @@ def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded)
     control = BY_ACTION.get(action)
     if action is Action.STYLE or action in STYLE_WEIGHTS:
         return _no_style(action, model, loaded.spec.styles)
+    for actions in (LAYER_GAINS, LAYER_PANS):
+        if action in actions and actions.index(action) >= loaded.layers:
+            there = "one layer" if loaded.layers == 1 else f"{loaded.layers} layers"
+            return f"{model} has {there}: -m {model}+NAME adds one"
+    if control is not None and loaded.mapping is not None and control.name in loaded.mapping.played_effects:
+        return f"{control.label} is played by the mapping of {model}, which comes before what is set"
     if action is Action.MODEL and len(loaded.models) < 2:
         return f"{model} is the only model that is loaded: -m {model} -m NAME loads two, to switch between"
     if action is Action.PRESET and not loaded.presets:
@@ -109,15 +127,32 @@ def written(control: Control, controls: Controls) -> str:
     values = {
         Action.GAIN: decibels(controls.gain), Action.TEMPERATURE: controls.temperature, Action.OCTAVE: controls.octave,
         Action.LOOK_AHEAD: 1e3 * controls.look_ahead_s,
+        **{action: decibels(gain) for action, gain in zip(LAYER_GAINS, controls.gains, strict=True)},
+        **dict(zip(LAYER_PANS, controls.pans, strict=True)),
+        **{each.action: getattr(controls, each.preset) for each in EFFECT_VALUES},
     }  # fmt: skip
     value = values.get(control.action, 0.0)
-    if control.action is Action.GAIN:
+    if control.action in LAYER_PANS:
+        return "in the middle" if abs(value) < 0.005 else f"{abs(value):.2f} {'left' if value < 0 else 'right'}"
+    if control.action in (Action.GAIN, *LAYER_GAINS):
         return f"{value:+.1f} dB" if value > control.low else "−∞ dB"
     if control.action is Action.TEMPERATURE:
         return f"{value:.2f}"
     if control.action is Action.LOOK_AHEAD:
         return "auto" if value >= control.high else f"{value:.0f} ms"
+    if control in EFFECT_VALUES:
+        return _written_effect(control, value)
     return f"{value:+.0f}" if value else "0"
+
+
+def _written_effect(control: Control, value: float) -> str:
+    if control.action is Action.TEMPO:
+        return f"{value:.1f} bpm" if value >= LOWEST_TEMPO else "none"
+    if control.action is Action.DELAY_BEATS:
+        return f"{value:g} beats" if value else "off"
+    if control.unit:
+        return f"{value:.0f} ms" if control.unit == "ms" else f"{value:.1f} {control.unit}"
+    return f"{value:.2f}" if value else "0"
 
 
 def _no_style(action: Action, model: str, styles: Sequence[str]) -> str:

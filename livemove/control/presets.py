@@ -10,6 +10,7 @@ import difflib
 import itertools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -22,15 +23,17 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES, TEMPO_LIMITS
+from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES
 from livemove.printable import is_text, printable
+
+_LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
+"""Of a layer, in the text of a model."""
 
 RANGES = {
     **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},
     "gain": GAIN_FACTORS,
     "block": BLOCKS,
     "samplerate": SAMPLE_RATES,
-    "tempo": TEMPO_LIMITS,
 }
 
 
@@ -52,7 +55,6 @@ class Devices:
     midi_out: str | None = None
     mpe: bool | None = None
     midi_clock: bool | None = None
-    tempo: float | None = None
     link: bool | None = None
 
 
@@ -60,11 +62,13 @@ class Devices:
 class Preset:
     """One sound, ready to be played.
 
-    model     a name from `livemove models`, or a folder
+    model     a name from `livemove models`, or a folder; or several as layers, as -m takes them
     mapping   a mapping.toml, from the preset's own folder on; "" the model's own
     style     name, number from 0, or a blend, "cello=0.5,flute=0.5"; "" the first
     scale     one of body.notes.SCALES; "" as the mapping says; root likewise, "C" .. "B"
     muted     whether a show that begins with it begins in silence
+
+    The effects are as in Controls.
     """
 
     name: str
@@ -78,6 +82,15 @@ class Preset:
     root: str = ""
     look_ahead_ms: float = CONTROLS["look_ahead"].usual
     muted: bool = False
+    reverb: float = CONTROLS["reverb"].usual
+    reverb_decay_s: float = CONTROLS["reverb_decay"].usual
+    reverb_damping: float = CONTROLS["reverb_damping"].usual
+    delay: float = CONTROLS["delay"].usual
+    delay_time_ms: float = CONTROLS["delay_time"].usual
+    delay_beats: float = CONTROLS["delay_beats"].usual
+    delay_feedback: float = CONTROLS["delay_feedback"].usual
+    tempo: float = CONTROLS["tempo"].usual
+    loop_level: float = CONTROLS["loop_level"].usual
     devices: Devices = field(default_factory=Devices)
 
     def controls(self, model: int, style: int, styles: tuple[float, ...] = ()) -> Controls:
@@ -92,6 +105,7 @@ class Preset:
             root=note_number(self.root) if self.root else 0,
             look_ahead_s=self.look_ahead_ms / 1e3,
             model=model,
+            **{control.preset: getattr(self, control.preset) for control in EFFECT_VALUES},
         )
 
 
@@ -150,6 +164,7 @@ def from_controls(
         root=NOTES[controls.root - 1] if controls.root else "",
         look_ahead_ms=round(1e3 * controls.look_ahead_s, 3),
         devices=devices,
+        **{control.preset: round(getattr(controls, control.preset), 4) for control in EFFECT_VALUES},
     )
 
 
@@ -289,6 +304,10 @@ def _checked(path: Path, where: str, table: dict[str, Any], kind: type[Any], but
         found[key] = value
     if found.get("mapping"):
         found["mapping"] = str(path.parent / Path(found["mapping"]).expanduser())
+    if "model" in found:
+        found["model"] = _LAYERS_MAPPING.sub(
+            lambda option: option[1] + str(path.parent / Path(option[2]).expanduser()), found["model"]
+        )
     return found
 
 

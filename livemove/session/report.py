@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from livemove.body.lag import estimate_ms
 from livemove.contracts import Controls, ModelSpec
+from livemove.ipc.loop_status import LoopStatus
 from livemove.ipc.segment import Segment, now_s, percentile_ms
 
 
@@ -54,6 +55,7 @@ class Status:
     controls: Controls = field(default_factory=Controls)
     restarts: dict[str, int] = field(default_factory=dict[str, int])
     notice: str | None = None
+    loop: LoopStatus = field(default_factory=LoopStatus)
 
 
 class Percentiles(TypedDict):
@@ -139,6 +141,7 @@ class StatusReader:
             nonfinite_samples=segment.playback.nonfinite_samples,
             peak=segment.playback.peak,
             rms=segment.playback.rms,
+            loop=segment.synthesis.loop,
             channels=dict(zip(spec.channel_names, segment.synthesis.channels.tolist(), strict=False)),
             **known,
         )

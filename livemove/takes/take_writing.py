@@ -21,7 +21,7 @@ import numpy.typing as npt
 from livemove import __version__
 from livemove.contracts import OutputError
 from livemove.ipc.segment import now_s
-from livemove.takes.folder import Rows, Snapshot, TakeInfo, TakenModel, TakeWriter, make_folder, part
+from livemove.takes.folder import SIDES, Rows, Snapshot, TakeInfo, TakenModel, TakeWriter, make_folder, part
 from livemove.takes.history import History, TakeSettings
 
 FADE_SAMPLES = 2048
@@ -108,7 +108,7 @@ class TakeInProgress:
             if min(self._block - history.blocks.start, self._hop - history.hops.start) < 0:
                 raise OutputError("the disk was too slow for minutes")
             blocks = history.blocks.read(self._block, upto)
-            sound = np.zeros((0, 3), np.uint8)
+            sound = np.zeros((0, SIDES, 3), np.uint8)
             if len(blocks):
                 first, behind = int(blocks["tap_at"][0]), int(blocks["tap_at"][-1] + blocks["frames"][-1])
                 if first < history.sound.start:
@@ -159,12 +159,18 @@ def _is_at(hops: Rows, snapshot: Snapshot) -> npt.NDArray[np.bool_]:
 
 
 def _before(snapshots: deque[Snapshot], hops: Rows, block: np.void, rate: int) -> Snapshot | None:
-    """The newest snapshot from which all that the block plays can be made again; None if there is none."""
+    """The newest snapshot from which all that the block plays can be made again; None if there is none.
+
+    The looper's content is in no snapshot: rather an older one, from before the loop was recorded.
+    """
+    while_looping: Snapshot | None = None
     for snapshot in reversed(snapshots):
         head = snapshot.head
         if head.get("rate", rate) != rate:  # made for another device: its hops were of other lengths
             continue
         far = 0 if head["hop"] == 0 or block["fresh"] else FADE_SAMPLES
         if head["first_sample"] + far <= block["read"] and _is_at(hops, snapshot).any():
-            return snapshot
-    return None
+            if not head.get("loop"):
+                return snapshot
+            while_looping = while_looping or snapshot
+    return while_looping

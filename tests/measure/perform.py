@@ -23,11 +23,13 @@ import numpy as np
 import psutil
 import soundfile
 
-from livemove.bundle import find_bundle, load_bundle
+from livemove.bundle import load_bundle
+from livemove.cli.layers import read_layers
 from livemove.contracts import HOP, Float32
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
+from livemove.synthesis.synthesis_config import Layer
 from tests.support.calls import Calls
 from tests.support.following import best_spearman, channels_of
 from tests.support.real_time import cpu_ticks
@@ -48,15 +50,17 @@ def main() -> None:
     parser.add_argument("--camera", type=Path, required=True, metavar="VIDEO", help="a dancer, played round and round")
     parser.add_argument("--pose-model", type=Path)
     parser.add_argument("--engine", action="append", help="several: in turn")
-    parser.add_argument("--model", action="append", help="several: in turn")
+    parser.add_argument("--model", action="append", help="several: in turn; layers: cello+bodydrum")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run; 10 at least")
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     asked_for: dict[str, Float32] = {}
     for _ in range(asked.rounds):
         for model, engine in product(asked.model or ["theremin"], asked.engine or ["auto"]):
-            line, audio, rate = measure(asked, model, engine)
-            if "pitch" not in load_bundle(find_bundle(model)).spec.channel_names:
+            layers = read_layers(model, print)
+            line, audio, rate = measure(asked, layers, engine)
+            pitched = "pitch" in load_bundle(layers[0].model).spec.channel_names
+            if len(layers) > 1 or not pitched:  # whose pitch would be followed?
                 print(json.dumps({"model": model, **line}), flush=True)
                 continue
             if model not in asked_for:  # in a process of its own: whom MediaPipe is loaded into counts as ours
@@ -67,7 +71,7 @@ def main() -> None:
             print(json.dumps({"model": model, **line}), flush=True)
 
 
-def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[str, Any], Float32, int]:
+def measure(asked: argparse.Namespace, layers: tuple[Layer, ...], engine: str) -> tuple[dict[str, Any], Float32, int]:
     """(what is printed, what JACK recorded, its rate)."""
     calls: list[Calls] = []
     memory: dict[float, list[float]] = {}
@@ -92,8 +96,8 @@ def measure(asked: argparse.Namespace, model: str, engine: str) -> tuple[dict[st
 
         os.environ.update(jack.environment)
         config = SessionConfig.of(
-            model=find_bundle(model), engine=engine, camera=str(asked.camera), loop=True, pose_model=asked.pose_model,
-            duration_s=asked.seconds, monitor=False, started_s=now_s(),
+            model=layers[0].model, layers=(layers,), engine=engine, camera=str(asked.camera), loop=True,
+            pose_model=asked.pose_model, duration_s=asked.seconds, monitor=False, started_s=now_s(),
         )  # fmt: skip
         perform.Segment.create = created  # pyright: ignore[reportAttributeAccessIssue]
         try:

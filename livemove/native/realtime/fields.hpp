@@ -90,6 +90,8 @@ inline nb::dict layout() {
                          .add("features", &Synthesis::features)
                          .add("style_count", &Synthesis::style_count)
                          .add("styles", &Synthesis::styles)
+                         .add("loop_state", &Synthesis::loop_state)
+                         .add("loop", &Synthesis::loop)
                          .add("engine_failures", &Synthesis::engine_failures)
                          .add("failed_engines", &Synthesis::failed_engines)
                          .list;

@@ -142,8 +142,8 @@ class LookAhead(click.ParamType[float]):
 @click.option(
     "--midi-clock",
     is_flag=True,
-    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at the tempo that is "
-    "set (A, /livemove/tempo; 120 where none is).",
+    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at the tempo "
+    "that is set (A, /livemove/tempo; 120 where none is).",
 )
 @click.option(
     "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from livemove.control.midi_clock import BAR, CLOCK, CONTINUE, PULSES, SIXTEENTH, SONG_POSITION, START, STOP
 from livemove.controls import LOWEST_TEMPO
+from livemove.ipc.cpu_affinity import go_first
 
 LOOK_S = 0.05
 """The longest sleep: another tempo, or the end, is seen so soon."""
@@ -136,6 +137,7 @@ class ClockOut:
         self._send(self._encoder.end())
 
     def _run(self) -> None:
+        go_first(True)  # it sleeps, and does little when it wakes; late, it would be heard
         wait_s = 0.0
         while not self._over.wait(wait_s):
             beat, tempo = self.clock.beat, self.clock.tempo

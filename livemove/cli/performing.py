@@ -229,6 +229,7 @@ def perform(
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
     from livemove.synthesis.synthesis_config import Layer
+    from livemove.takes.folder import unfinished
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
@@ -237,6 +238,8 @@ def perform(
     if save is not None:
         check_name(save)
     cameras, cards = options["camera"], options["device"]
+    for line in filter(None, (unfinished(Path(camera)) for camera in cameras)):
+        click.echo(line, err=True)
     for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
         if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
             check_camera(further)

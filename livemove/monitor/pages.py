@@ -45,6 +45,8 @@ IMAGE_EVERY = 2
 """Image and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
 
 FEATURE_LANES = 4
+EFFECTS_FROM = 165
+"""Height of the page, in steps of the grid, from which there is room for the effects; below it keys set them."""
 CHANNEL_LANES = 6
 """Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
 
@@ -238,6 +240,9 @@ class PlayPage(QWidget):
         for place, button in enumerate(self.buttons.values()):
             button.setFixedHeight(7 * style.GRID)
             buttons.addWidget(button, place // 3, place % 3)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.effects.setVisible(self.height() >= EFFECTS_FROM * style.GRID)
 
     def _offer_cameras(self, place: QRect) -> None:
         cameras = list(self._supervisor_status.cameras)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
-from livemove.cli.audio_options import audio_device_options, block_of
+from livemove.cli.audio_options import audio_device_options, block_is_free, device_settings, learnt_block
 from livemove.cli.number_types import DURATION, Number
 from livemove.cli.shared import (
     UserError,
@@ -255,7 +255,9 @@ def perform(
         tell(line)
     for line in dict.fromkeys(line for layers in stacks for line in beyond_reach(layers)):
         tell(line)
-    options["block"] = block_of(context, options, bool(presets and presets[0].devices.block))
+    by_preset = bool(presets and presets[0].devices.block)
+    block_free = block_is_free(context, options, by_preset)
+    options |= device_settings(context, options, by_preset)
     folder = stacks[0][0].model
     if options["audience"] and monitor is False:
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
@@ -361,7 +363,7 @@ def perform(
             config, line = other
             click.echo(line, err=True)
     write_report(report, result)
-    for line in text.summary(result, config.output):
+    for line in (*text.summary(result, config.output), *(learnt_block(result) if block_free else ())):
         click.echo(line, err=True)
     if save is not None:
         click.echo(keep(seen[0], save), err=True)

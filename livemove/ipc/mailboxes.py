@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import MAX_BLEND, MAX_LAYERS, Controls, PoseFrame, SupervisorStatus
-from livemove.controls import EFFECT_VALUES, LOOP_PRESSES
+from livemove.controls import CONTROLS, EFFECT_VALUES, LOOP_PRESSES
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
 from livemove.ipc.records import lines, names
@@ -69,6 +69,10 @@ def pose_of(row: Any) -> PoseFrame:
     return frame
 
 
+MOST = (10 ** (CONTROLS["gain"].high / 20), CONTROLS["temperature"].high, CONTROLS["look_ahead"].high / 1e3)
+"""Of gain, temperature and look-ahead, as the mailbox has them; none is less than 0."""
+
+
 class ControlsMailbox:
     """What the performer has set. One writer: the supervisor."""
 
@@ -104,8 +108,9 @@ class ControlsMailbox:
         self._native.write(self._bytes)
 
     def read(self) -> Controls:
-        """Any process: the newest controls; the previous ones while a write is under way."""
-        if self._native.read(self._bytes):
+        """Any process: the newest controls; the previous ones while a write is under way, and where a number of them is
+        none, or beyond what anybody may set: memory that somebody broke."""
+        if self._native.read(self._bytes) and self._believable():
             gain, temperature, look_ahead_s = self._numbers.tolist()
             mute, *integers, count = self._integers.tolist()
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
@@ -116,6 +121,9 @@ class ControlsMailbox:
             choices.update({name: int(choices[name]) for name in LOOP_PRESSES.values()})
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last
+
+    def _believable(self) -> bool:
+        return all(0.0 <= value <= most for value, most in zip(self._numbers.tolist(), MOST, strict=True))
 
 
 class SupervisorStatusMailbox:

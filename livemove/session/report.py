@@ -81,6 +81,7 @@ class Report(TypedDict):
     seconds: float
     sample_rate: int
     block: int
+    device: str | None
     frames_seen: int
     poses: int
     pose_fps: float | None
@@ -151,7 +152,6 @@ def final_report(
     spec: ModelSpec,
     *,
     engine: str,
-    block: int,
     seconds: float,
     started_s: float,
     restarts: dict[str, int],
@@ -168,7 +168,8 @@ def final_report(
         model=spec.name,
         seconds=seconds,
         sample_rate=round(segment.device_rate),
-        block=block,
+        block=segment.device_block,
+        device=segment.processes["playback"].label or None,
         frames_seen=capture.frames_seen,
         poses=capture.poses,
         pose_fps=capture.pose_fps,

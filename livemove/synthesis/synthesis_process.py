@@ -208,7 +208,7 @@ def _play(
 
     slots = [slot for stack in stacks for slot in stack.slots]
     model_rate = slots[0].spec.sample_rate
-    writer = _writer(segment, model_rate, config.block)
+    writer, block = _writer(segment, model_rate), segment.device_block
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
     events, heard = EventInputs(), HeardTime()
@@ -242,7 +242,10 @@ def _play(
     while not segment.stop_requested or segment.processes["playback"].state is State.RUNNING:  # it fades out at the end
         process_state.heartbeat()
         if segment.device_rate != writer.rate:  # another audio device: it waits for this before it opens
-            writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
+            writer, snapshot_s = _writer(segment, model_rate), 0.0
+        elif segment.device_block != block:
+            block = segment.device_block
+            segment.ring.set_pace(writer.rate, block)
         played = segment.playback
         lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())
         if not segment.ring.wait_due(lead.seconds, LOOK_S):
@@ -357,9 +360,9 @@ def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_
     return made["sources"][0][: int(made["source_count"][0])].copy() if len(made) else np.zeros(0, np.float32)
 
 
-def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:
+def _writer(segment: Segment, model_rate: int) -> HopWriter:
     """For the audio device that is there now; what was written for another one goes nowhere."""
     writer = HopWriter(segment.ring, model_rate, segment.device_rate)
-    segment.ring.set_pace(writer.rate, block)
+    segment.ring.set_pace(writer.rate, segment.device_block)
     segment.synthesis.set_rate(writer.rate)
     return writer

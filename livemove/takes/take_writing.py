@@ -85,7 +85,7 @@ class TakeInProgress:
             clock_s=clock_s,
             rate=self._rate,
             model_rate=settings.model_rate,
-            block=settings.block,
+            block=self._history.block,
             seed=settings.seed,
             camera=settings.camera,
             sources=(*settings.features, *self._history.external),
@@ -103,7 +103,7 @@ class TakeInProgress:
             end = history.blocks.end if self.last is None else self.last
             if (rate_ends := history.rate_ends(self._first)) < end:
                 self.rest = end = int(rate_ends)
-            upto = min(end, self._block + max(round(self.STEP_S * self._rate / self._settings.block), 1))
+            upto = min(end, self._block + max(round(self.STEP_S * self._rate / history.block), 1))
             hops_end, poses_end = history.hops.end, history.poses.end
             if min(self._block - history.blocks.start, self._hop - history.hops.start) < 0:
                 raise OutputError("the disk was too slow for minutes")

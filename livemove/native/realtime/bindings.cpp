@@ -144,6 +144,9 @@ NB_MODULE(_realtime, m) {
         .def_prop_rw(
             "latency_s", [](const OutputView& v) { return v.output->fallback_latency_s; },
             [](OutputView& v, double s) { v.output->fallback_latency_s = s; })
+        .def_prop_rw(
+            "untold_s", [](const OutputView& v) { return v.output->untold_s; },
+            [](OutputView& v, double s) { v.output->untold_s = s; })
         .def("catch_up", [](OutputView& v) { v.shared->ring.skip_to_newest(); })
         .def("stop", [](OutputView& v) { v.output->stopping.store(true); })
         .def("restore", &OutputView::restore, nb::arg("block"))

@@ -48,6 +48,7 @@ inline nb::dict layout() {
     d["supervisor"] = fields<Supervisor>(offsetof(Shared, supervisor))
                           .add("device_rate", &Supervisor::device_rate)
                           .add("rate_since", &Supervisor::rate_since)
+                          .add("device_block", &Supervisor::device_block)
                           .add("stop", &Supervisor::stop)
                           .add("panics", &Supervisor::panics)
                           .list;

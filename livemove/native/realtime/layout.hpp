@@ -124,6 +124,7 @@ struct ProcessState {  // one per child; written by that child, but for leave; c
 struct Supervisor {
     Number device_rate;  // playback only: samples per second from sample rate_since of the tap on
     Count rate_since;    // playback only
+    Count device_block;  // playback only, before device_rate: frames the device asks for at once
     Count stop;          // supervisor only
     Count panics;        // supervisor only: those typed in its terminal
 };

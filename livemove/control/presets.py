@@ -23,7 +23,7 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES
+from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES, TEMPO_LIMITS
 from livemove.printable import is_text, printable
 
 _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
@@ -34,6 +34,7 @@ RANGES = {
     "gain": GAIN_FACTORS,
     "block": BLOCKS,
     "samplerate": SAMPLE_RATES,
+    "tempo": TEMPO_LIMITS,
 }
 
 
@@ -54,6 +55,8 @@ class Devices:
     midi: str | None = None
     midi_out: str | None = None
     mpe: bool | None = None
+    midi_clock: bool | None = None
+    tempo: float | None = None
     link: bool | None = None
 
 

@@ -96,6 +96,7 @@ class ControlsMailbox:
         self._gains = self._bytes[styles:gains].view(np.float64)
         self._pans = self._bytes[gains:pans].view(np.float64)
         self._effects = self._bytes[pans:effects].view(np.float64)
+        self._weights = self._bytes[integers:].view(np.float64)  # all of these
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
@@ -123,7 +124,8 @@ class ControlsMailbox:
         return self._last
 
     def _believable(self) -> bool:
-        return all(0.0 <= value <= most for value, most in zip(self._numbers.tolist(), MOST, strict=True))
+        good = all(0.0 <= value <= most for value, most in zip(self._numbers.tolist(), MOST, strict=True))
+        return good and bool(np.isfinite(self._weights).all())
 
 
 class SupervisorStatusMailbox:

@@ -225,3 +225,5 @@ def test_controls_that_nobody_can_have_set_are_not_read(segment: Segment, name: 
     assert segment.controls.read() == good
     segment.controls.write(dataclasses.replace(good, octave=3))
     assert segment.controls.read().octave == 3
+    segment.controls.write(dataclasses.replace(good, octave=4, styles=(0.5, math.nan)))
+    assert segment.controls.read().octave == 3

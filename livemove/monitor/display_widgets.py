@@ -105,7 +105,8 @@ class Reading:
 def fitting(text: str, size: int, width: int) -> QFont:
     """A font of that size, or as much smaller as the text needs to stand in that many pixels."""
     face = style.font(size)
-    while QFontMetrics(face).horizontalAdvance(text) > width and face.pixelSize() > SMALLEST * size:
+    least = SMALLEST * face.pixelSize()
+    while QFontMetrics(face).horizontalAdvance(text) > width and face.pixelSize() > least:
         face.setPixelSize(face.pixelSize() - 1)
     return face
 

@@ -46,6 +46,8 @@ IMAGE_EVERY = 2
 
 EFFECTS = "effects and looper"
 FEATURE_LANES = 4
+EFFECTS_FROM = 165
+"""Height of the page, in steps of the grid, from which there is room for the effects; below it keys set them."""
 CHANNEL_LANES = 6
 """Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
 
@@ -239,6 +241,9 @@ class PlayPage(QWidget):
             button.setFixedHeight(7 * style.GRID)
             buttons.addWidget(button, place // 3, place % 3)
         self.choose(0)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.effects.setVisible(self.height() >= EFFECTS_FROM * style.GRID)
 
     def _offer_cameras(self, place: QRect) -> None:
         cameras = list(self._supervisor_status.cameras)

@@ -165,4 +165,4 @@ def test_q_and_q_end_the_performance_with_a_fade(performance: Performance) -> No
 def test_small_print_of_a_figure_is_whole(note: str) -> None:
     """In the narrowest tile that the window has."""
     assert QFontMetrics(fitting(note, style.SMALL, 118)).horizontalAdvance(note) <= 118
-    assert fitting("late", style.SMALL, 118).pixelSize() == style.SMALL
+    assert fitting("late", style.SMALL, 118).pixelSize() == style.font(style.SMALL).pixelSize()

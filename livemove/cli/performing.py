@@ -23,7 +23,7 @@ from livemove.cli.shared import (
     unused,
     write_report,
 )
-from livemove.controls import CONTROLS, TEMPO_LIMITS
+from livemove.controls import CONTROLS
 
 if TYPE_CHECKING:
     from livemove.session.perform import Report, Status
@@ -142,10 +142,8 @@ class LookAhead(click.ParamType[float]):
 @click.option(
     "--midi-clock",
     is_flag=True,
-    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at --tempo.",
-)
-@click.option(
-    "--tempo", type=Number(*TEMPO_LIMITS), default=120.0, show_default=True, metavar="BPM", help="Of --midi-clock."
+    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at the tempo "
+    "that is set (A, /livemove/tempo; 120 where none is).",
 )
 @click.option(
     "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."
@@ -194,7 +192,7 @@ def perform(
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
-    livemove perform --midi-out drum --midi-clock        a drum machine follows: 120 bpm, or --tempo, or --link
+    livemove perform --midi-out drum --midi-clock        a drum machine follows: 120 bpm, or A, or --link
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
@@ -231,6 +229,7 @@ def perform(
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
     from livemove.synthesis.synthesis_config import Layer
+    from livemove.takes.folder import unfinished
 
     def tell(line: str) -> None:
         click.echo(line, err=True)
@@ -239,6 +238,8 @@ def perform(
     if save is not None:
         check_name(save)
     cameras, cards = options["camera"], options["device"]
+    for line in filter(None, (unfinished(Path(camera)) for camera in cameras)):
+        click.echo(line, err=True)
     for further in (CaptureConfig(camera=camera) for camera in cameras[1:]):
         if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
             check_camera(further)
@@ -270,8 +271,6 @@ def perform(
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
     if options["midi_clock"] and options["midi_out"] is None:
         raise ControlError("--midi-clock needs --midi-out NAME: where it goes")
-    if given(context, "tempo") and (not options["midi_clock"] or options["link"]):
-        raise ControlError("--tempo is of --midi-clock without --link, which has a tempo of its own")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
     if controls and style is None:
         style_at_start, weights_at_start = controls[0].style, controls[0].styles
@@ -296,7 +295,6 @@ def perform(
             midi_out=options.pop("midi_out"),
             mpe=options.pop("mpe"),
             midi_clock=options.pop("midi_clock"),
-            tempo=options.pop("tempo"),
             link=options.pop("link"),
             learnt=learnt_file(),
             presets=tuple(preset.name for preset in presets),
@@ -328,7 +326,7 @@ def perform(
             "camera": status.camera, "device": status.card, "mirror": config.capture.mirror,
             "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
             "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
-            "midi_clock": control.midi_clock or None, "tempo": control.tempo, "link": control.link or None,
+            "midi_clock": control.midi_clock or None, "link": control.link or None,
         }  # fmt: skip
         devices = Devices(
             **{

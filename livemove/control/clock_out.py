@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from livemove.control.midi_clock import BAR, CLOCK, CONTINUE, PULSES, SIXTEENTH, SONG_POSITION, START, STOP
+from livemove.controls import LOWEST_TEMPO
+from livemove.ipc.cpu_affinity import go_first
 
 LOOK_S = 0.05
 """The longest sleep: another tempo, or the end, is seen so soon."""
@@ -36,19 +38,37 @@ class BeatClock(Protocol):
     def playing(self) -> bool: ...
 
 
+TEMPO = 120.0
+"""Beats a minute where none is set."""
+
+
 class OwnClock:
     """A tempo of our own, from now on; the first beat comes after one beat, in which who follows learns the tempo."""
 
     playing = True
 
-    def __init__(self, tempo: float, now: Callable[[], float] = time.monotonic) -> None:
-        self.tempo = tempo
-        self._now, self._began_s = now, now()
+    def __init__(self, tempo: float = TEMPO, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._line = (now(), -1.0, tempo)  # since when, at which beat then, tempo: one value, for two threads look
+
+    @property
+    def tempo(self) -> float:
+        """Beats a minute."""
+        return self._line[2]
 
     @property
     def beat(self) -> float:
         """From -1 on."""
-        return (self._now() - self._began_s) * self.tempo / 60.0 - 1.0
+        since_s, beat, tempo = self._line
+        return beat + (self._now() - since_s) * tempo / 60.0
+
+    def set_tempo(self, tempo: float) -> None:
+        """From here on; below LOWEST_TEMPO none is set."""
+        tempo = tempo if tempo >= LOWEST_TEMPO else TEMPO
+        if tempo != self.tempo:
+            now_s = self._now()
+            since_s, beat, before = self._line
+            self._line = (now_s, beat + (now_s - since_s) * before / 60.0, tempo)
 
 
 class ClockEncoder:
@@ -117,6 +137,7 @@ class ClockOut:
         self._send(self._encoder.end())
 
     def _run(self) -> None:
+        go_first(True)  # it sleeps, and does little when it wakes; late, it would be heard
         wait_s = 0.0
         while not self._over.wait(wait_s):
             beat, tempo = self.clock.beat, self.clock.tempo

@@ -19,7 +19,7 @@ class ControlConfig:
     osc, osc_out      (host, port) to listen at, to send to
     midi, midi_out    part of a port's name; "" the first port there is
     mpe               to midi_out as MPE; else as control changes
-    midi_clock        to midi_out a clock as well, at Link's beat or at tempo (beats a minute)
+    midi_clock        to midi_out a clock as well, at Link's beat or at the tempo that is set
     link              join the Ableton Link session
     learnt            file of what was learnt by moving knobs
     models, presets   names, in the order of their numbers
@@ -32,7 +32,6 @@ class ControlConfig:
     midi_out: str | None = None
     mpe: bool = False
     midi_clock: bool = False
-    tempo: float = 120.0
     link: bool = False
     learnt: Path | None = None
     models: tuple[str, ...] = ()

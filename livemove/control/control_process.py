@@ -106,7 +106,7 @@ class Connections:
         self.clock = None
         if config.midi_clock and self.midi_out is not None:
             sys.setswitchinterval(0.0005)  # the clock's thread must have the interpreter soon
-            self.clock = ClockOut(self.link or OwnClock(config.tempo), self.midi_out.send_clock)
+            self.clock = ClockOut(self.link or OwnClock(), self.midi_out.send_clock)
         self._styles = config.styles
         self._ears = [self.osc.socket] if self.osc else []
         self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out or self.link else 0.1
@@ -127,6 +127,8 @@ class Connections:
         """What came, and what to tell the person; ahead_s: what is made now is heard then."""
         if self.osc and self._styles:
             self.osc.names["style"] = self._styles[min(controls.model, len(self._styles) - 1)]
+        if self.clock and isinstance(self.clock.clock, OwnClock):
+            self.clock.clock.set_tempo(controls.tempo)
         received = self.osc.listen() if self.osc else Received()
         if self.link:
             received.inputs.update(self.link.inputs(ahead_s))

@@ -35,7 +35,7 @@ READ, WRITE = 1, 2
 Node = dict[str, Any]
 """FULL_PATH, and as far as they apply DESCRIPTION, ACCESS, TYPE, VALUE, RANGE, UNIT, OVERLOADS, CONTENTS."""
 
-UNITS = {"dB": "gain.db", "ms": "time.ms", "bpm": "time.bpm"}
+UNITS = {"dB": "gain.db", "ms": "time.ms", "s": "time.second", "bpm": "time.bpm"}
 """Ours -> the proposal's."""
 
 

@@ -23,7 +23,7 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES, SNAP_AS_MAPPED, TEMPO_LIMITS
+from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES, SNAP_AS_MAPPED
 from livemove.printable import is_text, printable
 
 _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
@@ -34,7 +34,6 @@ RANGES = {
     "gain": GAIN_FACTORS,
     "block": BLOCKS,
     "samplerate": SAMPLE_RATES,
-    "tempo": TEMPO_LIMITS,
 }
 
 
@@ -56,7 +55,6 @@ class Devices:
     midi_out: str | None = None
     mpe: bool | None = None
     midi_clock: bool | None = None
-    tempo: float | None = None
     link: bool | None = None
 
 

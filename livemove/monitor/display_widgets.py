@@ -102,6 +102,18 @@ class Reading:
     tone: Tone = Tone.FINE
 
 
+def fitting(text: str, size: int, width: int) -> QFont:
+    """A font of that size, or as much smaller as the text needs to stand in that many pixels."""
+    face = style.font(size)
+    least = SMALLEST * face.pixelSize()
+    while QFontMetrics(face).horizontalAdvance(text) > width and face.pixelSize() > least:
+        face.setPixelSize(face.pixelSize() - 1)
+    return face
+
+
+SMALLEST = 0.6
+
+
 class Tile(QWidget):
     """A named figure, its unit, and a line of small print; coloured by what it means."""
 
@@ -132,7 +144,7 @@ class Tile(QWidget):
         painter.setFont(style.font(style.SMALL, spacing=style.WIDE))
         painter.setPen(style.SOFT)
         painter.drawText(inner, Qt.AlignmentFlag.AlignTop, self._name)
-        painter.setFont(style.font(style.SMALL))
+        painter.setFont(fitting(reading.note, style.SMALL, inner.width()))
         painter.drawText(inner, Qt.AlignmentFlag.AlignBottom, reading.note)
         big = style.font(style.FIGURE, bold=True)
         painter.setFont(big)

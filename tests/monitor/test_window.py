@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from livemove.contracts import Controls, SupervisorStatus
 from livemove.ipc.segment import Segment, now_s
-from livemove.monitor import window
+from livemove.monitor import style, window
+from livemove.monitor.display_widgets import fitting
 from livemove.monitor.window import MonitorWindow
 from livemove.session import perform, supervisor
 from livemove.session.perform import SessionConfig, Status, run_session
@@ -156,3 +158,11 @@ def test_q_and_q_end_the_performance_with_a_fade(performance: Performance) -> No
     take, _ = centred(performance.take)
     with timed():
         assert abs(take[-1]) < 1e-3
+
+
+@pytest.mark.usefixtures("application")
+@pytest.mark.parametrize("note", ["pose 448 ms: --pose lite", "device 128 ms: smaller --block", "0 late callbacks"])
+def test_small_print_of_a_figure_is_whole(note: str) -> None:
+    """In the narrowest tile that the window has."""
+    assert QFontMetrics(fitting(note, style.SMALL, 118)).horizontalAdvance(note) <= 118
+    assert fitting("late", style.SMALL, 118).pixelSize() == style.font(style.SMALL).pixelSize()

@@ -105,6 +105,28 @@ def test_an_output_that_cannot_be_is_refused_first(tmp_path: Path, name: str) ->
 
 
 @pytest.mark.real
+def test_what_is_sent_to_effects_is_heard_in_stereo_and_dry_it_is_the_file_as_ever(
+    take: RenderConfig, tmp_path: Path
+) -> None:
+    """Dry, the file is byte for byte the one without effects, whatever the mapping plays of them."""
+    mapping, (dry, rate) = tmp_path / "mapping.toml", sf.read(take.output)
+    own = find_bundle(str(take.model)) / "mapping.toml"
+    played = '\n[effects]\nreverb = "energy"\n[effects.delay]\nsource = "presence"\nfrom = [0, 1]\nto = [0, 0.5]\n'
+    mapping.write_text(own.read_text() + played)
+    sounds: list[np.ndarray] = []
+    for name, options in (("sent", {"reverb": 0.5}), ("played", {"mapping": mapping})):
+        config = dataclasses.replace(take, output=tmp_path / f"{name}.wav", **options)
+        rendered(config)
+        sounds.append(sf.read(config.output)[0])
+        rendered(dataclasses.replace(config, output=tmp_path / "dry.wav", dry=True))
+        assert (tmp_path / "dry.wav").read_bytes() == take.output.read_bytes()
+    for wet in sounds:
+        assert wet.shape == (len(dry), 2)
+        assert np.abs(wet - dry[:, None])[rate:].max() > 0.01
+        assert np.abs(wet[:, 0] - wet[:, 1]).max() > 1e-3
+
+
+@pytest.mark.real
 def test_nobody_in_view_is_silence(pose_model: Path, tmp_path: Path) -> None:
     """The shipped theremin rests: at most -50 dBFS."""
     clip, output = make_clip(tmp_path / "empty.mp4", "libx264", count=50, width=320, height=240), tmp_path / "out.wav"

@@ -11,7 +11,7 @@ from livemove.capture.demo import pose_at
 from livemove.ipc.leftovers import SHARED_MEMORY
 from livemove.ipc.segment import Segment, State
 from livemove.monitor.monitor_config import CameraWindowConfig
-from livemove.session import calibrate
+from livemove.session import calibrate, camera_window
 from livemove.session.calibrate import STEPS, CalibrationConfig, Progress
 from livemove.session.camera_window import ShownCamera
 from livemove.session.record import Progress as Take
@@ -30,6 +30,7 @@ def of(window: ShownCamera) -> Segment:
 
 def test_a_real_window_opens_sees_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+    monkeypatch.setattr(camera_window, "END_S", 60.0)  # however busy the machine is, it closes by itself
     before = segments()
     with ShownCamera(CameraWindowConfig("0")) as window:
         state = of(window).processes["monitor"]

@@ -53,6 +53,7 @@ class EffectsPanel(QWidget):
 
     def __init__(self, handlers: Handlers) -> None:
         super().__init__()
+        self.used = False
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(style.GRID)

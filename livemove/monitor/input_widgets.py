@@ -85,9 +85,12 @@ class ControlTile(QWidget):
         """Ground, name and value; where the name and the value stand."""
         card(painter, self.rect(), self.ground())
         inner = self.rect().adjusted(self._inset, 2 * style.GRID, -self._inset, -3 * style.GRID - 1)
-        painter.setFont(style.font(style.SMALL, spacing=0.5))
+        size, name = style.SMALL, self.name.upper()
+        while size > 8 and QFontMetrics(style.font(size, spacing=0.5)).horizontalAdvance(name) > inner.width():
+            size -= 1  # rather smaller than cut off, in the smallest window
+        painter.setFont(style.font(size, spacing=0.5))
         painter.setPen(style.SOFT)
-        painter.drawText(inner, Qt.AlignmentFlag.AlignTop, self.name.upper())
+        painter.drawText(inner, Qt.AlignmentFlag.AlignTop, name)
         face = style.font(style.LARGE, bold=True)
         painter.setFont(face)
         painter.setPen(style.TEXT if self.isEnabled() else style.FAINT)

@@ -49,8 +49,6 @@ RIGHT_BOTTOM = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
 
 EFFECTS = "effects and looper"
 FEATURE_LANES = 4
-EFFECTS_FROM = 165
-"""Height of the page, in steps of the grid, from which there is room for the effects; below it keys set them."""
 CHANNEL_LANES = 6
 """Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
 
@@ -249,7 +247,7 @@ class PlayPage(QWidget):
         left.addLayout(buttons)
         right.addWidget(self.channels, 3 * lanes)
         right.addWidget(self.features, 3 * FEATURE_LANES)
-        right.addWidget(self.effects, 3 * FEATURE_LANES)
+        right.addWidget(self.effects)
         right.addWidget(self.sound, 18)
         for grid, spacing in ((figures, 2 * style.GRID), (buttons, style.GRID)):
             grid.setHorizontalSpacing(style.GAP)
@@ -260,9 +258,6 @@ class PlayPage(QWidget):
             button.setFixedHeight(7 * style.GRID)
             buttons.addWidget(button, place // 3, place % 3)
         self.choose(0)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        self.effects.setVisible(self.height() >= EFFECTS_FROM * style.GRID)
 
     def _offer_cameras(self, place: QRect) -> None:
         cameras = list(self._supervisor_status.cameras)

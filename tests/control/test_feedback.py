@@ -151,7 +151,7 @@ def test_what_the_voice_cannot_reach_is_said() -> None:
     ("typed", "words"),
     [
         ("#", "# does nothing here: ? lists the keys"), ("q", "here Ctrl-C does"), ("é", "É does nothing here"),
-        ("s", "the stage view: in the window only"), ("c", "body features: in the window only"),
+        ("s", "the stage view: in the window only"), ("c", "body features and effects: in the window only"),
         ("I", "the mirrored image"), ("?", "M mute"), ("\x1b[17~", "this key"), ("\x1b", "Esc does nothing"),
     ],
 )  # fmt: skip

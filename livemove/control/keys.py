@@ -34,7 +34,7 @@ HELP = (
 )
 """What one reads in the terminal."""
 
-WINDOW_KEYS = {"c": "body features", "s": "the stage view", "f": "full screen", "i": "the mirrored image"}
+WINDOW_KEYS = {"c": "body features and effects", "s": "the stage view", "f": "full screen", "i": "the mirrored image"}
 """What only the window has."""
 
 _SEQUENCE = re.compile(r"\x1b(\[[0-9;]*[ -/]*[@-~]|O.|[^\[O])?")

@@ -17,7 +17,17 @@ from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import MAX_BLEND, Action, Channel, Controls
 from livemove.control.osc import ERROR, PREFIX
 from livemove.control.vocabulary import LEARNABLE
-from livemove.controls import CONTROLS, GAIN_FACTORS, STYLE_WEIGHTS, Control, Kind, decibels
+from livemove.controls import (
+    CONTROLS,
+    EFFECT_VALUES,
+    GAIN_FACTORS,
+    LAYER_GAINS,
+    LAYER_PANS,
+    STYLE_WEIGHTS,
+    Control,
+    Kind,
+    decibels,
+)
 
 READ, WRITE = 1, 2
 """Bits of ACCESS: its value can be asked for here; a message sets it."""
@@ -110,6 +120,9 @@ def _values(names: OscNames, styles: Sequence[str], state: OscState) -> dict[Act
         Action.SCALE: _at(("", *SCALES), controls.scale),
         Action.ROOT: _at(("", *NOTES), controls.root),
         **dict(zip(STYLE_WEIGHTS, weights, strict=False)),
+        **dict(zip(LAYER_GAINS, controls.gains, strict=True)),
+        **dict(zip(LAYER_PANS, controls.pans, strict=True)),
+        **{control.action: getattr(controls, control.preset) for control in EFFECT_VALUES},
     }
 
 

@@ -1,11 +1,11 @@
-"""The effects and the looper, below what is heard.
+"""The effects and the looper, in the place of the body's features while they are used or chosen.
 
 In: what is set, and what the loop does. Out: widgets whose clicks ask. Knows no shared memory and no keys.
 """
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from livemove.contracts import Controls, Request
 from livemove.controls import CONTROLS, EFFECT_VALUES, LOOP_PRESSES, LOWEST_TEMPO, Control
@@ -20,8 +20,13 @@ PRESSES = {"loop": "record", "loop_undo": "undo", "loop_stop": "silent", "loop_c
 """What the looper's buttons are called where there is no loop."""
 
 
+ROW = 16 * style.GRID
+"""Less, and a tile's name and value would run into each other."""
+
+
 class EffectsPanel(QWidget):
-    """A tile for each value, a button for each press, in two rows."""
+    """A tile for each value, a button for each press, in two rows. used: something is sent to an effect, or there is a
+    loop."""
 
     COLUMNS = 7
 
@@ -34,9 +39,12 @@ class EffectsPanel(QWidget):
         self.buttons = {CONTROLS[name].label: _button(CONTROLS[name], handlers) for name in PRESSES}
         for place, widget in enumerate((*self.values.values(), *self.buttons.values())):
             grid.addWidget(widget, place // self.COLUMNS, place % self.COLUMNS)
-        self.setFixedHeight(25 * style.GRID)
+        self.setMinimumHeight(2 * ROW + style.GRID)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.used = False
 
     def show_state(self, controls: Controls, loop: LoopStatus) -> None:
+        self.used = controls.reverb > 0.0 or controls.delay > 0.0 or loop.state is not LoopState.EMPTY
         for control in EFFECT_VALUES:
             value = getattr(controls, control.preset)
             self.values[control.label].show_value(value, written(control, value))

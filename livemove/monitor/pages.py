@@ -44,6 +44,7 @@ from livemove.monitor.words import LIMITER_SHOWN_S, SLOW, number, written
 IMAGE_EVERY = 2
 """Image and skeleton cost most of a redraw: they move together, 13 times a second. On stage every pose is shown."""
 
+EFFECTS = "effects and looper"
 FEATURE_LANES = 4
 CHANNEL_LANES = 6
 """Of a model with more, whose channels are body features, the first ones: the others are on the feature lanes."""
@@ -206,7 +207,6 @@ class PlayPage(QWidget):
             "mirror": Button("mirror", "I", handlers.mirror),
             "stage": Button("stage", "S", handlers.turn_page),
         }
-        self.choose(0)
 
         # From the outermost inwards: a layout that goes into one without a widget stays Python's, whose collector would
         # take it from under Qt.
@@ -228,8 +228,8 @@ class PlayPage(QWidget):
         left.addLayout(buttons)
         right.addWidget(self.channels, 3 * lanes)
         right.addWidget(self.features, 3 * FEATURE_LANES)
+        right.addWidget(self.effects, 3 * FEATURE_LANES)
         right.addWidget(self.sound, 18)
-        right.addWidget(self.effects)
         for grid, spacing in ((figures, 2 * style.GRID), (buttons, style.GRID)):
             grid.setHorizontalSpacing(style.GAP)
             grid.setVerticalSpacing(spacing)
@@ -238,6 +238,7 @@ class PlayPage(QWidget):
         for place, button in enumerate(self.buttons.values()):
             button.setFixedHeight(7 * style.GRID)
             buttons.addWidget(button, place // 3, place % 3)
+        self.choose(0)
 
     def _offer_cameras(self, place: QRect) -> None:
         cameras = list(self._supervisor_status.cameras)
@@ -253,8 +254,13 @@ class PlayPage(QWidget):
         self.buttons["mirror"].show_lit(mirrored)
 
     def choose(self, step: int) -> str:
-        """Other features on the lanes; the name of the group."""
-        self._choice = (self._choice + step) % len(self._choices)
+        """Other features on the lanes, or in their place the effects; the name of what is shown."""
+        self._choice = (self._choice + step) % (len(self._choices) + 1)
+        effects = self._choice == len(self._choices)
+        self.features.setVisible(not effects)
+        self.effects.setVisible(effects)
+        if effects:
+            return EFFECTS
         heading, chosen = self._choices[self._choice]
         self._chosen: list[Feature] = [TABLE[index] for index in chosen]
         self._places = np.array(chosen, np.intp)
@@ -287,7 +293,10 @@ class PlayPage(QWidget):
             cameras = supervisor_status.cameras
             self.camera_view.name(camera_name(cameras[supervisor_status.camera]), len(cameras) > 1)
         self.console.show_controls(controls)
+        before = self.effects.used
         self.effects.show_state(controls, state.loop)
+        if self.effects.used and not before:
+            self.choose(len(self._choices) - self._choice)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
         self.buttons["swap-hands"].show_lit(controls.swap_hands)

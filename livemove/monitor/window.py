@@ -62,7 +62,7 @@ HELP = [
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
     ("W", "make a take of what was just played"),
-    ("C", "other body features"),
+    ("C", "other body features; effects"),
     ("I", "the image as in a mirror, or as the camera gives it"),
     ("S", "stage: large, for a dark room"),
     ("F   F11", "full screen"),

@@ -10,10 +10,11 @@ from PySide6.QtTest import QTest
 
 from livemove.body.features import FEATURES
 from livemove.capture.demo import pose_at
-from livemove.contracts import Action, Request
+from livemove.contracts import Action, Controls, Request
 from livemove.controls import BY_ACTION, CONTROLS, KEY_NAMES, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, Control
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
+from livemove.monitor.pages import EFFECTS
 from livemove.monitor.window import MonitorWindow
 from tests.support.windows import asked, perform_a_moment
 
@@ -116,8 +117,28 @@ def test_c_goes_through_all_features_and_begins_with_those_that_play(shown: Moni
     while (heading := shown.play.choose(1)) != seen[0]:
         seen.append(heading)
     assert seen[0] == "what plays"
-    assert set(seen[1:]) == set(window.GROUPS)
+    assert set(seen[1:]) == {*window.GROUPS, EFFECTS}
+    assert seen[-1] == EFFECTS
     assert {name for group in window.GROUPS.values() for name in group} <= set(FEATURES)
+
+
+def test_effects_stand_in_the_place_of_the_features_once_one_is_used(shown: MonitorWindow, segment: Segment) -> None:
+    for _ in range(10):
+        shown.tick()
+    page = shown.play
+    assert page.features.isVisible()
+    assert not page.effects.isVisible()
+    segment.controls.write(Controls(reverb=0.3))
+    for _ in range(10):
+        shown.tick()
+    assert page.effects.isVisible()
+    assert not page.features.isVisible()
+    assert page.sound.spectrogram.height() > 0.1 * shown.height()
+    QTest.keyClick(shown, Key.Key_C)
+    for _ in range(10):
+        shown.tick()
+    assert page.features.isVisible()  # chosen by hand: it stays
+    assert not page.effects.isVisible()
 
 
 def test_a_supervisor_that_does_not_answer_is_mentioned(shown: MonitorWindow) -> None:

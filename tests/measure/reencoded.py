@@ -25,7 +25,7 @@ from livemove.body.mapping import load_mapping
 from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import Float32, ModelSpec
 from livemove.media import sound_file, video_file
-from livemove.offline.render import Player, RenderConfig, Take, poses_of
+from livemove.offline.render import Player, RenderConfig, Take, Voice, poses_of
 from tests.support.videos import RATE, flashing, write_video
 
 FPS = 25
@@ -160,7 +160,8 @@ def played(clip: Path, bundle: Bundle, pose_model: Path | None) -> Played:
     assert bundle.mapping_path is not None
     config = RenderConfig(clip, clip.with_suffix(".wav"), bundle.path, pose_model=pose_model)
     engine, take, times = _Channels(bundle.spec), Take(), []
-    player = Player(config, bundle, engine, load_mapping(bundle.mapping_path, bundle.spec, FEATURES))
+    mapping = load_mapping(bundle.mapping_path, bundle.spec, FEATURES)
+    player = Player(config, [Voice(config, bundle.spec, engine, mapping)])
     with contextlib.closing(poses_of(config, 1 / FPS, take)) as poses:
         for pose, until_s in poses:
             times.append(pose.capture_s)

@@ -166,6 +166,15 @@ def test_sound_of_another_shape_is_refused(take: Path) -> None:
     assert "take.wav: the sound of a take is stereo or mono, with 24 bits" in refusal(take)
 
 
+def test_a_mono_file_beside_a_stereo_one_is_refused(take: Path) -> None:
+    import wave
+
+    with wave.open(str(take / "take-002.wav"), "wb") as file:
+        file.setparams((1, 3, 48000, 0, "NONE", ""))
+        file.writeframes(bytes(66))
+    assert "take.wav: one of its files is mono and another one is not" in refusal(take)
+
+
 def whole(folder: Path) -> Path:
     """A take with poses, hops and blocks as livemove writes them."""
     folder.mkdir()

@@ -12,13 +12,15 @@ from collections.abc import Iterable
 
 from livemove.body import accents, mapped_triggers, triggers
 from livemove.body.accents import ACCENTS
+from livemove.body.dancers import NAMES, of_dancer, own_name
 from livemove.body.expression_nodes import FUNCTIONS, ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.triggers import HITS, VARIATION
 
+_EVENT = re.compile(rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})")
 EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
-    rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})"
+    + _EVENT.pattern
 )
 """Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
 see livemove.body.triggers and accents). Everything else is a body feature."""
@@ -61,7 +63,7 @@ class Sources:
             return self.inputs.index(name)
         if name.startswith(mapped_triggers.PREFIX):
             return self._trigger(name, triggers)
-        if not EXTERNAL.fullmatch(name):
+        if not EXTERNAL.fullmatch(name) and not self._is_further(name):
             raise ExpressionError(self._unknown(name))
         if name not in self.external:
             self.external.append(name)
@@ -70,6 +72,11 @@ class Sources:
     def is_bodily(self, places: Iterable[int]) -> bool:
         """Whether any of these inputs is a movement: not MIDI, OSC or Link, not whether somebody is there at all."""
         return any(place < len(self.inputs) and self.inputs[place] != "presence" for place in places)
+
+    def _is_further(self, name: str) -> bool:
+        """Whether it is an input of another dancer than the first."""
+        dancer, own = own_name(name)
+        return dancer > 0 and (own in self.inputs or bool(_EVENT.fullmatch(own)))
 
     def _trigger(self, name: str, allowed: bool) -> int:
         which = name.removeprefix(mapped_triggers.PREFIX)
@@ -83,6 +90,12 @@ class Sources:
         return self.triggers.index(which) - len(self.triggers)
 
     def _unknown(self, name: str) -> str:
+        dancer, own = own_name(name)
+        if dancer:
+            return self._unknown(own).replace(f"{own!r}", f"{name!r}", 1)
+        if name.startswith("dancer"):
+            further = " or ".join(f'"{each}.right_hand_height"' for each in NAMES[1:])
+            return f"unknown input {name!r}; the first dancer's have plain names, another one's are written {further}"
         if name.startswith(accents.PREFIX):
             return f"unknown accent {name!r}{near(name, [accents.PREFIX + accent for accent in ACCENTS])}"
         if name.startswith(triggers.PREFIX):
@@ -107,8 +120,9 @@ def _is_number(source: str) -> bool:
 def other_side(name: str) -> str:
     """The input of the other hand or foot: "left_elbow" -> "right_elbow", "hit:right_foot" -> "hit:left_foot"; one that
     has no side, or comes from outside (OSC, MIDI, Link), itself."""
+    dancer, name = own_name(name)
     kind, colon, own = name.rpartition(":")
     side, line, rest = own.partition("_")
     if side not in SIDES or not line or kind + colon not in ("", triggers.PREFIX, accents.PREFIX):
-        return name
-    return f"{kind}{colon}{SIDES[side]}{line}{rest}"
+        return of_dancer(name, dancer)
+    return of_dancer(f"{kind}{colon}{SIDES[side]}{line}{rest}", dancer)

@@ -20,7 +20,10 @@ BAR = 20
 CELL = 20 + 7 + BAR + 3
 """A feature in a column: its name, its value, its bar and a gap."""
 
-FURTHER = 'further sources: "hit:NAME", "accent:NAME", "osc:/ADDRESS", "midi:cc1" ..., "link.beat" ...'
+FURTHER = (
+    'further sources: "hit:NAME", "accent:NAME", "osc:/ADDRESS", "midi:cc1" ..., "link.beat" ...; of a second dancer '
+    '(--dancers 2) "dancer2.NAME"'
+)
 
 
 def described(features: Sequence[Feature]) -> list[dict[str, Any]]:

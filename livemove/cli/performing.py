@@ -12,6 +12,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.audio_options import audio_device_options, block_of
+from livemove.cli.dancer_options import chosen_dancer, dancer_options
 from livemove.cli.number_types import DURATION, Number
 from livemove.cli.shared import (
     UserError,
@@ -60,14 +61,7 @@ class LookAhead(click.ParamType[float]):
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
 @click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
 @mirrored_option
-@click.option(
-    "--dancer",
-    type=click.Choice(["largest", "left", "right"]),
-    default="largest",
-    show_default=True,
-    help="Who plays, of several in view; left and right of the image as the camera gives it. Whoever plays is followed "
-    "until gone.",
-)
+@dancer_options
 @audio_device_options
 @click.option(
     "--output",
@@ -192,6 +186,7 @@ def perform(
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
     livemove perform --swap-hands                        for who is left-handed: X while it plays
+    livemove perform --dancers 2 --mapping duet.toml     two dancers: source = "dancer2.right_hand_height"
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
     Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
@@ -230,6 +225,7 @@ def perform(
         if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
             check_camera(further)
     options.update(camera=cameras[0], device=next(iter(cards), None))
+    options["dancer"] = chosen_dancer(options["dancer"], options["dancers"])
     presets = set_list(preset_names)
     if presets:
         if given(context, "models") or given(context, "mapping"):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
+from livemove.cli.dancer_options import dancers_option
 from livemove.cli.number_types import DURATION, Number, Whole
 from livemove.cli.shared import (
     ENGINE_CHOICES,
@@ -154,6 +155,7 @@ def take_display() -> Generator[Callable[[Take], None]]:
 )
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
 @mirrored_option
+@dancers_option
 @model_option(several=False)
 @instrument_options
 def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:

@@ -21,6 +21,7 @@ from typing import TypedDict
 import numpy as np
 import soundfile as sf
 
+from livemove.body.dancers import FurtherDancer, not_looked_for
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureStream
 from livemove.body.mapping import Mapping, mapping_for
@@ -42,7 +43,8 @@ LANDMARKERS = 2
 TURN_S = 10.0
 SETTLE_S = 1.0
 """Pose takes most of the time, and one core: two landmarkers take turns of ten seconds, each beginning a second early.
-How many there are never depends on the machine, so the file does not either."""
+How many there are never depends on the machine, so the file does not either. Two dancers have one, which knows who is
+who from the beginning, and looks at both side by side."""
 
 LOOKS_AHEAD = 4096
 """Frames a landmarker may be ahead of synthesis: more than two turns."""
@@ -68,6 +70,7 @@ class RenderConfig:
     seed: int = 0
     duration_s: float | None = None
     mirrored: bool = False
+    dancers: int = 1
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
     bundle = load_bundle(config.model)
     mapping = mapping_for(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+    mapping.notices += not_looked_for(mapping.external, config.dancers)
     engine = make_engine(config.engine, bundle, config.provider)
     take = Take()
     busy_s = 0.0
@@ -194,6 +198,7 @@ class Player:
     def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
         self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
         self.stream, self.events = FeatureStream(), EventInputs()
+        self.further = [FurtherDancer(number, self.stream.spec) for number in range(1, config.dancers)]
         self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.random = np.random.Generator(np.random.SFC64(config.seed))
         self.controls = Controls(style=config.style, styles=config.styles)
@@ -206,7 +211,10 @@ class Player:
         """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
         spec, hop_s = self.spec, HOP / self.spec.sample_rate
         due = math.ceil(until_s / hop_s - 1e-6)
-        self.events.update(pose, float(self.stream.update(pose, (self.hops + 0.5) * hop_s)[JUMP]))
+        heard_s = (self.hops + 0.5) * hop_s
+        self.events.update(pose, float(self.stream.update(pose, heard_s)[JUMP]))
+        for dancer in self.further:
+            dancer.update(pose, heard_s)
         while self.hops < due:
             hops = min(BATCH_HOPS, due - self.hops)
             times = (self.hops + 0.5 + np.arange(hops)) * hop_s  # channels are constant in a hop: its middle
@@ -229,9 +237,13 @@ class Player:
 
     def _inputs(self, now_s: float, hop_s: float) -> Float32:
         """Features and hits of the hop at now_s; other external inputs have not come."""
+        external = self.inputs[len(FEATURES) :]
         self.inputs[: len(FEATURES)] = self.stream.at(now_s)
         self.events.step(self.inputs[: len(FEATURES)], hop_s)
-        self.events.put(self.inputs[len(FEATURES) :], self.mapping.external)
+        self.events.put(external, self.mapping.external)
+        for dancer in self.further:
+            dancer.step(now_s, hop_s)
+            dancer.put(external, self.mapping.external)
         return self.inputs
 
 
@@ -288,9 +300,10 @@ def poses_of(config: RenderConfig, frame_s: float, take: Take) -> Generator[tupl
     find_pose_model(config.pose, config.pose_model)
     preload(config.pose_runtime)  # both once, here: two threads that import or fetch the same thing meet it half done
     stop = threading.Event()
-    streams = [queue.Queue[_Look | BaseException | None](LOOKS_AHEAD) for _ in range(LANDMARKERS)]
+    landmarkers = LANDMARKERS if config.dancers == 1 else 1
+    streams = [queue.Queue[_Look | BaseException | None](LOOKS_AHEAD) for _ in range(landmarkers)]
     threads = [
-        threading.Thread(target=_look, args=(config, me, looks, stop), name=f"pose {me}", daemon=True)
+        threading.Thread(target=_look, args=(config, me, landmarkers, looks, stop), name=f"pose {me}", daemon=True)
         for me, looks in enumerate(streams)
     ]
     for thread in threads:
@@ -302,7 +315,7 @@ def poses_of(config: RenderConfig, frame_s: float, take: Take) -> Generator[tupl
                 yield newest, pose.capture_s
             newest = pose
             take.frames += 1
-            take.poses += pose.people > 0
+            take.poses += pose.in_view > 0
             take.pose_s += busy_s
         if newest is not None:
             take.end_s = newest.capture_s + frame_s
@@ -337,12 +350,16 @@ def _in_order(streams: list[queue.Queue[_Look | BaseException | None]]) -> Itera
 
 
 def _look(
-    config: RenderConfig, me: int, looks: queue.Queue[_Look | BaseException | None], stop: threading.Event
+    config: RenderConfig,
+    me: int,
+    landmarkers: int,
+    looks: queue.Queue[_Look | BaseException | None],
+    stop: threading.Event,
 ) -> None:
     """A thread: looks at the frames of its turns, and a while before each, for its tracking to settle."""
 
     def turn(time_s: float) -> int:
-        return int(time_s // TURN_S) % LANDMARKERS
+        return int(time_s // TURN_S) % landmarkers
 
     def put(item: _Look | BaseException | None) -> None:
         while not stop.is_set():
@@ -351,7 +368,10 @@ def _look(
                 return
 
     try:
-        with Landmarker(config.pose, config.pose_model, runtime=config.pose_runtime) as landmarker:
+        with Landmarker(
+            config.pose, config.pose_model, runtime=config.pose_runtime, threads=config.dancers,
+            dancer="largest" if config.dancers == 1 else "left", dancers=config.dancers,
+        ) as landmarker:  # fmt: skip
             for time_s, image in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break

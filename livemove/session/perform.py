@@ -182,7 +182,7 @@ class _Session:
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
         sends = {"osc": config.control.osc_out, "midi": config.control.midi_out}
         sends = tuple(name for name, to in sends.items() if to is not None)
-        synthesis = replace(config.synthesis, block=config.playback.block, sends=sends)
+        synthesis = replace(config.synthesis, block=config.playback.block, sends=sends, dancers=config.capture.dancers)
         playback = replace(
             config.playback,
             model_rate=bundle.spec.sample_rate,

@@ -29,6 +29,7 @@ class SynthesisConfig:
     seed      the same one makes the same random choices
     block     the device's, in frames; the session fills it in
     sends     of "osc" and "midi", what triggers can send; the session fills it in
+    dancers   who is looked for, 1 or 2: a mapping has the second one's features as dancer2.NAME
     camera_delay_s  how long a frame takes from the camera to us, as far as known: so much further is predicted
     """
 
@@ -40,4 +41,5 @@ class SynthesisConfig:
     seed: int = 0
     block: int = 512
     sends: tuple[str, ...] = ()
+    dancers: int = 1
     camera_delay_s: float = 0.0

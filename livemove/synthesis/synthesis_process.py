@@ -20,6 +20,7 @@ from dataclasses import replace
 import numpy as np
 import soxr
 
+from livemove.body.dancers import FurtherDancer, not_looked_for
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapped_triggers import Fired
@@ -94,9 +95,11 @@ class Reloader:
     Its thread is started before the loop asks for real time, and so has none.
     """
 
-    def __init__(self, slots: Sequence[ModelSlot], process_state: ProcessState, sends: Sequence[str] = ()) -> None:
+    def __init__(
+        self, slots: Sequence[ModelSlot], process_state: ProcessState, sends: Sequence[str] = (), dancers: int = 1
+    ) -> None:
         self._slots = slots
-        self._sends = sends
+        self._sends, self._dancers = sends, dancers
         self._process_state = process_state
         self._asked = threading.Event()
         self._ready: deque[tuple[ModelSlot, Mapping]] = deque()
@@ -110,7 +113,7 @@ class Reloader:
         while self._ready:
             slot, mapping = self._ready.popleft()
             mapping.take_over(slot.mapping)
-            mapping.notices += _unsent(mapping, self._sends)
+            mapping.notices += _unsent(mapping, self._sends) + not_looked_for(mapping.external, self._dancers)
             try:
                 slot.set_mapping(mapping)
             except LivemoveError as error:
@@ -197,6 +200,7 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
+    further = [FurtherDancer(number, stream.spec) for number in range(1, config.dancers)]
     events, heard = EventInputs(), HeardTime()
     hop_s = HOP / model_rate
     slowest = min(slot.realtime for slot in slots)
@@ -207,15 +211,17 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
     inputs = np.zeros(len(FEATURES) + len(external), np.float32)
     live = inputs.copy()
     crossfader = ModelCrossfader(slots, controls)
-    reloader, reloads = Reloader(slots, process_state, config.sends), controls.reloads
+    reloader, reloads = Reloader(slots, process_state, config.sends, config.dancers), controls.reloads
     for slot in slots:
-        slot.mapping.notices += _unsent(slot.mapping, config.sends)
+        slot.mapping.notices += _unsent(slot.mapping, config.sends) + not_looked_for(
+            slot.mapping.external, config.dancers
+        )
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing, said = np.zeros(0, np.float32), set[str]()
     held: Float32 | None = None
     if taking_over:
         segment.blocks.skip()
-        held = _catch_up(segment, stream, events, hop_s)
+        held = _catch_up(segment, stream, events, further, hop_s)
 
     process_state.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
@@ -238,6 +244,8 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         heard_s += config.camera_delay_s  # a pose is older than its frame's arrival says
         if segment.pose.read(frame):
             events.update(frame, float(stream.update(frame, heard_s)[JUMP]))
+            for dancer in further:
+                dancer.update(frame, heard_s)
             seen_s = frame.capture_s
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
@@ -251,11 +259,16 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         inputs[: len(FEATURES)] = features = stream.at(heard_s)
         events.step(features, hop_s)
         events.put(external, segment.external_inputs.wanted)
+        for dancer in further:
+            dancer.look_ahead(controls.look_ahead_s)
+            dancer.step(heard_s, hop_s)
+            dancer.put(external, segment.external_inputs.wanted)
         inputs[len(FEATURES) :] = external
         if controls.freeze:
             live[:] = inputs
-            events.silence()  # a held envelope is no hit; triggers look at what there is
-            events.put(external, segment.external_inputs.wanted)
+            for each in (events, *further):
+                each.silence()  # a held envelope is no hit; triggers look at what there is
+                each.put(external, segment.external_inputs.wanted)
             inputs[len(FEATURES) :] = external
         if held is not None:
             crossfader.take_over(inputs, held, controls, segment.snapshot.take())
@@ -309,14 +322,22 @@ def _carry_out(segment: Segment, fired: Fired) -> None:
         segment.outbox.put(replace(message, value=min(max(fired.value, -LARGEST), LARGEST)))
 
 
-def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:
+def _catch_up(
+    segment: Segment, stream: FeatureStream, events: EventInputs, further: Sequence[FurtherDancer], hop_s: float
+) -> Float32:
     """The last second's poses go through features and events, which sounded already. The inputs of the last hop."""
     for row in segment.poses.last(PAST_POSES):
         if row["capture_s"] > now_s() - PAST_POSES_S:
             frame = pose_of(row)
             events.update(frame, float(stream.update(frame)[JUMP]))
-    events.step(stream.at(now_s()), hop_s)
-    events.silence()
+            for dancer in further:
+                dancer.update(frame)
+    caught_up_s = now_s()
+    events.step(stream.at(caught_up_s), hop_s)
+    for dancer in further:
+        dancer.step(caught_up_s, hop_s)
+    for each in (events, *further):
+        each.silence()
     made = segment.hops.last(1)
     return made["sources"][0][: int(made["source_count"][0])].copy() if len(made) else np.zeros(0, np.float32)
 

@@ -7,23 +7,31 @@ networks.py only; knows no camera, file or process.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from livemove.capture.blazepose.networks import Networks
+from livemove.capture.blazepose.networks import LandmarkNetwork, Networks
 from livemove.capture.blazepose.regions import Region
 from livemove.capture.blazepose.smoothing import BodySmoothing
 from livemove.capture.poses import Image
-from livemove.contracts import LANDMARKS
+from livemove.contracts import LANDMARKS, Float32
 
 PRESENT = 0.5
 """A body is there if the landmark network is surer than this (MediaPipe's default)."""
 
-OVERLAP = 0.5
-"""A found body whose region overlaps that of a followed one more than this (intersection over union) is that one."""
+NEAR = 0.12
+"""A found body whose hips are no farther from those of a followed one, in edges of its region (about 2.5 m), is that
+one: two who dance together are."""
+
+SAME = 0.05
+"""Two followed bodies whose landmarks are no farther apart on average, in edges of their regions, are one."""
+
+LOOK_S = 0.12
+"""While somebody is followed, others are looked for no more often: it takes half the time of a pose."""
 
 DANCERS: dict[str, Callable[[Region], float]] = {
     "largest": lambda region: -region.edge,
@@ -46,12 +54,18 @@ more than GROWTH, is somebody else's. A leap across the stage moves it by 0.1 at
 Float64 = npt.NDArray[np.float64]
 
 
-@dataclass
+STRAYED_S = 0.2
+"""So long, as a time constant, it counts that a body moved unlike itself."""
+
+
+@dataclass(eq=False)
 class Body:
     """One body that is followed, or place for one.
 
     region      where it is looked for in the next frame; None: it is not there
     last        where it was last, at last_s
+    strayed     how far its landmarks were lately from where they were going, in edges of its region, summed up
+    step        float64 [33, 3]: what its landmarks moved by from the frame before
     image       float64 [33, 3]: pixels of the image, z in the same scale
     metres      float64 [33, 3], hip-centred
     visibility  float64 [33], 0..1
@@ -60,6 +74,8 @@ class Body:
     region: Region | None = None
     last: Region | None = None
     last_s: float = 0.0
+    strayed: float = 0.0
+    step: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
     smoothing: BodySmoothing = field(default_factory=BodySmoothing)
     image: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
     metres: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
@@ -67,7 +83,8 @@ class Body:
 
 
 class Tracker:
-    """Follows up to `people` bodies. A body keeps its place in `bodies` as long as it is seen."""
+    """Follows up to `people` bodies. A body keeps its place in `bodies` as long as it is seen; who it is, of several
+    who come and go, is for others to say."""
 
     def __init__(self, networks: Networks, people: int = 1, dancer: str = "largest", smoothed: bool = False) -> None:
         """dancer: one of DANCERS, who is followed of several. smoothed: as MediaPipe smooths landmarks: by its filter a
@@ -76,15 +93,23 @@ class Tracker:
         self._networks = networks
         self._prefer = DANCERS[dancer]
         self._smoothed = smoothed
+        self._looked_s = -math.inf
+        self._pool = ThreadPoolExecutor(people, "landmarks") if people > 1 else None
+
+    def close(self) -> None:
+        """End its threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def look(self, image: Image, capture_s: float) -> list[Body]:
         """Those who are in image, uint8 RGB [height, width, 3], seen capture_s, later than the one before."""
         missing = [body for body in self.bodies if body.region is None]
-        if missing:
+        alone = len(missing) == len(self.bodies)
+        if missing and (alone or not 0.0 <= capture_s - self._looked_s < LOOK_S):
+            self._looked_s = capture_s
             self._assign(missing, self._detect(image), capture_s)
+        self._follow_all(image, capture_s)
         for body in self.bodies:
-            if body.region is not None:
-                self._follow(body, body.region, image, capture_s)
             if body.region is None:
                 body.smoothing.lost()
         return [body for body in self.bodies if body.region is not None]
@@ -102,7 +127,11 @@ class Tracker:
         """Give each missing body the found one that is nearest to where it was, for a while only if that is near; the
         one that is preferred if it never was, or was gone for long."""
         followed = [body.region for body in self.bodies if body.region is not None]
-        left = [region for region in found if all(_overlap(region, other) <= OVERLAP for other in followed)]
+        left = [
+            region
+            for region in found
+            if all(_distance(region, other) > NEAR * max(region.edge, other.edge) for other in followed)
+        ]
         for body in missing:
             gone_s = capture_s - body.last_s
             if body.last is not None and gone_s > FORGOTTEN_S:
@@ -116,24 +145,47 @@ class Tracker:
             if body.region is not None:
                 left.remove(body.region)
 
-    def _follow(self, body: Body, region: Region, image: Image, capture_s: float) -> None:
-        """Read the landmarks in region; where nobody is in it, the body is gone."""
-        self._networks.landmarker.crop.take(image, region)
+    def _follow_all(self, image: Image, capture_s: float) -> None:
+        """Read the landmarks of all who are followed, side by side; of two who turn out to be one, one is gone."""
+        followed = [(body, body.region) for body in self.bodies if body.region is not None]
+        regions, networks = [region for _, region in followed], self._networks.landmarkers[: len(followed)]
+        look = map if self._pool is None else self._pool.map
+        present = list(look(lambda region, network: _presence(image, region, network), regions, networks))
+        before = [(body.last, body.last_s) for body, _ in followed]
+        for (body, region), network, presence in zip(followed, networks, present, strict=True):
+            self._follow(body, region, network, presence, capture_s)
+        there = [(body, last) for (body, _), last in zip(followed, before, strict=True) if body.region is not None]
+        if len(there) > 1 and _are_one([body for body, _ in there]):
+            body, (body.last, body.last_s) = max(there, key=lambda each: each[0].strayed)
+            body.region = None
+
+    def _follow(self, body: Body, region: Region, network: LandmarkNetwork, presence: float, capture_s: float) -> None:
+        """What the network has read in region; where nobody is in it, the body is gone."""
         body.region = None
-        if self._networks.presence() <= PRESENT:
+        if presence <= PRESENT:
             return
-        reading = self._networks.reading()
+        reading = network.reading()
         points = region.to_image(reading.points)
         next_region = Region.around(*points[LANDMARKS:, :2])
         if not next_region.usable or _is_another(next_region, region, capture_s - body.last_s):
             return
+        marks, metres = points[:LANDMARKS], region.upright_to_image(reading.metres)
+        if len(self.bodies) > 1:
+            self._stray(body, marks, region.edge, capture_s - body.last_s)
         body.region = body.last = next_region
         body.last_s = capture_s
-        marks, metres = points[:LANDMARKS], region.upright_to_image(reading.metres)
         smoothed = body.smoothing(marks, metres, reading.visibility, next_region.edge, capture_s)
         body.image, body.metres, body.visibility = smoothed
         if not self._smoothed:
             body.image, body.metres = marks.astype(np.float64), metres.astype(np.float64)
+
+    @staticmethod
+    def _stray(body: Body, marks: Float32, edge: float, passed_s: float) -> None:
+        """Of two who turn out to be one, it is the one that went there by itself: the other's network jumped to it."""
+        step = marks - body.image
+        unlike = float(np.linalg.norm((step - body.step)[:, :2], axis=1).mean()) / edge
+        body.strayed = body.strayed * math.exp(-max(passed_s, 0.0) / STRAYED_S) + min(unlike, 1.0)
+        body.step = step
 
 
 def _distance(region: Region, last: Region) -> float:
@@ -150,10 +202,15 @@ def _is_another(now: Region, before: Region, since_s: float) -> bool:
     return _distance(now, before) > JUMP * before.edge or not 1 / GROWTH < grown < GROWTH
 
 
-def _overlap(one: Region, other: Region) -> float:
-    """Intersection over union, as if neither were turned."""
-    reach = (one.edge + other.edge) / 2
-    shared = math.prod(
-        max(min(reach - abs(apart), one.edge, other.edge), 0.0) for apart in (one.x - other.x, one.y - other.y)
-    )
-    return shared / (one.edge**2 + other.edge**2 - shared)
+def _presence(image: Image, region: Region, network: LandmarkNetwork) -> float:
+    """How sure the network is that there is a body in region."""
+    network.crop.take(image, region)
+    return network.presence()
+
+
+def _are_one(bodies: Sequence[Body]) -> bool:
+    """Whether two bodies have the same landmarks."""
+    one, other = bodies
+    edges = [body.region.edge for body in bodies if body.region is not None]
+    apart = np.linalg.norm((one.image - other.image)[:, :2], axis=1).mean()
+    return float(apart) < SAME * min(edges)

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from livemove.controls import LOOK_AHEAD_MS, STYLE_WEIGHTS
+from livemove.controls import LOOK_AHEAD_MS, MAX_LAYERS, STYLE_WEIGHTS
 from livemove.controls import MAX_DANCERS as MAX_DANCERS
 from livemove.controls import Action as Action
 
@@ -439,6 +439,7 @@ class Controls:
     reloads       counts: with each new one the mapping files are read again
     learn         Action the next knob that moves is to play; 0: none
     swap_hands    what the left hand, foot or limb plays the right one plays, and the reverse
+    gains, pans   of each layer of what plays: a factor, and its place from -1 (left) to 1 (right)
     """
 
     gain: float = 1.0
@@ -457,6 +458,8 @@ class Controls:
     learn: int = 0
     styles: tuple[float, ...] = ()
     swap_hands: bool = False
+    gains: tuple[float, ...] = (1.0,) * MAX_LAYERS
+    pans: tuple[float, ...] = (0.0,) * MAX_LAYERS
 
 
 @dataclass(frozen=True)
@@ -470,7 +473,8 @@ class Request:
     or model, or the name of the preset that SAVE_PRESET keeps ("": a free one). MUTE, FREEZE, RECORD and SWAP_HANDS are
     switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off (amount: how
     often it was asked for, 0 is once); RELOAD reads the mappings again; STYLE_1 .. STYLE_8 are weights of the model's
-    styles; SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it all.
+    styles; GAIN_1 .. GAIN_4 (decibels) and PAN_1 .. PAN_4 are a layer's; SAVE_LAST makes a take of what was just
+    played; LEARN takes an Action, 0 to give up; STOP ends it all.
     """
 
     action: Action

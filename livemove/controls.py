@@ -43,6 +43,14 @@ class Action(enum.IntEnum):
     STYLE_8 = 27
     SWAP_HANDS = 28
     SAVE_PRESET = 29
+    GAIN_1 = 40
+    GAIN_2 = 41
+    GAIN_3 = 42
+    GAIN_4 = 43
+    PAN_1 = 44
+    PAN_2 = 45
+    PAN_3 = 46
+    PAN_4 = 47
 
 
 class Kind(enum.Enum):
@@ -139,6 +147,12 @@ KEY_NAMES = {
 STYLE_WEIGHTS = tuple(Action[f"STYLE_{i}"] for i in range(1, 9))
 """The weights of a model's styles, in their order: so many styles can be blended. One with more plays one at a time."""
 
+MAX_LAYERS = 4
+"""So many voices can one body play at once."""
+
+LAYER_GAINS = tuple(Action[f"GAIN_{i}"] for i in range(1, MAX_LAYERS + 1))
+LAYER_PANS = tuple(Action[f"PAN_{i}"] for i in range(1, MAX_LAYERS + 1))
+
 _TABLE = (
     Control(
         "gain", Action.GAIN, Kind.VALUE, "gain", -60.0, 20.0, 0.0, "dB", step=1.0, resolution=0.5, key="up",
@@ -174,6 +188,16 @@ _TABLE = (
         Control(f"style_{i}", action, Kind.VALUE, f"weight of style {i}", 0.0, 1.0, 0.0, step=0.05, resolution=0.01,
                 knob=(0.0, 1.0))
         for i, action in enumerate(STYLE_WEIGHTS, 1)
+    ),
+    *(
+        Control(f"gain_{i}", action, Kind.VALUE, f"gain of layer {i}", -60.0, 20.0, 0.0, "dB", step=1.0, resolution=0.5,
+                in_decibels=f"gain_{i}_db", knob=(-48.0, 6.0))
+        for i, action in enumerate(LAYER_GAINS, 1)
+    ),
+    *(
+        Control(f"pan_{i}", action, Kind.VALUE, f"layer {i} between left (-1) and right (1)", -1.0, 1.0, 0.0, step=0.1,
+                resolution=0.05, knob=(-1.0, 1.0))
+        for i, action in enumerate(LAYER_PANS, 1)
     ),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from livemove.control import keys, midi, vocabulary
 from livemove.control.osc import requests_of
 from livemove.control.presets import Preset, set_list
 from livemove.control.steering import steer
-from livemove.controls import BY_ACTION, CONTROLS, STYLE_WEIGHTS, Control, Kind, key_press
+from livemove.controls import BY_ACTION, CONTROLS, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, Control, Kind, key_press
 from livemove.synthesis import architectures
 from tests.support.paths import ROOT
 
@@ -68,7 +68,8 @@ def test_without_being_taught_a_pedal_holds_and_all_sound_off_is_silence() -> No
 def test_what_a_knob_plays_from_end_to_end() -> None:
     assert {name: control.knob for name, control in CONTROLS.items() if control.knob} == {
         "gain": (-48.0, 6.0), "temperature": (0.0, 2.0), "octave": (-2.4, 2.4), "look_ahead": (0.0, 80.0),
-        **{f"style_{i}": (0.0, 1.0) for i in range(1, 9)},
+        **{f"style_{i}": (0.0, 1.0) for i in range(1, 9)}, **{f"gain_{i}": (-48.0, 6.0) for i in range(1, 5)},
+        **{f"pan_{i}": (-1.0, 1.0) for i in range(1, 5)},
     }  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def test_every_control_has_a_key_in_the_terminal_but_those_whose_keys_terminals_
         for key in (control.key, control.back_key)
         for request in keys.understood(typed.get(key, key if len(key) == 1 else "")).requests
     }
-    assert set(BY_ACTION) - reached == {Action.STYLE, Action.RELOAD, *STYLE_WEIGHTS}
+    assert set(BY_ACTION) - reached == {Action.STYLE, Action.RELOAD, *STYLE_WEIGHTS, *LAYER_GAINS, *LAYER_PANS}
     for action in reached:
         assert f"{BY_ACTION[action].key_label} {BY_ACTION[action].help}" in keys.HELP
 

@@ -1,8 +1,7 @@
-"""What a mapping gets of a further dancer: features, hits and accents, as external inputs that begin with the dancer's
-name: "dancer2.right_hand_height", "dancer2.hit:clap".
+"""What a mapping gets of each dancer: features, hits and accents; of a further one as external inputs that begin with
+the dancer's name: "dancer2.right_hand_height", "dancer2.hit:clap". The first one's have no such name.
 
-In: pose frames as they arrive, the time of each hop. Out: values of these inputs. The first dancer's have no such name:
-FeatureStream and EventInputs give them. Knows no model and no process.
+In: pose frames as they arrive, the time of each hop. Out: values of these inputs. Knows no model and no process.
 """
 
 from __future__ import annotations
@@ -39,14 +38,15 @@ def not_looked_for(names: Sequence[str], dancers: int) -> list[str]:
     return [f"{absent[0]} plays nothing: one dancer is looked for; --dancers 2 looks for two"] if absent else []
 
 
-class FurtherDancer:
-    """One dancer beside the first; number: their place in pose frames, from 1 on."""
+class Dancer:
+    """One of the dancers; number: their place in pose frames. features: float32 [FEATURES] of the last hop; events:
+    hits and accents, as of the last hop."""
 
     def __init__(self, number: int, spec: FeatureSpec) -> None:
         self._number = number
         self._stream = FeatureStream(spec, number)
-        self._events = EventInputs(number)
-        self._features = self._stream.at(0.0)
+        self.events = EventInputs(number)
+        self.features = self._stream.at(0.0)
         self._names: tuple[str, ...] = ()
         self._own: tuple[str, ...] = ()
         self._places = self._which = np.zeros(0, np.intp)
@@ -58,16 +58,16 @@ class FurtherDancer:
 
     def update(self, frame: PoseFrame, heard_s: float | None = None) -> None:
         """Take a new frame; heard_s: as `FeatureStream.update` has it."""
-        self._events.update(frame, float(self._stream.update(frame, heard_s)[_JUMP]))
+        self.events.update(frame, float(self._stream.update(frame, heard_s)[_JUMP]))
 
     def step(self, now_s: float, hop_s: float) -> None:
         """Once a hop, which is heard at now_s."""
-        self._features = self._stream.at(now_s)
-        self._events.step(self._features, hop_s)
+        self.features = self._stream.at(now_s)
+        self.events.step(self.features, hop_s)
 
     def silence(self) -> None:
         """As `EventInputs.silence`."""
-        self._events.silence()
+        self.events.silence()
 
     def put(self, values: np.ndarray, names: tuple[str, ...]) -> None:
         """Fill in the values of those external inputs that are this dancer's; names: of all of them, in order."""
@@ -77,5 +77,5 @@ class FurtherDancer:
             self._places = np.array([place for place, name in enumerate(own) if name in _FEATURES], np.intp)
             self._which = np.array([_FEATURES[name] for name in own if name in _FEATURES], np.intp)
             self._own = tuple(own)
-        values[self._places] = self._features[self._which]
-        self._events.put(values, self._own)
+        values[self._places] = self.features[self._which]
+        self.events.put(values, self._own)

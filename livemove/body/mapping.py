@@ -23,7 +23,6 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -35,6 +34,7 @@ from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
 from livemove.body.notes import SCALES, pitch_class
+from livemove.body.routes import PITCH_UNIT, Route, StyleRoutes, scale_notes, steered
 from livemove.body.sources import Sources, near
 from livemove.body.trigger_tables import TriggerError, read_triggers
 from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingError, ModelSpec
@@ -42,71 +42,7 @@ from livemove.contracts import MAX_BLEND, Channel, Float32, Float64, MappingErro
 CURVES: dict[str, float] = {"linear": 1.0, "square": 2.0, "cube": 3.0, "root": 0.5}
 """Named exponents; any other positive number may stand in their place."""
 
-PITCH_UNIT = "MIDI note"
-"""The unit that says a channel can be moved by octaves and put into a scale."""
-
-PLAIN_SNAP = 0.8
-"""How closely a scale chosen while playing holds the pitch, where the mapping does not say."""
-
 _ENTRIES = ("source", "from", "to", "curve", "smoothing_s", "scale", "root", "snap")
-
-
-@dataclass(frozen=True)
-class Route:
-    """How one channel is played.
-
-    input        index of the input; external inputs are counted on from the features; None: `expression` gives it
-    from_range   of the input, low to high (high < low turns it round); what is beyond is clipped
-    to_range     of the channel, which from_range is mapped to
-    curve        exponent on the way: 2 opens slowly, 0.5 opens fast
-    smoothing_s  time constant of a one-pole low-pass
-    notes        for pitch: the scale's notes as MIDI numbers, ascending; empty: no scale
-    snap         0 free, like a theremin; towards 1 the pitch rests on the scale's notes and hurries between them
-    eased        fades to the channel's rest value as the performer leaves (body features; not external inputs)
-    steps, root  what notes was made of: semitones above the root, and the root as a MIDI number
-    """
-
-    input: int | None
-    from_range: tuple[float, float]
-    to_range: tuple[float, float]
-    curve: float = 1.0
-    smoothing_s: float = 0.0
-    notes: tuple[float, ...] = ()
-    snap: float = 0.0
-    eased: bool = False
-    steps: tuple[float, ...] = ()
-    root: float = 0.0
-    expression: Expression | None = None
-
-    @property
-    def places(self) -> tuple[int, ...]:
-        """Indices of all inputs that play the channel."""
-        return (() if self.input is None else (self.input,)) + (self.expression.places if self.expression else ())
-
-
-@dataclass(frozen=True)
-class StyleRoutes:
-    """How the weights of a model's styles are played: as channels of their own, after the model's.
-
-    styles  how many the model has
-    places  indices of the styles that are played: each by its own route, or all by one that leads along an axis
-    """
-
-    styles: int
-    places: tuple[int, ...]
-    channels: tuple[Channel, ...]
-    routes: tuple[Route, ...]
-
-    def weigh(self, values: np.ndarray, weights: Float32) -> None:
-        """Fill weights [styles] from the values of `channels`: weights, or a place on the axis 0 .. len(places) - 1."""
-        weights[:] = 0.0
-        if len(values) == len(self.places):
-            weights[list(self.places)] = np.maximum(values, 0.0)
-            return
-        left = min(int(values[0]), len(self.places) - 2)
-        part = float(values[0]) - left
-        weights[self.places[left]] = 1.0 - part
-        weights[self.places[left + 1]] = part
 
 
 class Mapping:
@@ -142,6 +78,7 @@ class Mapping:
             self.styles = np.zeros(style_routes.styles, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
         self._told: set[str] = set()
+        self._tuned: tuple[float, float | None] = (0.0, None)
         self.notices: list[str] = []
         self._lowest = np.array([channel.minimum for channel, _ in self._played])
         self._highest = np.array([channel.maximum for channel, _ in self._played])
@@ -177,14 +114,20 @@ class Mapping:
                 expression.take_over(before[expression.text])
         self.triggers.take_over(other.triggers)
 
-    def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
-        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says.
+    def steer(
+        self, octave: int = 0, scale: int = 0, root: int = 0, transpose: float = 0.0, note: float | None = None
+    ) -> None:
+        """Move pitch channels: octaves up, the scale-th of SCALES, root C..B as 1..12; 0: as the file says. transpose:
+        semitones up, a scale's notes with it, so that a chord keeps its intervals. note: in place of the range, the
+        MIDI number at which the pitch stays.
 
         An octave moves the whole range: where the gesture asks for more than the model can play, the pitch stays at the
         model's last note, and the rest of the gesture plays what it did (see `pitch_reach`). An octave that would leave
         nothing of it goes only as far as something is left.
         """
-        self._follow(tuple(steered(channel, route, octave, scale, root) for channel, route in self._played))
+        self._tuned = (transpose, note)
+        moved = (steered(channel, route, octave, scale, root, transpose, note) for channel, route in self._played)
+        self._follow(tuple(moved))
 
     def pitch_reach(self) -> tuple[int, float, float] | None:
         """(octaves that the pitch is moved by, semitones of its range below what the model can play, above it), as it
@@ -192,7 +135,8 @@ class Mapping:
         for (channel, route), first, span in zip(self._played, self._to, self._to_span, strict=True):
             if channel.unit == PITCH_UNIT:
                 low, high = sorted((float(first), float(first + span)))
-                moved = round((float(first) - route.to_range[0]) / 12)
+                transpose, note = self._tuned
+                moved = round((float(first) - transpose - (route.to_range[0] if note is None else note)) / 12)
                 return moved, max(channel.minimum - low, 0.0), max(high - channel.maximum, 0.0)
         return None
 
@@ -238,32 +182,6 @@ class Mapping:
             self._told.add(whose)
             source = numbers.shown(expression.text)
             self.notices.append(f"{whose}: source {source} {expression.trouble}: it keeps its last value")
-
-
-def steered(channel: Channel, route: Route, octave: int, scale: int, root: int) -> Route:
-    """A route as `Mapping.steer` has it; what its range has beyond the channel's is played at the channel's end."""
-    if channel.unit != PITCH_UNIT or not (octave or scale or root):
-        return route
-    low, high = min(route.to_range), max(route.to_range)
-    while octave and not max(low + 12 * octave, channel.minimum) < min(high + 12 * octave, channel.maximum):
-        octave -= 1 if octave > 0 else -1
-    first, last = (end + 12 * octave for end in route.to_range)
-    playable = max(min(first, last), channel.minimum), min(max(first, last), channel.maximum)
-    steps = tuple(SCALES.values())[scale - 1] if scale else route.steps
-    tonic = float(root - 1) if root else route.root
-    notes = _scale_notes(steps, tonic, playable)
-    snap = route.snap or PLAIN_SNAP if scale else route.snap
-    return replace(
-        route, to_range=(first, last), notes=notes if len(notes) > 1 else (), snap=snap, root=tonic, steps=steps
-    )
-
-
-def _scale_notes(steps: Iterable[float], root: float, to_range: tuple[float, float]) -> tuple[float, ...]:
-    """The notes of the scale within a range, ascending."""
-    low, high = min(to_range), max(to_range)
-    octaves = range(math.floor((low - root) / 12) - 1, math.ceil((high - root) / 12) + 1)
-    every = {root + 12 * octave + step for octave in octaves for step in steps}
-    return tuple(sorted(note for note in every if low <= note <= high))
 
 
 def load_mapping(path_or_text: Path | str, spec: ModelSpec, inputs: tuple[str, ...]) -> Mapping:
@@ -420,7 +338,7 @@ class _Reader:
                 self.fail(name, f"curve: unknown curve {curve!r}{near(curve, CURVES)}")
             curve = CURVES[curve]
         steps, root = self.scale(name, table)
-        notes = _scale_notes(steps, root, to_range)
+        notes = scale_notes(steps, root, to_range)
         if steps and len(notes) < 2:
             self.fail(name, f"scale: fewer than two of its notes lie in {min(to_range):g}..{max(to_range):g}")
         return Route(

@@ -15,6 +15,7 @@ from livemove.body.accents import ACCENTS
 from livemove.body.dancers import NAMES, of_dancer, own_name
 from livemove.body.expression_nodes import FUNCTIONS, ExpressionError
 from livemove.body.expressions import Expression
+from livemove.body.features import FEATURES
 from livemove.body.triggers import HITS, VARIATION
 
 _EVENT = re.compile(rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})")
@@ -115,6 +116,11 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def _is_number(source: str) -> bool:
     return source[:1].isdecimal()
+
+
+def is_bodily(name: str) -> bool:
+    """Whether an input is a feature or an event of a body, under no dancer's name."""
+    return name in FEATURES or bool(_EVENT.fullmatch(name))
 
 
 def other_side(name: str) -> str:

@@ -5,15 +5,18 @@ In: names and paths as typed. Out: plain values, or a LivemoveError. Must not kn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from livemove.bundle import find_bundle, list_bundles, load_bundle
+from livemove.bundle import list_bundles, load_bundle
+from livemove.cli.layers import for_dancers, read_layers
 from livemove.contracts import BundleError, ControlError, Controls, EngineError, LivemoveError, weight_shapes
 from livemove.control.presets import Preset
 from livemove.control.styles import Chosen, read_styles
 from livemove.diagnostics import bench_models
 from livemove.synthesis.engines import APPROXIMATE, UntrueEngineError, choose_engine, engine_names
+from livemove.synthesis.synthesis_config import Layer, levels
 
 
 def describe(path: Path) -> dict[str, object]:
@@ -90,20 +93,30 @@ def model_name(folder: Path) -> str:
     return folder.name if folder in list_bundles() else str(folder.resolve())
 
 
-def slots_of_presets(presets: Sequence[Preset]) -> tuple[list[tuple[Path, Path | None]], tuple[Controls, ...]]:
-    """Every model the presets need, each once with its mapping, and what each preset sets. Raises LivemoveError."""
-    loaded: list[tuple[Path, Path | None]] = []
+def stacks_of_presets(
+    presets: Sequence[Preset], tell: Callable[[str], None], dancers: int = 1
+) -> tuple[list[tuple[Layer, ...]], tuple[Controls, ...]]:
+    """All layers the presets need, each stack of them once, and what each preset sets; tell: as `read_layers` has it.
+
+    Presets that differ only in gain and pan share a stack. Raises LivemoveError.
+    """
+    loaded: list[tuple[Layer, ...]] = []
     controls: list[Controls] = []
     for preset in presets:
-        folder = find_bundle(preset.model)
-        slot = (folder, Path(preset.mapping) if preset.mapping else None)
-        if slot not in loaded:
-            loaded.append(slot)
         try:
-            style, weights = chosen_styles(preset.style or None, folder)
+            first, *others = read_layers(preset.model, tell)
+            own = first.mapping or (Path(preset.mapping) if preset.mapping else None)
+            layers = for_dancers((replace(first, mapping=own), *others), dancers)
+            style, weights = chosen_styles(preset.style or None, first.model)
+        except BundleError:
+            raise
         except LivemoveError as error:
             raise LivemoveError(f"preset {preset.name}: {error}") from error
-        controls.append(preset.controls(loaded.index(slot), style, weights))
+        stack = tuple(replace(layer, gain_db=0.0, pan=0.0) for layer in layers)
+        if stack not in loaded:
+            loaded.append(stack)
+        set_to = preset.controls(loaded.index(stack), style, weights)
+        controls.append(replace(set_to, **levels(layers)))
     return loaded, tuple(controls)
 
 

@@ -145,7 +145,7 @@ class LookAhead(click.ParamType[float]):
     metavar="WHAT",
     help="The first MIDI knob, pad or pedal you move plays gain, mute, freeze, panic, octave ...",
 )
-@model_option(several=True)
+@model_option(several=True, layers=True)
 @instrument_options
 @click.pass_context
 def perform(
@@ -179,6 +179,8 @@ def perform(
     livemove perform --record --takes ~/takes            a take: sound, poses, channels and controls on one clock
     livemove perform --no-monitor                        without the window: the same keys, typed in the terminal
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
+    livemove perform -m cello+bodydrum:gain=-6           two voices at once, layers, the second one softer
+    livemove perform -m cello:pan=-0.5+cello:transpose=7,pan=0.5+cello:note=C2   a fifth over a drone (see --model)
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
@@ -186,18 +188,19 @@ def perform(
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
     livemove perform --swap-hands                        for who is left-handed: X while it plays
-    livemove perform --dancers 2 --mapping duet.toml     two dancers: source = "dancer2.right_hand_height"
+    livemove perform -m theremin+cello:dancer=2          two dancers, each with a voice of their own
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
     Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
     unless you name one.
     """
-    from livemove.bundle import find_bundle, load_bundle
+    from livemove.bundle import load_bundle
     from livemove.capture.cameras import check_camera
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli import fallback
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.models import chosen_styles, ignoring, model_name, slots_of_presets
+    from livemove.cli.layers import beyond_reach, dancers_of, for_dancers, mapped, read_layers, written_layers
+    from livemove.cli.models import chosen_styles, ignoring, model_name, stacks_of_presets
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
     from livemove.control.control_config import ControlConfig, address
@@ -216,6 +219,10 @@ def perform(
     from livemove.diagnostics.doctor import whatever_is_missing
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import PresetDevices, SessionConfig, run_session
+    from livemove.synthesis.synthesis_config import Layer
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
 
     report, options["output"] = check_report(report), unused(options["output"])
     if save is not None:
@@ -225,12 +232,11 @@ def perform(
         if further.kind == "file":  # the first says itself what is wrong; a webcam or an address may be there later
             check_camera(further)
     options.update(camera=cameras[0], device=next(iter(cards), None))
-    options["dancer"] = chosen_dancer(options["dancer"], options["dancers"])
     presets = set_list(preset_names)
     if presets:
         if given(context, "models") or given(context, "mapping"):
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
-        slots, controls = slots_of_presets(presets)
+        stacks, controls = stacks_of_presets(presets, tell, options["dancers"])
         first = presets[0]
         chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
@@ -238,11 +244,16 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        slots, controls = [(path, mapping or _fitted(path)) for path in map(find_bundle, models)], ()
-    for line in ignoring([path for path, _ in slots]):
-        click.echo(line, err=True)
+        sets = [mapped(read_layers(each, tell), mapping, tell) for each in models]
+        stacks, controls = [for_dancers(layers, options["dancers"]) for layers in sets], ()
+    options["dancers"] = dancers_of(stacks, options["dancers"])
+    options["dancer"] = chosen_dancer(options["dancer"], options["dancers"])
+    for line in ignoring([layer.model for layers in stacks for layer in layers]):
+        tell(line)
+    for line in dict.fromkeys(line for layers in stacks for line in beyond_reach(layers)):
+        tell(line)
     options["block"] = block_of(context, options, bool(presets and presets[0].devices.block))
-    (folder, mapping), *others = slots
+    folder = stacks[0][0].model
     if options["audience"] and monitor is False:
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
     if options["mpe"] and options["midi_out"] is None:
@@ -254,8 +265,7 @@ def perform(
         style_at_start, weights_at_start = chosen_styles(style, folder)
     config = SessionConfig.of(
         model=folder,
-        mapping=mapping,
-        others=tuple(others),
+        layers=tuple(stacks),
         presets=controls,
         preset_devices=tuple(
             PresetDevices(
@@ -292,7 +302,10 @@ def perform(
         """What is set, as that preset, or under a free name; what to tell the person. Raises LivemoveError."""
         name = name or free_name()
         last, control = status.controls, config.control
-        played, its_mapping = slots[last.model]
+        layers = stacks[last.model]
+        played, its_mapping = layers[0].model, layers[0].mapping
+        alone = layers == (Layer(played, its_mapping),) and last.pans[0] == 0.0 and last.gains[0] == 1.0
+        called = model_name(played) if alone else written_layers(layers, last, model_name)
         # Only what somebody named: a preset kept at home must not look for that camera on stage.
         now: dict[str, Any] = {
             "camera": status.camera, "device": status.card, "mirror": config.capture.mirror,
@@ -309,7 +322,7 @@ def perform(
         )
         there = preset_file(name).exists()
         styles = load_bundle(played).spec.styles
-        kept = save_preset(from_controls(name, model_name(played), its_mapping, last, devices, styles))
+        kept = save_preset(from_controls(name, called, its_mapping if alone else None, last, devices, styles))
         before = f" (the one that was there: {kept.name}.bak)" if there else ""
         return f"kept: {kept}{before}; livemove perform -p {name} plays it"
 
@@ -323,7 +336,8 @@ def perform(
         if config.capture.kind == "index" and not config.capture.patient:
             check_camera(config.capture)  # quick: no process is started in vain
         have_pose_model(config.capture)
-        with status_display(folder.name) as on_status, typed_keys() as typed:
+        name = "+".join(layer.model.name for layer in stacks[0])
+        with status_display(name) as on_status, typed_keys() as typed:
             if typed is not None and not config.monitor:
                 click.echo(keys.HELP, err=True)
             return run_session(config, remember, None if typed is None else lambda: keys.understood(typed()), keep)
@@ -348,17 +362,6 @@ def perform(
         click.echo(line, err=True)
     if save is not None:
         click.echo(keep(seen[0], save), err=True)
-
-
-def _fitted(model: Path) -> Path | None:
-    """What `calibrate` fitted for it, with a line that says so; None: nothing yet."""
-    from livemove.control.user_files import fitted_file
-
-    path = fitted_file(model.name)
-    if not path.is_file():
-        return None
-    click.echo(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}", err=True)
-    return path
 
 
 @click.command()
@@ -414,8 +417,8 @@ def calibrate(
     """
     import shlex
 
-    from livemove.bundle import find_bundle
     from livemove.capture.capture_config import CaptureConfig
+    from livemove.cli.layers import only_model
     from livemove.cli.models import model_name
     from livemove.contracts import ControlError
     from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
@@ -433,7 +436,7 @@ def calibrate(
         if not given(context, "mirror") and kept.devices.mirror is not None:
             options["mirror"] = kept.devices.mirror
         options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
-    config = calibrate.CalibrationConfig(model=find_bundle(model), **options)
+    config = calibrate.CalibrationConfig(model=only_model(model), **options)
     written = output or fitted_file(config.model.name)
     written = written if file is None else fitted_mapping(file)
     calibrate.check_place(written)

@@ -20,7 +20,7 @@ from livemove.capture.runtimes import POSE_RUNTIMES
 from livemove.cli import text
 from livemove.cli.number_types import Number, Whole
 from livemove.cli.streams import lasting
-from livemove.controls import CONTROLS, GAIN_FACTORS
+from livemove.controls import CONTROLS, GAIN_FACTORS, MAX_LAYERS
 from livemove.printable import printable_content
 from livemove.synthesis.synthesis_config import ENGINES, PROVIDERS
 
@@ -111,8 +111,14 @@ def instrument_options(command: Command) -> Command:
     return command
 
 
-def model_option(several: bool) -> Callable[[Command], Command]:
+def model_option(several: bool, layers: bool = False) -> Callable[[Command], Command]:
     more = " Several times: all are loaded, to switch between while playing." if several else ""
+    if layers:
+        more += (
+            f" Up to {MAX_LAYERS} play at once as layers, NAME+NAME, each as "
+            "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE: gain in dB, pan from -1 (left) to 1, "
+            "transpose in semitones; with note it is a drone, whose pitch stays there."
+        )
     return click.option(
         "--model", "-m", "models" if several else "model", multiple=several, show_default=True, metavar="NAME|DIR",
         default=("theremin",) if several else "theremin",

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     "--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=Path("soak"), show_default=True,
     metavar="DIR", help="Where soak.json and soak.png go.",
 )  # fmt: skip
-@model_option(several=False)
+@model_option(several=False, layers=True)
 @pose_options
 @json_option
 def soak(
@@ -59,7 +59,7 @@ def soak(
     livemove soak --minutes 30 --camera dance.mp4 --monitor
     livemove soak --minutes 10 --faults
     """
-    from livemove.bundle import find_bundle
+    from livemove.cli.layers import read_layers
     from livemove.contracts import MissingDeviceError, OutputError
     from livemove.diagnostics import performance_soak, performance_soak_plot
     from livemove.monitor.monitor_config import has_display
@@ -70,14 +70,15 @@ def soak(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
+    layers = read_layers(model, lambda line: click.echo(line, err=True))
     config = SessionConfig.of(
-        model=find_bundle(model), loop=True, duration_s=60 * minutes,
+        model=layers[0].model, layers=(layers,), loop=True, duration_s=60 * minutes,
         monitor=has_display() if monitor is None else monitor, **options,
     )  # fmt: skip
     have_pose_model(config.capture)
 
     def play(see: Callable[[performance_soak.Seen], None]) -> Report:
-        with status_display(config.synthesis.model.name) as show:
+        with status_display("+".join(layer.model.name for layer in layers)) as show:
 
             def on_status(status: Status) -> None:
                 see(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,7 @@ def take_display() -> Generator[Callable[[Take], None]]:
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
 @mirrored_option
 @dancers_option
-@model_option(several=False)
+@model_option(several=False, layers=True)
 @instrument_options
 def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:
     """Let the dancer in CLIP play the instrument; as fast as the machine can, the same file for the same seed.
@@ -165,13 +166,14 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     livemove render dance.mp4 -o dance-played.mp4        the video with its new sound
     livemove render dance.mp4 -o dance.wav --pose lite   the sound alone, quicker
     livemove render dance.mp4 -o b.wav --seed 2          another take
+    livemove render dance.mp4 -o c.wav -m cello:pan=-0.3+bodydrum   two layers; stereo, as one is panned
     livemove render take-20260131-203000 -o take.mp4     a take: the dancer drawn in light, under what was played
     """
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
-    from livemove.bundle import find_bundle
     from livemove.capture.capture_config import CaptureConfig
+    from livemove.cli.layers import beyond_reach, dancers_of, for_dancers, read_layers
     from livemove.cli.models import chosen_styles
     from livemove.offline.render import RenderConfig
     from livemove.offline.render import render as render_clip
@@ -181,9 +183,15 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     if is_take(options["clip"]):
         _take_video(options["clip"], options["output"], report)
         return
-    folder = find_bundle(model)
-    chosen, weights = chosen_styles(style, folder)
-    config = RenderConfig(model=folder, style=chosen, styles=weights, duration_s=duration, **options)
+    first, *others = read_layers(model, lambda line: click.echo(line, err=True))
+    layers = for_dancers((replace(first, mapping=first.mapping or options["mapping"]), *others), options["dancers"])
+    options["dancers"] = dancers_of([layers], options["dancers"])
+    for line in beyond_reach(layers):
+        click.echo(line, err=True)
+    chosen, weights = chosen_styles(style, first.model)
+    config = RenderConfig(
+        model=first.model, layers=layers, style=chosen, styles=weights, duration_s=duration, **options
+    )
     have_pose_model(CaptureConfig(camera=str(config.clip), pose=config.pose, pose_model=config.pose_model))
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with ProgressBar(*columns, console=stderr_console(), transient=True) as bar:
@@ -262,13 +270,13 @@ def replay(
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import SessionConfig, run_session
 
-    folder, mapping, seed = live_choice(take, model, options.pop("mapping"))
+    layers, seed, dancers = live_choice(take, model, options.pop("mapping"))
     live = SessionConfig.of(
-        model=folder, mapping=mapping, seed=seed, camera=str(take), loop=loop, device=device, monitor=has_display(),
-        engine=options["engine"] or "auto", provider=options["provider"],
+        model=layers[0].model, layers=(layers,), dancers=dancers, seed=seed, camera=str(take), loop=loop, device=device,
+        monitor=has_display(), engine=options["engine"] or "auto", provider=options["provider"],
     )  # fmt: skip
     try:
-        with status_display(folder.name) as on_status:
+        with status_display("+".join(layer.model.name for layer in layers)) as on_status:
             result = run_session(live, on_status)
     except DeviceError as error:
         raise UserError(*whatever_is_missing(live.capture.camera, device, None, error)) from error

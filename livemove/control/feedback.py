@@ -13,13 +13,14 @@ from livemove.body.mapping import PITCH_UNIT, Mapping
 from livemove.body.notes import NOTES, SCALES, note_name
 from livemove.body.sources import other_side
 from livemove.contracts import MAX_BLEND, Action, Controls, ModelSpec, Request
-from livemove.controls import BY_ACTION, STYLE_WEIGHTS, Control, Kind, decibels
+from livemove.controls import BY_ACTION, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, Control, Kind, decibels
 
 
 @dataclass(frozen=True)
 class Loaded:
     """What is there to be steered. models, presets: their names, in order; model: the name of the one that plays; spec,
-    mapping: that model's (None: its mapping cannot be read now); from_file: whether the mapping is a file."""
+    mapping: that model's, of several layers the first one's (None: its mapping cannot be read now); from_file: whether
+    the mapping is a file; layers: how many play."""
 
     models: Sequence[str]
     presets: Sequence[str]
@@ -27,6 +28,7 @@ class Loaded:
     spec: ModelSpec
     mapping: Mapping | None = None
     from_file: bool = True
+    layers: int = 1
 
 
 def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded) -> str:
@@ -35,6 +37,10 @@ def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded)
     control = BY_ACTION.get(action)
     if action is Action.STYLE or action in STYLE_WEIGHTS:
         return _no_style(action, model, loaded.spec.styles)
+    for actions in (LAYER_GAINS, LAYER_PANS):
+        if action in actions and actions.index(action) >= loaded.layers:
+            there = "one layer" if loaded.layers == 1 else f"{loaded.layers} layers"
+            return f"{model} has {there}: -m {model}+NAME adds one"
     if action is Action.MODEL and len(loaded.models) < 2:
         return f"{model} is the only model that is loaded: -m {model} -m NAME loads two, to switch between"
     if action is Action.PRESET and not loaded.presets:
@@ -109,9 +115,13 @@ def written(control: Control, controls: Controls) -> str:
     values = {
         Action.GAIN: decibels(controls.gain), Action.TEMPERATURE: controls.temperature, Action.OCTAVE: controls.octave,
         Action.LOOK_AHEAD: 1e3 * controls.look_ahead_s,
+        **{action: decibels(gain) for action, gain in zip(LAYER_GAINS, controls.gains, strict=True)},
+        **dict(zip(LAYER_PANS, controls.pans, strict=True)),
     }  # fmt: skip
     value = values.get(control.action, 0.0)
-    if control.action is Action.GAIN:
+    if control.action in LAYER_PANS:
+        return "in the middle" if abs(value) < 0.005 else f"{abs(value):.2f} {'left' if value < 0 else 'right'}"
+    if control.action in (Action.GAIN, *LAYER_GAINS):
         return f"{value:+.1f} dB" if value > control.low else "−∞ dB"
     if control.action is Action.TEMPERATURE:
         return f"{value:.2f}"

@@ -10,6 +10,7 @@ import difflib
 import itertools
 import json
 import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -24,6 +25,9 @@ from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
 from livemove.printable import is_text, printable
+
+_LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
+"""Of a layer, in the text of a model."""
 
 RANGES = {
     **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},
@@ -57,7 +61,7 @@ class Devices:
 class Preset:
     """One sound, ready to be played.
 
-    model     a name from `livemove models`, or a folder
+    model     a name from `livemove models`, or a folder; or several as layers, as -m takes them
     mapping   a mapping.toml, from the preset's own folder on; "" the model's own
     style     name, number from 0, or a blend, "cello=0.5,flute=0.5"; "" the first
     scale     one of body.notes.SCALES; "" as the mapping says; root likewise, "C" .. "B"
@@ -286,6 +290,10 @@ def _checked(path: Path, where: str, table: dict[str, Any], kind: type[Any], but
         found[key] = value
     if found.get("mapping"):
         found["mapping"] = str(path.parent / Path(found["mapping"]).expanduser())
+    if "model" in found:
+        found["model"] = _LAYERS_MAPPING.sub(
+            lambda option: option[1] + str(path.parent / Path(option[2]).expanduser()), found["model"]
+        )
     return found
 
 

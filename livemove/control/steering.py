@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import MAX_BLEND, Action, ControlError, Controls, Request
-from livemove.controls import BY_ACTION, STYLE_WEIGHTS, decibels
+from livemove.controls import BY_ACTION, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, decibels
 
 
 def steer(
@@ -40,6 +40,13 @@ def steer(
     action = request.action
     if action is Action.GAIN:
         return replace(controls, gain=10.0 ** (near(decibels(controls.gain)) / 20.0))
+    if action in LAYER_GAINS:
+        layer = LAYER_GAINS.index(action)
+        gain = 10.0 ** (near(decibels(controls.gains[layer])) / 20.0)
+        return replace(controls, gains=_with(controls.gains, layer, gain))
+    if action in LAYER_PANS:
+        layer = LAYER_PANS.index(action)
+        return replace(controls, pans=_with(controls.pans, layer, near(controls.pans[layer])))
     if action is Action.MUTE:
         return replace(controls, mute=amount != 0.0 if absolute else not controls.mute)
     if action is Action.TEMPERATURE:
@@ -73,6 +80,10 @@ def steer(
     if action is Action.LEARN:
         return replace(controls, learn=round(min(max(amount, 0.0), float(max(Action)))))
     return controls
+
+
+def _with(values: tuple[float, ...], place: int, value: float) -> tuple[float, ...]:
+    return (*values[:place], value, *values[place + 1 :])
 
 
 def _weighed(controls: Controls, index: int, near: Callable[[float], float], styles: int) -> Controls:

@@ -19,6 +19,7 @@ from livemove import __version__
 from livemove.bundle import Bundle, bundle_folders, list_bundles, load_bundle
 from livemove.capture.capture_config import CaptureConfig
 from livemove.contracts import HOP, BundleError, DeviceError, LivemoveError
+from livemove.controls import MAX_LAYERS
 
 if TYPE_CHECKING:
     from livemove.capture.lighting import Light
@@ -328,6 +329,10 @@ def _live(model: str | None) -> Iterator[Finding]:
         yield Finding(part, "missing", COARSE) if coarse else Finding(part, "broken", refused["why"])
     found = live_findings(model, report.results, report.load)
     yield from found
+    able = [run for run in report.results if holds(run)]
+    if able:
+        together = soak.run(bundle, [able[0].engine], MEASURED_S / 60, layers=MAX_LAYERS)
+        yield layers_finding(model, able[0], together.results[0], together.load)
     if found[-1].state != "ok":
         stage = architectures.stage()
         engine = NativeEngine(stage, architectures.random_weights(stage), precision="int8")
@@ -355,6 +360,19 @@ def live_findings(model: str, runs: Sequence[SoakResult], load: str) -> list[Fin
         return [*findings, Finding(f"{model} live", "slow", "no engine holds it here: free a core, or a smaller model")]
     also = f"; so would {', '.join(able[1:])}" if able[1:] else ""
     return [*findings, Finding(f"{model} live", "ok", f"--engine {able[0]} holds it{also}")]
+
+
+def layers_finding(model: str, alone: SoakResult, together: SoakResult, load: str) -> Finding:
+    """How many layers can play at once. alone, together: one, and MAX_LAYERS, of that model on the same engine."""
+    measured = f"({MAX_LAYERS} of {model} on {together.engine}: {_hops(together)} beside {load})"
+    if holds(together):
+        return Finding("layers", "ok", f"{MAX_LAYERS} voices at once hold, as many as there can be {measured}")
+    room = (1.0 - SPARE) * alone.hop_ms
+    # What a further one costs by both runs: the second is the busier one.
+    each = max(alone.median_ms, together.median_ms / MAX_LAYERS)
+    count = min(max(int(room / each), 1), MAX_LAYERS - 1)
+    detail = f"about {count} at once: {MAX_LAYERS} are too many {measured}"
+    return Finding("layers", "ok" if count > 1 else "slow", detail)
 
 
 def _hops(run: SoakResult) -> str:

@@ -234,7 +234,7 @@ def _traces(
         inputs[: len(FEATURES)] = row["sources"][sides]
         source[i] = mapping.step(inputs, math.inf)[channel]
     played = hops["channels"][:, channel].astype(np.float64)
-    audio = samples24(take.sound())
+    audio = samples24(take.sound()).mean(axis=1)
     starts = np.concatenate([[0], np.cumsum(take.blocks["frames"])[:-1]])
     at = np.searchsorted(take.blocks["read"], hops["first_sample"], side="right") - 1
     centres = (

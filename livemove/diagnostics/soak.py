@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from livemove.bundle import Bundle, load_bundle
-from livemove.contracts import HOP, Engine, EngineError
+from livemove.contracts import HOP, Engine, EngineError, Float32
 from livemove.diagnostics.load import other_cores_busy
 from livemove.ipc.cpu_affinity import take_sound_core
 from livemove.synthesis.engines import choose_engine
@@ -77,31 +77,50 @@ class Report:
 
 
 def run(
-    bundle: Bundle, engines: Sequence[str] = ("native", "onnx"), minutes: float = 1.0, block: int = BLOCK
+    bundle: Bundle,
+    engines: Sequence[str] = ("native", "onnx"),
+    minutes: float = 1.0,
+    block: int = BLOCK,
+    layers: int = 1,
 ) -> Report:
-    """Each engine on its own for `minutes`, in a process of its own, all other cores busy."""
+    """Each engine on its own for `minutes`, in a process of its own, all other cores busy; layers: so many of it play
+    at once."""
     results: list[SoakResult] = []
     absent: list[dict[str, str]] = []
     with other_cores_busy() as load:
         for name in engines:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
                 try:
-                    results.append(child.submit(_hold, str(bundle.path), name, minutes, block).result())
+                    results.append(child.submit(_hold, str(bundle.path), name, minutes, block, layers).result())
                 except EngineError as error:
                     absent.append({"engine": name, "why": str(error)})
     return Report(minutes, bundle.spec.name, block, load, results, absent)
 
 
-def _hold(folder: str, name: str, minutes: float, block: int) -> SoakResult:
+class Layers:
+    """Engines that each make the same hop, one after the other, as those of layers do; as much of an Engine as `hold`
+    asks for."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self.name, self.spec = engines[0].name, engines[0].spec
+        self._engines = engines
+
+    def generate(self, out: Float32, channels: Float32, noise: Float32, *, temperature: float = 1.0) -> None:
+        for engine in self._engines:
+            engine.generate(out, channels, noise, temperature=temperature)
+
+
+def _hold(folder: str, name: str, minutes: float, block: int, layers: int) -> SoakResult:
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     bundle = load_bundle(folder)
-    choice = choose_engine(name, bundle)
+    choices = [choose_engine(name, bundle) for _ in range(layers)]
+    realtime = 1.0 / sum(1.0 / choice.realtime for choice in choices)
     take_sound_core()
-    real_time = RealTime(choice.realtime, time.perf_counter())
+    real_time = RealTime(realtime, time.perf_counter())
     gc.collect()
     gc.disable()
     hops = round(minutes * 60 * bundle.spec.sample_rate / HOP)
-    run = hold(choice.engine, hops, block, choice.realtime, after_hop=real_time.hop)
+    run = hold(Layers([choice.engine for choice in choices]), hops, block, realtime, after_hop=real_time.hop)
     return replace(run, engine=name)
 
 
@@ -114,7 +133,7 @@ def _end_with_parent() -> None:
 
 
 def hold(
-    engine: Engine,
+    engine: Engine | Layers,
     hops: int,
     block: int = BLOCK,
     realtime: float = math.inf,

@@ -17,7 +17,8 @@ from livemove.native import _realtime
 
 
 class AudioRing:
-    """Samples on their way out, float32 mono at the device's rate. Producer: synthesis. Consumer: the callback.
+    """Samples on their way out, float32 left and right at the device's rate, counted once for both sides. Producer:
+    synthesis. Consumer: the callback.
 
     When it runs dry the callback fades out, counts an underrun, and starts again once the fill reaches `target`.
     """
@@ -26,7 +27,8 @@ class AudioRing:
         self._native = _realtime.Ring(memory)
 
     def write(self, samples: Float32) -> bool:
-        """Producer only: all of samples float32 [n], or, when there is no room, nothing and False."""
+        """Producer only: all of samples float32 [n, 2], or, when there is no room, nothing and False. [n]: the same on
+        both sides."""
         return self._native.write(samples)
 
     def mark(self, first_sample: int, capture_s: float) -> None:
@@ -77,7 +79,8 @@ class AudioRing:
 
 
 class Tap:
-    """What was really played, float32 mono at the device's rate; the callback never waits for its readers. Anyone."""
+    """What was really played, float32 left and right at the device's rate, counted once for both sides; the callback
+    never waits for its readers. Anyone."""
 
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.Tap(memory)
@@ -87,5 +90,6 @@ class Tap:
         return self._native.written
 
     def read(self, start: int, out: Float32) -> bool:
-        """Fill out float32 [n] with samples start.. (start + n <= written); False: some were lost, out is no use."""
+        """Fill out float32 [n, 2] with samples start.. (start + n <= written), or [n] with the mean of both sides;
+        False: some were lost, out is no use."""
         return self._native.read(start, out)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove import contracts
-from livemove.contracts import MAX_BLEND, Controls, Float32
+from livemove.contracts import MAX_BLEND, MAX_LAYERS, Controls, Float32
 from livemove.native import _realtime
 from livemove.native._realtime import SNAPSHOT_BYTES
 
@@ -35,26 +35,29 @@ POSE_ROW = np.dtype(
 BLOCK_ROW = np.dtype([(name, f"<{kind}", *([count] if count > 1 else [])) for name, kind, count, _ in _realtime.BLOCK])
 """One call of the callback, as native/realtime/layout.hpp says."""
 
-_STEERED = tuple(field.name for field in dataclasses.fields(Controls) if field.name != "styles")
+_STEERED = tuple(field.name for field in dataclasses.fields(Controls) if field.name not in ("styles", "gains", "pans"))
+
+_LEVELS = (*(f"gain_{i + 1}" for i in range(MAX_LAYERS)), *(f"pan_{i + 1}" for i in range(MAX_LAYERS)))
+"""Controls.gains and pans: in full, for what is mixed by them must come out the same again."""
 
 _HOP = (
     # When the engine began (on the clock), the hop's number since then, when the hop was begun.
     *("life_s", "hop", "began_s"),
     # The pose it was made from: its sequence number, and when it was captured (NaN: none).
     *("pose", "capture_s"),
-    # Its place in the ring, at the device's rate; number of the model that sounds or comes in.
+    # Its place in the ring, at the device's rate; number of the stack that sounds or comes in.
     *("first_sample", "samples", "sounding"),
-    # How many of the sources and channels there are (of the model that sounds, of one that leaves); all controls.
-    *("source_count", "channel_count", "leaving_count", *_STEERED),
+    # How many of the sources and channels there are (of what sounds, of what leaves); all controls.
+    *("source_count", "channel_count", "leaving_count", *_STEERED, *_LEVELS),
 )
 
 _VECTORS = {
     "sources": 128,
-    "channels": 64,
-    "leaving": 64,
+    "channels": 64 * MAX_LAYERS,
+    "leaving": 64 * MAX_LAYERS,
     "styles": MAX_BLEND,
-    "blend": MAX_BLEND,
-    "leaving_blend": MAX_BLEND,
+    "blend": MAX_BLEND * MAX_LAYERS,
+    "leaving_blend": MAX_BLEND * MAX_LAYERS,
 }
 """float32 of a hop, and how many there is room for."""
 
@@ -65,8 +68,9 @@ HOP_ROW = np.dtype(
         "itemsize": _realtime.HOP_BYTES,
     }
 )
-"""One hop as synthesis made it: sources as the mapping got them, channels as the engine did; styles as the performer
-set them, blend and leaving_blend as the engines got them (NaN: not so many, none)."""
+"""One hop as synthesis made it: sources as the mappings got them, channels as the engines did; styles as the performer
+set them, blend and leaving_blend as the engines got them (NaN: not so many, none). What layers have stands layer after
+layer."""
 
 
 class Log:
@@ -125,14 +129,15 @@ class HopLog:
         leaving: Float32 | None = None,
     ) -> None:
         """Synthesis only. head: HOP_ROW's fields up to sounding; vectors: its sources, channels, leaving, float32;
-        blend, leaving: weights [styles] of the model that sounds, and of one that leaves; None: none."""
+        blend, leaving: weights [styles] of what sounds, and of what leaves; None: none."""
         counts = [len(vector) for vector in vectors]
         for place, values in ((self._styles, controls.styles), (self._blend, blend), (self._leaving, leaving)):
             count = 0 if values is None else len(values)
             place[count:] = math.nan
             if values is not None:
                 place[:count] = values
-        self._head[:] = (*head, *counts, *(getattr(controls, name) for name in _STEERED))
+        steered = (getattr(controls, name) for name in _STEERED)
+        self._head[:] = (*head, *counts, *steered, *controls.gains, *controls.pans)
         for place, vector, count in zip(self._vectors, vectors, counts, strict=True):
             place[:count] = vector
         self._native.add(self._bytes)

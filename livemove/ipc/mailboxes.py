@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import MAX_BLEND, Controls, PoseFrame, SupervisorStatus
+from livemove.contracts import MAX_BLEND, MAX_LAYERS, Controls, PoseFrame, SupervisorStatus
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
 from livemove.ipc.records import lines, names
@@ -81,8 +81,11 @@ class ControlsMailbox:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
         self._numbers = self._bytes[:24].view(np.float64)
-        self._integers = self._bytes[24 : -8 * MAX_BLEND].view(np.int64)
-        self._styles = self._bytes[-8 * MAX_BLEND :].view(np.float64)
+        styles, gains, pans = (8 * size for size in (MAX_BLEND + 2 * MAX_LAYERS, 2 * MAX_LAYERS, MAX_LAYERS))
+        self._integers = self._bytes[24:-styles].view(np.int64)
+        self._styles = self._bytes[-styles:-gains].view(np.float64)
+        self._gains = self._bytes[-gains:-pans].view(np.float64)
+        self._pans = self._bytes[-pans:].view(np.float64)
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
@@ -90,6 +93,7 @@ class ControlsMailbox:
         self._integers[0] = controls.mute
         self._integers[1:] = [*(getattr(controls, name) for name in self.CHOICES), len(controls.styles)]
         self._styles[: len(controls.styles)] = controls.styles
+        self._gains[:], self._pans[:] = controls.gains, controls.pans
         self._native.write(self._bytes)
 
     def read(self) -> Controls:
@@ -100,6 +104,7 @@ class ControlsMailbox:
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
             choices.update({name: bool(choices[name]) for name in ("freeze", "swap_hands")})
             choices["styles"] = tuple(self._styles[:count].tolist())
+            choices["gains"], choices["pans"] = tuple(self._gains.tolist()), tuple(self._pans.tolist())
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last
 

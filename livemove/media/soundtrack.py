@@ -39,7 +39,7 @@ TICKS = 90_000
 
 
 def put_sound_under(clip: Path, sound: Path, output: Path, on_progress: Callable[[float], None]) -> None:
-    """Write output, an mp4 with clip's video and sound (mono, AAC) from the video's first frame on.
+    """Write output, an mp4 with clip's video and sound (as many channels, AAC) from the video's first frame on.
 
     It ends with the sound. on_progress is called with the seconds done. Raises CameraError as the decoder does.
 
@@ -78,7 +78,8 @@ def _write(
         av.open(str(output), "w", format="mp4") as target,
     ):
         video = way(clip, target, stack)
-        voice = cast(AudioStream, target.add_stream("aac", rate=wave.samplerate, layout="mono"))
+        layout = "mono" if wave.channels == 1 else "stereo"
+        voice = cast(AudioStream, target.add_stream("aac", rate=wave.samplerate, layout=layout))
         voice.bit_rate = 192_000
         written = 0
 
@@ -86,8 +87,8 @@ def _write(
             """Keep the sound level with the video, so that the muxer need not hold either back."""
             nonlocal written
             while written < wave.frames and written < until_s * wave.samplerate:
-                block = cast("npt.NDArray[np.float32]", wave.read(AAC_FRAME, dtype="float32"))
-                frame = av.AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
+                block = cast("npt.NDArray[np.float32]", wave.read(AAC_FRAME, dtype="float32", always_2d=True))
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T), format="fltp", layout=layout)
                 frame.sample_rate, frame.pts = wave.samplerate, written
                 written += len(block)
                 target.mux(voice.encode(frame))

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import MAX_BLEND, Action, Controls, Request, SupervisorStatus
-from livemove.controls import BY_ACTION, CONTROLS, STYLE_WEIGHTS
+from livemove.controls import BY_ACTION, CONTROLS, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS
 from livemove.monitor import style
 from livemove.monitor.display_widgets import RIGHT, Lamp, card, dot
 from livemove.monitor.input_widgets import HAND, ControlTile, Handlers, ListTile, ValueTile
@@ -68,7 +68,7 @@ class TopBar(QWidget):
         def across(words: str, face: QFont) -> int:
             return QFontMetrics(face).horizontalAdvance(words)
 
-        model = across(self._config.spec.name, style.font(style.HEADING, bold=True))
+        model = across(self._config.name, style.font(style.HEADING, bold=True))
         body = style.font(style.BODY)
         output = f"writing {self._config.output.name}" if self._config.output else ""
         calibrated = "calibrated" if self._config.calibrated else ""
@@ -135,7 +135,7 @@ class TopBar(QWidget):
         spot = self.spots["model"]
         painter.setFont(style.font(style.HEADING, bold=True))
         painter.setPen(style.ACCENT if self._under == "model" else style.TEXT)
-        painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, self._config.spec.name)
+        painter.drawText(spot, Qt.AlignmentFlag.AlignVCenter, self._config.name)
         if len(self._models) > 1:
             self._paint_mark(painter, spot, "model")
         painter.setFont(style.font(style.BODY))
@@ -182,6 +182,7 @@ class TopBar(QWidget):
 
 
 WEIGHT_PER_PIXEL = 0.005
+PAN_PER_PIXEL = 0.01
 
 
 class Console(QWidget):
@@ -206,10 +207,21 @@ class Console(QWidget):
             ValueTile(replace(BY_ACTION[action], name=name), WEIGHT_PER_PIXEL, ask)
             for action, name in zip(STYLE_WEIGHTS, names, strict=False)
         ]
+        voices = config.voices if len(config.voices) > 1 else ()
+        self.gains = [
+            ValueTile(replace(BY_ACTION[action], name=f"{number} {voice}"), PER_PIXEL["gain"], ask)
+            for number, (action, voice) in enumerate(zip(LAYER_GAINS, voices, strict=False), 1)
+        ]
+        self.pans = [
+            ValueTile(replace(BY_ACTION[action], name=f"{number} pan"), PAN_PER_PIXEL, ask)
+            for number, (action, _) in enumerate(zip(LAYER_PANS, voices, strict=False), 1)
+        ]
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(style.GAP)
         lines: list[list[ControlTile]] = [[*self.weights]] if self.weights else []
+        if voices:
+            lines.append([tile for pair in zip(self.gains, self.pans, strict=True) for tile in pair])
         lines.append([*self.values.values(), *self.picks.values()])
         for tiles in lines:
             row = QHBoxLayout()
@@ -226,6 +238,10 @@ class Console(QWidget):
             tile.show_value(by_hand if any(controls.styles) else sounding, f"{100 * sounding:.0f} %")
 
     def show_controls(self, controls: Controls) -> None:
+        for tile, gain in zip(self.gains, controls.gains, strict=False):
+            tile.show_value(decibels(gain), f"{written_db(decibels(gain))} dB")
+        for tile, pan in zip(self.pans, controls.pans, strict=False):
+            tile.show_value(pan, "middle" if abs(pan) < 0.005 else f"{abs(pan):.2f} {'L' if pan < 0 else 'R'}")
         gain_db, ahead_ms = decibels(controls.gain), 1e3 * controls.look_ahead_s
         self.values["gain"].show_value(gain_db, f"{written_db(gain_db)} dB")
         self.values["temperature"].show_value(controls.temperature, f"{controls.temperature:.2f}")

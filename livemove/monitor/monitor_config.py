@@ -20,6 +20,8 @@ class MonitorConfig:
     presets  names of the set list
     output   the WAV being written, if there is one
     audience whether a second window shows the drawn dancer
+    layers   of each model to switch to, in their order, the names of all that play at once; (): each plays alone
+    playing  which of them it is
     """
 
     spec: ModelSpec
@@ -30,16 +32,30 @@ class MonitorConfig:
     presets: tuple[str, ...] = ()
     calibrated: bool = False
     audience: bool = False
+    layers: tuple[tuple[str, ...], ...] = ()
+    playing: int = 0
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of all that play at once."""
+        return self.layers[self.playing] if self.layers else (self.spec.name,)
+
+    @property
+    def name(self) -> str:
+        """What plays, wherever it is named."""
+        return " + ".join(self.voices)
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names of all there are to switch to, in the order of `Controls.model`."""
+        if self.layers:
+            return tuple(" + ".join(voices) for voices in self.layers)
         return (self.spec.name, *(spec.name for spec, _, _ in self.others))
 
     def of_model(self, index: int) -> MonitorConfig:
         """The same with that one of the models as the one that plays."""
         spec, mapping, calibrated = ((self.spec, self.mapping, self.calibrated), *self.others)[index]
-        return replace(self, spec=spec, mapping=mapping, calibrated=calibrated)
+        return replace(self, spec=spec, mapping=mapping, calibrated=calibrated, playing=index)
 
 
 def has_display() -> bool:

@@ -137,7 +137,7 @@ class StagePage(QWidget):
         self.lamp.say(state.recording_s, style.BASE if wrong else style.RED, ground)
         self._say_names(state)
         marks = [
-            self._config.spec.name if controls.preset else "",
+            self._config.name if controls.preset else "",
             self._scale.name(controls),
             f"octave {signed(controls.octave, '+d')}" if controls.octave else "",
             "hands swapped" if controls.swap_hands else "",
@@ -155,7 +155,7 @@ class StagePage(QWidget):
     def _say_names(self, state: ViewState) -> None:
         """The preset in large letters, brighter for a while when it is another one, and what comes next."""
         presets, place = self._config.presets, state.controls.preset
-        name = presets[place - 1] if 0 < place <= len(presets) else self._config.spec.name
+        name = presets[place - 1] if 0 < place <= len(presets) else self._config.name
         if name != self._shown_name:
             self._changed_s = state.now if self._shown_name else self._changed_s
             self._shown_name = name

@@ -95,7 +95,7 @@ class MonitorWindow(QWidget):
         super().__init__()
         self._zoom = 1.0
         style.zoom(self._zoom)
-        self.setWindowTitle(f"livemove · {config.spec.name}")
+        self.setWindowTitle(f"livemove · {config.name}")
         self.setMinimumSize(320, 200)
         self.resize(1280, 720)
         self._segment = segment
@@ -160,7 +160,7 @@ class MonitorWindow(QWidget):
         for page in old:
             self._pages.removeWidget(page)
             page.deleteLater()
-        self.setWindowTitle(f"livemove · {self._config.of_model(model).spec.name}")
+        self.setWindowTitle(f"livemove · {self._config.of_model(model).name}")
 
     # --- at every redraw
 

@@ -13,7 +13,7 @@ import queue
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -21,22 +21,22 @@ from typing import TypedDict
 import numpy as np
 import soundfile as sf
 
-from livemove.body.dancers import FurtherDancer, not_looked_for
-from livemove.body.event_inputs import EventInputs
-from livemove.body.features import FEATURES, FeatureStream
+from livemove.body.dancers import Dancer, not_looked_for
+from livemove.body.features import FEATURES, FeatureSpec
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.bundle import Bundle, load_bundle
+from livemove.bundle import load_bundle
 from livemove.capture.landmarker import Landmarker, preload
 from livemove.capture.posemodel import find_pose_model
-from livemove.contracts import HOP, Controls, Engine, Float32, OutputError, PoseFrame
+from livemove.contracts import HOP, Controls, Engine, Float32, LivemoveError, ModelSpec, OutputError, PoseFrame
 from livemove.ipc.segment import Segment
 from livemove.media import soundtrack, video_file
 from livemove.native._realtime import LIMITER_DELAY, Output
 from livemove.synthesis.engines import make_engine
+from livemove.synthesis.mixing import Mixer
 from livemove.synthesis.style_blend import StyleBlend
+from livemove.synthesis.synthesis_config import Layer
 
 SUFFIXES = (".wav", ".mp4")
-JUMP = FEATURES.index("jump")
 BATCH_HOPS = 16
 
 LANDMARKERS = 2
@@ -52,7 +52,8 @@ LOOKS_AHEAD = 4096
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What a run of `livemove render` does; one field per command line option."""
+    """What a run of `livemove render` does; one field per command line option. layers: what plays at once, in place of
+    model and mapping."""
 
     clip: Path
     output: Path
@@ -71,6 +72,17 @@ class RenderConfig:
     duration_s: float | None = None
     mirrored: bool = False
     dancers: int = 1
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def stack(self) -> tuple[Layer, ...]:
+        """The layers that play at once: `layers`, else model and mapping alone."""
+        return self.layers or (Layer(self.model, self.mapping),)
+
+    @property
+    def sides(self) -> int:
+        """Of the file: 2 where something is not in the middle, else mono."""
+        return 2 if any(layer.pan for layer in self.stack) else 1
 
 
 @dataclass(frozen=True)
@@ -136,10 +148,8 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     check_output(config.output)
     clip = video_file.probe(config.clip)
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
-    bundle = load_bundle(config.model)
-    mapping = mapping_for(config.mapping or bundle.mapping_path, bundle.spec, FEATURES)
-    mapping.notices += not_looked_for(mapping.external, config.dancers)
-    engine = make_engine(config.engine, bundle, config.provider)
+    voices = _voices(config)
+    rate = voices[0].spec.sample_rate
     take = Take()
     busy_s = 0.0
     with tempfile.TemporaryDirectory(prefix=".livemove-", dir=config.output.absolute().parent) as folder:
@@ -147,10 +157,10 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         with (
             contextlib.closing(poses_of(config, 1 / clip.fps, take)) as poses,
             sound.open("w+b") as file,  # libsndfile would take no name that is no text
-            sf.SoundFile(file, "w", bundle.spec.sample_rate, 1, "PCM_24", format="WAV") as wave,
-            _Finish(bundle.spec.sample_rate, config.gain) as finish,
+            sf.SoundFile(file, "w", rate, config.sides, "PCM_24", format="WAV") as wave,
+            _Finish(rate, config.gain, config.sides) as finish,
         ):
-            player = Player(config, bundle, engine, mapping)
+            player = Player(config, voices)
             for pose, until_s in poses:
                 started_s = time.perf_counter()
                 for audio in player.play(pose, until_s):
@@ -158,7 +168,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
                     wave.write(finish.add(audio))
                     started_s = time.perf_counter()
                 on_progress(Progress("sound", min(until_s, total_s), total_s))
-            samples = round(take.end_s * bundle.spec.sample_rate)
+            samples = round(take.end_s * rate)
             wave.write(finish.end(samples - wave.frames))
             limiter_hits, nonfinite = finish.counts()
         result = sound
@@ -169,13 +179,13 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         os.replace(result, config.output)
     wall_s = time.perf_counter() - began_s
     return RenderReport(
-        engine=engine.name,
-        model=bundle.spec.name,
+        engine=voices[0].engine.name,
+        model="+".join(voice.spec.name for voice in voices),
         clip=str(config.clip),
         output=str(config.output),
         seconds=take.end_s,
         clip_seconds=clip.seconds if config.duration_s is None else config.duration_s,
-        sample_rate=bundle.spec.sample_rate,
+        sample_rate=rate,
         frames=take.frames,
         poses=take.poses,
         pose_ms_mean=1e3 * take.pose_s / max(take.frames, 1),
@@ -184,7 +194,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         nonfinite_samples=nonfinite,
         wall_s=wall_s,
         realtime=take.end_s / wall_s,
-        notices=mapping.notices,
+        notices=list(dict.fromkeys(notice for voice in voices for notice in voice.mapping.notices)),
         triggers=player.fired,
     )
 
@@ -192,68 +202,110 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
 # --- the chain ----------------------------------------------------------------------------------------------
 
 
-class Player:
-    """Features, mapping and engine on the clip's own clock: a hop is made from the frames on screen until it begins."""
+class Voice:
+    """One layer: its mapping, its engine, its noise."""
 
-    def __init__(self, config: RenderConfig, bundle: Bundle, engine: Engine, mapping: Mapping) -> None:
-        self.spec, self.engine, self.mapping = bundle.spec, engine, mapping
-        self.stream, self.events = FeatureStream(), EventInputs()
-        self.further = [FurtherDancer(number, self.stream.spec) for number in range(1, config.dancers)]
+    def __init__(
+        self, config: RenderConfig, spec: ModelSpec, engine: Engine, mapping: Mapping, number: int = 0, dancer: int = 0
+    ) -> None:
+        """number: of the layer, from 0; dancer: who plays it."""
+        self.spec, self.engine, self.mapping = spec, engine, mapping
+        self._dancer = dancer
         self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
-        self.random = np.random.Generator(np.random.SFC64(config.seed))
-        self.controls = Controls(style=config.style, styles=config.styles)
-        self.blend = StyleBlend(bundle.spec, HOP / bundle.spec.sample_rate)
-        self.temperature = bundle.spec.temperature * config.temperature
+        self.blend = StyleBlend(spec, HOP / spec.sample_rate)
+        self.channels = np.zeros((BATCH_HOPS, len(spec.channels)), np.float32)
+        self._controls = Controls(style=config.style, styles=config.styles)
+        self._temperature = spec.temperature * config.temperature
+        self._random = np.random.Generator(np.random.SFC64(config.seed + number))
+
+    def step(self, hop: int, dancers: Sequence[Dancer], hop_s: float) -> None:
+        """The channels of the hop-th of a batch. External inputs but the bodies' have not come."""
+        own, external = dancers[self._dancer], self.inputs[len(FEATURES) :]
+        self.inputs[: len(FEATURES)] = own.features
+        own.events.put(external, self.mapping.external)
+        for further in dancers[1:]:
+            further.put(external, self.mapping.external)
+        self.channels[hop] = self.mapping.step(self.inputs, hop_s)
+
+    def generate(self, hops: int) -> Float32:
+        """float32 [hops, HOP], of the channels of so many steps."""
+        spec = self.spec
+        noise = self._random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
+        out = np.zeros(hops * HOP, np.float32)
+        style = self.blend.step(self._controls, self.mapping.styles)
+        channels = np.ascontiguousarray(self.channels[:hops])
+        self.engine.generate(out, channels, noise, style=style, temperature=self._temperature)
+        return out.reshape(hops, HOP)
+
+
+def _voices(config: RenderConfig) -> list[Voice]:
+    """Of all layers. Raises LivemoveError."""
+    voices: list[Voice] = []
+    for number, layer in enumerate(config.stack):
+        bundle = load_bundle(layer.model)
+        spec, first = bundle.spec, voices[0].spec if voices else bundle.spec
+        if spec.sample_rate != first.sample_rate:
+            rates = f"{spec.name} plays at {spec.sample_rate} Hz and {first.name} at {first.sample_rate}"
+            raise LivemoveError(f"{rates}: layers need the same rate")
+        mapping = mapping_for(layer.mapping or bundle.mapping_path, spec, FEATURES)
+        mapping.steer(transpose=layer.transpose, note=layer.note)
+        mapping.notices += not_looked_for(mapping.external, config.dancers)
+        engine = make_engine(config.engine, bundle, config.provider)
+        voices.append(Voice(config, spec, engine, mapping, number, layer.dancer))
+    return voices
+
+
+class Player:
+    """Features, mappings and engines on the clip's own clock: a hop is made from the frames on screen until it
+    begins."""
+
+    def __init__(self, config: RenderConfig, voices: Sequence[Voice]) -> None:
+        self.voices = voices
+        self.dancers = [Dancer(number, FeatureSpec()) for number in range(config.dancers)]
         self.hops = 0
-        self.fired: dict[str, list[float]] = {trigger.name: [] for trigger in mapping.triggers.triggers}
+        self.fired: dict[str, list[float]] = {t.name: [] for v in voices for t in v.mapping.triggers.triggers}
+        self._hop_s = HOP / voices[0].spec.sample_rate
+        self._mixer = Mixer(len(voices))
+        self._levels = [layer.gain for layer in config.stack], [layer.pan for layer in config.stack]
 
     def play(self, pose: PoseFrame, until_s: float) -> Iterator[Float32]:
-        """Audio float32 [n * HOP] of the hops that begin while this pose is the newest, a few hops at a time."""
-        spec, hop_s = self.spec, HOP / self.spec.sample_rate
+        """Audio float32 [n * HOP, 2] of the hops that begin while this pose is the newest, a few hops at a time."""
+        hop_s = self._hop_s
         due = math.ceil(until_s / hop_s - 1e-6)
         heard_s = (self.hops + 0.5) * hop_s
-        self.events.update(pose, float(self.stream.update(pose, heard_s)[JUMP]))
-        for dancer in self.further:
+        for dancer in self.dancers:
             dancer.update(pose, heard_s)
+        # A call of the engine has one style.
+        most = BATCH_HOPS if all(voice.mapping.styles is None for voice in self.voices) else 1
         while self.hops < due:
-            hops = min(BATCH_HOPS, due - self.hops)
-            times = (self.hops + 0.5 + np.arange(hops)) * hop_s  # channels are constant in a hop: its middle
-            if self.mapping.styles is not None:
-                hops, times = 1, times[:1]  # a call of the engine has one style
-            channels = np.stack([self._channels(float(t), hop_s) for t in times])
-            noise = self.random.random((hops * spec.steps_per_hop, spec.noise_width), np.float32)
-            out = np.zeros(hops * HOP, np.float32)
-            style = self.blend.step(self.controls, self.mapping.styles)
-            self.engine.generate(out, channels, noise, style=style, temperature=self.temperature)
+            hops = min(most, due - self.hops)
+            for hop in range(hops):
+                self._step(hop, (self.hops + hop + 0.5) * hop_s)  # channels are constant in a hop: its middle
+            made = [voice.generate(hops) for voice in self.voices]
+            mixed = [self._mixer.mix([voice[hop] for voice in made], *self._levels).copy() for hop in range(hops)]
             self.hops += hops
-            yield out
+            yield np.concatenate(mixed)
 
-    def _channels(self, now_s: float, hop_s: float) -> Float32:
-        """float32 [C] of the hop whose middle is at now_s."""
-        channels = self.mapping.step(self._inputs(now_s, hop_s), hop_s)
-        for fired in self.mapping.fired:
-            self.fired[fired.trigger.name].append(round(now_s - 0.5 * hop_s, 4))
-        return channels
-
-    def _inputs(self, now_s: float, hop_s: float) -> Float32:
-        """Features and hits of the hop at now_s; other external inputs have not come."""
-        external = self.inputs[len(FEATURES) :]
-        self.inputs[: len(FEATURES)] = self.stream.at(now_s)
-        self.events.step(self.inputs[: len(FEATURES)], hop_s)
-        self.events.put(external, self.mapping.external)
-        for dancer in self.further:
-            dancer.step(now_s, hop_s)
-            dancer.put(external, self.mapping.external)
-        return self.inputs
+    def _step(self, hop: int, now_s: float) -> None:
+        """The channels of the hop whose middle is at now_s, the hop-th of a batch."""
+        for dancer in self.dancers:
+            dancer.step(now_s, self._hop_s)
+        for voice in self.voices:
+            voice.step(hop, self.dancers, self._hop_s)
+            for fired in voice.mapping.fired:
+                times, at_s = self.fired[fired.trigger.name], round(now_s - 0.5 * self._hop_s, 4)
+                if at_s not in times[-1:]:  # layers of one mapping fire together
+                    times.append(at_s)
 
 
 class _Finish:
     """What playback does to every sample (gain, fades, DC block, limiter), by the same native code, with no device."""
 
-    def __init__(self, rate: int, gain: float) -> None:
+    def __init__(self, rate: int, gain: float, sides: int) -> None:
         self._segment = Segment.create()
         self._segment.controls.write(Controls(gain=gain))
-        self._output: Output | None = Output(self._segment.bytes, rate, 1, 0.0)
+        self._output: Output | None = Output(self._segment.bytes, rate, sides, 0.0)
+        self._sides = sides
         self._fade = math.ceil(0.011 * rate)
         self._late = LIMITER_DELAY
         """Samples of silence that the limiter gives first: they are left out."""
@@ -268,13 +320,14 @@ class _Finish:
 
     def _render(self, frames: int) -> Float32:
         assert self._output is not None
-        out = self._output.render(frames)[:, 0] if frames > 0 else np.zeros(0, np.float32)
+        out = self._output.render(frames) if frames > 0 else np.zeros((0, self._sides), np.float32)
         late = min(self._late, len(out))
         self._late -= late
         return out[late:]
 
     def add(self, audio: Float32) -> Float32:
-        """Finished samples, all but the last few, which are kept for the fade at the end."""
+        """Finished samples float32 [n, sides] of audio float32 [m, 2], all but the last few, which are kept for the
+        fade at the end."""
         self._segment.ring.write(audio)
         return self._render(self._segment.ring.fill - self._fade - HOP)
 

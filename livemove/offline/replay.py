@@ -21,14 +21,15 @@ import numpy.typing as npt
 from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
-from livemove.contracts import HOP, Controls, Float32, ModelSpec, TakeError
+from livemove.contracts import HOP, MAX_DANCERS, MAX_LAYERS, Controls, Float32, ModelSpec, TakeError
 from livemove.ipc.segment import BLOCK_ROW, Segment
 from livemove.native._realtime import LIMITER_ONE, Output
 from livemove.synthesis.engines import choose_engine
-from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.style_blend import StyleBlend
+from livemove.synthesis.synthesis_config import Layer
 from livemove.synthesis.synthesis_process import HopWriter
-from livemove.takes.folder import Sound, model_sha256, pcm24
+from livemove.takes.folder import Sound, TakenModel, model_sha256, pcm24, stacked
 from livemove.takes.reading import DISAGREE, Take, load_take, plain_file
 from livemove.takes.wav_recorder import check_writable
 
@@ -70,27 +71,27 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     check_writable(config.output)
     take = load_take(config.take)
     try:
-        slots = same_slots(take, config)
-        blocks, rate, why_not = again(take, slots), take.info.rate, None
+        stacks = same_stacks(take, config)
+        blocks, rate, why_not = again(take, stacks), take.info.rate, None
     except TakeError as error:
-        slots = [other_slot(take, config)]
-        blocks, rate, why_not = movement(take, slots[0]), slots[0].spec.sample_rate, str(error)
+        stacks = [other_stack(take, config)]
+        blocks, rate, why_not = movement(take, stacks[0]), stacks[0].slots[0].spec.sample_rate, str(error)
     played = take.sound()
     done, differs = 0, None if rate == take.info.rate else 0
-    with contextlib.closing(Sound(config.output, rate)) as file, contextlib.closing(blocks):
+    with contextlib.closing(Sound(config.output, rate, sides=take.sides)) as file, contextlib.closing(blocks):
         for block in blocks:
             pcm = pcm24(block)
-            file.write(pcm)
+            file.write(pcm[:, : take.sides])
             if differs is None:
-                wrong = np.flatnonzero((pcm != played[done : done + len(pcm)]).any(axis=1))
+                wrong = np.flatnonzero((pcm != played[done : done + len(pcm)]).any(axis=(1, 2)))
                 differs = done + int(wrong[0]) if len(wrong) else None
             done += len(pcm)
             on_progress(done / rate, take.seconds)
     return ReplayReport(
         take=str(config.take),
         output=str(config.output),
-        model=slots[0].spec.name,
-        engine=slots[0].engine.name,
+        model="+".join(slot.spec.name for slot in stacks[0].slots),
+        engine=stacks[0].slots[0].engine.name,
         seconds=done / rate,
         sample_rate=rate,
         exact=why_not is None,
@@ -101,12 +102,19 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     )
 
 
-def live_choice(path: Path, model: str | None, mapping: Path | None) -> tuple[Path, Path | None, int]:
-    """(model's folder, mapping, seed) to play a take's movement live with. Raises TakeError, BundleError."""
+def live_choice(path: Path, model: str | None, mapping: Path | None) -> tuple[tuple[Layer, ...], int, int]:
+    """(layers, seed, dancers) to play a take's movement live with: one of that model, or those that played, the first
+    with that mapping. Raises TakeError, BundleError."""
     take = load_take(path)
-    first = take.info.models[0]
-    own = _mapping(take, first.mapping) if model is None else None
-    return find_bundle(model or _found(first.path, first.name)), mapping or own, take.info.seed
+    dancers = MAX_DANCERS if len(take.poses) and take.poses["people"].max() > 1 else 1
+    if model is not None:
+        return (Layer(find_bundle(model), mapping),), take.info.seed, dancers
+    layers: list[Layer] = []
+    for each in stacked(take.info.models, take.info.models)[0]:
+        own = mapping if mapping and not layers else _mapping(take, each.mapping)
+        folder, note = find_bundle(_found(each.path, each.name)), None if each.note < 0.0 else each.note
+        layers.append(Layer(folder, own, transpose=each.transpose, note=note, dancer=each.dancer))
+    return tuple(layers), take.info.seed, dancers
 
 
 # --- the same again -----------------------------------------------------------------------------------------
@@ -124,7 +132,9 @@ class _Recorded(Mapping):
     def reset(self) -> None:
         """They come from the take."""
 
-    def steer(self, octave: int = 0, scale: int = 0, root: int = 0) -> None:
+    def steer(
+        self, octave: int = 0, scale: int = 0, root: int = 0, transpose: float = 0.0, note: float | None = None
+    ) -> None:
         """They were steered."""
 
     def step(self, inputs: Float32, dt_s: float, live: Float32 | None = None, held: bool = False) -> Float32:
@@ -146,7 +156,7 @@ class RecordedBlend(StyleBlend):
         return min(max(controls.style, 0), max(self.count - 1, 0))
 
 
-def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
+def same_stacks(take: Take, config: ReplayConfig) -> list[Stack]:
     """The models and engines that played. Raises TakeError saying why that cannot be."""
     if config.mapping is not None:
         raise TakeError("another mapping was asked for")
@@ -164,10 +174,10 @@ def same_slots(take: Take, config: ReplayConfig) -> list[ModelSlot]:
             raise TakeError(f"{folder} is not the {model.name} that played")
         if config.engine not in (None, "auto", model.engine):
             raise TakeError(f"{model.engine} played, not {config.engine}")
-        slot = _slot(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping))
+        slot = _slot(take, load_bundle(folder), model.engine, config.provider, _mapping(take, model.mapping), model)
         slot.mapping, slot.blend = _Recorded(len(slot.spec.channels)), RecordedBlend(slot.spec)
         slots.append(slot)
-    return slots
+    return [Stack(*layers) for layers in stacked(take.info.models, slots)]
 
 
 def _found(path: str, name: str) -> str:
@@ -182,23 +192,34 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def _slot(take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None) -> ModelSlot:
+def _slot(
+    take: Take, bundle: Bundle, engine: str, provider: str, mapping: Path | None, as_taken: TakenModel | None = None
+) -> ModelSlot:
+    """as_taken: the layer it is, if it is one of the take's own."""
+
     def place(name: str) -> int:
         """Of an external input that the take does not have: an unused one."""
         external = take.info.sources[len(FEATURES) :]
         return external.index(name) if name in external else len(external)
 
-    return ModelSlot(bundle, choose_engine(engine, bundle, provider), mapping, take.info.seed, place)
+    choice, seed = choose_engine(engine, bundle, provider), take.info.seed
+    if as_taken is None:
+        return ModelSlot(bundle, choice, mapping, seed, place)
+    note = None if as_taken.note < 0.0 else as_taken.note
+    seed += as_taken.layer - 1
+    return ModelSlot(
+        bundle, choice, mapping, seed, place, transpose=as_taken.transpose, note=note, dancer=as_taken.dancer
+    )
 
 
-def again(take: Take, slots: Sequence[ModelSlot]) -> Generator[Float32]:
-    """Float32 [frames] of every block of the take, from the same channels, controls and noise. Raises TakeError.
+def again(take: Take, stacks: Sequence[Stack]) -> Generator[Float32]:
+    """Float32 [frames, 2] of every block of the take, from the same channels, controls and noise. Raises TakeError.
 
-    slots as `same_slots` makes them.
+    stacks as `same_stacks` makes them.
     """
     segment = Segment.create()
     try:
-        yield from _blocks(take, slots, segment)
+        yield from _blocks(take, stacks, segment)
     except DISAGREE as error:
         raise TakeError(f"{take.path}: its files do not fit together ({_short(error)}); {MOVEMENT}") from error
     finally:
@@ -206,8 +227,8 @@ def again(take: Take, slots: Sequence[ModelSlot]) -> Generator[Float32]:
         segment.unlink()
 
 
-def _blocks(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator[Float32]:
-    hops = _hops(take, slots, segment)
+def _blocks(take: Take, stacks: Sequence[Stack], segment: Segment) -> Generator[Float32]:
+    hops = _hops(take, stacks, segment)
     first, output = take.blocks[0], None
     segment.ring.seek(int(take.hops["first_sample"][0]))
     for i, block in enumerate(take.blocks):
@@ -217,25 +238,29 @@ def _blocks(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generat
             if i == 0 and segment.ring.written <= first["read"]:
                 segment.ring.seek(segment.ring.written)  # played before the take began
         if output is None or block["fresh"]:
-            output = Output(segment.bytes, take.info.rate, 1, 0.0)
+            output = Output(segment.bytes, take.info.rate, 2, 0.0)
             output.restore(state_of(block).view(np.uint8))
         segment.ring.set_target(int(block["target"]))
         segment.controls.write(Controls(gain=float(block["gain_target"])))
         if block["stop"]:
             output.stop()
-        yield output.render(int(block["frames"]))[:, 0]
+        yield output.render(int(block["frames"]))
 
 
 def state_of(block: np.void) -> npt.NDArray[np.void]:
-    """BLOCK_ROW [1] of a take's block; what livemove did not have then is at rest."""
+    """BLOCK_ROW [1] of a take's block; what livemove did not have then is at rest, and what it had for one channel is
+    so on both sides."""
     row = np.zeros(1, BLOCK_ROW)
     row["gains"] = LIMITER_ONE
     for name in set(block.dtype.names or ()) & set(BLOCK_ROW.names or ()):
-        row[name] = block[name]
+        wanted, have = row[name][0], np.ravel(block[name])
+        if 0 < have.size < wanted.size:
+            have = np.tile(have, wanted.size // have.size)
+        row[name][0] = have.reshape(wanted.shape)
     return row
 
 
-def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator[bool]:
+def _hops(take: Take, stacks: Sequence[Stack], segment: Segment) -> Generator[bool]:
     """Each hop of the take goes into the ring."""
     starts = {(each.head["life_s"], each.head["hop"]): each for each in take.snapshots}
     sources = np.zeros(len(take.info.sources) + 1, np.float32)  # not looked at: the mappings are `_Recorded`
@@ -246,7 +271,7 @@ def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator
         here = (float(row["life_s"]), float(row["hop"]))
         controls = controls_of(row)
         if here in starts:
-            crossfader = ModelCrossfader(slots, controls)
+            crossfader = ModelCrossfader(stacks, controls)
             crossfader.set_state(starts[here].head, starts[here].arrays)
             writer = HopWriter(segment.ring, take.info.model_rate, take.info.rate)
         elif here != expected or crossfader is None or writer is None:
@@ -254,16 +279,28 @@ def _hops(take: Take, slots: Sequence[ModelSlot], segment: Segment) -> Generator
             raise TakeError(f"{take.path}: a hop is missing at {at_s:.2f} s; {MOVEMENT}")
         expected = (here[0], here[1] + 1)
         sounding = int(row["sounding"])
-        for i, slot in enumerate(slots):
-            assert isinstance(slot.mapping, _Recorded)
-            vector = row["channels"] if i == sounding else row["leaving"]
-            slot.mapping.now[:] = vector[: len(slot.mapping.now)]
-            assert isinstance(slot.blend, RecordedBlend)
-            slot.blend.now = _numbers(row, "blend" if i == sounding else "leaving_blend")
+        for i, stack in enumerate(stacks):
+            names = ("channels", "blend") if i == sounding else ("leaving", "leaving_blend")
+            _put(stack, row[names[0]], _numbers(row, names[1]))
         out = crossfader.play(sources, controls)
         if row["samples"] or take.info.rate != take.info.model_rate:
             writer.write(out, math.nan)
         yield True
+
+
+def _put(stack: Stack, channels: Float32, blend: Float32 | None) -> None:
+    """Give each layer the channels and the weights of styles that it had; they stand there layer after layer."""
+    at = weight = 0
+    for slot in stack.slots:
+        assert isinstance(slot.mapping, _Recorded)
+        count = len(slot.mapping.now)
+        own = channels[at : at + count]
+        slot.mapping.now[: len(own)] = own  # of a stack that did not play there may be fewer
+        at += count
+        assert isinstance(slot.blend, RecordedBlend)
+        styles = 0 if slot.blend.weights is None else len(slot.blend.weights)
+        slot.blend.now = blend[weight : weight + styles] if styles and blend is not None else None
+        weight += styles
 
 
 def controls_of(row: np.void) -> Controls:
@@ -272,8 +309,11 @@ def controls_of(row: np.void) -> Controls:
     values: dict[str, Any] = {
         f.name: type(f.default)(row[f.name])
         for f in dataclasses.fields(Controls)
-        if f.name in have and f.name != "styles"
+        if f.name in have and f.name not in ("styles", "gains", "pans")
     }
+    if "gain_1" in have:
+        for name in ("gain", "pan"):
+            values[f"{name}s"] = tuple(float(row[f"{name}_{i + 1}"]) for i in range(MAX_LAYERS))
     styles = _numbers(row, "styles")
     return Controls(**values, styles=() if styles is None else tuple(styles.tolist()))
 
@@ -289,18 +329,24 @@ def _numbers(row: np.void, name: str) -> Float32 | None:
 # --- the movement -------------------------------------------------------------------------------------------
 
 
-def other_slot(take: Take, config: ReplayConfig) -> ModelSlot:
-    model = take.info.models[0]
-    bundle = load_bundle(find_bundle(config.model or _found(model.path, model.name)))
-    mapping = config.mapping or (_mapping(take, model.mapping) if config.model is None else None)
-    return _slot(take, bundle, config.engine or "auto", config.provider, mapping)
+def other_stack(take: Take, config: ReplayConfig) -> Stack:
+    """One other model; or the layers that played, the first with another mapping if one was asked for."""
+    engine, layers = config.engine or "auto", stacked(take.info.models, take.info.models)[0]
+    if config.model is not None:
+        return Stack(_slot(take, load_bundle(find_bundle(config.model)), engine, config.provider, config.mapping))
+    slots: list[ModelSlot] = []
+    for model in layers:
+        mapping = config.mapping if config.mapping and model is layers[0] else _mapping(take, model.mapping)
+        bundle = load_bundle(find_bundle(_found(model.path, model.name)))
+        slots.append(_slot(take, bundle, engine, config.provider, mapping, model))
+    return Stack(*slots)
 
 
-def movement(take: Take, slot: ModelSlot) -> Generator[Float32]:
-    """Float32 [HOP] at a time, as long as the take: what the body and the hands at the controls did, to this model."""
+def movement(take: Take, stack: Stack) -> Generator[Float32]:
+    """Float32 [HOP, 2] at a time, as long as the take: what body and hands at the controls did, to this stack."""
     segment = Segment.create()
     try:
-        yield from _moved(take, slot, segment)
+        yield from _moved(take, stack, segment)
     except DISAGREE as error:
         raise TakeError(f"{take.path}: its files do not fit together ({_short(error)})") from error
     finally:
@@ -308,24 +354,24 @@ def movement(take: Take, slot: ModelSlot) -> Generator[Float32]:
         segment.unlink()
 
 
-def _moved(take: Take, slot: ModelSlot, segment: Segment) -> Generator[Float32]:
+def _moved(take: Take, stack: Stack, segment: Segment) -> Generator[Float32]:
     if not len(take.hops):
         raise TakeError(f"{take.path}: this take holds no movement")
-    rate = slot.spec.sample_rate
+    rate = stack.slots[0].spec.sample_rate
     times: npt.NDArray[np.float64] = take.hops["began_s"] - take.info.clock_s
     hops = math.ceil(take.seconds * rate / HOP)
     fade = math.ceil(0.011 * rate / HOP)
-    output = Output(segment.bytes, rate, 1, 0.0)
+    output = Output(segment.bytes, rate, 2, 0.0)
     crossfader: ModelCrossfader | None = None
     for hop in range(hops):
         row: np.void = take.hops[max(int(np.searchsorted(times, hop * HOP / rate, side="right")) - 1, 0)]
         controls = dataclasses.replace(controls_of(row), model=0)
         sources = np.append(row["sources"], np.float32(np.nan)).astype(np.float32)
         if crossfader is None:
-            crossfader = ModelCrossfader([slot], controls)
-            slot.enter(sources, controls)
+            crossfader = ModelCrossfader([stack], controls)
+            stack.enter(sources, controls)
         segment.controls.write(controls)
         segment.ring.write(crossfader.play(sources, controls))
         if hop >= hops - fade:
             output.stop()
-        yield output.render(HOP)[:, 0]
+        yield output.render(HOP)

@@ -46,8 +46,8 @@ def write_take_video(take: Take, output: Path, on_progress: Callable[[float], No
     try:
         with tempfile.TemporaryDirectory(prefix=".livemove-", dir=output.absolute().parent) as folder:
             sound, silent, whole = (Path(folder) / name for name in ("sound.wav", "silent.mp4", "video.mp4"))
-            wave = Sound(sound, take.info.rate)
-            wave.write(take.sound())
+            wave = Sound(sound, take.info.rate, sides=take.sides)
+            wave.write(take.sound()[:, : take.sides])
             wave.close()
             _encode(frames, silent, on_progress)
             soundtrack.put_sound_under(silent, sound, whole, lambda _: None)

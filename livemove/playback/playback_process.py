@@ -178,7 +178,7 @@ def play_to_clock(
     waits_for: the device that it stands in for, until over() says that it is there.
     """
     _agree_on(rate, segment)
-    output = Output(segment.bytes, rate, 1, 0.0)
+    output = Output(segment.bytes, rate, 2, 0.0)
     process_state = segment.processes["playback"]
     process_state.running("no device")
     if waits_for:

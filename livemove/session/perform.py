@@ -33,6 +33,7 @@ from livemove.session.report import Report, Status, StatusReader, final_report
 from livemove.session.session_config import SET_AT_START, PresetDevices, SessionConfig
 from livemove.session.spare import SparedChild
 from livemove.session.supervisor import RUNS, Child, Log, Window
+from livemove.synthesis.synthesis_config import Layer, levels
 from livemove.takes.folder import TakenModel, model_sha256
 from livemove.takes.history import TakeSettings
 from livemove.takes.recorder import TakeRecorder, check_takes
@@ -61,7 +62,7 @@ def run_session(
     device ...), as the same class and message.
     """
     started_s = process_start_s() if config.started_s is None else config.started_s
-    bundles = _load_set(config)
+    stacks = _load_set(config)
     if config.output is not None:
         check_writable(config.output)
     if config.takes.record:
@@ -74,29 +75,35 @@ def run_session(
     try:
         segment.controls.write(_first_controls(config))
         with stop_signals() as interrupted, Log() as log:
-            return _play(_Session(config, bundles, segment, log, started_s, interrupted, on_status, typed, keep))
+            return _play(_Session(config, stacks, segment, log, started_s, interrupted, on_status, typed, keep))
     finally:
         segment.close()
         segment.unlink()
 
 
-def _load_set(config: SessionConfig) -> list[Bundle]:
-    """Every model there is to switch to, the first one first."""
-    first, *others = (
-        load_bundle(model) for model in (config.synthesis.model, *(model for model, _ in config.synthesis.others))
-    )
-    for bundle in others:
+def _load_set(config: SessionConfig) -> list[list[Bundle]]:
+    """The layers of all there is to switch to, what plays first first."""
+    stacks = [[load_bundle(layer.model) for layer in layers] for layers in config.synthesis.stacks]
+    first = stacks[0][0]
+    for bundle in (bundle for stack in stacks for bundle in stack):
         if bundle.spec.sample_rate != first.spec.sample_rate:
             raise LivemoveError(
                 f"{bundle.path} plays at {bundle.spec.sample_rate} Hz and {first.path} at {first.spec.sample_rate}: "
                 "models of one set need the same rate"
             )
-    return [first, *others]
+    return stacks
+
+
+def _name(stack: list[Bundle]) -> str:
+    """What it is called wherever a person reads it."""
+    return "+".join(bundle.path.name for bundle in stack)
 
 
 def _first_controls(config: SessionConfig) -> Controls:
     """Those of the first preset, if there is one, and what the configuration says itself."""
-    first = replace(config.presets[0], preset=1) if config.presets else Controls()
+    first = Controls(**levels(config.synthesis.stacks[0]))
+    if config.presets:
+        first = replace(config.presets[0], preset=1)
     return replace(first, **{name: getattr(config.start, name) for name in SET_AT_START})
 
 
@@ -122,26 +129,36 @@ def process_start_s() -> float:
 _LOADED_S = now_s()
 
 
-def _take_settings(config: SessionConfig, bundles: list[Bundle]) -> TakeSettings:
+def _take_settings(config: SessionConfig, stacks: list[list[Bundle]]) -> TakeSettings:
+    def taken(bundle: Bundle, layer: Layer, number: int) -> TakenModel:
+        return TakenModel(
+            bundle.spec.name, str(bundle.path.resolve()), model_sha256(bundle.path), "", 0.0,
+            bundle.spec.channel_names, "", number, layer.transpose, -1.0 if layer.note is None else layer.note,
+            layer.dancer,
+        )  # fmt: skip
+
     return TakeSettings(
         config=config.takes,
         models=tuple(
-            TakenModel(b.spec.name, str(b.path.resolve()), model_sha256(b.path), "", 0.0, b.spec.channel_names, "")
-            for b in bundles
+            taken(bundle, layer, number)
+            for stack, layers in zip(stacks, config.synthesis.stacks, strict=True)
+            for number, (bundle, layer) in enumerate(zip(stack, layers, strict=True), 1)
         ),
-        mappings=_mappings(config, bundles),
+        mappings=tuple(path for paths in _mappings(config, stacks) for path in paths),
         features=FEATURES,
-        model_rate=bundles[0].spec.sample_rate,
+        model_rate=stacks[0][0].spec.sample_rate,
         block=config.playback.block,
         seed=config.synthesis.seed,
         camera=config.capture.camera,
     )
 
 
-def _mappings(config: SessionConfig, bundles: list[Bundle]) -> tuple[Path | None, ...]:
-    """Each model's mapping: the one that was asked for, or its own."""
-    asked = (config.synthesis.mapping, *(mapping for _, mapping in config.synthesis.others))
-    return tuple(own or bundle.mapping_path for own, bundle in zip(asked, bundles, strict=True))
+def _mappings(config: SessionConfig, stacks: list[list[Bundle]]) -> list[list[Path | None]]:
+    """Each layer's mapping: the one that was asked for, or the model's own."""
+    return [
+        [layer.mapping or bundle.mapping_path for layer, bundle in zip(layers, stack, strict=True)]
+        for layers, stack in zip(config.synthesis.stacks, stacks, strict=True)
+    ]
 
 
 class _Session:
@@ -150,7 +167,7 @@ class _Session:
     def __init__(
         self,
         config: SessionConfig,
-        bundles: list[Bundle],
+        stacks: list[list[Bundle]],
         segment: Segment,
         log: Log,
         started_s: float,
@@ -160,8 +177,10 @@ class _Session:
         keep: Callable[[Status, str], str] | None = None,
     ) -> None:
         self.config = config
-        self.bundles = bundles
+        self.stacks = stacks
+        self.bundles = bundles = [stack[0] for stack in stacks]  # of several layers the first is steered and shown
         self.bundle = bundle = bundles[0]
+        self.names = [_name(stack) for stack in stacks]
         self.segment = segment
         self.log = log
         self.started_s = started_s
@@ -178,7 +197,7 @@ class _Session:
         self.reader = StatusReader(segment)
         self.engine = ""
         self.recorder = WavRecorder(segment, config.output) if config.output else None
-        self.take_recorder = TakeRecorder(segment, _take_settings(config, bundles))
+        self.take_recorder = TakeRecorder(segment, _take_settings(config, stacks))
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
         sends = {"osc": config.control.osc_out, "midi": config.control.midi_out}
         sends = tuple(name for name, to in sends.items() if to is not None)
@@ -191,7 +210,7 @@ class _Session:
         )
         configs: dict[str, Any] = {"capture": capture, "synthesis": synthesis, "playback": playback}
         if config.control.wanted:
-            models = tuple(each.path.name for each in bundles)
+            models = tuple(self.names)
             channels = tuple(each.spec.channels for each in bundles)
             styles = tuple(each.spec.styles for each in bundles)
             configs["control"] = replace(config.control, models=models, channels=channels, styles=styles)
@@ -206,19 +225,19 @@ class _Session:
             config.devices,
             self.notices,
         )
-        self.controls = segment.controls.read()
+        self.controls: Controls = segment.controls.read()
         self.told = SupervisorStatus()
         self.unknown: set[Request] = set()
         self.answers = Answers(self.notices)
         self.loaded: dict[tuple[int, int], Loaded] = {}
         self.window: Window | None = None
         if config.monitor:
-            mappings = _mappings(config, bundles)
+            mappings = [paths[0] for paths in _mappings(config, stacks)]
             fitted = [path is not None and is_fitted(path) for path in mappings]
             _, *others = zip((b.spec for b in bundles), mappings, fitted, strict=True)
             shown = MonitorConfig(
                 bundle.spec, mappings[0], config.capture.camera, config.output, tuple(others), config.control.presets,
-                fitted[0], config.audience,
+                fitted[0], config.audience, tuple(tuple(b.spec.name for b in stack) for stack in stacks),
             )  # fmt: skip
             self.window = Window(segment, shown, log)
 
@@ -318,6 +337,8 @@ class _Session:
             styles = len(self.bundles[self.controls.model].spec.styles)
             before = self.controls
             self.controls = steer(before, request, styles, len(self.bundles), self.config.presets)
+            if request.action is Action.MODEL and self.controls.model != before.model:
+                self.controls = replace(self.controls, **levels(self.config.synthesis.stacks[self.controls.model]))
             self.segment.controls.write(self.controls)
             again = request.action is Action.PRESET and not request.absolute and self.controls.preset > 0
             if self.controls.preset != before.preset or again:
@@ -325,13 +346,13 @@ class _Session:
                 if self.config.preset_devices:
                     self.switching.switch_to(self.config.preset_devices[self.controls.preset - 1])
             elif self.controls.model != before.model:
-                self.notices.append(f"model: {self.bundles[self.controls.model].path.name}")
+                self.notices.append(f"model: {self.names[self.controls.model]}")
             self.answers.answer(asker, request, before, self.controls, self._loaded)
 
     def _by_number(self, request: Request) -> Request | None:
         """A preset or model that a trigger names, as everybody else asks for it; None: there is no such, with a notice
         once for each."""
-        lists = {Action.PRESET: self.config.control.presets, Action.MODEL: [each.path.name for each in self.bundles]}
+        lists = {Action.PRESET: self.config.control.presets, Action.MODEL: self.names}
         names = lists.get(request.action)
         if names is None or not request.text:
             return request
@@ -348,14 +369,14 @@ class _Session:
         """What there is to be steered; the mapping's file is read for it when it may be another one."""
         model, reloads = self.controls.model, self.controls.reloads
         if (model, reloads) not in self.loaded:
-            bundle, path = self.bundles[model], _mappings(self.config, self.bundles)[model]
+            bundle, path = self.bundles[model], _mappings(self.config, self.stacks)[model][0]
             mapping = None
             with contextlib.suppress(LivemoveError):  # synthesis says so, and plays with the one it has
                 mapping = mapping_for(path, bundle.spec, FEATURES)
-            names = [each.path.name for each in self.bundles]
             there = Loaded(
-                names, self.config.control.presets, names[model], bundle.spec, mapping, from_file=path is not None
-            )
+                self.names, self.config.control.presets, self.names[model], bundle.spec, mapping,
+                from_file=path is not None, layers=len(self.stacks[model]),
+            )  # fmt: skip
             self.loaded = {(model, reloads): there}
         return self.loaded[model, reloads]
 
@@ -445,7 +466,7 @@ class _Session:
 
     def report(self) -> Report:
         assert self.ended_s is not None
-        return final_report(
+        report = final_report(
             self.segment,
             self.bundle.spec,
             engine=self.engine,
@@ -455,6 +476,8 @@ class _Session:
             restarts=self._restarts(),
             take_overs=self._take_overs(),
         )
+        report["model"] = "+".join(bundle.spec.name for bundle in self.stacks[0])
+        return report
 
     def _take_overs(self) -> int:
         synthesis = self.children["synthesis"]

@@ -1,25 +1,28 @@
-"""The loaded models of a set: one sounds, or two while they are crossfaded; freeze, panic, steering, engines that fail.
+"""The loaded models of a set: one sounds, or several in layers; one after the other, crossfaded; freeze, panic,
+steering, engines that fail.
 
-In: the inputs of a hop and the controls. Out: the hop's audio and channels. No click, whatever is asked for. Knows no
-shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
+In: the inputs of a hop and the controls. Out: the hop's audio, left and right, and channels. No click, whatever is
+asked for. Knows no shared memory, device or clock; nothing here waits or reads a file, but `ModelSlot` when it is made.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from livemove.body.dancers import of_dancer
 from livemove.body.features import FEATURES
 from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.body.sources import other_side
+from livemove.body.sources import is_bodily, other_side
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
 from livemove.synthesis.engines import EngineChoice
+from livemove.synthesis.mixing import Mixer
 from livemove.synthesis.style_blend import StyleBlend
 
 FADE_HOPS = 8
@@ -41,7 +44,8 @@ class ModelSlot:
     """One model ready to play: engine, mapping, its own noise.
 
     want: name of an external input -> its place among the values given to `play`. follower(engine, trouble): the engine
-    that is to follow one that failed, see `Standby`; without it, what an engine raises is raised.
+    that is to follow one that failed, see `Standby`; without it, what an engine raises is raised. transpose, note: as
+    `Mapping.steer` takes them, beside what is set while playing.
     """
 
     def __init__(
@@ -52,6 +56,9 @@ class ModelSlot:
         seed: int,
         want: Callable[[str], int],
         follower: Callable[[str, str], EngineChoice] | None = None,
+        transpose: float = 0.0,
+        note: float | None = None,
+        dancer: int = 0,
     ) -> None:
         spec = bundle.spec
         self.spec = spec
@@ -69,6 +76,8 @@ class ModelSlot:
         self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
         self._hop_s = HOP / spec.sample_rate
         self._steering = (0, 0, 0)
+        self._tuned = (transpose, note)
+        self._dancer = dancer
         self._swapped = False
         self.blend = StyleBlend(spec, self._hop_s)
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
@@ -76,14 +85,19 @@ class ModelSlot:
     def set_mapping(self, mapping: Mapping) -> None:
         """The mapping from now on. Raises LivemoveError, and changes nothing, if there is no room for its external
         inputs."""
-        straight = [len(FEATURES) + self._want(name) for name in mapping.external]
-        crossed = [len(FEATURES) + self._want(other_side(name)) for name in mapping.external]
+        names = [*FEATURES, *mapping.external]
         self._insides = (
-            np.array([*range(len(FEATURES)), *straight], np.intp),
-            np.array([*(FEATURES.index(other_side(name)) for name in FEATURES), *crossed], np.intp),
+            np.array([self._place(name) for name in names], np.intp),
+            np.array([self._place(other_side(name)) for name in names], np.intp),
         )
-        mapping.steer(*self._steering)
+        mapping.steer(*self._steering, *self._tuned)
         self.mapping = mapping
+
+    def _place(self, name: str) -> int:
+        """Of an input of the mapping among those given to `play`: what is bodily is its own dancer's."""
+        if self._dancer and is_bodily(name):
+            name = of_dancer(name, self._dancer)
+        return FEATURES.index(name) if name in FEATURES else len(FEATURES) + self._want(name)
 
     def warm_up(self) -> None:
         """First calls are slow (pages, caches, lazy kernels): make them before anybody listens."""
@@ -192,7 +206,7 @@ class ModelSlot:
         steering = (controls.octave, controls.scale, controls.root)
         if steering != self._steering:
             self._steering = steering
-            self.mapping.steer(*steering)
+            self.mapping.steer(*steering, *self._tuned)
 
 
 _RISE = np.sin(0.5 * np.pi * (np.arange(HOP) + 0.5) / HOP).astype(np.float32) ** 2
@@ -204,35 +218,128 @@ def finite(state: EngineState) -> bool:
     return all(bool(np.isfinite(array).all()) for array in vars(state).values())
 
 
-class ModelCrossfader:
-    """Plays the slot that is chosen, and crossfades to the next. `controls` as they are at the start: only what changes
-    later is acted upon."""
+class Stack:
+    """The layers that play at once: a model slot each, and their mix. Most have one."""
 
-    def __init__(self, slots: Sequence[ModelSlot], controls: Controls) -> None:
+    def __init__(self, *slots: ModelSlot) -> None:
         self.slots = slots
-        self.current: ModelSlot = slots[self._index(controls)]
-        self.played: tuple[ModelSlot, ModelSlot | None] = (self.current, None)
+        self._mixer = Mixer(len(slots))
+        self._outs = [slot.out for slot in slots]  # filled in place
+        paths = [slot.mapping_path for slot in slots]
+        self._asking = [slot for i, slot in enumerate(slots) if paths[i] not in paths[:i]]
+        self._levels: tuple[Sequence[float], Sequence[float]] = ((), ())
+
+    @property
+    def realtime(self) -> float:
+        """Audio seconds that all engines together make in a busy second."""
+        return 1.0 / sum(1.0 / slot.realtime for slot in self.slots)
+
+    @property
+    def channels(self) -> Float32:
+        """float32 [C], those of the last hop, layer after layer."""
+        first, *others = self.slots
+        return np.concatenate([first.channels[0], *(s.channels[0] for s in others)]) if others else first.channels[0]
+
+    @property
+    def blend(self) -> Float32 | None:
+        """float32 [S]: the weights of styles at the last hop, of all layers that blend some, one after the other."""
+        found = [slot.blend.weights for slot in self.slots if slot.blend.weights is not None]
+        return np.concatenate(found) if len(found) > 1 else found[0] if found else None
+
+    def play(self, inputs: Float32, controls: Controls, live: Float32 | None, leaving: bool = False) -> Float32:
+        """The next hop, float32 [HOP, 2], good until the next call. leaving: levels stay, for those in `controls` are
+        already another stack's."""
+        for slot in self.slots:
+            slot.play(inputs, controls, live)
+        if not leaving or not self._levels[0]:
+            count = len(self.slots)
+            self._levels = controls.gains[:count], controls.pans[:count]
+        return self._mixer.mix(self._outs, *self._levels)
+
+    def enter(self, inputs: Float32, controls: Controls) -> None:
+        """As `ModelSlot.enter`; so are the others."""
+        self._mixer.jump()
+        for slot in self.slots:
+            slot.enter(inputs, controls)
+
+    def settle(self, inputs: Float32, controls: Controls) -> None:
+        for slot in self.slots:
+            slot.settle(inputs, controls)
+
+    def forget(self) -> None:
+        for slot in self.slots:
+            slot.forget()
+
+    @property
+    def fired(self) -> Sequence[Fired]:
+        """Triggers that fired in the last hop: those of a mapping that several layers have, once."""
+        first, *others = self._asking
+        return first.mapping.fired if not others else [fired for slot in self._asking for fired in slot.mapping.fired]
+
+    def state(self) -> tuple[list[list[float]], dict[str, Any]]:
+        """(levels of the mix, arrays of all engines): names of the second layer's end in _2, and so on."""
+        arrays = {
+            name + ending: array
+            for ending, slot in self._endings()
+            for name, array in vars(slot.engine.state()).items()
+        }
+        return self._mixer.state(), arrays
+
+    def set_state(self, levels: Sequence[Sequence[float]], arrays: dict[str, Any]) -> None:
+        """What `state` gave."""
+        self._mixer.set_state(levels)
+        for ending, slot in self._endings():
+            slot.engine.set_state(_state_of(slot, arrays, ending))
+
+    def whole_states(self, arrays: dict[str, Any]) -> bool:
+        """Whether these are arrays of all its engines, in their shapes, every number one."""
+        fresh = {
+            name + ending: array.shape
+            for ending, slot in self._endings()
+            for name, array in vars(initial_state(slot.spec)).items()
+        }
+        if {name: array.shape for name, array in arrays.items()} != fresh:
+            return False
+        return all(finite(_state_of(slot, arrays, ending)) for ending, slot in self._endings())
+
+    def _endings(self) -> list[tuple[str, ModelSlot]]:
+        return [(f"_{number}" if number > 1 else "", slot) for number, slot in enumerate(self.slots, 1)]
+
+
+def _state_of(slot: ModelSlot, arrays: dict[str, Any], ending: str) -> EngineState:
+    """Copies. Raises KeyError where one is missing."""
+    return EngineState(**{name: arrays[name + ending].copy() for name in vars(initial_state(slot.spec))})
+
+
+class ModelCrossfader:
+    """Plays the stack that is chosen, and crossfades to the next. `controls` as they are at the start: only what
+    changes later is acted upon."""
+
+    def __init__(self, stacks: Sequence[Stack], controls: Controls) -> None:
+        self.stacks = stacks
+        self.current: Stack = stacks[self._index(controls)]
+        self.played: tuple[Stack, Stack | None] = (self.current, None)
         self.fired: Sequence[Fired] = ()
-        self._leaving: ModelSlot | None = None
+        self._leaving: Stack | None = None
         self._fade = 0
         self._curves = _curves(together=True)
         self._panics = controls.panics
         self._silent = False
-        self._hop_s = HOP / slots[0].spec.sample_rate
+        self._hop_s = HOP / stacks[0].slots[0].spec.sample_rate
         self._held = np.zeros(0, np.float32)
         self._thaw = 1.0  # 0: frozen; 1: free
-        self._out = np.zeros(HOP, np.float32)
+        self._out = np.zeros((HOP, 2), np.float32)
 
     def play(self, inputs: Float32, controls: Controls, live: Float32 | None = None) -> Float32:
-        """The next hop, float32 [HOP], good until the next call; inputs float32 [F + places].
+        """The next hop, float32 [HOP, 2], good until the next call; inputs float32 [F + places].
 
         live: with the body's events in it where those are silenced in `inputs`, which a freeze is about to hold. After
-        it, `fired` has the triggers that fired of the model that sounds, or comes in.
+        it, `fired` has the triggers that fired of what sounds, or comes in.
         """
         live = inputs if live is None else live
         inputs = self._hold(inputs, controls.freeze)
         self.fired = ()
-        wanted = self.slots[self._index(controls)]
+        wanted = self.stacks[self._index(controls)]
         if self._leaving is None and wanted is not self.current:
             self._leaving, self.current, self._fade = self.current, wanted, 0
             share = 1.0 / self._leaving.realtime + 1.0 / wanted.realtime
@@ -240,21 +347,20 @@ class ModelCrossfader:
             wanted.enter(inputs, controls)
         self.played = (self.current, self._leaving)
         if self._leaving is None:
-            self.current.play(inputs, controls, live)
-            self.fired = self.current.mapping.fired
-            out = self.current.out
+            out = self.current.play(inputs, controls, live)
+            self.fired = self.current.fired
         else:
             out = self._hand_over(self._leaving, inputs, controls, live)
         if self._silent:
-            out = np.multiply(out, _RISE, out=self._out)
+            out = np.multiply(out, _RISE[:, None], out=self._out)
             self._silent = False
         if controls.panics != self._panics:
             self._panics = controls.panics
-            out = np.multiply(out, _RISE[::-1], out=self._out)
+            out = np.multiply(out, _RISE[::-1, None], out=self._out)
             self._silent = True
             self._leaving = None
-            for slot in self.slots:
-                slot.forget()
+            for stack in self.stacks:
+                stack.forget()
         return out
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -264,23 +370,30 @@ class ModelCrossfader:
         """
         if self._leaving is not None or self._silent:
             return None
+        levels, arrays = self.current.state()
         head: dict[str, Any] = {
-            "model": self.slots.index(self.current),
+            "model": self.stacks.index(self.current),
             "panics": self._panics,
-            "engines": [slot.engine.name for slot in self.slots],
-            "realtime": [slot.realtime for slot in self.slots],
-            "noise": [slot.noise_state() for slot in self.slots],
+            "engines": [slot.engine.name for slot in self._slots()],
+            "realtime": [slot.realtime for slot in self._slots()],
+            "noise": [slot.noise_state() for slot in self._slots()],
+            "levels": levels,
         }
-        return head, vars(self.current.engine.state())
+        return head, arrays
 
     def set_state(self, head: dict[str, Any], arrays: dict[str, Any]) -> None:
-        """What `state` gave; the slots must be of the same models and engines."""
-        self.current = self.slots[int(head["model"])]
+        """What `state` gave; the slots must be of the same models and engines. In takes of earlier versions no levels
+        stand: they had one layer, in the middle."""
+        self.current = self.stacks[int(head["model"])]
         self._leaving, self._silent, self._panics = None, False, head["panics"]
-        self.current.engine.set_state(EngineState(**arrays))
-        for slot, realtime, noise in zip(self.slots, head["realtime"], head["noise"], strict=True):
+        self.current.set_state(head.get("levels", ()), arrays)
+        for slot, realtime, noise in zip(self._slots(), head["realtime"], head["noise"], strict=True):
             slot.realtime = realtime
             slot.set_noise_state(noise)
+
+    def _slots(self) -> Iterator[ModelSlot]:
+        """Of all stacks, one after the other."""
+        return (slot for stack in self.stacks for slot in stack.slots)
 
     def take_over(
         self, inputs: Float32, held: Float32, controls: Controls, snapshot: tuple[dict[str, Any], dict[str, Any]] | None
@@ -288,7 +401,7 @@ class ModelCrossfader:
         """Go on where another process broke off, as far as it is known.
 
         inputs: of now; held: those of its last hop, which a freeze still holds; snapshot: what its `state` gave last.
-        The note sounds on from there if it is the same model's, whole, and nobody panicked since; else from silence.
+        The note sounds on from there if it is the same stack's, whole, and nobody panicked since; else from silence.
         """
         if controls.freeze and len(held) == len(inputs):
             self._held, self._thaw = held.copy(), 0.0
@@ -297,35 +410,30 @@ class ModelCrossfader:
         if snapshot is None:
             return
         head, arrays = snapshot
-        fresh = vars(initial_state(self.current.spec))
-        if head["model"] != self.slots.index(self.current) or head["panics"] != controls.panics:
+        if head["model"] != self.stacks.index(self.current) or head["panics"] != controls.panics:
             return
-        if {name: array.shape for name, array in arrays.items()} != {name: each.shape for name, each in fresh.items()}:
-            return
-        if finite(state := EngineState(**{name: array.copy() for name, array in arrays.items()})):
-            self.current.engine.set_state(state)
-            for slot, noise in zip(self.slots, head["noise"], strict=True):
+        if self.current.whole_states(arrays):
+            self.current.set_state(head["levels"], arrays)
+            for slot, noise in zip(self._slots(), head["noise"], strict=True):
                 slot.set_noise_state(noise)
 
     @property
     def channels(self) -> Float32:
-        """float32 [C] of the last hop of the model that sounds, or comes in."""
-        return self.current.channels[0]
+        """float32 [C] of the last hop of the first layer that sounds, or comes in."""
+        return self.current.slots[0].channels[0]
 
     def _index(self, controls: Controls) -> int:
-        return min(max(controls.model, 0), len(self.slots) - 1)
+        return min(max(controls.model, 0), len(self.stacks) - 1)
 
-    def _hand_over(
-        self, leaving: ModelSlot, inputs: Float32, controls: Controls, live: Float32 | None = None
-    ) -> Float32:
+    def _hand_over(self, leaving: Stack, inputs: Float32, controls: Controls, live: Float32 | None = None) -> Float32:
         self._out[:] = 0.0
-        for slot, curve in zip((leaving, self.current), self._curves, strict=True):
+        for stack, curve in zip((leaving, self.current), self._curves, strict=True):
             gain = curve[self._fade]
             if gain.any():
-                slot.play(inputs, controls, live)
-                if slot is self.current:
-                    self.fired = slot.mapping.fired
-                self._out += gain * slot.out
+                out = stack.play(inputs, controls, live, leaving=stack is leaving)
+                if stack is self.current:
+                    self.fired = stack.fired
+                self._out += gain[:, None] * out
         self._fade += 1
         if self._fade == FADE_HOPS:
             self._leaving = None

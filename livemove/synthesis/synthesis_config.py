@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
+
+from livemove.controls import MAX_LAYERS
 
 ENGINES = ("native", "native-int8", "cuda", "onnx", "reference")
 """Every engine, in the order in which `auto` tries them: fastest first."""
@@ -18,6 +22,49 @@ PROVIDERS = {
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One of up to MAX_LAYERS voices that play at once.
+
+    model      the bundle's folder
+    mapping    None: the model's own
+    gain_db    how loud it is in the mix when it begins
+    pan        where: -1 left .. 1 right
+    transpose  semitones up; a chord keeps its intervals in any scale
+    note       MIDI number at which its pitch stays, whatever the body does: a drone; None: the body plays it
+    dancer     who plays it, counted from 0
+    """
+
+    model: Path
+    mapping: Path | None = None
+    gain_db: float = 0.0
+    pan: float = 0.0
+    transpose: float = 0.0
+    note: float | None = None
+    dancer: int = 0
+
+    @property
+    def gain(self) -> float:
+        """As a factor; -inf dB is 0."""
+        return 10.0 ** (self.gain_db / 20.0)
+
+
+class Levels(TypedDict):
+    """Of contracts.Controls, what layers have of their own."""
+
+    gains: tuple[float, ...]
+    pans: tuple[float, ...]
+
+
+def levels(layers: Sequence[Layer]) -> Levels:
+    """As these layers begin."""
+    left = MAX_LAYERS - len(layers)
+    return Levels(
+        gains=(*(layer.gain for layer in layers), *(1.0,) * left),
+        pans=(*(layer.pan for layer in layers), *(0.0,) * left),
+    )
+
+
+@dataclass(frozen=True)
 class SynthesisConfig:
     """Which models play, and on what.
 
@@ -26,6 +73,8 @@ class SynthesisConfig:
     provider  one of PROVIDERS: what the onnx engine runs on
     mapping   None: the model's own
     others    further models that are loaded and may be switched to, each with its mapping (None: its own)
+    layers    of each that may be switched to, what plays at once, in place of model, mapping and others, which say the
+              same where everything has one layer
     seed      the same one makes the same random choices
     block     the device's, in frames; the session fills it in
     sends     of "osc" and "midi", what triggers can send; the session fills it in
@@ -38,8 +87,14 @@ class SynthesisConfig:
     provider: str = "cpu"
     mapping: Path | None = None
     others: tuple[tuple[Path, Path | None], ...] = ()
+    layers: tuple[tuple[Layer, ...], ...] = ()
     seed: int = 0
     block: int = 512
     sends: tuple[str, ...] = ()
     dancers: int = 1
     camera_delay_s: float = 0.0
+
+    @property
+    def stacks(self) -> tuple[tuple[Layer, ...], ...]:
+        """The layers of each that may be switched to, in the order of Controls.model."""
+        return self.layers or tuple((Layer(*each),) for each in ((self.model, self.mapping), *self.others))

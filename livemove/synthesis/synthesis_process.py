@@ -1,4 +1,4 @@
-"""The synthesis process: newest pose -> features -> mapping -> engine -> ring, one hop at a time.
+"""The synthesis process: newest pose -> features -> mappings -> engines -> mix -> ring, one hop at a time.
 
 Each hop is made from the body as it will be when the hop is heard. In: the pose and controls mailboxes, external
 inputs, the callback's account of its blocks. Out: audio hops, each marked with the pose it was made from. A spare has
@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 import soxr
 
-from livemove.body.dancers import FurtherDancer, not_looked_for
+from livemove.body.dancers import Dancer, not_looked_for
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapped_triggers import Fired
@@ -33,10 +33,10 @@ from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
 from livemove.numbers import LARGEST
 from livemove.synthesis.heard import HeardTime
-from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.pace import Lead, RealTime
 from livemove.synthesis.standby import Standby
-from livemove.synthesis.synthesis_config import SynthesisConfig
+from livemove.synthesis.synthesis_config import Layer, SynthesisConfig
 
 SNAPSHOT_S = 0.25
 """A process that takes over goes on from the last snapshot: no note is much older. A snapshot costs 0.3 ms. Takes keep
@@ -58,7 +58,7 @@ JUMP = FEATURES.index("jump")
 
 
 class HopWriter:
-    """Hops at the model's rate -> the ring at the device's rate, each with its mark. The ring's one producer."""
+    """Stereo hops at the model's rate -> the ring at the device's rate, each with its mark. The ring's one producer."""
 
     def __init__(self, ring: AudioRing, model_rate: int, device_rate: float) -> None:
         self.rate = device_rate
@@ -70,7 +70,7 @@ class HopWriter:
         if device_rate != model_rate:
             # soxr gives its output in lumps. LQ's hold it back 5 ms on average, 10 at most (HQ: 11 and 19), and what it
             # adds to a 15 kHz sine at 44.1 kHz lies 113 dB down (HQ: the same).
-            self._resampler = soxr.ResampleStream(model_rate, device_rate, 1, dtype="float32", quality="LQ")
+            self._resampler = soxr.ResampleStream(model_rate, device_rate, 2, dtype="float32", quality="LQ")
 
     @property
     def sample(self) -> int:
@@ -78,7 +78,8 @@ class HopWriter:
         return self._first + round(self._hops * HOP * self._ratio)
 
     def write(self, hop: Float32, capture_s: float) -> bool:
-        """False: the ring has no room, and the hop is dropped; those after it come so much earlier."""
+        """hop float32 [HOP, 2]. False: the ring has no room, and the hop is dropped; those after it come so much
+        earlier."""
         samples = hop if self._resampler is None else self._resampler.resample_chunk(hop)
         first = self.sample
         self._hops += 1
@@ -136,33 +137,34 @@ class Reloader:
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
     _deny_network(config)
-    slots = _load(segment, config)
+    stacks = _load(segment, config)
     process_state = segment.processes["synthesis"]
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
         process_state.heartbeat()
         time.sleep(0.002)
-    _play(segment, config, slots)
+    _play(segment, config, stacks)
 
 
 def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
     """A spare: all of `run` that takes time. What it gives, called with the name of an engine that crashed, or "", goes
     on where the process before it broke off."""
     _deny_network(config)
-    slots = _load(segment, config, at_leisure=True)
+    stacks = _load(segment, config, at_leisure=True)
 
     def take_over(crashed: str) -> None:
         _deny_network(config)  # this thread is another one
         if crashed:
             segment.synthesis.engine_failed(crashed)
         failed = segment.synthesis.failed_engines
-        for slot in slots:
-            slot.leave_engines(failed)
+        for stack in stacks:
+            for slot in stack.slots:
+                slot.leave_engines(failed)
         if crashed:
-            playing = slots[0].engine.name
+            playing = stacks[0].slots[0].engine.name
             segment.processes["synthesis"].remark(f"engine {crashed} crashed: {playing} plays on, to the end")
-        _play(segment, config, slots, taking_over=True)
+        _play(segment, config, stacks, taking_over=True)
 
     return take_over
 
@@ -171,46 +173,50 @@ def _deny_network(config: SynthesisConfig) -> None:
     deny_sockets(local=config.engine in ("auto", "cuda") or config.provider != "cpu")  # GPU drivers have local ones
 
 
-def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -> list[ModelSlot]:
-    """Every model of the set, each with an engine that is proven and warm, and one that stands by."""
+def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -> list[Stack]:
+    """Every layer of the set, each with an engine that is proven and warm, and one that stands by. Layers draw
+    different noise, or two of one model would make the same hiss twice."""
 
     def tell(engine: str, trouble: str, following: str) -> None:
         segment.synthesis.engine_failed(engine)
         segment.processes["synthesis"].running(following)
         segment.processes["synthesis"].remark(f"engine {engine} failed ({trouble}): {following} plays on, to the end")
 
-    slots: list[ModelSlot] = []
-    for model, mapping in ((config.model, config.mapping), *config.others):
-        bundle = load_bundle(model)
+    def loaded(layer: Layer, number: int) -> ModelSlot:
+        bundle = load_bundle(layer.model)
         standby = Standby(bundle, config.provider, lambda: segment.synthesis.failed_engines, tell)
         choice = standby.first(config.engine)
-        slots.append(
-            ModelSlot(bundle, choice, mapping, config.seed, segment.external_inputs.want, follower=standby.follower)
-        )
-        slots[-1].warm_up()
+        slot = ModelSlot(
+            bundle, choice, layer.mapping, config.seed + number, segment.external_inputs.want,
+            follower=standby.follower, transpose=layer.transpose, note=layer.note, dancer=layer.dancer,
+        )  # fmt: skip
+        slot.warm_up()
         standby.prepare(choice.engine.name, at_leisure)
-    return slots
+        return slot
+
+    return [Stack(*(loaded(layer, number) for number, layer in enumerate(layers))) for layers in config.stacks]
 
 
-def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], taking_over: bool = False) -> None:
+def _play(segment: Segment, config: SynthesisConfig, stacks: list[Stack], taking_over: bool = False) -> None:
     """The loop. It ends when the session stops."""
     process_state = segment.processes["synthesis"]
 
+    slots = [slot for stack in stacks for slot in stack.slots]
     model_rate = slots[0].spec.sample_rate
     writer = _writer(segment, model_rate, config.block)
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
-    further = [FurtherDancer(number, stream.spec) for number in range(1, config.dancers)]
+    further = [Dancer(number, stream.spec) for number in range(1, config.dancers)]
     events, heard = EventInputs(), HeardTime()
     hop_s = HOP / model_rate
-    slowest = min(slot.realtime for slot in slots)
+    slowest = min(stack.realtime for stack in stacks)
     lead = Lead(hop_s, slowest)
     frame = PoseFrame()
     seen_s = math.nan
     external = segment.external_inputs.values
     inputs = np.zeros(len(FEATURES) + len(external), np.float32)
     live = inputs.copy()
-    crossfader = ModelCrossfader(slots, controls)
+    crossfader = ModelCrossfader(stacks, controls)
     reloader, reloads = Reloader(slots, process_state, config.sends, config.dancers), controls.reloads
     for slot in slots:
         slot.mapping.notices += _unsent(slot.mapping, config.sends) + not_looked_for(
@@ -282,21 +288,22 @@ def _play(segment: Segment, config: SynthesisConfig, slots: list[ModelSlot], tak
         for fired in crossfader.fired:
             _carry_out(segment, fired)
         sounding, leaving = crossfader.played
-        if sounding.mapping.notices:
-            if new := [line for line in sounding.mapping.notices if line not in said]:
-                process_state.remark("; ".join(new) + " (said once)")
-                said.update(new)
-            sounding.mapping.notices.clear()
-        samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels[0]
-        blend, of_leaving = sounding.blend.weights, None if leaving is None else leaving.blend.weights
-        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, slots.index(sounding))
-        segment.made.add(made, controls, inputs, sounding.channels[0], left, blend=blend, leaving=of_leaving)
+        for slot in sounding.slots:
+            if notices := slot.mapping.notices:
+                if new := [line for line in notices if line not in said]:
+                    process_state.remark("; ".join(new) + " (said once)")
+                    said.update(new)
+                notices.clear()
+        samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels
+        of_leaving = None if leaving is None else leaving.blend
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, stacks.index(sounding))
+        segment.made.add(made, controls, inputs, sounding.channels, left, blend=sounding.blend, leaving=of_leaving)
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)
         segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
         segment.synthesis.set_features(features)
-        segment.synthesis.set_styles(blend)
+        segment.synthesis.set_styles(sounding.slots[0].blend.weights)
 
 
 def _unsent(mapping: Mapping, sends: Sequence[str]) -> list[str]:
@@ -323,7 +330,7 @@ def _carry_out(segment: Segment, fired: Fired) -> None:
 
 
 def _catch_up(
-    segment: Segment, stream: FeatureStream, events: EventInputs, further: Sequence[FurtherDancer], hop_s: float
+    segment: Segment, stream: FeatureStream, events: EventInputs, further: Sequence[Dancer], hop_s: float
 ) -> Float32:
     """The last second's poses go through features and events, which sounded already. The inputs of the last hop."""
     for row in segment.poses.last(PAST_POSES):

@@ -5,7 +5,8 @@ Knows no process, no shared memory and no engine: the rows bring their own field
 
     take-20260131-203000/
       take.toml       what played: models with their sha256 and engines, rates, clock, names of sources and channels
-      take.wav        24 bits, mono, exactly what came out; take-002.wav ... where one file would pass 4 GB
+      take.wav        24 bits, left and right, exactly what came out (takes of earlier versions: mono);
+                      take-002.wav ... where one file would pass 4 GB
       blocks.npy      one row per call of the audio device: when, how many samples, gain, what the ring held
       hops.npy        one row per hop of the model: when, sources, channels, controls
       poses.npy       one row per person and camera frame: when, landmarks
@@ -24,10 +25,11 @@ import hashlib
 import json
 import os
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +48,11 @@ WAV_BYTES = 4_000_000_000
 Rows = npt.NDArray[np.void]
 """Structured array; its fields say what is in it."""
 
+SIDES = 2
+"""Left, right."""
+
 Pcm = npt.NDArray[np.uint8]
-"""uint8 [samples, 3]: 24-bit little-endian."""
+"""uint8 [samples, sides, 3]: 24-bit little-endian."""
 
 
 VIDEO_ROW = np.dtype([("capture_s", "<f8"), ("begin", "<i8"), ("size", "<i8"), ("key", "<i8")])
@@ -60,6 +65,9 @@ class TakenModel:
     """A model that could be played: sha256 is its model.json's, which names all its other files' own.
 
     realtime: how fast its engine was, in multiples of real time. mapping: file in the take; "": the model has none.
+    layer: 1 where something begins that could be switched to, 2 .. for what plays with the one before it; transpose,
+    note (-1: none), dancer: as `Layer` of synthesis_config has them; gains and pans are in the hops. Takes of earlier
+    versions say nothing of layers.
     """
 
     name: str
@@ -69,6 +77,23 @@ class TakenModel:
     realtime: float
     channels: tuple[str, ...]
     mapping: str
+    layer: int = 1
+    transpose: float = 0.0
+    note: float = -1.0
+    dancer: int = 0
+
+
+Kept = TypeVar("Kept")
+
+
+def stacked(models: Sequence[TakenModel], of: Sequence[Kept]) -> list[list[Kept]]:
+    """What there is for each model, as the layers that play at once."""
+    stacks: list[list[Kept]] = []
+    for model, each in zip(models, of, strict=True):
+        if model.layer == 1 or not stacks:
+            stacks.append([])
+        stacks[-1].append(each)
+    return stacks
 
 
 @dataclass(frozen=True)
@@ -98,26 +123,27 @@ class Snapshot:
 
 
 def pcm24(samples: Float32) -> Pcm:
-    """uint8 [n, 3] from float32 [n]: rounded to the nearest of 2^24 steps, clipped at full scale."""
+    """uint8 [..., 3] from float32 [...]: rounded to the nearest of 2^24 steps, clipped at full scale."""
     steps = np.clip(np.rint(samples.astype(np.float64) * 2**23), -(2**23), 2**23 - 1).astype("<i4")
-    return steps.view(np.uint8).reshape(-1, 4)[:, :3]
+    return steps.view(np.uint8).reshape(*samples.shape, 4)[..., :3]
 
 
 def samples24(pcm: Pcm) -> Float32:
-    """float32 [n] in -1..1 from uint8 [n, 3]."""
-    wide = np.zeros((len(pcm), 4), np.uint8)
-    wide[:, 1:] = pcm
-    return (wide.reshape(-1).view("<i4") / 2**31).astype(np.float32)
+    """float32 [...] in -1..1 from uint8 [..., 3]."""
+    wide = np.zeros((*pcm.shape[:-1], 4), np.uint8)
+    wide[..., 1:] = pcm
+    return (wide.view("<i4")[..., 0] / 2**31).astype(np.float32)
 
 
 class Sound:
-    """A 24-bit mono WAV that is whole after every write; further files NAME-002.wav ... before one is too long, and
-    where the rate changes."""
+    """A 24-bit WAV that is whole after every write; further files NAME-002.wav ... before one is too long, and where
+    the rate changes. sides: 2, or 1 for mono."""
 
-    def __init__(self, path: Path, rate: int, limit_bytes: int = WAV_BYTES) -> None:
+    def __init__(self, path: Path, rate: int, limit_bytes: int = WAV_BYTES, sides: int = SIDES) -> None:
         self._path = path
         self._rate = rate
-        self._limit = limit_bytes // 3
+        self._sides = sides
+        self._limit = limit_bytes // (3 * sides)
         self._count = 0
         self._open()
 
@@ -142,9 +168,9 @@ class Sound:
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}; choose another place") from error
         self._wave = wave.open(self._file, "wb")  # noqa: SIM115  (closed by close)
-        self._wave.setparams((1, 3, self._rate, 0, "NONE", ""))
+        self._wave.setparams((self._sides, 3, self._rate, 0, "NONE", ""))
         self._room = self._limit
-        self._put(np.zeros((0, 3), np.uint8))
+        self._put(np.zeros((0, self._sides, 3), np.uint8))
 
     def write(self, pcm: Pcm) -> None:
         """Raises OSError; what was written before stays."""

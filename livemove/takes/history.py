@@ -22,7 +22,7 @@ from livemove.contracts import HOP
 from livemove.ipc.segment import BLOCK_ROW, HOP_ROW, POSE_ROW, Segment
 from livemove.takes.camera_track import BYTES_PER_S, VideoReceiver
 from livemove.takes.config import TakesConfig
-from livemove.takes.folder import VIDEO_ROW, WAV_BYTES, Rows, Snapshot, TakenModel, pcm24
+from livemove.takes.folder import SIDES, VIDEO_ROW, WAV_BYTES, Pcm, Rows, Snapshot, TakenModel, pcm24, stacked
 
 
 class Rolling:
@@ -77,7 +77,8 @@ POSE = np.dtype(
 class TakeSettings:
     """What takes need to know of the session.
 
-    models: in the order of Controls.model, as far as known before they play; mappings: their files. features: names of
+    models: in the order of Controls.model, layer after layer, as far as known before they play; mappings: their files.
+    features: names of
     the sources that every hop has.
     """
 
@@ -108,12 +109,13 @@ class History:
         self._segment = segment
         self._settings = settings
         keep_s = settings.config.keep_s + SLACK_S
-        self.sound = Rolling(round(keep_s * rate), np.dtype(np.uint8), (3,))
+        self.sound = Rolling(round(keep_s * rate), np.dtype(np.uint8), (SIDES, 3))
         self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
         self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)
         # Kept for longer: a take of the last minutes begins with the hops since a snapshot before it.
         self.external = segment.external_inputs.wanted
-        row = _hop_row(len(settings.features) + len(self.external), max(len(m.channels) for m in settings.models))
+        stacks = stacked(settings.models, [len(model.channels) for model in settings.models])
+        row = _hop_row(len(settings.features) + len(self.external), max(sum(counts) for counts in stacks))
         self.hops = Rolling(round((keep_s + SLACK_S) * settings.model_rate / HOP), row)
         self.snapshots: deque[Snapshot] = deque()
         self._receiver = receiver
@@ -187,11 +189,11 @@ class History:
         first = before[-1:] if len(before) else keys[:1]
         return self.video.end - len(rows) + int(first[0]) if len(first) else self.video.end
 
-    def _listen(self, blocks: Rows) -> npt.NDArray[np.uint8]:
-        """uint8 [samples, 3]: what these blocks played, silence where it is lost."""
-        pieces = [np.zeros((0, 3), np.uint8)]
+    def _listen(self, blocks: Rows) -> Pcm:
+        """What these blocks played, silence where it is lost."""
+        pieces = [np.zeros((0, SIDES, 3), np.uint8)]
         for block in blocks:
-            chunk = np.zeros(int(block["frames"]), np.float32)
+            chunk = np.zeros((int(block["frames"]), SIDES), np.float32)
             if not self._segment.tap.read(int(block["tap_at"]), chunk):
                 chunk[:] = 0.0
                 self.lost += 1

@@ -6,6 +6,7 @@ before it unpacks, and runs nothing. Must not know how takes are played.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import stat
@@ -24,8 +25,20 @@ import numpy.typing as npt
 from livemove import numbers
 from livemove.bundle import NO_ARRAYS
 from livemove.contracts import LANDMARKS, MAX_PEOPLE, PoseFrame, TakeError
-from livemove.takes.folder import FORMAT, INDEX, STREAM, VIDEO_ROW, Pcm, Rows, Snapshot, TakeInfo, TakenModel, part
-from livemove.takes.row_limits import BLOCK_LIMITS, HOP_LIMITS, INDEX_LIMITS, POSE_LIMITS, check_rows
+from livemove.takes.folder import (
+    FORMAT,
+    INDEX,
+    SIDES,
+    STREAM,
+    VIDEO_ROW,
+    Pcm,
+    Rows,
+    Snapshot,
+    TakeInfo,
+    TakenModel,
+    part,
+)
+from livemove.takes.row_limits import BLOCK_LIMITS, HOP_LIMITS, INDEX_LIMITS, MODEL_LIMITS, POSE_LIMITS, check_rows
 
 MOST_BYTES = {".toml": 1 << 20, ".npz": 1 << 26}
 """Largest index, and largest engine state, packed and unpacked; theremin-full's state is half a megabyte."""
@@ -41,7 +54,8 @@ MOST_FRAMES = 1 << 16
 
 @dataclass(frozen=True)
 class Take:
-    """A take as read: as much as all its parts hold. blocks, hops, poses: rows, in the order of time."""
+    """A take as read: as much as all its parts hold. blocks, hops, poses: rows, in the order of time. sides: of its
+    WAV, 2, or 1 in a take from before livemove played in stereo."""
 
     path: Path
     info: TakeInfo
@@ -49,6 +63,7 @@ class Take:
     hops: Rows
     poses: Rows
     snapshots: tuple[Snapshot, ...]
+    sides: int = SIDES
 
     @property
     def samples(self) -> int:
@@ -60,13 +75,15 @@ class Take:
         return self.samples / self.info.rate
 
     def sound(self) -> Pcm:
-        """uint8 [samples, 3]: what came out, to the bit."""
+        """uint8 [samples, 2, 3]: what came out, to the bit; of a mono take the same on both sides."""
         pieces: list[Pcm] = []
         for path in _parts(self.path / "take.wav"):
             with wave.open(str(path), "rb") as file:
                 content = file.readframes(file.getnframes())
-            pieces.append(np.frombuffer(content[: len(content) // 3 * 3], np.uint8).reshape(-1, 3))
-        return np.concatenate(pieces)[: self.samples]
+            frame = 3 * self.sides
+            pieces.append(np.frombuffer(content[: len(content) // frame * frame], np.uint8).reshape(-1, self.sides, 3))
+        sound = np.concatenate(pieces)[: self.samples]
+        return sound if self.sides == SIDES else np.repeat(sound, SIDES, axis=1)
 
     def video(self) -> Rows:
         """Rows of VIDEO_ROW; none if the camera's video was not kept. Raises TakeError."""
@@ -107,9 +124,13 @@ def load_take(path: Path) -> Take:
     check_rows(path / "blocks.npy", blocks, BLOCK_LIMITS)
     check_rows(path / "hops.npy", hops, HOP_LIMITS, finite=("channels", "leaving"))
     check_rows(path / "poses.npy", poses, POSE_LIMITS)
-    frames = sum(_frames(file) for file in _parts(path / "take.wav"))
+    sounds = [_sound(file) for file in _parts(path / "take.wav")]
+    sides = {each for each, _ in sounds} or {SIDES}
+    if len(sides) > 1:
+        raise TakeError(f"{path / 'take.wav'}: one of its files is mono and another one is not")
+    frames = sum(count for _, count in sounds)
     whole = int(np.searchsorted(np.cumsum(blocks["frames"]), frames, side="right"))
-    return Take(path, info, blocks[:whole], hops, poses, tuple(_read_states(path)))
+    return Take(path, info, blocks[:whole], hops, poses, tuple(_read_states(path)), sides.pop())
 
 
 def plain_file(path: Path) -> Path:
@@ -132,12 +153,13 @@ def _parts(path: Path) -> Iterator[Path]:
         number += 1
 
 
-def _frames(path: Path) -> int:
+def _sound(path: Path) -> tuple[int, int]:
+    """(sides, frames) of a WAV."""
     try:
         with wave.open(str(path), "rb") as file:
-            if (file.getnchannels(), file.getsampwidth()) != (1, 3):
-                raise TakeError(f"{path}: the sound of a take is mono with 24 bits")
-            return file.getnframes()
+            if file.getnchannels() not in (1, SIDES) or file.getsampwidth() != 3:
+                raise TakeError(f"{path}: the sound of a take is stereo or mono, with 24 bits")
+            return file.getnchannels(), file.getnframes()
     except (OSError, EOFError, wave.Error, RuntimeError, ValueError) as error:
         raise TakeError(f"{path}: cannot be read: {error}") from error
 
@@ -174,6 +196,9 @@ def _read_index(path: Path) -> TakeInfo:
     try:
         for model in made:
             numbers.number(model.realtime, 0.0, 1e9)
+        for name, (low, high) in MODEL_LIMITS.items():
+            for model in made:
+                numbers.number(getattr(model, name), low, high)
         for name, (low, high) in INDEX_LIMITS.items():
             value = getattr(info, name)
             numbers.number(value, low, high) if isinstance(low, float) else numbers.whole(value, int(low), int(high))
@@ -183,19 +208,21 @@ def _read_index(path: Path) -> TakeInfo:
 
 
 def _checked(table: Any, kind: type[Any], where: str, fail: Callable[[str, str], NoReturn]) -> dict[str, Any]:
-    """The entries of a table as that dataclass has them, lists as tuples."""
+    """The entries of a table as that dataclass has them, lists as tuples; what has a default there may be missing, as
+    in takes of earlier versions."""
     wanted = {name: each for name, each in typing.get_type_hints(kind).items() if name != "models"}
+    later = {each.name: each.default for each in dataclasses.fields(kind) if each.default is not dataclasses.MISSING}
     if not isinstance(table, dict):
         fail(f"{where}entries", "a table")
     given = cast("dict[str, Any]", table)
     for name in (*wanted, *given):
-        if name not in given and name != "format":
+        if name not in given and name not in later:
             fail(where + name, "an entry of that name")
         if name not in wanted and name != "models":
             fail(f"{where}{name!r:.40}", "no such entry")
     found = dict(given)
     for name, each in wanted.items():
-        value = found.get(name, FORMAT)
+        value = found.get(name, later.get(name))
         if typing.get_origin(each) is tuple and isinstance(value, list):
             texts = cast("list[Any]", value)
             if not all(isinstance(text, str) for text in texts):

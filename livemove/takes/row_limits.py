@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import MAX_PEOPLE, TakeError
-from livemove.controls import CONTROLS, GAIN_FACTORS, SAMPLE_RATES
+from livemove.contracts import MAX_DANCERS, MAX_PEOPLE, TakeError
+from livemove.controls import CONTROLS, GAIN_FACTORS, MAX_LAYERS, SAMPLE_RATES
 
 Limits = Mapping[str, tuple[float, float]]
 
@@ -35,6 +35,14 @@ INDEX_LIMITS: Limits = {
 }
 """Of take.toml."""
 
+MODEL_LIMITS: Limits = {
+    "layer": (1, MAX_LAYERS),
+    "transpose": (-127.0, 127.0),
+    "note": (-1.0, 127.0),
+    "dancer": (0, MAX_DANCERS - 1),
+}
+"""Of each of its models."""
+
 _PLACES = dict.fromkeys(("tap_at", "read", "written", "target"), (0.0, LONG))
 BLOCK_LIMITS: Limits = {**_PLACES, "frames": (1, BLOCK), "start_s": (-LONG, LONG), "dac_s": (-LONG, LONG)}
 """Of blocks; their state is made safe by the callback that takes it up."""
@@ -46,6 +54,8 @@ HOP_LIMITS: Limits = {
     **dict.fromkeys(_COUNTS, (-1000000000.0, 1000000000.0)),
     **dict.fromkeys(("mute", "freeze", "swap_hands"), (0, 1)),
     "gain": GAIN_FACTORS,
+    **{f"gain_{i + 1}": GAIN_FACTORS for i in range(MAX_LAYERS)},
+    **{f"pan_{i + 1}": (-1.0, 1.0) for i in range(MAX_LAYERS)},
     "temperature": CONTROLS["temperature"].limits,
     "look_ahead_s": (0.0, CONTROLS["look_ahead"].high / 1e3),
 }

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from livemove import __version__
 from livemove.contracts import OutputError
 from livemove.ipc.segment import now_s
-from livemove.takes.folder import Rows, Snapshot, TakeInfo, TakenModel, TakeWriter, make_folder, part
+from livemove.takes.folder import SIDES, Rows, Snapshot, TakeInfo, TakenModel, TakeWriter, make_folder, part
 from livemove.takes.history import History, TakeSettings
 
 FADE_SAMPLES = 2048
@@ -108,7 +108,7 @@ class TakeInProgress:
             if min(self._block - history.blocks.start, self._hop - history.hops.start) < 0:
                 raise OutputError("the disk was too slow for minutes")
             blocks = history.blocks.read(self._block, upto)
-            sound = np.zeros((0, 3), np.uint8)
+            sound = np.zeros((0, SIDES, 3), np.uint8)
             if len(blocks):
                 first, behind = int(blocks["tap_at"][0]), int(blocks["tap_at"][-1] + blocks["frames"][-1])
                 if first < history.sound.start:

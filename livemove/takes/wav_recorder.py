@@ -1,4 +1,4 @@
-"""Writes all that is played into a WAV file, from start to end.
+"""Writes all that is played into a stereo WAV file, from start to end.
 
 In: the tap of the callback. Out: a file, or several where the device's rate changes. Runs as a thread of the
 supervisor, so that the file survives a restart of any child; knows nothing of takes.
@@ -18,7 +18,7 @@ import numpy as np
 
 from livemove.contracts import OutputError
 from livemove.ipc.segment import Segment, Tap
-from livemove.takes.folder import Sound, pcm24
+from livemove.takes.folder import SIDES, Sound, pcm24
 
 CHUNK = 4096
 
@@ -48,7 +48,7 @@ class WavRecorder:
         self._rate = 0.0
         self._stop = threading.Event()
         self._at = 0
-        self._chunk = np.zeros(CHUNK, np.float32)
+        self._chunk = np.zeros((CHUNK, SIDES), np.float32)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:

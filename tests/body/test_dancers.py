@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livemove.body.dancers import FurtherDancer, not_looked_for
+from livemove.body.dancers import Dancer, not_looked_for
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, REST, FeatureSpec, FeatureStream
 from livemove.body.mapping import load_mapping
@@ -44,7 +44,7 @@ def alone(frame: PoseFrame, person: int) -> PoseFrame:
 def test_both_are_as_they_would_be_alone() -> None:
     streams = [FeatureStream(), FeatureStream(dancer=1)]
     singles = [FeatureStream(), FeatureStream()]
-    events, expected = FurtherDancer(1, FeatureSpec()), EventInputs()
+    events, expected = Dancer(1, FeatureSpec()), EventInputs()
     values, wanted = np.full(len(NAMES), np.nan), np.full(len(NAMES), np.nan)
     hits = 0
     for i in range(300):

@@ -29,7 +29,7 @@ from livemove.body.triggers import (
 )
 from livemove.contracts import HOP, Channel, Controls, MappingError, ModelSpec, PoseFrame
 from livemove.ipc.segment import Segment
-from livemove.offline.render import Player, RenderConfig
+from livemove.offline.render import Player, RenderConfig, Voice
 from livemove.synthesis import architectures, standby, synthesis_process
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.reference import ReferenceEngine
@@ -233,7 +233,8 @@ def test_render_gives_the_model_what_the_evaluation_gives_it(tmp_path: Path) -> 
     engine = Heard(spec, architectures.random_weights(spec, 0))
     mapping = load_mapping(CARDS / "bodydrum.toml", spec, FEATURES)
     frames = one("right_hand")
-    player = Player(RenderConfig(tmp_path, tmp_path, tmp_path), random_drums(tmp_path, spec), engine, mapping)
+    config = RenderConfig(tmp_path, tmp_path, tmp_path)
+    player = Player(config, [Voice(config, spec, engine, mapping)])
     for frame, following in itertools.pairwise(frames):
         list(player.play(frame, following.capture_s))
     heard = np.concatenate(engine.channels)

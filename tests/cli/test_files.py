@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from livemove.cli import main
-from livemove.cli.performing import _fitted
+from livemove.cli.layers import mapped
 from livemove.cli.shared import OTHER_NAMES, check_report, unused, write_report
 from livemove.contracts import OutputError
 from livemove.control import user_files
+from livemove.synthesis.synthesis_config import Layer
 from livemove.takes.folder import Sound
 
 
@@ -85,19 +86,24 @@ def test_a_recording_that_goes_on_in_another_file_passes_those_that_are_there(tm
     sound = Sound(tmp_path / "take.wav", 48000)
     sound.change_rate(44100)
     assert sound.path == tmp_path / "take-003.wav"
-    sound.write(np.zeros((4, 3), np.uint8))
+    sound.write(np.zeros((4, 2, 3), np.uint8))
     sound.close()
     assert (tmp_path / "take-002.wav").read_bytes() == b"mine"
 
 
 def test_a_calibrated_mapping_is_taken_from_then_on_and_a_line_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(user_files, "config_folder", lambda: tmp_path)
-    assert _fitted(Path("models/theremin")) is None
-    assert capsys.readouterr().err == ""
+    plain, told = (Layer(Path("models/theremin")),), list[str]()
+    assert mapped(plain, None, told.append) == plain
+    assert told == []
     fitted = tmp_path / "mappings" / "theremin.toml"
     fitted.parent.mkdir()
     fitted.write_text("")
-    assert _fitted(Path("models/theremin")) == fitted == user_files.fitted_file("theremin")
-    assert f"theremin: as calibrated, {fitted}" in capsys.readouterr().err
+    assert fitted == user_files.fitted_file("theremin")
+    assert mapped(plain, None, told.append) == (Layer(plain[0].model, fitted),)
+    (line,) = told
+    assert f"theremin: as calibrated, {fitted}" in line
+    mine = Path("mine.toml")
+    assert mapped(plain, mine, told.append) == (Layer(plain[0].model, mine),), "what is typed comes first"

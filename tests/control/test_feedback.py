@@ -86,6 +86,18 @@ def test_every_control_that_a_key_moves_is_told_or_tells_itself() -> None:
         assert bool(feedback.change(steer(Controls(), request, 2), request, there)) == (name not in themselves), name
 
 
+def test_the_level_of_a_layer_is_told_and_of_one_that_is_not_there_refused() -> None:
+    alone, both = loaded(), loaded(layers=2, model="theremin+cello")
+    for action in (Action.GAIN_2, Action.PAN_2):
+        assert refused(Controls(), Request(action, 0.1), alone) == "theremin has one layer: -m theremin+NAME adds one"
+        assert refused(Controls(), Request(action, 0.1), both) == ""
+    assert "theremin+cello has 2 layers" in refused(Controls(), Request(Action.PAN_4, 0.1), both)
+    after = steer(steer(Controls(), Request(Action.PAN_2, -0.3), 0), Request(Action.GAIN_2, -6.0), 0)
+    assert feedback.change(after, Request(Action.PAN_2, -0.3), both) == "pan-2 0.30 left"
+    assert feedback.change(after, Request(Action.GAIN_2, -6.0), both) == "gain-2 -6.0 dB"
+    assert feedback.change(after, Request(Action.PAN_1, 0.0), both) == "pan-1 in the middle"
+
+
 # --- how far the voice reaches --------------------------------------------------------------------------------
 
 

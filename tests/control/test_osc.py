@@ -207,6 +207,10 @@ STYLES = {"style": ("cello", "flute", "tuba")}
         ("style", ("tuba",), [Request(Action.STYLE, 2.0, True)]),
         ("style", (2,), [Request(Action.STYLE, 1.0, True)]),
         ("style/by", (1,), [Request(Action.STYLE, 1.0)]),
+        ("gain_2", (0.1,), [Request(Action.GAIN_2, -20.0, True)]),
+        ("gain_2_db", (-6,), [Request(Action.GAIN_2, -6.0, True)]),
+        ("pan_3", (-0.5,), [Request(Action.PAN_3, -0.5, True)]),
+        ("pan_1/by", (0.25,), [Request(Action.PAN_1, 0.25)]),
         (
             "styles",
             (0.5, 0.25),

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from livemove import cli
 from livemove.body.notes import SCALES
-from livemove.cli.models import slots_of_presets
+from livemove.cli.models import stacks_of_presets
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.control_config import ControlConfig
 from livemove.control.presets import Devices, Preset, describe, from_controls, preset_files, save_preset, set_list
@@ -18,6 +18,7 @@ from livemove.control.styles import read_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.session import perform as session_perform
 from livemove.session.perform import PresetDevices
+from livemove.synthesis.synthesis_config import Layer
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.osc import free_port, packet, send
 from tests.support.real_time import in_real_time, timed
@@ -208,11 +209,11 @@ def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:
         Preset("c", model=str(one), gain=0.5),
         Preset("d", model=str(one), mapping="my.toml"),
     ]
-    loaded, controls = slots_of_presets(presets)
-    assert loaded == [(one, None), (two, None), (one, Path("my.toml"))]
+    loaded, controls = stacks_of_presets(presets, pytest.fail)
+    assert loaded == [(Layer(one),), (Layer(two),), (Layer(one, Path("my.toml")),)]
     assert [each.model for each in controls] == [0, 1, 0, 2]
     with pytest.raises(BundleError, match="tuba"):
-        slots_of_presets([Preset("x", model="tuba")])
+        stacks_of_presets([Preset("x", model="tuba")], pytest.fail)
 
 
 def started(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> session_perform.SessionConfig:
@@ -249,15 +250,14 @@ def test_what_is_typed_is_plugged_in_whatever_the_presets_name(tmp_path: Path, m
 def test_a_show_is_played_by_its_presets(tmp_path: Path) -> None:
     """Two presets, the second asked for by OSC; what it sets is heard by everybody and told once."""
     models = [random_bundle(tmp_path / name, small_spec(name)).path for name in ("one", "two")]
-    loaded, controls = slots_of_presets(
-        [Preset("soft", model=str(models[0])), Preset("loud", model=str(models[1]), gain=0.5, octave=1)]
+    loaded, controls = stacks_of_presets(
+        [Preset("soft", model=str(models[0])), Preset("loud", model=str(models[1]), gain=0.5, octave=1)], pytest.fail
     )
-    (model, _), *others = loaded
     port = free_port()
     report, seen = perform(
-        model,
+        models[0],
         {0.5 + n / 5: lambda _: send(port, packet("/livemove/preset", "loud")) for n in range(3)},
-        others=tuple(others), presets=controls, output=tmp_path / "take.wav", play=False, duration_s=2.0, mute=True,
+        layers=tuple(loaded), presets=controls, output=tmp_path / "take.wav", play=False, duration_s=2.0, mute=True,
         control=ControlConfig(osc=("127.0.0.1", port), presets=("soft", "loud")),
     )  # fmt: skip
     playing = [status for status in seen if status.phase == "playing"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from livemove.diagnostics.doctor import live_findings
+import pytest
+
+from livemove.diagnostics.doctor import layers_finding, live_findings
 from livemove.diagnostics.soak import SoakResult
 
 
@@ -33,3 +35,22 @@ def test_when_none_holds_it_says_so() -> None:
     (_, verdict) = live_findings("mine", [run("onnx", 6.0, late=300)], "")
     assert verdict.state == "slow"
     assert "no engine holds it" in verdict.detail
+
+
+def test_four_layers_that_hold_are_as_many_as_there_can_be() -> None:
+    found = layers_finding("mine", run("native", 0.2), run("native", 0.9), "pose estimation")
+    assert (found.part, found.state) == ("layers", "ok")
+    assert found.detail.startswith("4 voices at once hold")
+    assert "0.90 of 5.33 ms a hop" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("alone_ms", "together_ms", "late", "expected"),
+    [(0.8, 3.4, 0, "about 3 at once"), (1.2, 4.8, 3, "about 2 at once"), (2.5, 11.0, 300, "about 1 at once")],
+)
+def test_of_four_that_do_not_hold_it_says_how_many_would(
+    alone_ms: float, together_ms: float, late: int, expected: str
+) -> None:
+    found = layers_finding("mine", run("native", alone_ms), run("native", together_ms, late), "pose estimation")
+    assert found.detail.startswith(f"{expected}: 4 are too many")
+    assert found.state == ("slow" if "1" in expected else "ok")

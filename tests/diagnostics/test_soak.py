@@ -109,6 +109,15 @@ def test_an_engine_slower_than_real_time_is_given_up() -> None:
     assert run.least_margin_ms < -1e3
 
 
+def test_layers_take_the_time_of_all_their_engines() -> None:
+    clock = Clock()
+    engines = [TimedEngine(clock, HOP_S / 10, None) for _ in range(4)]
+    run = soak.hold(soak.Layers(engines), 600, 512, math.inf, clock.now, clock.sleep)
+    assert run.late == 0
+    assert run.median_ms == pytest.approx(1e3 * HOP_S * 0.4)
+    assert len({engine.hop for engine in engines}) == 1
+
+
 def test_company_works_until_it_is_no_longer_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "pose_kind", lambda: None)
     before = set(multiprocessing.active_children())

@@ -149,7 +149,7 @@ def unreadable(place: Path) -> list[str]:
     if wav.exists() and wav.stat().st_size > 44:
         try:
             samples = len(soundfile.read(wav)[0])
-            lost = (wav.stat().st_size - 44) // 3 - samples
+            lost = (wav.stat().st_size - 44) // 6 - samples
             if lost > 4096:
                 wrong.append(f"played.wav: {lost} samples of {samples + lost} are in the file and not in its header")
         except soundfile.LibsndfileError as error:

@@ -43,12 +43,12 @@ def test_a_process_without_shared_memory_has_none() -> None:
 
 def test_recordings_that_broke_are_told(tmp_path: Path) -> None:
     assert unreadable(tmp_path) == []
-    soundfile.write(tmp_path / "played.wav", np.zeros(48000), 48000, "PCM_24")
+    soundfile.write(tmp_path / "played.wav", np.zeros((48000, 2)), 48000, "PCM_24")
     (tmp_path / "takes").mkdir()
     take = whole(tmp_path / "takes" / "take")
     assert unreadable(tmp_path) == []
     content = (tmp_path / "played.wav").read_bytes()
-    (tmp_path / "played.wav").write_bytes(content + bytes(3 * 48000))  # sound that the header does not know of
+    (tmp_path / "played.wav").write_bytes(content + bytes(6 * 48000))  # sound that the header does not know of
     (take / "hops.npy").write_bytes(b"\x93NUMPY\x09\x09")
     found = unreadable(tmp_path)
     assert len(found) == 2

@@ -23,11 +23,13 @@ import numpy as np
 import psutil
 import soundfile
 
-from livemove.bundle import find_bundle, load_bundle
+from livemove.bundle import load_bundle
+from livemove.cli.layers import read_layers
 from livemove.contracts import HOP, Float32
 from livemove.ipc.segment import Segment, now_s
 from livemove.session import perform
 from livemove.session.perform import SessionConfig, Status, run_session
+from livemove.synthesis.synthesis_config import Layer
 from tests.support.calls import Calls
 from tests.support.following import best_spearman, channels_of
 from tests.support.real_time import cpu_ticks
@@ -48,7 +50,7 @@ def main() -> None:
     parser.add_argument("--camera", type=Path, required=True, metavar="VIDEO", help="a dancer, played round and round")
     parser.add_argument("--pose-model", type=Path)
     parser.add_argument("--engine", action="append", help="several: in turn")
-    parser.add_argument("--model", action="append", help="several: in turn")
+    parser.add_argument("--model", action="append", help="several: in turn; layers: cello+bodydrum")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run; 10 at least")
     parser.add_argument("--dancers", type=int, action="append", help="1 or 2; several: in turn")
     parser.add_argument("--rounds", type=int, default=1)
@@ -58,16 +60,23 @@ def main() -> None:
         for model, engine, dancers in product(
             asked.model or ["theremin"], asked.engine or ["auto"], asked.dancers or [1]
         ):
-            line, audio, rate = measure(asked, model, engine, dancers)
+            layers = read_layers(model, print)
+            line, audio, rate = measure(asked, layers, engine, dancers)
+            line = {"model": model, "dancers": dancers, **line}
+            if len(layers) > 1 or dancers > 1:  # whose pitch would be followed?
+                print(json.dumps(line), flush=True)
+                continue
             if model not in asked_for:  # in a process of its own: whom MediaPipe is loaded into counts as ours
                 with ProcessPoolExecutor(1, get_context("spawn")) as child:
                     arguments = asked.camera, load_bundle(model), MOST_HOPS, asked.pose_model
                     asked_for[model] = child.submit(channels_of, *arguments).result()[0]
             line["recorded"]["spearman"] = round(best_spearman(audio, rate, asked_for[model]), 3)
-            print(json.dumps({"model": model, "dancers": dancers, **line}), flush=True)
+            print(json.dumps(line), flush=True)
 
 
-def measure(asked: argparse.Namespace, model: str, engine: str, dancers: int) -> tuple[dict[str, Any], Float32, int]:
+def measure(
+    asked: argparse.Namespace, layers: tuple[Layer, ...], engine: str, dancers: int
+) -> tuple[dict[str, Any], Float32, int]:
     """(what is printed, what JACK recorded, its rate)."""
     calls: list[Calls] = []
     memory: dict[float, list[float]] = {}
@@ -92,8 +101,8 @@ def measure(asked: argparse.Namespace, model: str, engine: str, dancers: int) ->
 
         os.environ.update(jack.environment)
         config = SessionConfig.of(
-            model=find_bundle(model), engine=engine, camera=str(asked.camera), loop=True, pose_model=asked.pose_model,
-            duration_s=asked.seconds, monitor=False, started_s=now_s(), dancers=dancers,
+            model=layers[0].model, layers=(layers,), engine=engine, camera=str(asked.camera), loop=True,
+            pose_model=asked.pose_model, duration_s=asked.seconds, monitor=False, started_s=now_s(), dancers=dancers,
         )  # fmt: skip
         perform.Segment.create = created  # pyright: ignore[reportAttributeAccessIssue]
         try:

@@ -28,6 +28,7 @@ from livemove.session.perform import SessionConfig, Status, run_session
 from livemove.takes.reading import load_take
 from tests.support.clicks import clicks
 from tests.support.servers import Jack, Pulse
+from tests.support.stereo import centred
 
 TALK = (
     (4.0, "/livemove/device", "system"),
@@ -99,7 +100,7 @@ def main() -> None:
             parec.terminate()
             parec.wait()
         thread.join()
-        played = [soundfile.read(path, dtype="float32") for path in sorted(folder.glob("played*.wav"))]
+        played = [centred(path) for path in sorted(folder.glob("played*.wav"))]
         takes = [load_take(path) for path in sorted((folder / "takes").iterdir())]
         heard = np.fromfile(folder / "pulse.f32", np.float32)
         jacks, jack_rate = soundfile.read(folder / "jack.wav", dtype="float32")

@@ -57,13 +57,14 @@ def followed(video: Path, model: str, seconds: float, pose_model: Path | None) -
 
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
-            generate = self.engine.generate
+            (voice,) = self.voices
+            generate = voice.engine.generate
 
             def watched(out: Float32, channels: Float32, *rest: Any, **options: Any) -> None:
                 asked.append(channels.copy())
                 generate(out, channels, *rest, **options)
 
-            self.engine.generate = watched  # type: ignore[method-assign]
+            voice.engine.generate = watched  # type: ignore[method-assign]
 
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "x.wav"

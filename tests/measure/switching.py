@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import psutil
-import soundfile
 
 from livemove.bundle import find_bundle
 from livemove.control.control_config import ControlConfig
@@ -28,6 +27,7 @@ from tests.support.calls import Calls
 from tests.support.clicks import clicks
 from tests.support.osc import packet
 from tests.support.servers import Jack
+from tests.support.stereo import centred
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
         )  # fmt: skip
         report = run_session(config, on_status)
         thread.join()
-        x, rate = soundfile.read(take)
+        x, rate = centred(take)
     found = clicks(x)
     print(
         json.dumps(

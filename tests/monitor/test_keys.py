@@ -11,7 +11,7 @@ from PySide6.QtTest import QTest
 from livemove.body.features import FEATURES
 from livemove.capture.demo import pose_at
 from livemove.contracts import Action, Request
-from livemove.controls import BY_ACTION, CONTROLS, KEY_NAMES, STYLE_WEIGHTS, Control
+from livemove.controls import BY_ACTION, CONTROLS, KEY_NAMES, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, Control
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
 from livemove.monitor.window import MonitorWindow
@@ -140,13 +140,14 @@ def test_every_control_has_a_key_and_the_help_names_it(
 
 
 def test_every_control_has_a_place_for_the_mouse(shown: MonitorWindow) -> None:
-    """The camera's is its image, which another test clicks; a model without styles has no weights of them."""
+    """The camera's is its image, which another test clicks; a model without styles has no weights of them, and one that
+    plays alone no layers."""
     for _ in range(10):
         shown.tick()
     page = shown.play
     names = {*page.console.values, *page.console.picks, *page.buttons, *page.bar.spots}
     names = {{"keep": "save-last"}.get(name, name) for name in names}
-    weights = {BY_ACTION[action].label for action in STYLE_WEIGHTS}
+    weights = {BY_ACTION[action].label for action in (*STYLE_WEIGHTS, *LAYER_GAINS, *LAYER_PANS)}
     assert {control.label for control in CONTROLS.values()} - names == {"camera", "reload", *weights}
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from livemove.ipc.segment import Segment, State
 from livemove.session import perform, supervisor
@@ -18,6 +17,7 @@ from livemove.session.perform import Report, SessionConfig, Status, run_session
 from tests.support import double_synthesis
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.real_time import in_real_time, timed
+from tests.support.stereo import centred
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has a display, and no signals to kill with")
 
@@ -73,7 +73,7 @@ class Watched:
 
     def sounded(self) -> bool:
         """The tone was there until the end."""
-        take, rate = soundfile.read(self.take, dtype="float32")
+        take, rate = centred(self.take)
         last = take[-int(0.5 * rate) : -int(0.1 * rate)]
         return float(np.sqrt(np.mean(last**2))) > 0.6 * double_synthesis.TONE_LEVEL
 

@@ -77,7 +77,7 @@ static bool ring() {
         float hop[kHop];
         for (uint64_t at = 0; at < kSamples;) {
             for (uint64_t i = 0; i < kHop; ++i) hop[i] = static_cast<float>((at + i) % 65521);
-            if (ring->write(hop, kHop)) {
+            if (ring->write(hop, kHop, 1)) {
                 at += kHop;
             } else {
                 std::this_thread::yield();
@@ -89,7 +89,8 @@ static bool ring() {
         const uint64_t there = ring->written.load(std::memory_order_acquire);
         if (at == there) std::this_thread::yield();
         for (; at < there; ++at) {
-            whole = whole && ring->samples[at & (Ring::kCapacity - 1)] == static_cast<float>(at % 65521);
+            for (const float side : ring->samples[at & (Ring::kCapacity - 1)])
+                whole = whole && side == static_cast<float>(at % 65521);
         }
         ring->stamps_read.store(ring->stamps_written.load(std::memory_order_acquire), std::memory_order_release);
         ring->read.store(at, std::memory_order_release);
@@ -143,7 +144,8 @@ static bool tap() {
         for (uint64_t at = 0; at < kSamples; at += kBlock) {
             tap->begin(kBlock);
             for (uint64_t i = at; i < at + kBlock; ++i)
-                tap->samples[i & (Tap::kCapacity - 1)].store(static_cast<float>(i % kWrap), std::memory_order_relaxed);
+                for (auto& side : tap->samples[i & (Tap::kCapacity - 1)])
+                    side.store(static_cast<float>(i % kWrap), std::memory_order_relaxed);
             tap->written.store(at + kBlock, std::memory_order_release);
             if (at % (16 * kBlock) == 0) std::this_thread::yield();
         }
@@ -151,14 +153,15 @@ static bool tap() {
     bool whole = true;
     uint64_t seen = 0;
     for (uint64_t there = 0; there < kSamples;) {
-        float block[kBlock];
+        float block[kBlock][kSides];
         there = tap->written.load(std::memory_order_acquire);
         const uint64_t at = there < Tap::kCapacity ? 0 : there - Tap::kCapacity;  // the oldest there is: soon overwritten
-        if (there < kBlock || !tap->read(at, kBlock, block)) {
+        if (there < kBlock || !tap->read(at, kBlock, block[0])) {
             std::this_thread::yield();
             continue;
         }
-        for (uint64_t i = 0; i < kBlock; ++i) whole = whole && block[i] == static_cast<float>((at + i) % kWrap);
+        for (uint64_t i = 0; i < kBlock; ++i)
+            for (const float side : block[i]) whole = whole && side == static_cast<float>((at + i) % kWrap);
         ++seen;
     }
     callback.join();

@@ -18,7 +18,7 @@ import soundfile
 from livemove.capture.capture_config import CaptureConfig
 from livemove.capture.capture_process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
-from livemove.offline.replay import ReplayConfig, again, same_slots
+from livemove.offline.replay import ReplayConfig, again, same_stacks
 from livemove.offline.take_video import FPS, write_take_video
 from livemove.takes.folder import samples24
 from livemove.takes.reading import Take, load_take
@@ -250,9 +250,9 @@ def test_a_take_without_its_hops_is_no_take_of_a_body(take: Path, tmp_path: Path
     """A hole is told, and where: never sound that was not played under the name of what was."""
     read = load_take(take)
     lost = np.delete(read.hops, len(read.hops) // 2)
-    slots = same_slots(read, ReplayConfig(take, tmp_path / "x.wav"))
+    stacks = same_stacks(read, ReplayConfig(take, tmp_path / "x.wav"))
     with pytest.raises(TakeError, match="a hop is missing"):
-        list(again(dataclasses.replace(read, hops=lost), slots))
+        list(again(dataclasses.replace(read, hops=lost), stacks))
 
 
 def test_a_take_dances_in_place_of_the_camera(take: Path) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import soundfile
 
 from livemove.ipc.segment import Segment, State
 from livemove.session.perform import Report, SessionConfig, Status, run_session
@@ -21,6 +20,7 @@ from livemove.session.spare import FREEZE_S, SparedChild
 from livemove.session.supervisor import SEEN_S, Log
 from tests.support import double_synthesis
 from tests.support.real_time import in_real_time, timed
+from tests.support.stereo import centred
 
 SILENCE_S = 0.4
 """What a listener may hear of it."""
@@ -78,7 +78,7 @@ def test_the_spare_is_heard_soon_and_without_a_click(
     report, told = attacked(model, output, lambda synthesis: synthesis.send_signal(number), monkeypatch)
     assert report["restarts"]["synthesis"] == report["take_overs"] == 1
     assert [line for line in told if "its spare plays on" in line], told
-    heard, rate = soundfile.read(output, dtype="float32")
+    heard, rate = centred(output)
     level = np.flatnonzero(np.abs(heard) > 0.25 * double_synthesis.TONE_LEVEL)
     gaps_s = np.diff(level) / rate
     with timed():

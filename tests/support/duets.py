@@ -57,7 +57,7 @@ def apart(time_s: float) -> tuple[float, float, int]:
 def crossing(time_s: float) -> tuple[float, float, int]:
     """Each goes to the other's place and back, every 3 s, now the one in front and now the other."""
     across = 0.23 * np.cos(np.pi * time_s / 3.0)
-    return 0.5 - across, 0.5 + across, int((time_s + 1.5) // 3.0) % 2
+    return 0.5 - across, 0.5 + across, int(time_s // 3.0) % 2
 
 
 def meeting(time_s: float) -> tuple[float, float, int]:

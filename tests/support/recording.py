@@ -66,6 +66,6 @@ class Stage:
         self.output = Output(self.segment.bytes, rate, 1, 0.0)
 
     def played(self, start: int, samples: int) -> np.ndarray:
-        out = np.empty(samples, np.float32)
+        out = np.empty((samples, 2), np.float32)
         assert self.segment.tap.read(start, out)
         return out

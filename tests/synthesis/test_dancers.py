@@ -38,7 +38,7 @@ from = [0.0, 1.0]
 def played(
     segment: Segment, folder: Path, monkeypatch: pytest.MonkeyPatch, looked_for: int, in_view: int
 ) -> np.ndarray:
-    """float32 [hops, C] with that many dancers looked for and in view; poses go by four times as fast."""
+    """float32 [hops, C] with that many dancers looked for and in view; a pose a hop."""
     found: list[np.ndarray] = []
     output = Output(segment.bytes, 48000, 1, 0.0)
 
@@ -49,9 +49,9 @@ def played(
                 frame = demo.pose_at(len(found) / demo.FPS, len(found), dancers=in_view)
                 frame.capture_s = now_s()
                 segment.pose.write(frame)
-                output.render(HOP)
+                output.render(2 * HOP)
             out[:] = 0
-            if len(found) > 120:
+            if len(found) > 45:
                 segment.request_stop()
 
     bundle = random_bundle(folder / "stage", architectures.stage("stage"))

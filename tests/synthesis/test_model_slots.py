@@ -18,7 +18,7 @@ from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Action, Controls
 from livemove.ipc.segment import Segment
 from livemove.synthesis.engines import choose_engine
-from livemove.synthesis.model_slots import FADE_HOPS, ModelCrossfader, ModelSlot
+from livemove.synthesis.model_slots import FADE_HOPS, ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.synthesis_process import Reloader
 from tests.support.bundles import random_bundle, small_spec
 from tests.support.clicks import clicks
@@ -47,9 +47,17 @@ def body(**features: float) -> np.ndarray:
     return found
 
 
+def switching(slots: list[ModelSlot], controls: Controls) -> ModelCrossfader:
+    """Each alone, to be switched between."""
+    return ModelCrossfader([Stack(slot) for slot in slots], controls)
+
+
 def play(crossfader: ModelCrossfader, hops: int, controls: Controls, inputs: np.ndarray | None = None) -> np.ndarray:
+    """One side, which is as the other one."""
     found = body() if inputs is None else inputs
-    return np.concatenate([crossfader.play(found, controls).copy() for _ in range(hops)])
+    both = np.concatenate([crossfader.play(found, controls).copy() for _ in range(hops)])
+    np.testing.assert_array_equal(both[:, 0], both[:, 1])
+    return np.ascontiguousarray(both[:, 0])
 
 
 def settled(crossfader: ModelCrossfader, controls: Controls = PLAIN, inputs: np.ndarray | None = None) -> np.ndarray:
@@ -57,7 +65,7 @@ def settled(crossfader: ModelCrossfader, controls: Controls = PLAIN, inputs: np.
 
 
 def test_the_detector_hears_a_switch_without_crossfade_and_a_repeated_hop() -> None:
-    one, other = ModelCrossfader([theremin(0)], Controls()), ModelCrossfader([theremin(1)], Controls())
+    one, other = switching([theremin(0)], Controls()), switching([theremin(1)], Controls())
     x, y = settled(one), settled(other, inputs=body(right_hand_height=0.6))
     assert not len(clicks(x))
     assert not len(clicks(y))
@@ -83,7 +91,7 @@ def test_the_detector_hears_a_switch_without_crossfade_and_a_repeated_hop() -> N
 )
 def test_nothing_one_may_ask_for_clicks(changed: dict[str, float]) -> None:
     """There and back again, at ten places in the waveform."""
-    crossfader = ModelCrossfader([theremin(0), theremin(1)], Controls())
+    crossfader = switching([theremin(0), theremin(1)], Controls())
     heard = [settled(crossfader)]
     moved = body(right_hand_height=0.3)
     for turn in range(10):
@@ -95,7 +103,7 @@ def test_nothing_one_may_ask_for_clicks(changed: dict[str, float]) -> None:
 
 
 def test_a_frozen_body_holds_its_channels_and_thaws_to_where_it_is() -> None:
-    crossfader = ModelCrossfader([theremin()], Controls())
+    crossfader = switching([theremin()], Controls())
     settled(crossfader)
     before = crossfader.channels.copy()
     play(crossfader, 1, Controls(freeze=True))
@@ -106,10 +114,10 @@ def test_a_frozen_body_holds_its_channels_and_thaws_to_where_it_is() -> None:
 
 
 def test_panic_is_silence_from_the_next_hop_and_everything_played_is_forgotten() -> None:
-    crossfader = ModelCrossfader([theremin()], Controls())
+    crossfader = switching([theremin()], Controls())
     settled(crossfader)
     play(crossfader, 1, Controls(panics=1))
-    slot = crossfader.current
+    (slot,) = crossfader.current.slots
     assert not np.any(slot.engine.state().queues)
     np.testing.assert_allclose(
         slot.mapping.step(np.full(len(FEATURES), np.nan, np.float32), 0.1), [c.rest for c in slot.spec.channels]
@@ -117,13 +125,13 @@ def test_panic_is_silence_from_the_next_hop_and_everything_played_is_forgotten()
 
 
 def test_a_model_hands_over_within_50_ms_at_even_loudness() -> None:
-    crossfader = ModelCrossfader([theremin(0), theremin(1)], Controls())
+    crossfader = switching([theremin(0), theremin(1)], Controls())
     settled(crossfader)
     before = play(crossfader, 8 * FADE_HOPS, Controls())
     during = play(crossfader, FADE_HOPS, Controls(model=1))
     after = play(crossfader, 8 * FADE_HOPS, Controls(model=1))
     assert FADE_HOPS * HOP / 48000 <= 0.050
-    assert crossfader.current is crossfader.slots[1]
+    assert crossfader.current is crossfader.stacks[1]
     rms = [float(np.sqrt(np.mean(x**2))) for x in (before, during, after)]
     assert rms[2] == pytest.approx(rms[0], rel=0.3)
     assert 0.5 * rms[0] < rms[1] < 1.6 * rms[0]
@@ -142,7 +150,7 @@ def test_two_slow_models_never_play_at_once() -> None:
             original(inputs, controls, live)
 
         slot.play = counted
-    crossfader = ModelCrossfader(slots, Controls())
+    crossfader = switching(slots, Controls())
     heard = [settled(crossfader)]
     played.clear()
     heard.append(play(crossfader, FADE_HOPS, Controls(model=1)))
@@ -152,7 +160,7 @@ def test_two_slow_models_never_play_at_once() -> None:
 
 
 def test_fifty_switches_click_nowhere_and_leave_no_memory_behind() -> None:
-    crossfader = ModelCrossfader([theremin(0), theremin(1)], Controls())
+    crossfader = switching([theremin(0), theremin(1)], Controls())
 
     def switch(times: int) -> list[np.ndarray]:
         return [play(crossfader, FADE_HOPS + 12, Controls(model=n % 2)) for n in range(times)]
@@ -166,7 +174,7 @@ def test_fifty_switches_click_nowhere_and_leave_no_memory_behind() -> None:
 
 
 def test_the_first_of_several_plays_what_it_plays_alone() -> None:
-    alone, among = ModelCrossfader([theremin()], Controls()), ModelCrossfader([theremin(), theremin(1)], Controls())
+    alone, among = switching([theremin()], Controls()), switching([theremin(), theremin(1)], Controls())
     np.testing.assert_array_equal(play(alone, 20, Controls()), play(among, 20, Controls()))
 
 
@@ -224,7 +232,7 @@ def test_a_mapping_read_again_takes_over_and_a_broken_one_is_told_and_left_alone
     text = (THEREMIN / "mapping.toml").read_text()
     path.write_text(text)
     slot = ModelSlot(bundle, choose_engine("native", bundle), path, 0, no_external)
-    crossfader, segment = ModelCrossfader([slot], Controls()), Segment.create()
+    crossfader, segment = switching([slot], Controls()), Segment.create()
     process_state = segment.processes["synthesis"]
     reloader = Reloader([slot], process_state)
 
@@ -285,7 +293,7 @@ def test_a_trigger_of_two_models_fires_once_however_often_they_change(tmp_path: 
         choice = replace(choose_engine("native", bundle), realtime=realtime)
         slots.append(ModelSlot(bundle, choice, mapping, seed, no_external))
     controls, found = PLAIN, list[int]()
-    crossfader = ModelCrossfader(slots, controls)
+    crossfader = switching(slots, controls)
     low, high = body(crouch=0.0), body(crouch=0.9)
     for hop in range(400):
         crossfader.play(high if hop // 40 % 2 else low, controls)
@@ -301,7 +309,7 @@ def test_a_freeze_holds_the_channels_while_triggers_look_at_the_body(tmp_path: P
     mapping.write_text(TRIGGERED)
     bundle = load_bundle(THEREMIN)
     slot = ModelSlot(bundle, choose_engine("native", bundle), mapping, 0, no_external)
-    crossfader = ModelCrossfader([slot], PLAIN)
+    crossfader = switching([slot], PLAIN)
     settled(crossfader)
     frozen, fired = Controls(freeze=True), 0
     play(crossfader, 1, frozen)

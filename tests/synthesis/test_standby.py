@@ -13,7 +13,7 @@ from livemove.body.features import FEATURES, REST
 from livemove.bundle import load_bundle
 from livemove.contracts import HOP, Controls, EngineError, EngineState
 from livemove.synthesis.engines import EngineChoice, choose_engine
-from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.standby import Standby
 from tests.support.clicks import clicks
 from tests.support.paths import THEREMIN
@@ -85,7 +85,7 @@ def made(told: Told) -> Callable[[int, str], tuple[ModelCrossfader, ModelSlot]]:
         slot.warm_up()
         slot.engine = Failing(choice, at, how)  # type: ignore[assignment]
         standby.prepare("native", at_leisure=False)
-        return ModelCrossfader([slot], CONTROLS), slot
+        return ModelCrossfader([Stack(slot)], CONTROLS), slot
 
     return make
 
@@ -94,9 +94,9 @@ def test_the_next_engine_goes_on_with_the_very_wave(
     made: Callable[[int, str], tuple[ModelCrossfader, ModelSlot]], told: Told
 ) -> None:
     whole, _ = made(10**9, "raises")
-    want = np.concatenate([whole.play(body(), CONTROLS).copy() for _ in range(100)])
+    want = np.concatenate([whole.play(body(), CONTROLS)[:, 0].copy() for _ in range(100)])
     player, slot = made(60, "raises")
-    heard = np.concatenate([player.play(body(), CONTROLS).copy() for _ in range(100)])
+    heard = np.concatenate([player.play(body(), CONTROLS)[:, 0].copy() for _ in range(100)])
     assert told.lines == [("native", "the device was lost", "native-int8")]
     assert slot.engine.name == "native-int8"
     assert (heard[: 60 * HOP] == want[: 60 * HOP]).all()
@@ -113,7 +113,7 @@ def test_what_is_not_a_number_is_not_heard(
 ) -> None:
     """Also where the state it leaves behind is none: then the next one begins anew, under a fade."""
     player, _ = made(60, how)
-    heard = np.concatenate([player.play(body(), CONTROLS).copy() for _ in range(100)])
+    heard = np.concatenate([player.play(body(), CONTROLS)[:, 0].copy() for _ in range(100)])
     assert told.lines == [("native", "its sound is not a number", "native-int8")]
     assert np.isfinite(heard).all()
     assert np.abs(heard[-20 * HOP :]).max() > 0.01
@@ -143,7 +143,7 @@ def fresh(controls: Controls = CONTROLS) -> ModelCrossfader:
     bundle = load_bundle(THEREMIN)
     slot = ModelSlot(bundle, choose_engine("native", bundle), None, 0, lambda _: 0)
     slot.warm_up()
-    return ModelCrossfader([slot], controls)
+    return ModelCrossfader([Stack(slot)], controls)
 
 
 def test_who_takes_over_plays_the_note_on() -> None:
@@ -167,7 +167,7 @@ def test_a_freeze_is_still_held_and_a_panic_forgets(tmp_path: Path) -> None:
     panicked = Controls(panics=1)
     silent = fresh(panicked)
     silent.take_over(body(), body(), panicked, old.state())
-    assert not silent.current.engine.state().queues.any()
+    assert not silent.current.slots[0].engine.state().queues.any()
 
 
 def test_a_state_that_is_no_state_is_not_taken_over() -> None:
@@ -177,4 +177,4 @@ def test_a_state_that_is_no_state_is_not_taken_over() -> None:
     assert snapshot is not None
     for spoilt in ({"queues": snapshot[1]["queues"] * np.float32(math.nan)}, {"phase": np.zeros(2)}):
         new.take_over(body(), body(), CONTROLS, (snapshot[0], {**snapshot[1], **spoilt}))
-        assert not new.current.engine.state().queues.any()
+        assert not new.current.slots[0].engine.state().queues.any()

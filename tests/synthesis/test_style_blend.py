@@ -15,7 +15,7 @@ from livemove.contracts import HOP, Controls, Float32
 from livemove.ipc.logs import HOP_ROW
 from livemove.offline.replay import RecordedBlend, controls_of
 from livemove.synthesis.engines import choose_engine
-from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot
+from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.native import NativeEngine
 from livemove.synthesis.reference import ReferenceEngine
 from livemove.synthesis.style_blend import SMOOTHING_S, StyleBlend
@@ -71,19 +71,19 @@ def body(crouch: float) -> Float32:
 
 
 def test_jumps_from_style_to_style_do_not_click(bundle: Bundle) -> None:
-    crossfader = ModelCrossfader([slot_of(bundle)], Controls())
+    crossfader = ModelCrossfader([Stack(slot_of(bundle))], Controls())
     heard: list[Float32] = []
     for turn in range(10):
         for controls in (Controls(style=1), Controls(styles=(1.0, 0.0)), Controls(styles=(0.2, 0.7))):
-            heard += [crossfader.play(body(0.0), controls).copy() for _ in range(40 + turn)]
+            heard += [crossfader.play(body(0.0), controls)[:, 0].copy() for _ in range(40 + turn)]
     sound = np.concatenate(heard)[50 * HOP :]
     assert np.abs(sound).max() > 0.05
     assert not len(clicks(sound))
 
 
 def test_the_body_moves_the_blend_until_a_hand_does(bundle: Bundle) -> None:
-    crossfader = ModelCrossfader([slot_of(bundle)], Controls())
-    blend = crossfader.current.blend
+    crossfader = ModelCrossfader([Stack(slot_of(bundle))], Controls())
+    blend = crossfader.current.slots[0].blend
 
     def after(crouch: float, controls: Controls) -> Float32:
         for _ in range(150):
@@ -152,7 +152,7 @@ def test_a_style_by_number_as_old_takes_have_it_sounds_to_the_bit_as_weights_do(
         slot = slot_of(bundle)
         if recorded:
             slot.blend = RecordedBlend(bundle.spec)
-        crossfader = ModelCrossfader([slot], Controls(style=1))
-        sounds.append(np.concatenate([crossfader.play(body(0.3), Controls(style=1)).copy() for _ in range(60)]))
+        crossfader = ModelCrossfader([Stack(slot)], Controls(style=1))
+        sounds.append(np.concatenate([crossfader.play(body(0.3), Controls(style=1))[:, 0].copy() for _ in range(60)]))
     assert np.abs(sounds[0]).max() > 0.05
     assert np.array_equal(*sounds)

@@ -46,7 +46,8 @@ NOBODY = np.zeros(0, [("capture_s", "<f8"), ("sequence", "<i8"), ("people", "<i8
 
 
 def noise(samples: int) -> np.ndarray:
-    return np.random.default_rng(0).uniform(-1, 1, samples).astype(np.float32)
+    """float32 [samples, 2]"""
+    return np.random.default_rng(0).uniform(-1, 1, (samples, 2)).astype(np.float32)
 
 
 def written(folder: Path) -> TakeWriter:
@@ -78,7 +79,7 @@ def test_a_wav_is_whole_after_every_write(tmp_path: Path) -> None:
 
 
 def test_before_a_wav_is_too_long_the_next_one_begins(tmp_path: Path) -> None:
-    sound, x = Sound(tmp_path / "take.wav", 48000, limit_bytes=3000), noise(2500)
+    sound, x = Sound(tmp_path / "take.wav", 48000, limit_bytes=6000), noise(2500)
     for piece in np.array_split(x, 7):
         sound.write(pcm24(piece))
     sound.close()
@@ -109,7 +110,7 @@ def test_a_take_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_take_of_several_wavs_is_one_sound(tmp_path: Path) -> None:
     (tmp_path / "take").mkdir()
-    writer, x = TakeWriter(tmp_path / "take", INFO, {}, wav_bytes=15), pcm24(noise(12))
+    writer, x = TakeWriter(tmp_path / "take", INFO, {}, wav_bytes=30), pcm24(noise(12))
     for name, rows in (("blocks", BLOCKS), ("hops", HOPS), ("poses", NOBODY)):
         writer.rows(name, rows)
     for piece in np.array_split(x, 5):
@@ -163,11 +164,11 @@ import numpy as np
 from pathlib import Path
 from livemove.takes.folder import Sound
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 sound = Sound(Path(sys.argv[1]), 48000)
 try:
     for _ in range(100):
-        sound.write(np.zeros((100, 3), np.uint8))
+        sound.write(np.zeros((100, 2, 3), np.uint8))
 except OSError as error:
     print("OSError")
 try:
@@ -184,4 +185,4 @@ def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
     assert "OSError" in done.stdout
     with wave.open(str(path), "rb") as file:
         assert file.getnframes() >= 3000
-        assert len(file.readframes(file.getnframes())) == 3 * file.getnframes()
+        assert len(file.readframes(file.getnframes())) == 6 * file.getnframes()

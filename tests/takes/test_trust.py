@@ -163,7 +163,7 @@ def test_sound_of_another_shape_is_refused(take: Path) -> None:
     with wave.open(str(take / "take.wav"), "wb") as file:
         file.setparams((2, 2, 48000, 0, "NONE", ""))
         file.writeframes(bytes(64))
-    assert "take.wav: the sound of a take is mono with 24 bits" in refusal(take)
+    assert "take.wav: the sound of a take is stereo or mono, with 24 bits" in refusal(take)
 
 
 def whole(folder: Path) -> Path:

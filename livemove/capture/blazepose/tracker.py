@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.landmarks import HIPS, SHOULDERS
 from livemove.capture.blazepose.networks import LandmarkNetwork, Networks
 from livemove.capture.blazepose.regions import Region
 from livemove.capture.blazepose.smoothing import BodySmoothing
@@ -27,8 +28,9 @@ NEAR = 0.12
 """A found body whose hips are no farther from those of a followed one, in edges of its region (about 2.5 m), is that
 one: two who dance together are."""
 
-SAME = 0.05
-"""Two followed bodies whose landmarks are no farther apart on average, in edges of their regions, are one."""
+SAME, SAME_FACE = 0.05, 0.03
+"""Two followed bodies whose landmarks, or only those of whose faces, are no farther apart on average, in edges of their
+regions, are one: where one covers the other, a network may mix the two, but there is one face to be seen."""
 
 LOOK_S = 0.12
 """While somebody is followed, others are looked for no more often: it takes half the time of a pose."""
@@ -53,6 +55,13 @@ more than GROWTH, is somebody else's. A leap across the stage moves it by 0.1 at
 
 Float64 = npt.NDArray[np.float64]
 
+
+GARBLED = 0.12
+"""Of two bodies as near to each other as NEAR, one that has strayed so far is a mixture of both. A dancer's landmarks
+stray by 0.05."""
+
+FACE = 11
+"""So many landmarks, the first ones, are of the face."""
 
 STRAYED_S = 0.2
 """So long, as a time constant, it counts that a body moved unlike itself."""
@@ -149,8 +158,11 @@ class Tracker:
         """Read the landmarks of all who are followed, side by side; of two who turn out to be one, one is gone."""
         followed = [(body, body.region) for body in self.bodies if body.region is not None]
         regions, networks = [region for _, region in followed], self._networks.landmarkers[: len(followed)]
-        look = map if self._pool is None else self._pool.map
-        present = list(look(lambda region, network: _presence(image, region, network), regions, networks))
+        images = [image] * len(followed)
+        if self._pool is None:
+            present = list(map(_presence, images, regions, networks))
+        else:
+            present = list(self._pool.map(_presence, images, regions, networks))
         before = [(body.last, body.last_s) for body, _ in followed]
         for (body, region), network, presence in zip(followed, networks, present, strict=True):
             self._follow(body, region, network, presence, capture_s)
@@ -209,8 +221,11 @@ def _presence(image: Image, region: Region, network: LandmarkNetwork) -> float:
 
 
 def _are_one(bodies: Sequence[Body]) -> bool:
-    """Whether two bodies have the same landmarks."""
+    """Whether two bodies have the same landmarks, or the same face, or one of them is a mixture of both."""
     one, other = bodies
-    edges = [body.region.edge for body in bodies if body.region is not None]
-    apart = np.linalg.norm((one.image - other.image)[:, :2], axis=1).mean()
-    return float(apart) < SAME * min(edges)
+    edge = min(body.region.edge for body in bodies if body.region is not None)
+    apart = np.linalg.norm((one.image - other.image)[:, :2], axis=1)
+    if apart.mean() < SAME * edge or apart[:FACE].mean() < SAME_FACE * edge:
+        return True
+    near = min(float(apart[list(HIPS)].mean()), float(apart[list(SHOULDERS)].mean())) < NEAR * edge
+    return near and max(one.strayed, other.strayed) > GARBLED

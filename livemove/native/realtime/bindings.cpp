@@ -17,7 +17,7 @@ void initialise(const Memory& memory) {
     if (memory.size() < sizeof(Shared)) throw nb::value_error("shared memory is smaller than the layout");
     auto* shared = reinterpret_cast<Shared*>(memory.data());
     std::memset(memory.data(), 0, sizeof(Shared));
-    const ControlsPayload controls{1.0, 1.0, 0.08, 0, {}, 0, {}, 0, {}};  // contracts.Controls()
+    const ControlsPayload controls{1.0, 1.0, 0.08, 0, {}, 0, {}, 0, {}, {1.0, 1.0, 1.0, 1.0}, {}};  // contracts.Controls()
     shared->controls.write(&controls);
     shared->magic.store(kMagic, std::memory_order_release);
 }
@@ -94,7 +94,7 @@ NB_MODULE(_realtime, m) {
 
     nb::class_<RingView>(m, "Ring")
         .def(nb::init<Memory>(), nb::arg("memory"))
-        .def("write", [](RingView& v, const Samples& s) { return v.shared->ring.write(s.data(), s.size()); }, nb::arg("samples"))
+        .def("write", &RingView::write, nb::arg("samples"))
         .def("mark", [](RingView& v, uint64_t first, double s) { return v.shared->ring.mark(first, s); },
              nb::arg("first_sample"), nb::arg("capture_s"))
         .def("set_pace", &RingView::set_pace, nb::arg("rate"), nb::arg("block"))

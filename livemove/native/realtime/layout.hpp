@@ -28,8 +28,10 @@ struct PosePayload {
     float visibility[kMaxPeople][kLandmarks];
 };
 static_assert(sizeof(PosePayload) % 8 == 0);
+static_assert(kSides == Limiter::kSides);
 
-constexpr size_t kMaxBlend = 8;  // contracts.MAX_BLEND
+constexpr size_t kMaxBlend = 8;   // contracts.MAX_BLEND
+constexpr size_t kMaxLayers = 4;  // controls.MAX_LAYERS
 // contracts.Controls, its three numbers first. The callback looks at gain, mute and panics only.
 struct ControlsPayload {
     double gain;
@@ -41,6 +43,8 @@ struct ControlsPayload {
     int64_t more[3];
     int64_t style_count;
     double styles[kMaxBlend];
+    double gains[kMaxLayers];  // a factor for each layer
+    double pans[kMaxLayers];   // -1 left .. 1 right
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
@@ -80,18 +84,18 @@ struct Block {
     uint64_t read, written, target;   // the ring when it began
     uint64_t fresh, state, starving, position, tail;  // the output when it began; fresh: its first block
     uint64_t stop;
-    double gain, dc_in, dc_out;
+    double gain, dc_in[kSides], dc_out[kSides];
     double gain_target;               // what the controls said
     uint64_t gain_left;               // samples until the gain is there
     uint64_t limiter_wait;
-    float pending[Limiter::kPast];    // the limiter when it began
+    float pending[kSides * Limiter::kPast];  // the limiter when it began, left then right
     int32_t gains[Limiter::kAttack];
     double start_s, dac_s;            // when it was called, and when its first sample is heard
 };
 
 // One hop as synthesis made it; HOP_ROW in ipc/logs.py says what stands where.
 struct Hop {
-    double words[176];
+    double words[512];
 };
 
 // An engine's state every few seconds, so that a take can begin anywhere; its first word says how many bytes it has.
@@ -186,7 +190,7 @@ struct Playback {  // the callback only
     Count latency_ms[kBins];
 };
 
-constexpr uint64_t kMagic = 0x31766f6d65766c0b;  // raised with every change of the layout
+constexpr uint64_t kMagic = 0x31766f6d65766c0c;  // raised with every change of the layout
 
 struct Shared {
     Count magic;

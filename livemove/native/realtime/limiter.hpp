@@ -1,6 +1,7 @@
 // THE HOT PATH. A true-peak limiter with a short look-ahead, sample by sample.
-// In: any finite samples. Out: the same, kDelay samples later, with no peak above kCeiling between the samples either.
-// Allocates nothing, locks nothing; the same work for every sample but where it limits. Knows no ring and no device.
+// In: any finite frames of left and right. Out: the same, kDelay frames later, with no peak above kCeiling between the
+// samples either; both sides are turned down by what the louder one needs, so that the stereo image stays where it is.
+// Allocates nothing, locks nothing; the same work for every frame but where it limits. Knows no ring and no device.
 #pragma once
 
 #include <algorithm>
@@ -21,6 +22,7 @@ inline bool finite(float x) {  // on the bits: holds under any floating-point fl
 // arrived when the peak comes out. Below the ceiling the gain is exactly 1, and the sound the same to the bit.
 // Gains are whole numbers, kOne is 1: their running sum is exact, so that a take is played again to the bit from any block.
 struct Limiter {
+    static constexpr uint32_t kSides = 2;                         // left and right
     static constexpr uint32_t kPhases = 8;                        // peaks are looked for at 8 times the rate
     static constexpr uint32_t kHalf = 12, kTaps = 2 * kHalf;      // of the interpolator, on either side and in all
     static constexpr uint32_t kAttack = 24;
@@ -37,7 +39,7 @@ struct Limiter {
     static constexpr float kCeiling = 0.848f;
 
     float kernel[kTaps][kPhases];  // Kaiser-windowed sinc
-    float past[2 * kPast];         // the newest samples, twice, so that any kPast of them lie side by side
+    float past[kSides][2 * kPast];  // the newest samples, twice, so that any kPast of them lie side by side
     int32_t gains[kAttack];        // after hold and release, a ring
     int32_t needed[kHeld];         // by each of the newest peaks, a ring
     int32_t sum;                   // of gains
@@ -73,9 +75,11 @@ struct Limiter {
         past_at = gain_at = need_at = over = wait = 0;
     }
 
-    // All that its future depends on besides `wait`, oldest first: samples [kPast], gains [kAttack].
+    // All that its future depends on besides `wait`, oldest first: samples [kSides * kPast], left then right; gains
+    // [kAttack].
     void save(float* samples, int32_t* smoothed) const {
-        std::memcpy(samples, past + past_at, kPast * sizeof(float));
+        for (uint32_t side = 0; side < kSides; ++side)
+            std::memcpy(samples + side * kPast, past[side] + past_at, kPast * sizeof(float));
         for (uint32_t i = 0; i < kAttack; ++i) smoothed[i] = gains[(gain_at + i) % kAttack];
     }
 
@@ -83,7 +87,12 @@ struct Limiter {
         reset();
         wait = static_cast<uint32_t>(std::min<uint64_t>(waits, kWait));
         for (uint32_t i = 0; i < kPast; ++i) {
-            push(finite(samples[i]) ? samples[i] : 0.0f);
+            float frame[kSides];
+            for (uint32_t side = 0; side < kSides; ++side) {
+                const float x = samples[side * kPast + i];
+                frame[side] = finite(x) ? x : 0.0f;
+            }
+            push(frame);
             if (i >= kTaps - 1) need();
         }
         sum = 0;
@@ -92,9 +101,10 @@ struct Limiter {
         last = gains[kAttack - 1];
     }
 
-    // The sample of kDelay samples ago. hits counts the samples followed by a peak above the ceiling.
-    float step(float x, uint64_t& hits) {
-        push(x);
+    // The frame [kSides] goes in, and becomes that of kDelay frames ago. hits counts the frames followed by a peak above
+    // the ceiling.
+    void step(float* frame, uint64_t& hits) {
+        push(frame);
         if (need() < kOne) ++hits;
         int32_t held = kOne;
         if (over)
@@ -106,23 +116,26 @@ struct Limiter {
         sum += last - gains[gain_at];
         gains[gain_at] = last;
         gain_at = gain_at + 1 == kAttack ? 0 : gain_at + 1;
-        return past[past_at + kPast - 1 - kDelay] * (static_cast<float>(sum) * (1.0f / (kOne * static_cast<float>(kAttack))));
+        const float gain = static_cast<float>(sum) * (1.0f / (kOne * static_cast<float>(kAttack)));
+        for (uint32_t side = 0; side < kSides; ++side) frame[side] = past[side][past_at + kPast - 1 - kDelay] * gain;
     }
 
 private:
-    void push(float x) {
-        past[past_at] = past[past_at + kPast] = x;
+    void push(const float* frame) {
+        for (uint32_t side = 0; side < kSides; ++side) past[side][past_at] = past[side][past_at + kPast] = frame[side];
         past_at = past_at + 1 == kPast ? 0 : past_at + 1;
     }
 
-    // The gain that the newest kTaps samples need: from their middle to the next sample.
+    // The gain that the newest kTaps frames need: from their middle to the next frame, the louder side's.
     int32_t need() {
-        float at[kPhases] = {};
-        const float* x = past + past_at + kPast - kTaps;
-        for (uint32_t tap = 0; tap < kTaps; ++tap)
-            for (uint32_t phase = 0; phase < kPhases; ++phase) at[phase] += kernel[tap][phase] * x[tap];
         float peak = 0.0f;
-        for (uint32_t phase = 0; phase < kPhases; ++phase) peak = std::max(peak, std::fabs(at[phase]));
+        for (uint32_t side = 0; side < kSides; ++side) {
+            float at[kPhases] = {};
+            const float* x = past[side] + past_at + kPast - kTaps;
+            for (uint32_t tap = 0; tap < kTaps; ++tap)
+                for (uint32_t phase = 0; phase < kPhases; ++phase) at[phase] += kernel[tap][phase] * x[tap];
+            for (uint32_t phase = 0; phase < kPhases; ++phase) peak = std::max(peak, std::fabs(at[phase]));
+        }
         const int32_t gain = peak > kCeiling ? static_cast<int32_t>(kCeiling / peak * static_cast<float>(kOne)) : kOne;
         over = gain < kOne ? kHeld : over - (over > 0);
         needed[need_at] = gain;

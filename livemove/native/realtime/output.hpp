@@ -1,5 +1,6 @@
 // THE HOT PATH. The PortAudio callback: ring -> DC block -> fade and gain -> true-peak limiter -> device.
-// In: the audio ring (filled by synthesis) and the controls. Out: the device's buffer, the tap, telemetry.
+// In: the audio ring (filled by synthesis) and the controls. Out: the device's buffer, the tap, telemetry. Left and right
+// go through the same steps with the same gains; where they are alike, what leaves is alike, to the bit.
 // Code here allocates nothing, locks nothing, logs nothing and makes no system call but reading the clock. It knows no
 // Python.
 #pragma once
@@ -46,14 +47,14 @@ struct Output {
     uint32_t position;           // 0 silence .. fade full level
     uint32_t tail;               // samples of tail played
     float ramp[kMaxFade + 1];    // raised cosine
-    float history[kMaxFade];     // last raw samples played, a ring
+    float history[kMaxFade][kSides];  // last raw frames played, a ring
     uint32_t history_at;
     float gain, gain_target;     // along a straight line of gain_ramp samples: with the limiter's delay less than 10 ms
     float unmuted_target;        // what the controls last said, muted or not
     uint64_t answered;           // how many panics they are the answer to
     uint32_t gain_ramp, gain_left;
     bool gain_known;             // false: it is where the controls say at the first block, so that a muted start is silent
-    float dc_pole, dc_in, dc_out;
+    float dc_pole, dc_in[kSides], dc_out[kSides];
     Limiter limiter;
     uint32_t still;              // samples of silence that went into the limiter last
     double last_start_s;
@@ -82,7 +83,7 @@ struct Output {
         limiter.prepare();
         still = 0;
         dc_pole = static_cast<float>(std::exp(-2.0 * kPi * 5.0 / rate));  // 5 Hz
-        dc_in = dc_out = 0.0f;
+        forget_dc();
         last_start_s = last_block_s = mean_square = 0.0;
         fresh = true;
         shared->ring.skip_to_newest();
@@ -99,13 +100,16 @@ struct Output {
         gain = allowed_gain(block.gain, gain_target);
         gain_left = static_cast<uint32_t>(block.gain_left < gain_ramp ? block.gain_left : gain_ramp);
         gain_known = true;
-        dc_in = allowed_sample(block.dc_in);
-        dc_out = allowed_sample(block.dc_out);
+        for (uint64_t side = 0; side < kSides; ++side) {
+            dc_in[side] = allowed_sample(block.dc_in[side]);
+            dc_out[side] = allowed_sample(block.dc_out[side]);
+        }
         limiter.restore(block.pending, block.gains, block.limiter_wait);
         history_at = 0;
         for (uint32_t i = 1; i <= kMaxFade; ++i) {  // history_at is the newest
             const bool there = !block.fresh && block.read + i > kMaxFade;
-            history[i & (kMaxFade - 1)] = there ? shared->ring.samples[(block.read + i - 1 - kMaxFade) & (Ring::kCapacity - 1)] : 0.0f;
+            const float* frame = shared->ring.samples[(block.read + i - 1 - kMaxFade) & (Ring::kCapacity - 1)];
+            for (uint64_t side = 0; side < kSides; ++side) history[i & (kMaxFade - 1)][side] = there ? frame[side] : 0.0f;
         }
         shared->ring.read.store(block.read, std::memory_order_release);
     }
@@ -121,16 +125,21 @@ struct Output {
         return !finite(value) ? 0.0f : value > 2 * kBroken ? 2 * kBroken : value < -2 * kBroken ? -2 * kBroken : value;
     }
 
+    void forget_dc() {
+        for (uint64_t side = 0; side < kSides; ++side) dc_in[side] = dc_out[side] = 0.0f;
+    }
+
     void begin_tail() {
         state = State::tail;
         tail = 0;
     }
 
-    // The sample to play next and, as position, how far it is faded in: from the ring, or, when it ran dry or carried a NaN,
-    // the recent past played backwards under the falling fade: continuous in value, and it needs no sample that is not there.
-    float next_sample(uint64_t& read, uint64_t written, bool stop) {
+    // Fills the frame [kSides] to play next and, as position, how far it is faded in: from the ring, or, when it ran dry or
+    // carried a NaN, the recent past played backwards under the falling fade: continuous in value, and it needs no sample
+    // that is not there.
+    void next_frame(float* x, uint64_t& read, uint64_t written, bool stop) {
         Playback& p = shared->playback;
-        float x = 0.0f;
+        std::memset(x, 0, kSides * sizeof(float));
         if (state == State::playing) {
             if (read == written) {
                 starving = true;
@@ -138,10 +147,10 @@ struct Output {
                 if (last_start_s > p.playing_since_s.load(std::memory_order_relaxed) + 1.0) add(p.ring_starvations_settled, 1);
                 begin_tail();
             } else {
-                x = shared->ring.samples[read++ & (Ring::kCapacity - 1)];
-                if (finite(x)) {
+                std::memcpy(x, shared->ring.samples[read++ & (Ring::kCapacity - 1)], kSides * sizeof(float));
+                if (finite_frame(x)) {
                     history_at = (history_at + 1) & (kMaxFade - 1);
-                    history[history_at] = x;
+                    std::memcpy(history[history_at], x, kSides * sizeof(float));
                     if (stop) {
                         if (position > 0) --position;
                         if (position == 0) state = State::silent;
@@ -156,41 +165,64 @@ struct Output {
         }
         if (starving) add(p.starved_samples, 1);
         if (state == State::tail) {
-            x = history[(history_at - tail) & (kMaxFade - 1)];
+            std::memcpy(x, history[(history_at - tail) & (kMaxFade - 1)], kSides * sizeof(float));
             ++tail;
             if (position > 0) --position;
             if (position == 0) state = State::silent;
         }
-        return x;
     }
 
-    // DC block, fade and gain. Behind the DC block, so that a fade and a mute end in silence, not in its echo.
-    float shape(float x) {
+    static bool finite_frame(const float* x) {
+        for (uint64_t side = 0; side < kSides; ++side)
+            if (!finite(x[side])) return false;
+        return true;
+    }
+
+    // DC block, fade and gain, of a frame in place. Behind the DC block, so that a fade and a mute end in silence, not in its
+    // echo.
+    void shape(float* x) {
         if (gain_left > 0) {
             gain += (gain_target - gain) / static_cast<float>(gain_left);
             if (--gain_left == 0) gain = gain_target;
         }
         if (state == State::silent) {
-            dc_in = dc_out = 0.0f;
-            return 0.0f;
+            forget_dc();
+            std::memset(x, 0, kSides * sizeof(float));
+            return;
         }
-        x = x > kBroken ? kBroken : x < -kBroken ? -kBroken : x;
-        float y = x - dc_in + dc_pole * dc_out;
-        if (std::fabs(y) < 1e-12f) y = 0.0f;  // no denormals in a long rest
-        dc_in = x;
-        dc_out = y;
-        return y * (ramp[position] * gain);
+        for (uint64_t side = 0; side < kSides; ++side) {
+            const float in = x[side] > kBroken ? kBroken : x[side] < -kBroken ? -kBroken : x[side];
+            float y = in - dc_in[side] + dc_pole * dc_out[side];
+            if (std::fabs(y) < 1e-12f) y = 0.0f;  // no denormals in a long rest
+            dc_in[side] = in;
+            dc_out[side] = y;
+            x[side] = y * (ramp[position] * gain);
+        }
     }
 
-    // The gate, last of all: whatever happened before it, what leaves is a number that does no harm, and what made it is
-    // healed.
-    float gate(float y) {
-        if (finite(y)) return y > kFullScale ? kFullScale : y < -kFullScale ? -kFullScale : y;
+    // The gate, last of all, of a frame in place: whatever happened before it, what leaves are numbers that do no harm, and
+    // what made them is healed.
+    void gate(float* y) {
+        if (finite_frame(y)) {
+            for (uint64_t side = 0; side < kSides; ++side)
+                y[side] = y[side] > kFullScale ? kFullScale : y[side] < -kFullScale ? -kFullScale : y[side];
+            return;
+        }
         add(shared->playback.nonfinite_samples, 1);
         if (!finite(gain)) gain = gain_target;
-        dc_in = dc_out = 0.0f;
+        forget_dc();
         limiter.reset();
-        return 0.0f;
+        std::memset(y, 0, kSides * sizeof(float));
+    }
+
+    // A frame to the device: left and right in turn, or, on a device of one channel, their mean.
+    float* put(float* out, const float* frame) const {
+        if (channels == 1) {
+            *out++ = 0.5f * (frame[0] + frame[1]);
+            return out;
+        }
+        for (uint32_t c = 0; c < channels; ++c) *out++ = frame[c % kSides];
+        return out;
     }
 
     // Gain and mute as the controls say; silence while anybody asked for panic and the supervisor has not answered yet, be it
@@ -280,12 +312,12 @@ struct Output {
         uint64_t read = ring.read.load(std::memory_order_relaxed);
         const uint64_t target = ring.target.load(std::memory_order_relaxed);
         Block block{shared->tap.written.load(std::memory_order_relaxed), frames, read, written, target, fresh,
-                    static_cast<uint64_t>(state), starving, position, tail, stop, gain, dc_in, dc_out, gain_target,
-                    gain_left, limiter.wait, {}, {}, now, dac_s};
+                    static_cast<uint64_t>(state), starving, position, tail, stop, gain, {dc_in[0], dc_in[1]},
+                    {dc_out[0], dc_out[1]}, gain_target, gain_left, limiter.wait, {}, {}, now, dac_s};
         limiter.save(block.pending, block.gains);
         fresh = false;
         if (state == State::silent && !stop) {
-            while (read < written && !finite(ring.samples[read & (Ring::kCapacity - 1)])) {
+            while (read < written && !finite_frame(ring.samples[read & (Ring::kCapacity - 1)])) {
                 ++read;
                 add(p.nonfinite_samples, 1);
             }
@@ -302,16 +334,21 @@ struct Output {
         double square = 0.0;
         shared->tap.begin(frames);
         for (uint64_t i = 0; i < frames; ++i) {
-            const float x = shape(next_sample(read, written, stop));
-            still = x == 0.0f ? still + (still < Limiter::kDelay + 1) : 0;
-            const float y = gate(limiter.step(x, hits));
-            const float level = std::fabs(y);
+            float frame[kSides];
+            next_frame(frame, read, written, stop);
+            shape(frame);
+            still = frame[0] == 0.0f && frame[1] == 0.0f ? still + (still < Limiter::kDelay + 1) : 0;
+            limiter.step(frame, hits);
+            gate(frame);
+            const float level = std::fmax(std::fabs(frame[0]), std::fabs(frame[1]));
             if (level > kAudible && p.first_sound_s.load(std::memory_order_relaxed) == 0.0)
                 set(p.first_sound_s, dac_s + static_cast<double>(i) / rate);
             peak = level > peak ? level : peak;
-            square += static_cast<double>(y) * y;
-            shared->tap.samples[(tap_at + i) & (Tap::kCapacity - 1)].store(y, std::memory_order_relaxed);
-            for (uint32_t c = 0; c < channels; ++c) *out++ = y;
+            for (uint64_t side = 0; side < kSides; ++side) {
+                square += static_cast<double>(frame[side]) * frame[side] / kSides;
+                shared->tap.samples[(tap_at + i) & (Tap::kCapacity - 1)][side].store(frame[side], std::memory_order_relaxed);
+            }
+            out = put(out, frame);
         }
         shared->tap.written.store(tap_at + frames, std::memory_order_release);
         shared->blocks.add(block);

@@ -1,5 +1,6 @@
 // Audio on its way: Ring from synthesis to the callback (one producer, one consumer), Tap from the callback to readers.
-// In: samples, and which pose they were made from. Out: the same. HOT: allocates, locks and logs nothing.
+// In: frames of left and right, interleaved, and which pose they were made from. Out: the same. All counts and places
+// are frames, which the names call samples: one sample per side. HOT: allocates, locks and logs nothing.
 #pragma once
 
 #include <cstring>
@@ -7,6 +8,8 @@
 #include "atomics.hpp"
 
 namespace livemove {
+
+constexpr uint64_t kSides = 2;  // left, right
 
 // Which pose a hop was made from: sample first_sample of the ring's life is the hop's first.
 struct Mark {
@@ -30,7 +33,7 @@ struct Ring {
     alignas(64) Count read;           // consumer only
     Count marks_read;                 // consumer only
     Count stamps_read;                // consumer only
-    alignas(64) float samples[kCapacity];
+    alignas(64) float samples[kCapacity][kSides];
     Mark marks[kMarks];
     Stamp stamps[kMarks];
 
@@ -51,12 +54,14 @@ struct Ring {
         return true;
     }
 
-    bool write(const float* data, uint64_t n) {  // producer; all or nothing
+    // Producer; n frames of `sides` samples, all or nothing. One side is played on both.
+    bool write(const float* data, uint64_t n, uint64_t sides = kSides) {
         const uint64_t w = written.load(std::memory_order_relaxed);
         if (n > room()) return false;
-        const uint64_t at = w & (kCapacity - 1), first = n < kCapacity - at ? n : kCapacity - at;
-        std::memcpy(samples + at, data, first * sizeof(float));
-        std::memcpy(samples, data + first, (n - first) * sizeof(float));
+        for (uint64_t i = 0; i < n; ++i, data += sides) {
+            float* frame = samples[(w + i) & (kCapacity - 1)];
+            for (uint64_t side = 0; side < kSides; ++side) frame[side] = data[side < sides ? side : 0];
+        }
         const uint64_t stamp = stamps_written.load(std::memory_order_relaxed);
         if (n > 0 && stamp - stamps_read.load(std::memory_order_acquire) < kMarks) {
             stamps[stamp & (kMarks - 1)] = {w + n, now_s()};
@@ -79,15 +84,25 @@ struct Tap {
     static constexpr uint64_t kCapacity = 1u << 17;
     alignas(64) Count written;  // callback only
     Count begun;                // callback only: raised before samples are overwritten, as in a Log
-    alignas(64) std::atomic<float> samples[kCapacity];
+    alignas(64) std::atomic<float> samples[kCapacity][kSides];
 
     void begin(uint64_t n) {  // callback, before the n samples from `written` on
         begun.store(written.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
         std::atomic_thread_fence(std::memory_order_release);
     }
 
-    bool read(uint64_t start, uint64_t n, float* out) const {  // a reader; start + n <= written
-        for (uint64_t i = 0; i < n; ++i) out[i] = samples[(start + i) & (kCapacity - 1)].load(std::memory_order_relaxed);
+    // A reader; start + n <= written. out: n frames of `sides` samples; one side is the mean of both.
+    bool read(uint64_t start, uint64_t n, float* out, uint64_t sides = kSides) const {
+        for (uint64_t i = 0; i < n; ++i) {
+            const std::atomic<float>* frame = samples[(start + i) & (kCapacity - 1)];
+            const float left = frame[0].load(std::memory_order_relaxed), right = frame[1].load(std::memory_order_relaxed);
+            if (sides == 1) {
+                *out++ = 0.5f * (left + right);
+            } else {
+                *out++ = left;
+                *out++ = right;
+            }
+        }
         std::atomic_thread_fence(std::memory_order_acquire);
         return begun.load(std::memory_order_relaxed) <= start + kCapacity;
     }

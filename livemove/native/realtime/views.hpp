@@ -22,8 +22,8 @@ namespace nb = nanobind;
 
 using Memory = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Samples = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Room = nb::ndarray<float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Samples = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
+using Room = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
 using Word = nb::ndarray<uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
@@ -116,10 +116,23 @@ inline bool wait_asked(const Memory& memory, double timeout_s) {
     return true;
 }
 
+// Sides of an array of frames: [n] is one, [n, kSides] are both.
+template <class Array>
+uint64_t sides_of(const Array& frames) {
+    if (frames.ndim() == 1) return 1;
+    if (frames.ndim() == 2 && frames.shape(1) == kSides) return kSides;
+    throw nb::value_error("expected float32 [n] or [n, 2]");
+}
+
 struct RingView : Attached {
     Pacer pacer{48000.0, 512};
 
     using Attached::Attached;
+
+    bool write(const Samples& frames) {
+        const uint64_t sides = sides_of(frames);
+        return shared->ring.write(frames.data(), frames.shape(0), sides);
+    }
 
     void set_pace(double rate, uint64_t block) { pacer = Pacer(rate, block); }
 
@@ -186,8 +199,9 @@ struct TapView : Attached {
 
     bool read(uint64_t start, const Room& out) const {
         const Tap& tap = shared->tap;
-        if (start + out.size() > tap.written.load(std::memory_order_acquire)) throw nb::value_error("not played yet");
-        return tap.read(start, out.size(), out.data());
+        const uint64_t sides = sides_of(out), n = out.shape(0);
+        if (start + n > tap.written.load(std::memory_order_acquire)) throw nb::value_error("not played yet");
+        return tap.read(start, n, out.data(), sides);
     }
 };
 

@@ -1,0 +1,209 @@
+"""Layers as somebody writes them, cello:pan=-0.5+bodydrum:gain=-6, -> what synthesis is told; and back.
+
+In: a text, from -m or a preset. Out: Layers, or a LivemoveError that names the layer and the option; a layer whose
+model is missing is left out, with a line, while another one is there. Must not know the terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from livemove import numbers
+from livemove.body.dancers import own_name
+from livemove.body.features import FEATURES
+from livemove.body.mapping import mapping_for
+from livemove.body.notes import note_name, pitch_class
+from livemove.body.routes import PITCH_UNIT
+from livemove.bundle import find_bundle, load_bundle
+from livemove.contracts import BundleError, ControlError, Controls
+from livemove.control.user_files import fitted_file
+from livemove.controls import CONTROLS, MAX_DANCERS, MAX_LAYERS, decibels
+from livemove.synthesis.synthesis_config import Layer
+
+SYNTAX = "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE,dancer=2"
+"""All that may stand behind a layer's name; each may be left out."""
+
+ASIDE = 0.4
+"""How far to the left the first dancer's voices are heard, and the second's to the right, where no pan is given."""
+
+_OCTAVES, _SEMITONES = (-4.0, 4.0), (-48.0, 48.0)
+_LAYER = re.compile(r"(?P<model>.+?)(?::(?P<options>[a-z]+=.*))?", re.DOTALL)
+_NOTE = re.compile(r"(?P<name>[A-G][#b]?)(?P<octave>-?[0-9])")
+
+
+def read_layers(text: str, tell: Callable[[str], None]) -> tuple[Layer, ...]:
+    """The layers of a text, as -m and a preset's model have it; `tell` gets a line for each that is missing.
+
+    The name of a folder that is there is one layer, whatever is in it. Raises BundleError where no model is there at
+    all, ControlError for an option that is none, and for more than MAX_LAYERS.
+    """
+    parts = [text] if Path(text).expanduser().is_dir() else text.split("+")
+    if len(parts) > MAX_LAYERS:
+        raise ControlError(f"-m {text}: {len(parts)} layers; {MAX_LAYERS} at most play at once")
+    layers: list[Layer] = []
+    missing: list[BundleError] = []
+    for part in parts:
+        layer, model = _options(part)
+        try:
+            folder = find_bundle(model)
+            load_bundle(folder)
+        except BundleError as error:
+            missing.append(error)
+            continue
+        layers.append(replace(layer, model=folder))
+    if not layers:
+        raise missing[0]
+    for error in missing:
+        tell(f"a layer of {text} is left out, the rest plays: {error}")
+    return tuple(layers)
+
+
+def only_model(text: str) -> Path:
+    """The folder of the one model that a text names. Raises BundleError, and ControlError for layers."""
+    if "+" in text and not Path(text).expanduser().is_dir():
+        raise ControlError(
+            f"{text}: these are layers; calibrate one, -m NAME: what is fitted is played by every layer of that model "
+            "without a mapping of its own"
+        )
+    return find_bundle(text if Path(text).expanduser().is_dir() else _options(text)[1])
+
+
+def mapped(layers: Sequence[Layer], mapping: Path | None, tell: Callable[[str], None]) -> tuple[Layer, ...]:
+    """Each with its mapping: its own; else, for the first one, that one; else what `calibrate` fitted, with a line that
+    says so; else the model's."""
+
+    def fitted(model: Path) -> Path | None:
+        path = fitted_file(model.name)
+        if not path.is_file():
+            return None
+        tell(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}")
+        return path
+
+    return tuple(
+        replace(layer, mapping=layer.mapping or (mapping if layer is layers[0] else None) or fitted(layer.model))
+        for layer in layers
+    )
+
+
+def for_dancers(layers: Sequence[Layer], dancers: int) -> tuple[Layer, ...]:
+    """The layers as so many dancers play them. Of two, the second has the layers with dancer=2; where there are none,
+    the same again, unless a mapping of the first's lets both play one voice. The first is heard a little to the left,
+    the second to the right, if no pan is given.
+
+    Raises ControlError where that makes more than MAX_LAYERS; BundleError, MappingError.
+    """
+    second = any(layer.dancer for layer in layers)
+    if dancers > 1 and not second and not any(map(_is_shared, layers)):
+        if 2 * len(layers) > MAX_LAYERS:
+            raise ControlError(
+                f"--dancers 2: {len(layers)} layers for each of two are {2 * len(layers)}; {MAX_LAYERS} at most "
+                "play at once. Say who plays which: NAME+NAME:dancer=2"
+            )
+        layers, second = (*layers, *(replace(layer, dancer=1) for layer in layers)), True
+    if second and not any(layer.pan for layer in layers):
+        return tuple(replace(layer, pan=ASIDE if layer.dancer else -ASIDE) for layer in layers)
+    return tuple(layers)
+
+
+def dancers_of(stacks: Sequence[Sequence[Layer]], asked: int) -> int:
+    """How many dance: as asked, or as the layers need."""
+    return max(asked, *(1 + layer.dancer for layers in stacks for layer in layers))
+
+
+def _is_shared(layer: Layer) -> bool:
+    """Whether its mapping has inputs of the second dancer."""
+    bundle = load_bundle(layer.model)
+    mapping = mapping_for(layer.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+    return any(own_name(name)[0] for name in mapping.external)
+
+
+def _options(part: str) -> tuple[Layer, str]:
+    """One layer, its model still to be found, and the model as it is called."""
+    found = _LAYER.fullmatch(part)
+    if found is None:
+        raise ControlError("-m: a layer without a name; write them as in cello+bodydrum")
+    layer, transpose = Layer(Path()), 0.0
+    for option in filter(None, (found["options"] or "").split(",")):
+        name, _, value = option.partition("=")
+        try:
+            if name == "gain":
+                layer = replace(layer, gain_db=_number(value, CONTROLS["gain_1"].limits))
+            elif name == "pan":
+                layer = replace(layer, pan=_number(value, CONTROLS["pan_1"].limits))
+            elif name == "octave":
+                transpose += 12 * _number(value, _OCTAVES)
+            elif name == "transpose":
+                transpose += _number(value, _SEMITONES)
+            elif name == "note":
+                layer = replace(layer, note=_note(value))
+            elif name == "dancer":
+                layer = replace(layer, dancer=round(_number(value, (1, MAX_DANCERS))) - 1)
+            elif name == "mapping":
+                layer = replace(layer, mapping=Path(value).expanduser())
+            else:
+                raise ValueError("there is no such option")
+        except ValueError as error:
+            raise ControlError(f"layer {found['model']}: {option}: {error}; a layer is {SYNTAX}") from None
+    return replace(layer, transpose=transpose), found["model"]
+
+
+def _number(text: str, limits: tuple[float, float]) -> float:
+    return numbers.number(numbers.of_text(text), *limits)
+
+
+def _note(text: str) -> float:
+    """A note's name with its octave (A4 is 440 Hz), or a MIDI number."""
+    found = _NOTE.fullmatch(text)
+    pitch = pitch_class(found["name"]) if found else None
+    if found is None or pitch is None:
+        return _number(text, (0.0, 127.0))
+    return numbers.number(12.0 * (int(found["octave"]) + 1) + pitch, 0.0, 127.0)
+
+
+def written_layers(layers: Sequence[Layer], controls: Controls, name: Callable[[Path], str]) -> str:
+    """The text that `read_layers` reads as these, with the gains and pans that are set; name: of a model's folder.
+
+    Raises ControlError where a mapping cannot be named in it.
+    """
+    parts: list[str] = []
+    for layer, gain, pan in zip(layers, controls.gains, controls.pans, strict=False):
+        gain_db = round(decibels(gain), 2)
+        options = {
+            "gain": f"{gain_db:g}" if gain_db else "",
+            "pan": f"{round(pan, 3):g}" if round(pan, 3) else "",
+            "transpose": f"{layer.transpose:g}" if layer.transpose else "",
+            "note": "" if layer.note is None else f"{layer.note:g}",
+            "dancer": f"{layer.dancer + 1}" if layer.dancer else "",
+            "mapping": str(layer.mapping.resolve()) if layer.mapping else "",
+        }
+        if re.search(r"[+,]", options["mapping"]):
+            raise ControlError(f"{layer.mapping}: its path has a + or a comma, which no preset with layers can name")
+        given = ",".join(f"{option}={value}" for option, value in options.items() if value)
+        parts.append(name(layer.model) + (f":{given}" if given else ""))
+    return "+".join(parts)
+
+
+def beyond_reach(layers: Sequence[Layer]) -> list[str]:
+    """A line for each layer that is moved beyond what its model can play. Raises BundleError, MappingError."""
+    lines: list[str] = []
+    for number, layer in enumerate(layers, 1):
+        if not layer.transpose and layer.note is None:
+            continue
+        bundle = load_bundle(layer.model)
+        what = f"layer {number}, {layer.model.name}"
+        pitch = next((channel for channel in bundle.spec.channels if channel.unit == PITCH_UNIT), None)
+        if pitch is None:
+            lines.append(f"{what}: it has no pitch, so transpose, octave and note change nothing")
+            continue
+        mapping = mapping_for(layer.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+        mapping.steer(transpose=layer.transpose, note=layer.note)
+        _, below, above = mapping.pitch_reach() or (0, 0.0, 0.0)
+        for beyond, end, which in ((below, pitch.minimum, "lowest"), (above, pitch.maximum, "highest")):
+            if beyond > 0.0:
+                stays = "it" if layer.note is not None else f"the {which} {beyond:g} semitones of its range"
+                stay = "stays" if layer.note is not None else "stay"
+                lines.append(f"{what}: {stays} {stay} at {note_name(end)[0]}, the {which} note it can play")
+    return lines

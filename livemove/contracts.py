@@ -440,6 +440,16 @@ class Controls:
     learn         Action the next knob that moves is to play; 0: none
     swap_hands    what the left hand, foot or limb plays the right one plays, and the reverse
     gains, pans   of each layer of what plays: a factor, and its place from -1 (left) to 1 (right)
+
+    Of the effects (synthesis/effects.py):
+
+    reverb, delay  how much of the sound is sent there, 0..1; 0: dry
+    reverb_decay_s, reverb_damping  time to fall by 60 dB at low frequencies; 0..1, how much sooner high ones do
+    delay_time_ms, delay_beats  until it comes back; in beats (not 0) where there is a tempo
+    delay_feedback  share of it that goes in again
+    tempo         beats a minute where nobody else gives them (Link); below LOWEST_TEMPO: none
+    loop_level    0..1, of the looper
+    loops, loop_undos, loop_stops, loop_clears  count what the looper was told: see LOOP_PRESSES
     """
 
     gain: float = 1.0
@@ -460,6 +470,19 @@ class Controls:
     swap_hands: bool = False
     gains: tuple[float, ...] = (1.0,) * MAX_LAYERS
     pans: tuple[float, ...] = (0.0,) * MAX_LAYERS
+    reverb: float = 0.0
+    reverb_decay_s: float = 2.0
+    reverb_damping: float = 0.5
+    delay: float = 0.0
+    delay_time_ms: float = 400.0
+    delay_beats: float = 0.0
+    delay_feedback: float = 0.4
+    tempo: float = 0.0
+    loop_level: float = 1.0
+    loops: int = 0
+    loop_undos: int = 0
+    loop_stops: int = 0
+    loop_clears: int = 0
 
 
 @dataclass(frozen=True)
@@ -473,8 +496,8 @@ class Request:
     or model, or the name of the preset that SAVE_PRESET keeps ("": a free one). MUTE, FREEZE, RECORD and SWAP_HANDS are
     switches: thrown, or absolutely on (not 0) or off (0). PANIC is silence at once, until MUTE is off (amount: how
     often it was asked for, 0 is once); RELOAD reads the mappings again; STYLE_1 .. STYLE_8 are weights of the model's
-    styles; GAIN_1 .. GAIN_4 (decibels) and PAN_1 .. PAN_4 are a layer's; SAVE_LAST makes a take of what was just
-    played; LEARN takes an Action, 0 to give up; STOP ends it all.
+    styles; GAIN_1 .. GAIN_4 (decibels) and PAN_1 .. PAN_4 are a layer's; LOOP and its like press the looper's pedals;
+    SAVE_LAST makes a take of what was just played; LEARN takes an Action, 0 to give up; STOP ends it all.
     """
 
     action: Action

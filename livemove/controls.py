@@ -51,6 +51,19 @@ class Action(enum.IntEnum):
     PAN_2 = 45
     PAN_3 = 46
     PAN_4 = 47
+    REVERB = 50
+    REVERB_DECAY = 51
+    REVERB_DAMPING = 52
+    DELAY = 53
+    DELAY_TIME = 54
+    DELAY_BEATS = 55
+    DELAY_FEEDBACK = 56
+    TEMPO = 57
+    LOOP = 60
+    LOOP_UNDO = 61
+    LOOP_STOP = 62
+    LOOP_CLEAR = 63
+    LOOP_LEVEL = 64
 
 
 class Kind(enum.Enum):
@@ -84,7 +97,7 @@ class Control:
     usual       in that unit: what it is when nobody set it
     step        what one press of its key adds
     resolution  the finest step of the mouse; of VALUE
-    key         a letter, or a name of KEY_NAMES; with Shift, or as back_key, the other way round
+    key         a letter, digit or mark, or a name of KEY_NAMES; with Shift, or as back_key, the other way round
     in_decibels a further OSC address, where `name` itself takes a linear factor
     counts      LIST: the number OSC has for the first entry
     by_name     OSC takes what the command line takes: a number, an address or part of a name
@@ -153,6 +166,9 @@ MAX_LAYERS = 4
 LAYER_GAINS = tuple(Action[f"GAIN_{i}"] for i in range(1, MAX_LAYERS + 1))
 LAYER_PANS = tuple(Action[f"PAN_{i}"] for i in range(1, MAX_LAYERS + 1))
 
+LOWEST_TEMPO = 20.0
+"""Beats a minute; below it there is no tempo."""
+
 _TABLE = (
     Control(
         "gain", Action.GAIN, Kind.VALUE, "gain", -60.0, 20.0, 0.0, "dB", step=1.0, resolution=0.5, key="up",
@@ -181,6 +197,46 @@ _TABLE = (
     ),
     Control("swap_hands", Action.SWAP_HANDS, Kind.SWITCH, "swap left and right", key="x"),
     Control("save_preset", Action.SAVE_PRESET, Kind.TRIGGER, "keep what is set as a preset", key="b"),
+    Control(
+        "reverb", Action.REVERB, Kind.VALUE, "reverb send", 0.0, 1.0, 0.0, step=0.05, resolution=0.01, key="e",
+        knob=(0.0, 1.0), preset="reverb",
+    ),
+    Control(
+        "reverb_decay", Action.REVERB_DECAY, Kind.VALUE, "reverb decay", 0.2, 20.0, 2.0, "s", step=0.1,
+        resolution=0.1, key="8", back_key="7", knob=(0.2, 8.0), preset="reverb_decay_s",
+    ),
+    Control(
+        "reverb_damping", Action.REVERB_DAMPING, Kind.VALUE, "reverb damping", 0.0, 1.0, 0.5, step=0.05,
+        resolution=0.01, key="6", back_key="5", knob=(0.0, 1.0), preset="reverb_damping",
+    ),
+    Control(
+        "delay", Action.DELAY, Kind.VALUE, "delay send", 0.0, 1.0, 0.0, step=0.05, resolution=0.01, key="y",
+        knob=(0.0, 1.0), preset="delay",
+    ),
+    Control(
+        "delay_time", Action.DELAY_TIME, Kind.VALUE, "delay time", 10.0, 2000.0, 400.0, "ms", step=10.0,
+        resolution=5.0, key="u", knob=(50.0, 1000.0), preset="delay_time_ms",
+    ),
+    Control(
+        "delay_beats", Action.DELAY_BEATS, Kind.VALUE, "delay in beats", 0.0, 4.0, 0.0, "beats", step=0.25,
+        resolution=0.25, key="0", back_key="9", knob=(0.0, 2.0), preset="delay_beats",
+    ),
+    Control(
+        "delay_feedback", Action.DELAY_FEEDBACK, Kind.VALUE, "delay feedback", 0.0, 0.95, 0.4, step=0.05,
+        resolution=0.01, key="g", knob=(0.0, 0.95), preset="delay_feedback",
+    ),
+    Control(
+        "tempo", Action.TEMPO, Kind.VALUE, "tempo", 0.0, 300.0, 0.0, "bpm", step=1.0, resolution=0.5, key="a",
+        knob=(60.0, 187.0), preset="tempo",
+    ),
+    Control("loop", Action.LOOP, Kind.TRIGGER, "loop: record, close, overdub", key="1"),
+    Control("loop_undo", Action.LOOP_UNDO, Kind.TRIGGER, "loop: undo", key="2"),
+    Control("loop_stop", Action.LOOP_STOP, Kind.TRIGGER, "loop: silent, heard", key="3"),
+    Control("loop_clear", Action.LOOP_CLEAR, Kind.TRIGGER, "loop: clear", key="4"),
+    Control(
+        "loop_level", Action.LOOP_LEVEL, Kind.VALUE, "loop level", 0.0, 1.0, 1.0, step=0.05, resolution=0.01, key=".",
+        back_key=",", knob=(0.0, 1.0), preset="loop_level",
+    ),
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
     Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),
     Control("reload", Action.RELOAD, Kind.TRIGGER, "read the mapping again", key="f5"),
@@ -206,6 +262,21 @@ CONTROLS = {control.name: control for control in _TABLE}
 binds a knob to one of these."""
 
 BY_ACTION = {control.action: control for control in _TABLE}
+
+EFFECT_VALUES = tuple(
+    CONTROLS[name]
+    for name in (
+        *("reverb", "reverb_decay", "reverb_damping", "delay", "delay_time", "delay_beats", "delay_feedback"),
+        *("tempo", "loop_level"),
+    )
+)
+"""What is set of the effects: in Controls and in presets under `preset`, in the unit of a Request's amount."""
+
+LOOP_PRESSES = {
+    Action.LOOP: "loops", Action.LOOP_UNDO: "loop_undos", Action.LOOP_STOP: "loop_stops",
+    Action.LOOP_CLEAR: "loop_clears",
+}  # fmt: skip
+"""What the looper is told, and where Controls counts it: synthesis does one thing with each new one."""
 
 GAIN_FACTORS = (0.0, 10.0 ** (CONTROLS["gain"].high / 20.0))
 """The limits of gain as a linear factor, as the command line and presets have it; 0 is silence."""

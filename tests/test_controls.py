@@ -70,6 +70,9 @@ def test_what_a_knob_plays_from_end_to_end() -> None:
         "gain": (-48.0, 6.0), "temperature": (0.0, 2.0), "octave": (-2.4, 2.4), "look_ahead": (0.0, 80.0),
         **{f"style_{i}": (0.0, 1.0) for i in range(1, 9)}, **{f"gain_{i}": (-48.0, 6.0) for i in range(1, 5)},
         **{f"pan_{i}": (-1.0, 1.0) for i in range(1, 5)},
+        "reverb": (0.0, 1.0), "reverb_decay": (0.2, 8.0), "reverb_damping": (0.0, 1.0), "delay": (0.0, 1.0),
+        "delay_time": (50.0, 1000.0), "delay_beats": (0.0, 2.0), "delay_feedback": (0.0, 0.95), "tempo": (60.0, 187.0),
+        "loop_level": (0.0, 1.0),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from livemove.cli import main
 from training import kinetics, prepare
 from training.corpora import dance
 from training.loop import recipe
+from training.loop.flags import make_parser
 
 ROOT = next(each for each in Path(__file__).resolve().parents if (each / "pyproject.toml").is_file())
 
@@ -72,7 +73,7 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_the_help_of_training_uses_the_glossarys_words() -> None:
-    assert offences(recipe.make_parser("").format_help()) == []
+    assert offences(make_parser("").format_help()) == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_old_flags_and_report_fields_still_work() -> None:
     from livemove.diagnostics.pose_bench import PoseTime, Variant, as_json
     from livemove.diagnostics.soak import Report, SoakResult
 
-    parser = recipe.make_parser("")
+    parser = make_parser("")
     assert recipe.as_flags({"setting": "classic"}, parser) == ["--setting", "classic"]  # a line of an experiment
     assert recipe.flag_of("setting", parser) is recipe.flag_of("architecture", parser)
     options = {flag: each for command in HELP.values() for each in command.params for flag in each.opts}

@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from training.metrics import (
     clip_scores,
     corpus_scores,
     dance_scores,
+    examples,
     held_out,
     instrument,
     listen,
@@ -45,12 +47,14 @@ from training.metrics import (
 )
 from training.metrics.control_tracks import Ranges, met_ranges, whole_ranges
 from training.metrics.playing import EnginePlayer, Player
+from training.metrics.seeds import over_seeds
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is played. tracks, seconds: of the theremin's own; seeds: 0 leaves out the control tracks of any pitched
-    model; share: of their number; stress_s: of unkind controls; notes: held out."""
+    """How much is played. tracks, seconds: of the theremin's own; seeds: of the control tracks of a pitched model (0
+    leaves them out) and of what hits and dances play; share: of the tracks' number; stress_s: of unkind controls;
+    notes: held out."""
 
     tracks: int = 16
     seconds: float = 6.0
@@ -65,13 +69,12 @@ QUICK = Amount(tracks=4, seeds=1, share=0.4, stress_s=40.0, notes=6)
 
 @dataclass
 class Result:
-    """All figures as a plain dict; of a pitched model, what was heard on the theremin's tracks, and who played."""
+    """All figures as a plain dict; what was heard on the theremin's tracks; what plays examples to hear, or the one of
+    the card alone, if anything can."""
 
     figures: dict[str, Any]
     heard: list[theremin.Heard] = field(default_factory=list[theremin.Heard])
-    players: dict[str, Player] = field(default_factory=dict[str, Player])
-    ranges: dict[str, Ranges] = field(default_factory=dict[str, Ranges])
-    notes: list[held_out.Note] = field(default_factory=list[held_out.Note])
+    examples: Callable[[bool], list[listen.Example]] | None = None
 
 
 def kind_of(spec: ModelSpec) -> str:
@@ -113,9 +116,12 @@ def scored(
     if kind == "pitched" and amount.seeds:
         pitched_scores(result, bundle, engine, temperature, corpus, amount)
     if kind == "pose" and corpus and dance_scores.is_dance(corpus):
-        result.figures["dance"] = dance_scores.scores(bundle, engine, corpus, temperature)
+        result.figures["dance"] = dance_scores.scores(bundle, engine, corpus, temperature, amount.seeds)
+        result.examples = partial(examples.of_dance, bundle, engine, corpus, temperature)
     if corpus and kind == "hits" and percussion.is_of_hits(spec):
-        result.figures["hits"] = percussion.scores(bundle, engine, corpus, temperature)
+        found = [percussion.scores(bundle, engine, corpus, temperature, seed) for seed in range(max(amount.seeds, 1))]
+        result.figures["hits"] = over_seeds(found)
+        result.examples = partial(examples.of_hits, bundle, engine, corpus, temperature)
     return result
 
 
@@ -124,29 +130,33 @@ def pitched_scores(
 ) -> None:
     """ "pitched": control tracks; "notes": held-out ones; "styles": of a model that has several."""
     spec, figures = bundle.spec, result.figures
-    result.players["model"] = EnginePlayer(engine, temperature)
+    players: dict[str, Player] = {"model": EnginePlayer(engine, temperature)}
+    notes: list[held_out.Note] = []
     if corpus:
         corpus_scores.check_rate(spec, corpus)
-        result.players["baseline"] = additive.fit(corpus, spec)
-        result.notes = held_out.notes(corpus, spec, amount.notes)
+        players["baseline"] = additive.fit(corpus, spec)
+        notes = held_out.notes(corpus, spec, amount.notes)
     ceiling: dict[str, Player] = {"ceiling": theremin.Source()} if theremin.is_theremin(spec) else {}
-    result.ranges = ranges_of(bundle, corpus)
+    ranges = ranges_of(bundle, corpus)
+
+    def played(one: bool) -> list[listen.Example]:
+        few = (notes[:1], ("phrases",)) if one else (notes, ())
+        return listen.examples(players, spec, ranges, *few)
+
+    result.examples = played
     share = amount.share / max(len(spec.styles) / 2, 1)
     figures["pitched"] = {
         "seeds": amount.seeds,
         "stress_s": amount.stress_s,
-        "ranges": {style: ranges.as_plain() for style, ranges in result.ranges.items()},
-        "styles": instrument.scores(
-            {**result.players, **ceiling}, spec, result.ranges, amount.seeds, share, amount.stress_s
-        ),
+        "ranges": {style: each.as_plain() for style, each in ranges.items()},
+        "styles": instrument.scores({**players, **ceiling}, spec, ranges, amount.seeds, share, amount.stress_s),
     }
-    if result.notes:
-        figures["notes"] = held_out.scores(result.players, result.notes, spec, min(amount.seeds, 3))
+    if notes:
+        figures["notes"] = held_out.scores(players, notes, spec, min(amount.seeds, 3))
     if len(spec.styles) > 1:
-        player = result.players["model"]
         figures["styles"] = {
-            "told_apart": styles.told_apart(player, spec, result.ranges, corpus),
-            "blend": styles.blend(player, spec, result.ranges),
+            "told_apart": styles.told_apart(players["model"], spec, ranges, corpus),
+            "blend": styles.blend(players["model"], spec, ranges),
         }
 
 
@@ -158,7 +168,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         "--temperature", type=of_text, default=None, help="of the sampling; the model's own if not given"
     )
     parser.add_argument("--quick", action="store_true", help="one seed and a tenth of the material: for a first look")
-    parser.add_argument("--seeds", type=int, default=None, help="of the control tracks (3); 0 leaves these out")
+    parser.add_argument("--seeds", type=int, default=None, help="of what is played (3); 0 leaves control tracks out")
     parser.add_argument("--tracks", type=int, default=None, help="held-out control tracks of the theremin (16)")
     parser.add_argument("--seconds", type=of_text, default=None, help="length of such a track (6)")
     parser.add_argument("--data", type=Path, default=None, help="a prepared corpus: score what it holds out")
@@ -169,7 +179,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--report", type=Path, default=None, help="write figures and plots as one HTML file")
     parser.add_argument("--listen", type=Path, default=None, help="write a page with players and spectrograms: what a "
-                        "pitched model, the recordings and the baseline make of notes and control tracks")  # fmt: skip
+                        "model, the recordings and the baseline make of the same")  # fmt: skip
     parser.add_argument("--card", type=Path, default=None, help="write figures.md and spectrogram.png for MODEL.md")
     return parser.parse_args(argv)
 
@@ -208,8 +218,9 @@ def everything(args: argparse.Namespace) -> tuple[Result, ModelSpec]:
         result.figures["clip"] = clip_scores.scores(bundle, engine, *watched)
         if percussion.is_of_hits(spec):
             result.figures["clip"] |= scripted_hits.per_minute([pose for pose, _ in watched[0].poses])
-    if (args.listen or args.card) and not result.players:
-        raise LivemoveError(f"{spec.name}: --listen and --card are for pitched models, measured with at least one seed")
+    if (args.listen or args.card) and result.examples is None:
+        how = "a pitched model needs at least one seed, one of hits or of dance its corpus: --data DATA"
+        raise LivemoveError(f"{spec.name}: nothing for --listen and --card to play: {how}")
     return result, spec
 
 
@@ -220,12 +231,12 @@ def main(argv: list[str] | None = None) -> int:
         figures = result.figures
         if args.report:
             report.write(args.report, figures, result.heard, spec.sample_rate)
-        if args.listen or args.card:
-            examples = listen.examples(result.players, spec, result.ranges, result.notes)
+        if (args.listen or args.card) and result.examples is not None:
+            heard = result.examples(args.listen is None)
             if args.listen:
-                listen.write(args.listen, figures, examples, spec.sample_rate)
+                listen.write(args.listen, figures, heard, spec.sample_rate)
             if args.card:
-                listen.write_card(args.card, figures, examples, spec.sample_rate)
+                listen.write_card(args.card, figures, heard, spec.sample_rate)
     except LivemoveError as error:
         print(error, file=sys.stderr)
         return 2

@@ -156,11 +156,10 @@ def measured(bundle: Bundle, facts: dict[str, Any], corpus: Corpus | None, amoun
     result = evaluate.scored(bundle, make_engine("auto", bundle), spec.temperature, corpus, amount)
     figures, picture = result.figures, None
     kept |= {name: figures["data"][name] for name in MATCHED if name in figures.get("data", {})}
-    if corpus and result.ranges:
-        kept["ranges"] = {style: ranges.as_plain() for style, ranges in result.ranges.items()}
-    if result.players:
-        found = listen.examples(result.players, spec, result.ranges, result.notes[:1], kinds=("phrases",))
-        picture = listen.card_picture(found, spec.sample_rate)
+    if corpus and "pitched" in figures:
+        kept["ranges"] = figures["pitched"]["ranges"]
+    if result.examples is not None:
+        picture = listen.card_picture(result.examples(True), spec.sample_rate)
     return Measured(report.markdown(figures), kept, picture, figures)
 
 

@@ -27,6 +27,7 @@ if __package__ in (None, ""):
 from livemove.contracts import LivemoveError
 from training.data import command_line
 from training.loop import recipe
+from training.loop.flags import make_parser
 from training.loop.trials import Outcome, Share, Trial, figures, run
 
 PLAN = "sweep.yaml"
@@ -71,7 +72,7 @@ def _as_text(value: Any) -> str:
 
 def canonical(grid: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """With train.py's own name of every flag, each value once. Raises SweepError."""
-    parser, result = recipe.make_parser(""), dict[str, list[str]]()
+    parser, result = make_parser(""), dict[str, list[str]]()
     for name, values in grid.items():
         try:
             flag = recipe.flag_of(name, parser).dest
@@ -109,7 +110,7 @@ def folder_name(number: int, flags: Mapping[str, str]) -> str:
 
 def plan(base: Sequence[str], grid: Mapping[str, Sequence[str]], root: Path) -> list[Trial]:
     """The trials of a grid in the folder root, each checked. Raises LivemoveError; a wrong flag ends as in train.py."""
-    parser, trials = recipe.make_parser(""), list[Trial]()
+    parser, trials = make_parser(""), list[Trial]()
     for number, flags in enumerate(combinations(grid)):
         argv = (*base, *recipe.as_flags(as_values(flags), parser))
         recipe.read_arguments([*argv], "")

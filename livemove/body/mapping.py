@@ -15,6 +15,8 @@ the mapping plays them:
 
     [triggers.NAME]          what fires, and what then: see trigger_tables.py
 
+    [effects]                what plays sends, delay and pan: see effect_routes.py
+
 It knows names and numbers only: not where an input comes from, nor what a model does with a channel.
 """
 
@@ -30,6 +32,7 @@ import numpy as np
 
 from livemove import numbers
 from livemove.body import accents
+from livemove.body.effect_routes import EFFECT_CHANNELS, PLAYED, PlayedEffects, entries_of
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import Fired, MappedTriggers, Trigger
@@ -50,8 +53,9 @@ class Mapping:
 
     external: names of the external inputs (OSC, MIDI, Link, hits of the body), in the order in which their values
     follow the features'. styles: after a step, float32 [styles], what it plays of each; None: it plays none. fired:
-    the triggers that fired in the last step. notices: lines for the person, each once: what went wrong with a source;
-    who shows them takes them out.
+    the triggers that fired in the last step. effects: after a step, float32 [PLAYED], what it plays of the effects
+    (NaN: not that); None: nothing; played_effects: names of those. notices: lines for the person, each once: what went
+    wrong with a source; who shows them takes them out.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Mapping:
         external: tuple[str, ...] = (),
         style_routes: StyleRoutes | None = None,
         triggers: tuple[Trigger, ...] = (),
+        effects: tuple[PlayedEffects, tuple[Route, ...]] | None = None,
     ) -> None:
         """presence: index of the input that is 1 with somebody in view and 0 with nobody, if there is one."""
         self.channels = channels
@@ -76,6 +81,12 @@ class Mapping:
         if style_routes is not None:
             self._played += zip(style_routes.channels, style_routes.routes, strict=True)
             self.styles = np.zeros(style_routes.styles, np.float32)
+        self._played_effects = None if effects is None else effects[0]
+        self.played_effects = () if effects is None else effects[0].names
+        self.effects: Float32 | None = None
+        if effects is not None:
+            self._played += zip((EFFECT_CHANNELS[name] for name in effects[0].names), effects[1], strict=True)
+            self.effects = np.full(len(PLAYED), np.nan, np.float32)
         self._rest = np.array([channel.rest for channel, _ in self._played])
         self._told: set[str] = set()
         self._tuned: tuple[float, float | None] = (0.0, None)
@@ -106,13 +117,19 @@ class Mapping:
 
     def take_over(self, other: Mapping) -> None:
         """Go on from where another mapping of the same model is."""
-        shared = len(self._value) if self._style_routes == other._style_routes else len(self.channels)
+        same = (self._style_routes, self._played_effects) == (other._style_routes, other._played_effects)
+        shared = len(self._value) if same else len(self.channels)
         self._value[:shared] = other._value[:shared]
         before = {expression.text: expression for _, expression in other._computed}
         for _, expression in self._computed:
             if expression.text in before:
                 expression.take_over(before[expression.text])
         self.triggers.take_over(other.triggers)
+
+    def pan(self, otherwise: float) -> float:
+        """Where the voice stands, -1 left .. 1 right, as this plays it; otherwise as it is set."""
+        played = math.nan if self.effects is None else float(self.effects[PLAYED.index("pan")])
+        return played if math.isfinite(played) else otherwise
 
     def steer(
         self, octave: int = 0, scale: int = 0, root: int = 0, transpose: float = 0.0, note: float | None = None
@@ -163,8 +180,12 @@ class Mapping:
             goal = np.where(self._eased, self._rest + float(inputs[self._presence]) * (goal - self._rest), goal)
         goal = np.where(np.isfinite(goal), goal, self._value)
         self._value = self._value + (goal - self._value) * -np.expm1(-dt_s / self._smoothing_s)
+        end = len(self._value)
+        if self._played_effects is not None and self.effects is not None:
+            end -= len(self._played_effects.names)
+            self._played_effects.take(self._value[end:], self.effects)
         if self._style_routes is not None and self.styles is not None:
-            self._style_routes.weigh(self._value[len(self.channels) :], self.styles)
+            self._style_routes.weigh(self._value[len(self.channels) : end], self.styles)
         return self._value[: len(self.channels)].astype(np.float32)
 
     def _with_expressions(self, inputs: Float32, dt_s: float) -> Float64:
@@ -240,8 +261,10 @@ class _Reader:
 
     def mapping(self, document: dict[str, object]) -> Mapping:
         for key in document:
-            if key not in ("channels", "styles", "triggers"):
-                self.fail("", f"unknown table [{key}]; there are [channels.NAME], [styles] and [triggers.NAME]")
+            if key not in ("channels", "styles", "triggers", "effects"):
+                self.fail(
+                    "", f"unknown table [{key}]; there are [channels.NAME], [styles], [triggers.NAME] and [effects]"
+                )
         triggers = self.triggers(document.get("triggers", {}))
         tables = _table(document.get("channels"))
         if tables is None:
@@ -257,9 +280,10 @@ class _Reader:
                 self.fail(channel.name, f"missing; model {self.spec.name} needs [channels.{channel.name}]")
             routes.append(self.route(channel, table))
         blend = self.styles(document["styles"]) if "styles" in document else None
+        effects = self.effects(document["effects"]) if "effects" in document else None
         inputs, external = self.sources.inputs, tuple(self.sources.external)
         presence = inputs.index("presence") if "presence" in inputs else None
-        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers)
+        return Mapping(self.spec.channels, tuple(routes), presence, external, blend, triggers, effects)
 
     def triggers(self, value: object) -> tuple[Trigger, ...]:
         """Before all else that has sources: their names are such."""
@@ -307,6 +331,22 @@ class _Reader:
             channels.append(channel)
             routes.append(self.route(channel, entries))
         return StyleRoutes(len(names), tuple(places), tuple(channels), tuple(routes))
+
+    def effects(self, value: object) -> tuple[PlayedEffects, tuple[Route, ...]]:
+        table = _table(value)
+        if not table:
+            self.fail("", 'effects: expected what plays them, as in reverb = "crouch"')
+        routes: list[Route] = []
+        for name, own in table.items():
+            if name not in EFFECT_CHANNELS:
+                self.fail("", f"effects: there is no {name!r} to play{near(name, EFFECT_CHANNELS)}")
+            entries = _table(entries_of(name, own))
+            if entries is None:
+                self.fail(f"effects.{name}", 'expected a source, as in reverb = "crouch", or a table')
+            if "scale" in entries:
+                self.fail(f"effects.{name}", "scale: for pitch")
+            routes.append(self.route(EFFECT_CHANNELS[name], entries))
+        return PlayedEffects(tuple(table)), tuple(routes)
 
     def route(self, channel: Channel, table: dict[str, object]) -> Route:
         name = channel.name

@@ -47,7 +47,9 @@ def latency(
 
     With --clap it listens and looks for 25 seconds: five clicks from the loudspeaker first, then clap ten times, hands
     far apart in between, so that camera and microphone are as near to you as to each other. What the camera is late by
-    is kept, and counts from then on: in what is predicted, in recordings and here.
+    is kept, and counts from then on: in what is predicted, in recordings and here. So is what loudspeaker and
+    microphone take together beyond what the sound system says: what of it is the microphone's makes the camera look so
+    much earlier, and together they are right.
 
     \b
     livemove perform --record --duration 40      move a hand up and down while it plays
@@ -87,8 +89,9 @@ def _clap(camera: str, device: str | None, input_device: str | None, pose_model:
 
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli.takes import take_display
-    from livemove.control.delays import keep_camera_delay
+    from livemove.control.delays import keep_delays
     from livemove.diagnostics import claps
+    from livemove.playback.device import find_device
     from livemove.session.record import RecordConfig, record
 
     have_pose_model(CaptureConfig(camera=camera, pose_model=pose_model))
@@ -104,7 +107,8 @@ def _clap(camera: str, device: str | None, input_device: str | None, pose_model:
             recorded = record(config, on_progress)
         with progress("pose") as show:
             report = claps.measure(Path(recorded["file"]), pose_model, show)
-    kept = None if report.camera_ms is None else keep_camera_delay(camera, max(report.camera_ms, 0.0))
+    known = [None if value is None else max(value, 0.0) for value in (report.camera_ms, report.round_trip_ms)]
+    kept = None if known == [None, None] else keep_delays(camera, known[0], find_device(device).label, known[1])
     if as_json:
         print_json({**asdict(report), "kept": None if kept is None else str(kept)})
         return

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
-from livemove.cli.audio_options import audio_device_options, block_of
+from livemove.cli.audio_options import audio_device_options, block_is_free, device_settings, learnt_block
 from livemove.cli.dancer_options import chosen_dancer, dancer_options
 from livemove.cli.number_types import DURATION, Number
 from livemove.cli.shared import (
@@ -187,7 +187,7 @@ def perform(
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
-    livemove perform --swap-hands                        for who is left-handed: X while it plays
+    livemove perform --reverb 0.3 --delay 0.2            in a space; 1 records a loop, closes it, overdubs
     livemove perform -m theremin+cello:dancer=2          two dancers, each with a voice of their own
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
@@ -238,7 +238,7 @@ def perform(
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
         stacks, controls = stacks_of_presets(presets, tell, options["dancers"])
         first = presets[0]
-        chosen = {"gain": first.gain, "temperature": first.temperature, "muted": first.muted}
+        chosen = {name: getattr(first, name) for name in ("gain", "temperature", "muted", "reverb", "delay")}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
         options.update({key: value for key, value in chosen.items() if not given(context, key)})
         if not given(context, "look_ahead"):
@@ -252,7 +252,9 @@ def perform(
         tell(line)
     for line in dict.fromkeys(line for layers in stacks for line in beyond_reach(layers)):
         tell(line)
-    options["block"] = block_of(context, options, bool(presets and presets[0].devices.block))
+    by_preset = bool(presets and presets[0].devices.block)
+    block_free = block_is_free(context, options, by_preset)
+    options |= device_settings(context, options, by_preset)
     folder = stacks[0][0].model
     if options["audience"] and monitor is False:
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
@@ -358,7 +360,7 @@ def perform(
             config, line = other
             click.echo(line, err=True)
     write_report(report, result)
-    for line in text.summary(result, config.output):
+    for line in (*text.summary(result, config.output), *(learnt_block(result) if block_free else ())):
         click.echo(line, err=True)
     if save is not None:
         click.echo(keep(seen[0], save), err=True)

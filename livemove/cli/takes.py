@@ -155,6 +155,7 @@ def take_display() -> Generator[Callable[[Take], None]]:
     help="WAV: the sound. mp4: the video with that sound. A file that is there is never overwritten: NAME-002.mp4.",
 )
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
+@click.option("--dry", is_flag=True, help="Without delay and reverb, whatever the mapping plays of them.")
 @mirrored_option
 @dancers_option
 @model_option(several=False, layers=True)
@@ -166,6 +167,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     livemove render dance.mp4 -o dance-played.mp4        the video with its new sound
     livemove render dance.mp4 -o dance.wav --pose lite   the sound alone, quicker
     livemove render dance.mp4 -o b.wav --seed 2          another take
+    livemove render dance.mp4 -o d.wav --reverb 0.3      in a space, in stereo; --dry leaves out what the mapping plays
     livemove render dance.mp4 -o c.wav -m cello:pan=-0.3+bodydrum   two layers; stereo, as one is panned
     livemove render take-20260131-203000 -o take.mp4     a take: the dancer drawn in light, under what was played
     """
@@ -234,6 +236,7 @@ def _take_video(folder: Path, output: Path, report: Path | None) -> None:
 @click.option("--mapping", type=click.Path(path_type=Path), metavar="FILE", help="Another mapping than the take's.")
 @click.option("--device", "-d", metavar="N|NAME", help="Audio device, when played live.")
 @click.option("--loop", is_flag=True, help="Again and again, when played live.")
+@click.option("--dry", is_flag=True, help="With --output: without delay and reverb, to be mixed elsewhere.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -252,6 +255,7 @@ def replay(
     livemove replay take-20260131-203000 -m mine               live, through another model
     livemove replay take-20260131-203000 -o again.wav          bit by bit what was played; says so, or why not
     livemove replay take-20260131-203000 -m mine -o mine.wav   its movement, through another model
+    livemove replay take-20260131-203000 --dry -o dry.wav      what was played, without delay and reverb
     """
     from livemove.offline.replay import ReplayConfig, live_choice
     from livemove.offline.replay import replay as replay_take

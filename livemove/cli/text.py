@@ -68,6 +68,7 @@ def status_line(status: Status, model: str) -> str:
             _alarm("late", status.late_callbacks),
             _alarm("restarts", sum(status.restarts.values())),
             *settings(status.controls),
+            *([status.loop.words] if status.loop.words else []),
             *(["[red]● recording[/]"] if status.recording else []),
         )
     )
@@ -84,6 +85,8 @@ def settings(controls: Controls) -> list[str]:
         *found,
         *([f"octave {controls.octave:+d}"] if controls.octave else []),
         *(["hands swapped"] * controls.swap_hands),
+        *([f"reverb {controls.reverb:.2f}"] if controls.reverb else []),
+        *([f"delay {controls.delay:.2f}"] if controls.delay else []),
     ]
 
 
@@ -244,6 +247,8 @@ def replayed(report: ReplayReport) -> str:
     line = f"{report['output']}: {report['seconds']:.1f} s in {report['wall_s']:.1f} s, "
     if report["identical"]:
         return line + "bit by bit what was played"
+    if report["exact"] and report["dry"]:
+        return line + "what was played, dry: without delay and reverb"
     if report["exact"]:
         return line + f"the same until {report['differs_s']:.3f} s: made on another kind of processor?"
     return line + f"the movement, through {report['model']}: {report['why_not']}"

@@ -1,22 +1,18 @@
-"""What claps told about cameras, kept for the performer: each camera's own delay, by its name.
+"""What claps told about cameras and audio devices, kept for the performer: what each adds to the lag, by its name.
 
-In: a camera as --camera names it. Out: milliseconds. `livemove latency --clap` writes it; performances, recordings and
-the lag of takes read it.
+In: a camera as --camera names it, a device by its whole name. Out: milliseconds. `livemove latency --clap` writes
+them; performances, recordings and the lag of takes read them.
 """
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, cast
-
-import tomli_w
 
 from livemove import numbers
-from livemove.contracts import ControlError
-from livemove.control.user_files import delays_file, write_whole
+from livemove.control.user_files import delays_file, read_tables, write_tables
 
 MOST_MS = 1000.0
+AGAIN = "delete it, or clap again"
 
 
 def camera_name(camera: str) -> str:
@@ -32,35 +28,27 @@ def camera_name(camera: str) -> str:
 
 def camera_delay_ms(camera: str) -> float | None:
     """None: nobody clapped for it. Raises ControlError: the file is damaged."""
-    return _read().get(camera_name(camera))
+    return _read()["cameras"].get(camera_name(camera))
 
 
-def keep_camera_delay(camera: str, delay_ms: float) -> Path:
-    """From now on this is that camera's; where it is kept. Raises ControlError."""
-    cameras = {**_read(), camera_name(camera): round(delay_ms, 1)}
-    path = delays_file()
-    try:
-        write_whole(path, tomli_w.dumps({"cameras": cameras}))
-    except OSError as error:
-        raise ControlError(f"{path} cannot be written: {error.strerror}") from error
-    return path
+def device_delays_s() -> dict[str, float]:
+    """By the whole name of an audio device: seconds from when it says that a sample is heard to when it is.
+
+    It is the round trip of loudspeaker and microphone beyond what both say. What of it is the microphone's is missing
+    in the delay of the camera, which was clapped into the same microphone; so camera and device together are right.
+    Raises ControlError.
+    """
+    return {name: delay_ms / 1e3 for name, delay_ms in _read()["devices"].items()}
 
 
-def _read() -> dict[str, float]:
-    path = delays_file()
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ControlError(f"{path}: cannot be read: {error}; delete it, or clap again") from error
-    cameras = document.get("cameras", {})
-    if not isinstance(cameras, dict):
-        raise ControlError(f"{path}: cameras: expected a table; delete the file, or clap again")
-    found: dict[str, float] = {}
-    for name, value in cast("dict[str, Any]", cameras).items():
-        try:
-            found[name] = numbers.number(value, 0.0, MOST_MS)
-        except ValueError as error:
-            raise ControlError(f"{path}: cameras: {name!r:.60}: {error}; delete the file, or clap again") from error
-    return found
+def keep_delays(camera: str, camera_ms: float | None, device: str, device_ms: float | None) -> Path:
+    """From now on these are theirs, where they are known; where they are kept. Raises ControlError."""
+    tables = _read()
+    for table, name, delay_ms in (("cameras", camera_name(camera), camera_ms), ("devices", device, device_ms)):
+        if delay_ms is not None:
+            tables[table][name] = round(delay_ms, 1)
+    return write_tables(delays_file(), tables)
+
+
+def _read() -> dict[str, dict[str, float]]:
+    return read_tables(delays_file(), ("cameras", "devices"), lambda value: numbers.number(value, 0.0, MOST_MS), AGAIN)

@@ -13,7 +13,17 @@ from livemove.body.mapping import PITCH_UNIT, Mapping
 from livemove.body.notes import NOTES, SCALES, note_name
 from livemove.body.sources import other_side
 from livemove.contracts import MAX_BLEND, Action, Controls, ModelSpec, Request
-from livemove.controls import BY_ACTION, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, Control, Kind, decibels
+from livemove.controls import (
+    BY_ACTION,
+    EFFECT_VALUES,
+    LAYER_GAINS,
+    LAYER_PANS,
+    LOWEST_TEMPO,
+    STYLE_WEIGHTS,
+    Control,
+    Kind,
+    decibels,
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ def refusal(before: Controls, after: Controls, request: Request, loaded: Loaded)
         if action in actions and actions.index(action) >= loaded.layers:
             there = "one layer" if loaded.layers == 1 else f"{loaded.layers} layers"
             return f"{model} has {there}: -m {model}+NAME adds one"
+    if control is not None and loaded.mapping is not None and control.name in loaded.mapping.played_effects:
+        return f"{control.label} is played by the mapping of {model}, which comes before what is set"
     if action is Action.MODEL and len(loaded.models) < 2:
         return f"{model} is the only model that is loaded: -m {model} -m NAME loads two, to switch between"
     if action is Action.PRESET and not loaded.presets:
@@ -117,6 +129,7 @@ def written(control: Control, controls: Controls) -> str:
         Action.LOOK_AHEAD: 1e3 * controls.look_ahead_s,
         **{action: decibels(gain) for action, gain in zip(LAYER_GAINS, controls.gains, strict=True)},
         **dict(zip(LAYER_PANS, controls.pans, strict=True)),
+        **{each.action: getattr(controls, each.preset) for each in EFFECT_VALUES},
     }  # fmt: skip
     value = values.get(control.action, 0.0)
     if control.action in LAYER_PANS:
@@ -127,7 +140,19 @@ def written(control: Control, controls: Controls) -> str:
         return f"{value:.2f}"
     if control.action is Action.LOOK_AHEAD:
         return "auto" if value >= control.high else f"{value:.0f} ms"
+    if control in EFFECT_VALUES:
+        return _written_effect(control, value)
     return f"{value:+.0f}" if value else "0"
+
+
+def _written_effect(control: Control, value: float) -> str:
+    if control.action is Action.TEMPO:
+        return f"{value:.1f} bpm" if value >= LOWEST_TEMPO else "none"
+    if control.action is Action.DELAY_BEATS:
+        return f"{value:g} beats" if value else "off"
+    if control.unit:
+        return f"{value:.0f} ms" if control.unit == "ms" else f"{value:.1f} {control.unit}"
+    return f"{value:.2f}" if value else "0"
 
 
 def _no_style(action: Action, model: str, styles: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, GAIN_FACTORS, SAMPLE_RATES
+from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES
 from livemove.printable import is_text, printable
 
 _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
@@ -66,6 +66,8 @@ class Preset:
     style     name, number from 0, or a blend, "cello=0.5,flute=0.5"; "" the first
     scale     one of body.notes.SCALES; "" as the mapping says; root likewise, "C" .. "B"
     muted     whether a show that begins with it begins in silence
+
+    The effects are as in Controls.
     """
 
     name: str
@@ -79,6 +81,15 @@ class Preset:
     root: str = ""
     look_ahead_ms: float = CONTROLS["look_ahead"].usual
     muted: bool = False
+    reverb: float = CONTROLS["reverb"].usual
+    reverb_decay_s: float = CONTROLS["reverb_decay"].usual
+    reverb_damping: float = CONTROLS["reverb_damping"].usual
+    delay: float = CONTROLS["delay"].usual
+    delay_time_ms: float = CONTROLS["delay_time"].usual
+    delay_beats: float = CONTROLS["delay_beats"].usual
+    delay_feedback: float = CONTROLS["delay_feedback"].usual
+    tempo: float = CONTROLS["tempo"].usual
+    loop_level: float = CONTROLS["loop_level"].usual
     devices: Devices = field(default_factory=Devices)
 
     def controls(self, model: int, style: int, styles: tuple[float, ...] = ()) -> Controls:
@@ -93,6 +104,7 @@ class Preset:
             root=note_number(self.root) if self.root else 0,
             look_ahead_s=self.look_ahead_ms / 1e3,
             model=model,
+            **{control.preset: getattr(self, control.preset) for control in EFFECT_VALUES},
         )
 
 
@@ -151,6 +163,7 @@ def from_controls(
         root=NOTES[controls.root - 1] if controls.root else "",
         look_ahead_ms=round(1e3 * controls.look_ahead_s, 3),
         devices=devices,
+        **{control.preset: round(getattr(controls, control.preset), 4) for control in EFFECT_VALUES},
     )
 
 

@@ -11,7 +11,16 @@ from dataclasses import replace
 
 from livemove.body.notes import NOTES, SCALES
 from livemove.contracts import MAX_BLEND, Action, ControlError, Controls, Request
-from livemove.controls import BY_ACTION, LAYER_GAINS, LAYER_PANS, STYLE_WEIGHTS, decibels
+from livemove.controls import (
+    BY_ACTION,
+    EFFECT_VALUES,
+    LAYER_GAINS,
+    LAYER_PANS,
+    LOOP_PRESSES,
+    LOWEST_TEMPO,
+    STYLE_WEIGHTS,
+    decibels,
+)
 
 
 def steer(
@@ -69,17 +78,34 @@ def steer(
         return replace(controls, root=place(controls.root, len(NOTES) + 1))
     if action is Action.LOOK_AHEAD:
         return replace(controls, look_ahead_s=near(1e3 * controls.look_ahead_s) / 1e3)
+    if action in _EFFECTS:
+        field = _EFFECTS[action]
+        value = near(getattr(controls, field))
+        if action is Action.TEMPO and 0.0 < value < LOWEST_TEMPO:  # step by step: from none to the usual one, and back
+            value = 0.0 if absolute or amount < 0.0 else USUAL_TEMPO
+        return replace(controls, **{field: value})
+    if action in LOOP_PRESSES:
+        field = LOOP_PRESSES[action]
+        return replace(controls, **{field: getattr(controls, field) + 1})
     if action is Action.RELOAD:
         return replace(controls, reloads=controls.reloads + 1)
     if action is Action.MODEL:
         return replace(controls, model=place(controls.model, models), style=0, styles=())
     if action is Action.PRESET and presets:
         number = place(controls.preset - 1 if absolute or controls.preset else -1 if amount > 0 else 0, len(presets))
-        kept = {name: getattr(controls, name) for name in ("mute", "panics", "reloads", "learn", "swap_hands")}
+        kept = {name: getattr(controls, name) for name in _KEPT}
         return replace(presets[number], preset=number + 1, **kept)
     if action is Action.LEARN:
         return replace(controls, learn=round(min(max(amount, 0.0), float(max(Action)))))
     return controls
+
+
+USUAL_TEMPO = 120.0
+
+_EFFECTS = {control.action: control.preset for control in EFFECT_VALUES}
+
+_KEPT = ("mute", "panics", "reloads", "learn", "swap_hands", *LOOP_PRESSES.values())
+"""What no preset changes."""
 
 
 def _with(values: tuple[float, ...], place: int, value: float) -> tuple[float, ...]:

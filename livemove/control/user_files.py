@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import platformdirs
+import tomli_w
+
+from livemove.contracts import ControlError
+
+Value = TypeVar("Value", int, float)
 
 
 def config_folder() -> Path:
@@ -20,8 +28,13 @@ def learnt_file() -> Path:
 
 
 def delays_file() -> Path:
-    """What claps told of cameras."""
+    """What claps told of cameras and audio devices."""
     return config_folder() / "delays.toml"
+
+
+def blocks_file() -> Path:
+    """Which block each audio device held."""
+    return config_folder() / "blocks.toml"
 
 
 def presets_folder() -> Path:
@@ -56,3 +69,38 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(draft, path)
     finally:
         Path(draft).unlink(missing_ok=True)
+
+
+def read_tables(
+    path: Path, tables: tuple[str, ...], checked: Callable[[object], Value], mend: str
+) -> dict[str, dict[str, Value]]:
+    """These tables of numbers by name, each empty where the file has none, or is not there.
+
+    checked: gives the number, or raises ValueError; mend: what to do with a damaged file. Raises ControlError.
+    """
+    found: dict[str, dict[str, Value]] = {table: {} for table in tables}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return found
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ControlError(f"{path}: cannot be read: {error}; {mend}") from error
+    for table in tables:
+        entries = document.get(table, {})
+        if not isinstance(entries, dict):
+            raise ControlError(f"{path}: {table}: expected a table; {mend}")
+        for name, value in cast("dict[str, Any]", entries).items():
+            try:
+                found[table][name] = checked(value)
+            except ValueError as error:
+                raise ControlError(f"{path}: {table}: {name!r:.60}: {error}; {mend}") from error
+    return found
+
+
+def write_tables(path: Path, tables: Mapping[str, Mapping[str, float]]) -> Path:
+    """What `read_tables` reads; gives the path back. Raises ControlError."""
+    try:
+        write_whole(path, tomli_w.dumps({name: dict(table) for name, table in tables.items() if table}))
+    except OSError as error:
+        raise ControlError(f"{path} cannot be written: {error.strerror}") from error
+    return path

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Float32
+from livemove.ipc.cpu_affinity import on_sound_core
 
 SOURCE = Path(__file__).with_name("jack_control.c")
 
@@ -67,10 +68,11 @@ class JackControl:
     def start(self) -> None:
         """Raises NoControl where no JACK server answers."""
         command = [str(self._program), str(self._calls), *([str(self._sound)] if self._sound else [])]
-        process = subprocess.Popen(
-            command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True,
-        )  # fmt: skip
+        with on_sound_core():  # the sound is made there: what a shared host takes of another core keeps nobody up
+            process = subprocess.Popen(
+                command, env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
         self._process = process
         assert process.stdout is not None
         ready = select.select([process.stdout], [], [], START_S)[0]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Generator
 
 
 def sound_core() -> int | None:
@@ -37,6 +38,19 @@ def take_sound_core() -> None:
     if core is not None and sys.platform == "linux":
         with contextlib.suppress(OSError):  # a container may forbid it; then the system's own choice stands
             os.sched_setaffinity(0, {core})
+
+
+@contextlib.contextmanager
+def on_sound_core() -> Generator[None]:
+    """Processes that the calling thread starts within run on the core for sound, where the system allows it."""
+    before = os.sched_getaffinity(0) if sys.platform == "linux" else set[int]()
+    take_sound_core()
+    try:
+        yield
+    finally:
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, before)
 
 
 def go_first(on: bool) -> None:

@@ -58,6 +58,7 @@ _VECTORS = {
     "styles": MAX_BLEND,
     "blend": MAX_BLEND * MAX_LAYERS,
     "leaving_blend": MAX_BLEND * MAX_LAYERS,
+    "effects": 16,
 }
 """float32 of a hop, and how many there is room for."""
 
@@ -69,8 +70,8 @@ HOP_ROW = np.dtype(
     }
 )
 """One hop as synthesis made it: sources as the mappings got them, channels as the engines did; styles as the performer
-set them, blend and leaving_blend as the engines got them (NaN: not so many, none). What layers have stands layer after
-layer."""
+set them, blend and leaving_blend as the engines got them, effects as synthesis/effects.py did (NaN: not so many, none).
+What layers have stands layer after layer."""
 
 
 class Log:
@@ -119,6 +120,7 @@ class HopLog:
         self._head = self._bytes[: 8 * len(_HOP)].view(np.float64)
         self._vectors = [row[name][0] for name in ("sources", "channels", "leaving")]
         self._styles, self._blend, self._leaving = (row[name][0] for name in ("styles", "blend", "leaving_blend"))
+        self._effects = row["effects"][0]
 
     def add(
         self,
@@ -127,11 +129,17 @@ class HopLog:
         *vectors: Float32,
         blend: Float32 | None = None,
         leaving: Float32 | None = None,
+        effects: Float32 | None = None,
     ) -> None:
         """Synthesis only. head: HOP_ROW's fields up to sounding; vectors: its sources, channels, leaving, float32;
-        blend, leaving: weights [styles] of what sounds, and of what leaves; None: none."""
+        blend, leaving: weights [styles] of what sounds, and of what leaves; effects: its settings; None: none."""
         counts = [len(vector) for vector in vectors]
-        for place, values in ((self._styles, controls.styles), (self._blend, blend), (self._leaving, leaving)):
+        for place, values in (
+            (self._styles, controls.styles),
+            (self._blend, blend),
+            (self._leaving, leaving),
+            (self._effects, effects),
+        ):
             count = 0 if values is None else len(values)
             place[count:] = math.nan
             if values is not None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import MAX_BLEND, MAX_LAYERS, Controls, PoseFrame, SupervisorStatus
+from livemove.controls import CONTROLS, EFFECT_VALUES, LOOP_PRESSES
 from livemove.ipc.logs import POSE_ROW
 from livemove.ipc.process_state import ROLES
 from livemove.ipc.records import lines, names
@@ -68,6 +69,10 @@ def pose_of(row: Any) -> PoseFrame:
     return frame
 
 
+MOST = (10 ** (CONTROLS["gain"].high / 20), CONTROLS["temperature"].high, CONTROLS["look_ahead"].high / 1e3)
+"""Of gain, temperature and look-ahead, as the mailbox has them; none is less than 0."""
+
+
 class ControlsMailbox:
     """What the performer has set. One writer: the supervisor."""
 
@@ -77,15 +82,21 @@ class ControlsMailbox:
     )
     """In this order in ControlsPayload of native/realtime/layout.hpp: the callback looks for panics in its place."""
 
+    EFFECTS = (*(control.preset for control in EFFECT_VALUES), *LOOP_PRESSES.values())
+    """At the end of it, as float64."""
+
     def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
         self._native = _realtime.ControlsMailbox(memory)
         self._bytes = np.zeros(_realtime.CONTROLS_BYTES, np.uint8)
         self._numbers = self._bytes[:24].view(np.float64)
-        styles, gains, pans = (8 * size for size in (MAX_BLEND + 2 * MAX_LAYERS, 2 * MAX_LAYERS, MAX_LAYERS))
-        self._integers = self._bytes[24:-styles].view(np.int64)
-        self._styles = self._bytes[-styles:-gains].view(np.float64)
-        self._gains = self._bytes[-gains:-pans].view(np.float64)
-        self._pans = self._bytes[-pans:].view(np.float64)
+        ends = np.cumsum([0, len(self.EFFECTS), MAX_LAYERS, MAX_LAYERS, MAX_BLEND]) * 8
+        effects, pans, gains, styles, integers = (len(self._bytes) - int(end) for end in ends)
+        self._integers = self._bytes[24:integers].view(np.int64)
+        self._styles = self._bytes[integers:styles].view(np.float64)
+        self._gains = self._bytes[styles:gains].view(np.float64)
+        self._pans = self._bytes[gains:pans].view(np.float64)
+        self._effects = self._bytes[pans:effects].view(np.float64)
+        self._weights = self._bytes[integers:].view(np.float64)  # all of these
         self._last = Controls()
 
     def write(self, controls: Controls) -> None:
@@ -94,19 +105,27 @@ class ControlsMailbox:
         self._integers[1:] = [*(getattr(controls, name) for name in self.CHOICES), len(controls.styles)]
         self._styles[: len(controls.styles)] = controls.styles
         self._gains[:], self._pans[:] = controls.gains, controls.pans
+        self._effects[:] = [getattr(controls, name) for name in self.EFFECTS]
         self._native.write(self._bytes)
 
     def read(self) -> Controls:
-        """Any process: the newest controls; the previous ones while a write is under way."""
-        if self._native.read(self._bytes):
+        """Any process: the newest controls; the previous ones while a write is under way, and where a number of them is
+        none, or beyond what anybody may set: memory that somebody broke."""
+        if self._native.read(self._bytes) and self._believable():
             gain, temperature, look_ahead_s = self._numbers.tolist()
             mute, *integers, count = self._integers.tolist()
             choices: dict[str, Any] = dict(zip(self.CHOICES, integers, strict=True))
             choices.update({name: bool(choices[name]) for name in ("freeze", "swap_hands")})
             choices["styles"] = tuple(self._styles[:count].tolist())
             choices["gains"], choices["pans"] = tuple(self._gains.tolist()), tuple(self._pans.tolist())
+            choices.update(zip(self.EFFECTS, self._effects.tolist(), strict=True))
+            choices.update({name: int(choices[name]) for name in LOOP_PRESSES.values()})
             self._last = Controls(gain, temperature, mute=bool(mute), look_ahead_s=look_ahead_s, **choices)
         return self._last
+
+    def _believable(self) -> bool:
+        good = all(0.0 <= value <= most for value, most in zip(self._numbers.tolist(), MOST, strict=True))
+        return good and bool(np.isfinite(self._weights).all())
 
 
 class SupervisorStatusMailbox:

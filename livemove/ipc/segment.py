@@ -164,8 +164,9 @@ class Segment:
     def stop_requested(self) -> bool:
         return bool(observe(self._supervisor["stop"]))
 
-    def set_device_rate(self, rate: float) -> None:
-        """Playback only, before its first block: samples per second the ring is read at from now on."""
+    def set_device_rate(self, rate: float, block: int = 512) -> None:
+        """Playback only, before its first block: samples per second the ring is read at from now on, block at once."""
+        publish(self._supervisor["device_block"], block)
         if rate != self.device_rate:
             self._supervisor["rate_since"][0] = self.tap.written
             publish(self._rate_bits, int(np.float64(rate).view(np.uint64)))
@@ -174,6 +175,11 @@ class Segment:
     def device_rate(self) -> float:
         """0 until playback has opened its device."""
         return float(np.uint64(observe(self._rate_bits)).view(np.float64))
+
+    @property
+    def device_block(self) -> int:
+        """Frames that the device asks for at once; 0 until playback has opened it."""
+        return int(observe(self._supervisor["device_block"]))
 
     @property
     def rate_since(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Float32
+from livemove.ipc.loop_status import LoopState, LoopStatus
 from livemove.ipc.records import Record, lines, names, observe, publish
 from livemove.native._realtime import BIN_MS, now_s
 
@@ -134,6 +135,16 @@ class SynthesisTelemetry:
         r["style_count"][0] = count
         if weights is not None:
             r["styles"][:count] = weights
+
+    def set_loop(self, loop: LoopStatus) -> None:
+        """What the looper did in the last hop."""
+        self._record["loop"][:] = loop.seconds, loop.beats, loop.at_s
+        self._record["loop_state"][0] = int(loop.state)
+
+    @property
+    def loop(self) -> LoopStatus:
+        """Anyone."""
+        return LoopStatus(LoopState(int(self._record["loop_state"][0])), *self._record["loop"].tolist())
 
     def engine_failed(self, engine: str) -> None:
         """That engine is given up for the rest of the session, whoever plays: it is counted, and never tried again."""

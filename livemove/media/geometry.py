@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
@@ -74,7 +74,9 @@ def geometry_of(frame: VideoFrame, shape: Fraction) -> Geometry:
     height = frame.height / min(shape, 1)
     scale = min(Fraction(LONGEST_EDGE) / max(width, height, 1), Fraction(1))
     square = Geometry(max(round(width * scale), 1), max(round(height * scale), 1))
-    matrix = cast(Any, frame.side_data).get(Type.DISPLAYMATRIX)
+    # Not frame.side_data: it would stay with the frame and hold it, a cycle that keeps the image until Python's
+    # collector comes by, which is after hundreds of frames.
+    matrix = cast(Any, SideDataContainer)(frame).get(Type.DISPLAYMATRIX)
     return square if matrix is None else _displayed(square, bytes(matrix))
 
 

@@ -21,6 +21,7 @@ from livemove.monitor import style
 from livemove.monitor.camera_view import CameraView
 from livemove.monitor.console import Console, TopBar
 from livemove.monitor.display_widgets import RIGHT, Meter, Reading, TextLine, Tile, card
+from livemove.monitor.effects_panel import EffectsPanel
 from livemove.monitor.input_widgets import Button, Handlers
 from livemove.monitor.monitor_config import MonitorConfig
 from livemove.monitor.scale_lines import scale_lines
@@ -184,6 +185,7 @@ class PlayPage(QWidget):
         self.features = Lanes(FEATURE_LANES, Traces(FEATURE_LANES, style.SOFT))
         self.sound = AudioPanel()
         self.tiles = {name: Tile(name) for name in ("lag", "pose", "ring", "underruns", "restarts", "limiter")}
+        self.effects = EffectsPanel(handlers)
         self.console = Console(config, handlers)
         self.buttons = {
             "mute": Button("mute", CONTROLS["mute"].key_label, lambda: handlers.ask(Request(Action.MUTE))),
@@ -227,6 +229,7 @@ class PlayPage(QWidget):
         right.addWidget(self.channels, 3 * lanes)
         right.addWidget(self.features, 3 * FEATURE_LANES)
         right.addWidget(self.sound, 18)
+        right.addWidget(self.effects)
         for grid, spacing in ((figures, 2 * style.GRID), (buttons, style.GRID)):
             grid.setHorizontalSpacing(style.GAP)
             grid.setVerticalSpacing(spacing)
@@ -284,6 +287,7 @@ class PlayPage(QWidget):
             cameras = supervisor_status.cameras
             self.camera_view.name(camera_name(cameras[supervisor_status.camera]), len(cameras) > 1)
         self.console.show_controls(controls)
+        self.effects.show_state(controls, state.loop)
         self.buttons["mute"].show_lit(controls.mute)
         self.buttons["freeze"].show_lit(controls.freeze)
         self.buttons["swap-hands"].show_lit(controls.swap_hands)

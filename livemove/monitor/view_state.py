@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import Controls, PoseFrame, SupervisorStatus
+from livemove.ipc.loop_status import LoopStatus
 from livemove.monitor.telemetry import AudioColumns, Figures, Verdict
 
 
 @dataclass(frozen=True)
 class ViewState:
     """Everything known at one redraw. values float64 [n, C + F]: see `telemetry.TraceReader`; styles: weights of the
-    model's styles as they sound, none of a model that has nothing to blend."""
+    model's styles as they sound, none of a model that has nothing to blend; loop: what the looper does."""
 
     now: float
     dt_s: float
@@ -28,6 +29,7 @@ class ViewState:
     values: npt.NDArray[np.float64]
     supervisor_status: SupervisorStatus
     styles: tuple[float, ...] = ()
+    loop: LoopStatus = field(default_factory=LoopStatus)
 
     @property
     def recording_s(self) -> float | None:

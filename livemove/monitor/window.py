@@ -52,6 +52,12 @@ HELP = [
     ("X", "swap hands: left plays what right played"),
     ("B", "keep what is set as a preset, at once"),
     ("L   Shift L", "look further ahead, less far"),
+    ("E   Y", "more sent to the reverb, to the delay; with Shift less"),
+    ("7 8   5 6", "reverb: shorter, longer; less, more damped"),
+    ("U   9 0   G", "delay: time; fewer, more beats; feedback"),
+    ("A   Shift A", "tempo up, down, for delay and loop"),
+    ("1   2   3   4", "loop: record, close, overdub; undo; silent; clear"),
+    (",   .", "loop quieter, louder"),
     ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),
@@ -195,6 +201,7 @@ class MonitorWindow(QWidget):
             values=self._traces.read(),
             supervisor_status=supervisor_status,
             styles=tuple(segment.synthesis.styles.tolist()),
+            loop=segment.synthesis.loop,
         )
         self._last_s = now
         page = self.stage if self._pages.currentWidget() is self.stage else self.play

@@ -131,6 +131,7 @@ class Tap:
 
 class Output:
     latency_s: float
+    untold_s: float
     def __init__(self, memory: Memory, rate: float, channels: int, latency_s: float) -> None: ...
     @property
     def callback_address(self) -> int: ...

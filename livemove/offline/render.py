@@ -31,6 +31,7 @@ from livemove.contracts import HOP, Controls, Engine, Float32, LivemoveError, Mo
 from livemove.ipc.segment import Segment
 from livemove.media import soundtrack, video_file
 from livemove.native._realtime import LIMITER_DELAY, Output
+from livemove.synthesis.effects import SETTINGS, Effects, EffectSettings
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.mixing import Mixer
 from livemove.synthesis.style_blend import StyleBlend
@@ -53,7 +54,7 @@ LOOKS_AHEAD = 4096
 @dataclass(frozen=True)
 class RenderConfig:
     """What a run of `livemove render` does; one field per command line option. layers: what plays at once, in place of
-    model and mapping."""
+    model and mapping. dry: without delay and reverberation, whatever the mapping plays of them."""
 
     clip: Path
     output: Path
@@ -73,16 +74,14 @@ class RenderConfig:
     mirrored: bool = False
     dancers: int = 1
     layers: tuple[Layer, ...] = ()
+    reverb: float = 0.0
+    delay: float = 0.0
+    dry: bool = False
 
     @property
     def stack(self) -> tuple[Layer, ...]:
         """The layers that play at once: `layers`, else model and mapping alone."""
         return self.layers or (Layer(self.model, self.mapping),)
-
-    @property
-    def sides(self) -> int:
-        """Of the file: 2 where something is not in the middle, else mono."""
-        return 2 if any(layer.pan for layer in self.stack) else 1
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
     clip = video_file.probe(config.clip)
     total_s = min(clip.seconds, config.duration_s or clip.seconds)
     voices = _voices(config)
-    rate = voices[0].spec.sample_rate
+    rate, sides = voices[0].spec.sample_rate, _sides(config, voices)
     take = Take()
     busy_s = 0.0
     with tempfile.TemporaryDirectory(prefix=".livemove-", dir=config.output.absolute().parent) as folder:
@@ -157,8 +156,8 @@ def render(config: RenderConfig, on_progress: Callable[[Progress], None]) -> Ren
         with (
             contextlib.closing(poses_of(config, 1 / clip.fps, take)) as poses,
             sound.open("w+b") as file,  # libsndfile would take no name that is no text
-            sf.SoundFile(file, "w", rate, config.sides, "PCM_24", format="WAV") as wave,
-            _Finish(rate, config.gain, config.sides) as finish,
+            sf.SoundFile(file, "w", rate, sides, "PCM_24", format="WAV") as wave,
+            _Finish(rate, config.gain, sides) as finish,
         ):
             player = Player(config, voices)
             for pose, until_s in poses:
@@ -255,6 +254,18 @@ def _voices(config: RenderConfig) -> list[Voice]:
     return voices
 
 
+def _is_wet(config: RenderConfig, voices: Sequence[Voice]) -> bool:
+    """Whether delay or reverberation may be heard."""
+    played = any(name != "pan" for name in voices[0].mapping.played_effects)
+    return not config.dry and (played or config.reverb > 0.0 or config.delay > 0.0)
+
+
+def _sides(config: RenderConfig, voices: Sequence[Voice]) -> int:
+    """Of the file: 2 where something is not in the middle, else mono."""
+    panned = any(layer.pan for layer in config.stack) or any("pan" in v.mapping.played_effects for v in voices)
+    return 2 if panned or _is_wet(config, voices) else 1
+
+
 class Player:
     """Features, mappings and engines on the clip's own clock: a hop is made from the frames on screen until it
     begins."""
@@ -266,7 +277,13 @@ class Player:
         self.fired: dict[str, list[float]] = {t.name: [] for v in voices for t in v.mapping.triggers.triggers}
         self._hop_s = HOP / voices[0].spec.sample_rate
         self._mixer = Mixer(len(voices))
-        self._levels = [layer.gain for layer in config.stack], [layer.pan for layer in config.stack]
+        self._gains, self._pans = [layer.gain for layer in config.stack], [layer.pan for layer in config.stack]
+        rate = voices[0].spec.sample_rate
+        self._controls = Controls(reverb=config.reverb, delay=config.delay)
+        self._set_effects = EffectSettings(rate, self._controls)
+        self._effects = Effects(rate) if _is_wet(config, voices) else None
+        self._settings = np.zeros((BATCH_HOPS, len(SETTINGS)), np.float32)
+        self._hop_pans = [self._pans] * BATCH_HOPS
 
     def play(self, pose: PoseFrame, until_s: float) -> Iterator[Float32]:
         """Audio float32 [n * HOP, 2] of the hops that begin while this pose is the newest, a few hops at a time."""
@@ -282,9 +299,14 @@ class Player:
             for hop in range(hops):
                 self._step(hop, (self.hops + hop + 0.5) * hop_s)  # channels are constant in a hop: its middle
             made = [voice.generate(hops) for voice in self.voices]
-            mixed = [self._mixer.mix([voice[hop] for voice in made], *self._levels).copy() for hop in range(hops)]
+            mixed = [self._mixed(hop, [voice[hop] for voice in made]) for hop in range(hops)]
             self.hops += hops
             yield np.concatenate(mixed)
+
+    def _mixed(self, hop: int, voices: list[Float32]) -> Float32:
+        """float32 [HOP, 2] of the hop-th of a batch, with its effects."""
+        mix = self._mixer.mix(voices, self._gains, self._hop_pans[hop]).copy()
+        return mix if self._effects is None else self._effects.process(mix, self._settings[hop])
 
     def _step(self, hop: int, now_s: float) -> None:
         """The channels of the hop whose middle is at now_s, the hop-th of a batch."""
@@ -292,6 +314,9 @@ class Player:
             dancer.step(now_s, self._hop_s)
         for voice in self.voices:
             voice.step(hop, self.dancers, self._hop_s)
+        self._settings[hop] = self._set_effects.step(self._controls, self.voices[0].mapping.effects)
+        self._hop_pans[hop] = [v.mapping.pan(pan) for v, pan in zip(self.voices, self._pans, strict=True)]
+        for voice in self.voices:
             for fired in voice.mapping.fired:
                 times, at_s = self.fired[fired.trigger.name], round(now_s - 0.5 * self._hop_s, 4)
                 if at_s not in times[-1:]:  # layers of one mapping fire together

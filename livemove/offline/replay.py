@@ -24,6 +24,7 @@ from livemove.bundle import Bundle, find_bundle, load_bundle
 from livemove.contracts import HOP, MAX_DANCERS, MAX_LAYERS, Controls, Float32, ModelSpec, TakeError
 from livemove.ipc.segment import BLOCK_ROW, Segment
 from livemove.native._realtime import LIMITER_ONE, Output
+from livemove.synthesis.effects import SETTINGS, TEMPO_INPUTS, Effects, EffectSettings
 from livemove.synthesis.engines import choose_engine
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.style_blend import StyleBlend
@@ -38,7 +39,8 @@ MOVEMENT = "its movement can be played with --mapping"
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """What a run of `livemove replay TAKE -o FILE` does. None: as the take has it."""
+    """What a run of `livemove replay TAKE -o FILE` does. None: as the take has it. dry: without delay and
+    reverberation."""
 
     take: Path
     output: Path
@@ -46,11 +48,13 @@ class ReplayConfig:
     engine: str | None = None
     provider: str = "cpu"
     mapping: Path | None = None
+    dry: bool = False
 
 
 class ReplayReport(TypedDict):
     """What `replay --report FILE` writes. exact: made from all that the take knows; otherwise why_not says why, and the
-    movement was played. identical: the very samples of the take; otherwise differs_s says from when on."""
+    movement was played. dry: as asked. identical: the very samples of the take; otherwise differs_s says from when
+    on."""
 
     take: str
     output: str
@@ -59,6 +63,7 @@ class ReplayReport(TypedDict):
     seconds: float
     sample_rate: int
     exact: bool
+    dry: bool
     why_not: str | None
     identical: bool
     differs_s: float | None
@@ -72,10 +77,10 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     take = load_take(config.take)
     try:
         stacks = same_stacks(take, config)
-        blocks, rate, why_not = again(take, stacks), take.info.rate, None
+        blocks, rate, why_not = again(take, stacks, config.dry), take.info.rate, None
     except TakeError as error:
         stacks = [other_stack(take, config)]
-        blocks, rate, why_not = movement(take, stacks[0]), stacks[0].slots[0].spec.sample_rate, str(error)
+        blocks, rate, why_not = movement(take, stacks[0], config.dry), stacks[0].slots[0].spec.sample_rate, str(error)
     played = take.sound()
     done, differs = 0, None if rate == take.info.rate else 0
     with contextlib.closing(Sound(config.output, rate, sides=take.sides)) as file, contextlib.closing(blocks):
@@ -95,6 +100,7 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
         seconds=done / rate,
         sample_rate=rate,
         exact=why_not is None,
+        dry=config.dry,
         why_not=why_not,
         identical=differs is None,
         differs_s=None if differs is None else differs / rate,
@@ -125,7 +131,7 @@ class _Recorded(Mapping):
 
     def __init__(self, channels: int) -> None:
         self.external = ()
-        self.styles = None
+        self.styles = self.effects = None
         self.fired = []
         self.now = np.zeros(channels, np.float32)
 
@@ -167,6 +173,8 @@ def same_stacks(take: Take, config: ReplayConfig) -> list[Stack]:
         raise TakeError(f"{take.path}: its first engine state does not say before which hop it was")
     if take.info.rate != take.info.model_rate and hop > 0:
         raise TakeError(f"{take.path} began while its sound was resampled, which cannot be taken up in the middle")
+    if take.snapshots[0].head.get("loop"):
+        raise TakeError(f"{take.path} began while a loop went round that was recorded before all that it knows")
     slots: list[ModelSlot] = []
     for model in take.info.models:
         folder = find_bundle(config.model or _found(model.path, model.name))
@@ -212,14 +220,14 @@ def _slot(
     )
 
 
-def again(take: Take, stacks: Sequence[Stack]) -> Generator[Float32]:
+def again(take: Take, stacks: Sequence[Stack], dry: bool = False) -> Generator[Float32]:
     """Float32 [frames, 2] of every block of the take, from the same channels, controls and noise. Raises TakeError.
 
     stacks as `same_stacks` makes them.
     """
     segment = Segment.create()
     try:
-        yield from _blocks(take, stacks, segment)
+        yield from _blocks(take, stacks, segment, dry)
     except DISAGREE as error:
         raise TakeError(f"{take.path}: its files do not fit together ({_short(error)}); {MOVEMENT}") from error
     finally:
@@ -227,8 +235,8 @@ def again(take: Take, stacks: Sequence[Stack]) -> Generator[Float32]:
         segment.unlink()
 
 
-def _blocks(take: Take, stacks: Sequence[Stack], segment: Segment) -> Generator[Float32]:
-    hops = _hops(take, stacks, segment)
+def _blocks(take: Take, stacks: Sequence[Stack], segment: Segment, dry: bool) -> Generator[Float32]:
+    hops = _hops(take, stacks, segment, dry)
     first, output = take.blocks[0], None
     segment.ring.seek(int(take.hops["first_sample"][0]))
     for i, block in enumerate(take.blocks):
@@ -260,12 +268,13 @@ def state_of(block: np.void) -> npt.NDArray[np.void]:
     return row
 
 
-def _hops(take: Take, stacks: Sequence[Stack], segment: Segment) -> Generator[bool]:
+def _hops(take: Take, stacks: Sequence[Stack], segment: Segment, dry: bool) -> Generator[bool]:
     """Each hop of the take goes into the ring."""
     starts = {(each.head["life_s"], each.head["hop"]): each for each in take.snapshots}
     sources = np.zeros(len(take.info.sources) + 1, np.float32)  # not looked at: the mappings are `_Recorded`
     crossfader: ModelCrossfader | None = None
     writer: HopWriter | None = None
+    effects = Effects(take.info.model_rate)
     expected: tuple[float, float] | None = None
     for row in take.hops:
         here = (float(row["life_s"]), float(row["hop"]))
@@ -273,6 +282,7 @@ def _hops(take: Take, stacks: Sequence[Stack], segment: Segment) -> Generator[bo
         if here in starts:
             crossfader = ModelCrossfader(stacks, controls)
             crossfader.set_state(starts[here].head, starts[here].arrays)
+            effects.set_state(starts[here].arrays)
             writer = HopWriter(segment.ring, take.info.model_rate, take.info.rate)
         elif here != expected or crossfader is None or writer is None:
             at_s = row["began_s"] - take.info.clock_s
@@ -283,6 +293,8 @@ def _hops(take: Take, stacks: Sequence[Stack], segment: Segment) -> Generator[bo
             names = ("channels", "blend") if i == sounding else ("leaving", "leaving_blend")
             _put(stack, row[names[0]], _numbers(row, names[1]))
         out = crossfader.play(sources, controls)
+        if (settings := _numbers(row, "effects")) is not None and len(settings) == len(SETTINGS):
+            out = effects.process(out, settings, dry)
         if row["samples"] or take.info.rate != take.info.model_rate:
             writer.write(out, math.nan)
         yield True
@@ -342,11 +354,11 @@ def other_stack(take: Take, config: ReplayConfig) -> Stack:
     return Stack(*slots)
 
 
-def movement(take: Take, stack: Stack) -> Generator[Float32]:
+def movement(take: Take, stack: Stack, dry: bool = False) -> Generator[Float32]:
     """Float32 [HOP, 2] at a time, as long as the take: what body and hands at the controls did, to this stack."""
     segment = Segment.create()
     try:
-        yield from _moved(take, stack, segment)
+        yield from _moved(take, stack, segment, dry)
     except DISAGREE as error:
         raise TakeError(f"{take.path}: its files do not fit together ({_short(error)})") from error
     finally:
@@ -354,7 +366,7 @@ def movement(take: Take, stack: Stack) -> Generator[Float32]:
         segment.unlink()
 
 
-def _moved(take: Take, stack: Stack, segment: Segment) -> Generator[Float32]:
+def _moved(take: Take, stack: Stack, segment: Segment, dry: bool) -> Generator[Float32]:
     if not len(take.hops):
         raise TakeError(f"{take.path}: this take holds no movement")
     rate = stack.slots[0].spec.sample_rate
@@ -363,6 +375,8 @@ def _moved(take: Take, stack: Stack, segment: Segment) -> Generator[Float32]:
     fade = math.ceil(0.011 * rate / HOP)
     output = Output(segment.bytes, rate, 2, 0.0)
     crossfader: ModelCrossfader | None = None
+    effects, set_effects = Effects(rate), EffectSettings(rate, controls_of(take.hops[0]))
+    tempos = [place for place, name in enumerate(take.info.sources) if name in TEMPO_INPUTS]
     for hop in range(hops):
         row: np.void = take.hops[max(int(np.searchsorted(times, hop * HOP / rate, side="right")) - 1, 0)]
         controls = dataclasses.replace(controls_of(row), model=0)
@@ -371,7 +385,10 @@ def _moved(take: Take, stack: Stack, segment: Segment) -> Generator[Float32]:
             crossfader = ModelCrossfader([stack], controls)
             stack.enter(sources, controls)
         segment.controls.write(controls)
-        segment.ring.write(crossfader.play(sources, controls))
+        mix = crossfader.play(sources, controls)
+        tempo = next((float(sources[each]) for each in tempos if math.isfinite(sources[each])), math.nan)
+        settings = set_effects.step(controls, stack.slots[0].mapping.effects, tempo)
+        segment.ring.write(effects.process(mix, settings, dry))
         if hop >= hops - fade:
             output.stop()
         yield output.render(HOP)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 LATENCY_BLOCKS = {"low": 128, "safe": 1024}
 """Block of each way to open a device, where none is given; without either it is 512."""
+
+CLOCK = "no device"
+"""What plays where there is none, as a session names it."""
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,9 @@ class PlaybackConfig:
 
     device      index or part of a name; None: the default one
     block       frames the device asks for at once
+    held        by the whole name of a device: the block that it held, in place of `block`. While it plays no block is
+                smaller than at the start
+    untold_s    by the whole name of a device: seconds from when it says a sample is heard to when it is, as measured
     latency     "low": the device for us alone, where its system has that, with the least PortAudio promises; "safe":
                 with the most; None: shared, with the least
     samplerate  of the device, in Hz; None: the model's own rate, or the device's own if it refuses that
@@ -34,3 +41,5 @@ class PlaybackConfig:
     fallback: bool = False
     patient: bool = False
     last: str | None = None
+    held: Mapping[str, int] = field(default_factory=dict[str, int])
+    untold_s: Mapping[str, float] = field(default_factory=dict[str, float])

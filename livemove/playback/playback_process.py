@@ -17,7 +17,7 @@ from livemove.contracts import AbsentDeviceError, DeviceError, MissingDeviceErro
 from livemove.ipc.network import deny_sockets, sound_server_is_remote
 from livemove.ipc.segment import Segment, State, now_s
 from livemove.native._realtime import Output
-from livemove.playback.playback_config import PlaybackConfig
+from livemove.playback.playback_config import CLOCK, PlaybackConfig
 
 if TYPE_CHECKING:
     from livemove.playback.device import Device, Stream
@@ -42,7 +42,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     if not sound_server_is_remote():
         deny_sockets(local=True)
     if not config.play:
-        play_to_clock(segment, config.samplerate or config.model_rate, config.block)
+        play_to_clock(segment, config.samplerate or config.model_rate, _block(segment, config))
         return
     fallback = config.fallback and config.device is None
     try:  # Imported here: it starts PortAudio, which a session without a device must not need.
@@ -55,7 +55,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
             ) from error
         devices = None
     if devices is None or (fallback and not devices.list_devices()):
-        play_to_clock(segment, config.samplerate or config.model_rate, config.block)
+        play_to_clock(segment, config.samplerate or config.model_rate, _block(segment, config))
         return
     device = _find(segment, config)
     if device is None:
@@ -65,9 +65,11 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
     rate = float(config.samplerate or config.model_rate)
     if config.samplerate is None and not devices.accepts(device, rate, channels):
         rate = device.rate
-    _agree_on(rate, segment)
+    block = _block(segment, config, device.label)
+    _agree_on(rate, block, segment)
     output = Output(segment.bytes, rate, channels, device.latency_s)
-    stream = devices.open_stream(device, output, rate, channels, config.block, config.latency)
+    output.untold_s = config.untold_s.get(device.label, 0.0)
+    stream = devices.open_stream(device, output, rate, channels, block, config.latency)
     output.catch_up()  # opening may have taken half a second
     stream.start()
     process_state = segment.processes["playback"]
@@ -81,7 +83,7 @@ def run(segment: Segment, config: PlaybackConfig) -> None:
         time.sleep(0.02)
     output.stop()
     _wait_for_fade(output)
-    time.sleep(segment.playback.output_latency_s + config.block / rate)  # the fade has left the device
+    time.sleep(segment.playback.output_latency_s + block / rate)  # the fade has left the device
     process_state.finished()
     _leave(stream)
 
@@ -122,9 +124,8 @@ def _find(segment: Segment, config: PlaybackConfig) -> Device | None:
     process_state.remark(f"{trouble}; playing without sound until it is there: waiting for {name}")
     found = Lookout(config)
     threading.Thread(target=found.look, args=(_opens,), daemon=True).start()
-    play_to_clock(
-        segment, segment.device_rate or config.samplerate or config.model_rate, config.block, name, found.there.is_set
-    )
+    rate = segment.device_rate or config.samplerate or config.model_rate
+    play_to_clock(segment, rate, _block(segment, config), name, found.there.is_set)
     found.over.set()
     if found.device is None:
         return None
@@ -177,10 +178,10 @@ def play_to_clock(
 
     waits_for: the device that it stands in for, until over() says that it is there.
     """
-    _agree_on(rate, segment)
+    _agree_on(rate, block, segment)
     output = Output(segment.bytes, rate, 2, 0.0)
     process_state = segment.processes["playback"]
-    process_state.running("no device")
+    process_state.running(CLOCK)
     if waits_for:
         process_state.waiting(waits_for)
     due_s = now_s()
@@ -195,12 +196,19 @@ def play_to_clock(
         process_state.finished()
 
 
-def _agree_on(rate: float, segment: Segment) -> None:
-    """Tell everybody the rate, and wait until what comes through the ring has it: with another device it had another.
+def _block(segment: Segment, config: PlaybackConfig, label: str = "") -> int:
+    """Frames that the device of this name is asked to take at once; without a name, the clock that stands in for it."""
+    held = config.held.get(label, config.block) if label or not segment.device_block else 0
+    return max(held, segment.device_block)
+
+
+def _agree_on(rate: float, block: int, segment: Segment) -> None:
+    """Tell everybody rate and block, and wait until what comes through the ring has that rate: with another device it
+    had another.
 
     Synthesis looks every tenth of a second. Where it is being started itself, it begins with the rate it finds.
     """
-    segment.set_device_rate(rate)
+    segment.set_device_rate(rate, block)
     deadline_s = now_s() + 1.0
     synthesis = segment.processes["synthesis"]
     while synthesis.state is State.RUNNING and segment.synthesis.rate != rate and now_s() < deadline_s:

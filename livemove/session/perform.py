@@ -147,7 +147,6 @@ def _take_settings(config: SessionConfig, stacks: list[list[Bundle]]) -> TakeSet
         mappings=tuple(path for paths in _mappings(config, stacks) for path in paths),
         features=FEATURES,
         model_rate=stacks[0][0].spec.sample_rate,
-        block=config.playback.block,
         seed=config.synthesis.seed,
         camera=config.capture.camera,
     )
@@ -201,7 +200,7 @@ class _Session:
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
         sends = {"osc": config.control.osc_out, "midi": config.control.midi_out}
         sends = tuple(name for name, to in sends.items() if to is not None)
-        synthesis = replace(config.synthesis, block=config.playback.block, sends=sends, dancers=config.capture.dancers)
+        synthesis = replace(config.synthesis, sends=sends, dancers=config.capture.dancers)
         playback = replace(
             config.playback,
             model_rate=bundle.spec.sample_rate,
@@ -470,7 +469,6 @@ class _Session:
             self.segment,
             self.bundle.spec,
             engine=self.engine,
-            block=self.config.playback.block,
             seconds=self.ended_s - self.playing_s if self.playing_s is not None else 0.0,
             started_s=self.started_s,
             restarts=self._restarts(),

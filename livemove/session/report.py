@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from livemove.body.lag import estimate_ms
 from livemove.contracts import Controls, ModelSpec
+from livemove.ipc.loop_status import LoopStatus
 from livemove.ipc.segment import Segment, now_s, percentile_ms
 
 
@@ -54,6 +55,7 @@ class Status:
     controls: Controls = field(default_factory=Controls)
     restarts: dict[str, int] = field(default_factory=dict[str, int])
     notice: str | None = None
+    loop: LoopStatus = field(default_factory=LoopStatus)
 
 
 class Percentiles(TypedDict):
@@ -79,6 +81,7 @@ class Report(TypedDict):
     seconds: float
     sample_rate: int
     block: int
+    device: str | None
     frames_seen: int
     poses: int
     pose_fps: float | None
@@ -138,6 +141,7 @@ class StatusReader:
             nonfinite_samples=segment.playback.nonfinite_samples,
             peak=segment.playback.peak,
             rms=segment.playback.rms,
+            loop=segment.synthesis.loop,
             channels=dict(zip(spec.channel_names, segment.synthesis.channels.tolist(), strict=False)),
             **known,
         )
@@ -148,7 +152,6 @@ def final_report(
     spec: ModelSpec,
     *,
     engine: str,
-    block: int,
     seconds: float,
     started_s: float,
     restarts: dict[str, int],
@@ -165,7 +168,8 @@ def final_report(
         model=spec.name,
         seconds=seconds,
         sample_rate=round(segment.device_rate),
-        block=block,
+        block=segment.device_block,
+        device=segment.processes["playback"].label or None,
         frames_seen=capture.frames_seen,
         poses=capture.poses,
         pose_fps=capture.pose_fps,

@@ -23,7 +23,10 @@ class PresetDevices:
     device: str | None = None
 
 
-SET_AT_START = ("gain", "temperature", "style", "styles", "mute", "look_ahead_s", "learn", "swap_hands")
+SET_AT_START = (
+    *("gain", "temperature", "style", "styles", "mute", "look_ahead_s", "learn", "swap_hands"),
+    *("reverb", "delay"),
+)
 """Of Controls, what can be set before it plays; the rest is set while it does."""
 
 

@@ -253,8 +253,14 @@ class Stack:
             slot.play(inputs, controls, live)
         if not leaving or not self._levels[0]:
             count = len(self.slots)
-            self._levels = controls.gains[:count], controls.pans[:count]
+            pans = [slot.mapping.pan(pan) for slot, pan in zip(self.slots, controls.pans, strict=False)]
+            self._levels = controls.gains[:count], pans
         return self._mixer.mix(self._outs, *self._levels)
+
+    def pans(self, controls: Controls) -> tuple[float, ...]:
+        """Controls.pans as the last hop was mixed by them: mappings may play them."""
+        mixed = self._levels[1]
+        return (*mixed, *controls.pans[len(mixed) :])
 
     def enter(self, inputs: Float32, controls: Controls) -> None:
         """As `ModelSlot.enter`; so are the others."""

@@ -76,7 +76,6 @@ class SynthesisConfig:
     layers    of each that may be switched to, what plays at once, in place of model, mapping and others, which say the
               same where everything has one layer
     seed      the same one makes the same random choices
-    block     the device's, in frames; the session fills it in
     sends     of "osc" and "midi", what triggers can send; the session fills it in
     dancers   who is looked for, 1 or 2: a mapping has the second one's features as dancer2.NAME
     camera_delay_s  how long a frame takes from the camera to us, as far as known: so much further is predicted
@@ -89,7 +88,6 @@ class SynthesisConfig:
     others: tuple[tuple[Path, Path | None], ...] = ()
     layers: tuple[tuple[Layer, ...], ...] = ()
     seed: int = 0
-    block: int = 512
     sends: tuple[str, ...] = ()
     dancers: int = 1
     camera_delay_s: float = 0.0

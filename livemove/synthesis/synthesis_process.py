@@ -1,4 +1,4 @@
-"""The synthesis process: newest pose -> features -> mappings -> engines -> mix -> ring, one hop at a time.
+"""The synthesis process: newest pose -> features -> mappings -> engines -> mix -> effects -> ring, one hop at a time.
 
 Each hop is made from the body as it will be when the hop is heard. In: the pose and controls mailboxes, external
 inputs, the callback's account of its blocks. Out: audio hops, each marked with the pose it was made from. A spare has
@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import soxr
@@ -32,11 +33,15 @@ from livemove.ipc.mailboxes import pose_of
 from livemove.ipc.network import deny_sockets
 from livemove.ipc.segment import AudioRing, ProcessState, Segment, State, now_s
 from livemove.numbers import LARGEST
+from livemove.synthesis.effects import STATES, TEMPO_INPUTS, Effects, EffectSettings
 from livemove.synthesis.heard import HeardTime
 from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.pace import Lead, RealTime
 from livemove.synthesis.standby import Standby
 from livemove.synthesis.synthesis_config import Layer, SynthesisConfig
+
+Snapshot = tuple[dict[str, Any], dict[str, Any]]
+"""What `ModelCrossfader.state` and `Effects.state` gave, together."""
 
 SNAPSHOT_S = 0.25
 """A process that takes over goes on from the last snapshot: no note is much older. A snapshot costs 0.3 ms. Takes keep
@@ -137,21 +142,21 @@ class Reloader:
 def run(segment: Segment, config: SynthesisConfig) -> None:
     """Keep the ring filled until the supervisor asks to stop. Raises BundleError, EngineError, MappingError."""
     _deny_network(config)
-    stacks = _load(segment, config)
+    stacks, effects = _load(segment, config)
     process_state = segment.processes["synthesis"]
     while segment.device_rate == 0.0:  # playback opens its device at the same time
         if segment.stop_requested:
             return
         process_state.heartbeat()
         time.sleep(0.002)
-    _play(segment, config, stacks)
+    _play(segment, config, stacks, effects)
 
 
 def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
     """A spare: all of `run` that takes time. What it gives, called with the name of an engine that crashed, or "", goes
     on where the process before it broke off."""
     _deny_network(config)
-    stacks = _load(segment, config, at_leisure=True)
+    stacks, effects = _load(segment, config, at_leisure=True)
 
     def take_over(crashed: str) -> None:
         _deny_network(config)  # this thread is another one
@@ -164,7 +169,7 @@ def prepare(segment: Segment, config: SynthesisConfig) -> Callable[[str], None]:
         if crashed:
             playing = stacks[0].slots[0].engine.name
             segment.processes["synthesis"].remark(f"engine {crashed} crashed: {playing} plays on, to the end")
-        _play(segment, config, stacks, taking_over=True)
+        _play(segment, config, stacks, effects, taking_over=True)
 
     return take_over
 
@@ -173,9 +178,9 @@ def _deny_network(config: SynthesisConfig) -> None:
     deny_sockets(local=config.engine in ("auto", "cuda") or config.provider != "cpu")  # GPU drivers have local ones
 
 
-def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -> list[Stack]:
-    """Every layer of the set, each with an engine that is proven and warm, and one that stands by. Layers draw
-    different noise, or two of one model would make the same hiss twice."""
+def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -> tuple[list[Stack], Effects]:
+    """Every layer of the set, each with an engine that is proven and warm, and one that stands by; and the effects.
+    Layers draw different noise, or two of one model would make the same hiss twice."""
 
     def tell(engine: str, trouble: str, following: str) -> None:
         segment.synthesis.engine_failed(engine)
@@ -194,16 +199,19 @@ def _load(segment: Segment, config: SynthesisConfig, at_leisure: bool = False) -
         standby.prepare(choice.engine.name, at_leisure)
         return slot
 
-    return [Stack(*(loaded(layer, number) for number, layer in enumerate(layers))) for layers in config.stacks]
+    stacks = [Stack(*(loaded(layer, number) for number, layer in enumerate(layers))) for layers in config.stacks]
+    return stacks, Effects(stacks[0].slots[0].spec.sample_rate)
 
 
-def _play(segment: Segment, config: SynthesisConfig, stacks: list[Stack], taking_over: bool = False) -> None:
+def _play(
+    segment: Segment, config: SynthesisConfig, stacks: list[Stack], effects: Effects, taking_over: bool = False
+) -> None:
     """The loop. It ends when the session stops."""
     process_state = segment.processes["synthesis"]
 
     slots = [slot for stack in stacks for slot in stack.slots]
     model_rate = slots[0].spec.sample_rate
-    writer = _writer(segment, model_rate, config.block)
+    writer, block = _writer(segment, model_rate), segment.device_block
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
     further = [Dancer(number, stream.spec) for number in range(1, config.dancers)]
@@ -216,7 +224,8 @@ def _play(segment: Segment, config: SynthesisConfig, stacks: list[Stack], taking
     external = segment.external_inputs.values
     inputs = np.zeros(len(FEATURES) + len(external), np.float32)
     live = inputs.copy()
-    crossfader = ModelCrossfader(stacks, controls)
+    crossfader, set_effects = ModelCrossfader(stacks, controls), EffectSettings(model_rate, controls)
+    tempos = [segment.external_inputs.want(name) for name in TEMPO_INPUTS]
     reloader, reloads = Reloader(slots, process_state, config.sends, config.dancers), controls.reloads
     for slot in slots:
         slot.mapping.notices += _unsent(slot.mapping, config.sends) + not_looked_for(
@@ -239,7 +248,10 @@ def _play(segment: Segment, config: SynthesisConfig, stacks: list[Stack], taking
     while not segment.stop_requested or segment.processes["playback"].state is State.RUNNING:  # it fades out at the end
         process_state.heartbeat()
         if segment.device_rate != writer.rate:  # another audio device: it waits for this before it opens
-            writer, snapshot_s = _writer(segment, model_rate, config.block), 0.0
+            writer, snapshot_s = _writer(segment, model_rate), 0.0
+        elif segment.device_block != block:
+            block = segment.device_block
+            segment.ring.set_pace(writer.rate, block)
         played = segment.playback
         lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())
         if not segment.ring.wait_due(lead.seconds, LOOK_S):
@@ -277,14 +289,23 @@ def _play(segment: Segment, config: SynthesisConfig, stacks: list[Stack], taking
                 each.put(external, segment.external_inputs.wanted)
             inputs[len(FEATURES) :] = external
         if held is not None:
-            crossfader.take_over(inputs, held, controls, segment.snapshot.take())
+            snapshot = segment.snapshot.take()
+            crossfader.take_over(inputs, held, controls, snapshot and _without_effects(snapshot))
+            if snapshot is not None and snapshot[0]["panics"] == controls.panics:
+                effects.set_state(snapshot[1])  # what rang rings on
+            if segment.synthesis.loop.words:  # of who played before
+                process_state.remark("the loop is lost with the process that held it: record it again")
             held = None
         if began_s >= snapshot_s and (state := crossfader.state()) is not None:
             snapshot_s = began_s + (SNAPSHOT_S if hops else FIRST_SNAPSHOT_S)
             place = {"life_s": life_s, "hop": hops, "first_sample": segment.ring.written, "rate": writer.rate}
-            segment.snapshot.write({**place, **state[0]}, state[1])
+            of_effects = effects.state()
+            segment.snapshot.write({**place, **state[0], **of_effects[0]}, {**state[1], **of_effects[1]})
         first = segment.ring.written
-        writer.write(crossfader.play(inputs, controls, live if controls.freeze else None), seen_s)
+        mix = crossfader.play(inputs, controls, live if controls.freeze else None)
+        tempo = next((float(external[each]) for each in tempos if math.isfinite(external[each])), math.nan)
+        settings = set_effects.step(controls, crossfader.current.slots[0].mapping.effects, tempo)
+        writer.write(effects.process(mix, settings), seen_s)
         for fired in crossfader.fired:
             _carry_out(segment, fired)
         sounding, leaving = crossfader.played
@@ -294,16 +315,27 @@ def _play(segment: Segment, config: SynthesisConfig, stacks: list[Stack], taking
                     process_state.remark("; ".join(new) + " (said once)")
                     said.update(new)
                 notices.clear()
+        for line in effects.notices:
+            process_state.remark(line)
+        effects.notices.clear()
         samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels
         of_leaving = None if leaving is None else leaving.blend
         made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, stacks.index(sounding))
-        segment.made.add(made, controls, inputs, sounding.channels, left, blend=sounding.blend, leaving=of_leaving)
+        mixed = controls if controls.pans == (pans := sounding.pans(controls)) else replace(controls, pans=pans)
+        segment.made.add(
+            made, mixed, inputs, sounding.channels, left, blend=sounding.blend, leaving=of_leaving, effects=settings
+        )
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)
         segment.synthesis.hop(ended_s - began_s, HOP, crossfader.channels)
         segment.synthesis.set_features(features)
         segment.synthesis.set_styles(sounding.slots[0].blend.weights)
+        segment.synthesis.set_loop(effects.loop)
+
+
+def _without_effects(snapshot: Snapshot) -> Snapshot:
+    return snapshot[0], {name: array for name, array in snapshot[1].items() if name not in STATES}
 
 
 def _unsent(mapping: Mapping, sends: Sequence[str]) -> list[str]:
@@ -349,9 +381,9 @@ def _catch_up(
     return made["sources"][0][: int(made["source_count"][0])].copy() if len(made) else np.zeros(0, np.float32)
 
 
-def _writer(segment: Segment, model_rate: int, block: int) -> HopWriter:
+def _writer(segment: Segment, model_rate: int) -> HopWriter:
     """For the audio device that is there now; what was written for another one goes nowhere."""
     writer = HopWriter(segment.ring, model_rate, segment.device_rate)
-    segment.ring.set_pace(writer.rate, block)
+    segment.ring.set_pace(writer.rate, segment.device_block)
     segment.synthesis.set_rate(writer.rate)
     return writer

@@ -87,7 +87,6 @@ class TakeSettings:
     mappings: tuple[Path | None, ...]
     features: tuple[str, ...]
     model_rate: int
-    block: int
     seed: int
     camera: str
     wav_bytes: int = WAV_BYTES
@@ -98,7 +97,8 @@ class History:
 
     Rows are those of the logs, narrowed: hops have the sources and channels that there are (an external input that
     is first wanted later is not kept), poses are one row per person, and a block's tap_at counts from the start here.
-    rates: (first block, samples per second), one for every time that a device of another rate took over.
+    rates: (first block, samples per second), one for every time that a device of another rate took over. block: frames
+    that the first device asks for at once; later ones ask for no fewer.
     """
 
     def __init__(self, segment: Segment, settings: TakeSettings, receiver: VideoReceiver | None = None) -> None:
@@ -106,11 +106,12 @@ class History:
         self.lost = 0
         rate = round(segment.device_rate)
         self.rates = [(0, rate)]
+        self.block = segment.device_block
         self._segment = segment
         self._settings = settings
         keep_s = settings.config.keep_s + SLACK_S
         self.sound = Rolling(round(keep_s * rate), np.dtype(np.uint8), (SIDES, 3))
-        self.blocks = Rolling(round(keep_s * rate / settings.block) + 64, BLOCK_ROW)
+        self.blocks = Rolling(round(keep_s * rate / self.block) + 64, BLOCK_ROW)
         self.poses = Rolling(round(keep_s * POSES_PER_S), POSE)
         # Kept for longer: a take of the last minutes begins with the hops since a snapshot before it.
         self.external = segment.external_inputs.wanted

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.contracts import MAX_DANCERS, MAX_PEOPLE, TakeError
-from livemove.controls import CONTROLS, GAIN_FACTORS, MAX_LAYERS, SAMPLE_RATES
+from livemove.controls import CONTROLS, EFFECT_VALUES, GAIN_FACTORS, LOOP_PRESSES, MAX_LAYERS, SAMPLE_RATES
 
 Limits = Mapping[str, tuple[float, float]]
 
@@ -47,7 +47,7 @@ _PLACES = dict.fromkeys(("tap_at", "read", "written", "target"), (0.0, LONG))
 BLOCK_LIMITS: Limits = {**_PLACES, "frames": (1, BLOCK), "start_s": (-LONG, LONG), "dac_s": (-LONG, LONG)}
 """Of blocks; their state is made safe by the callback that takes it up."""
 
-_COUNTS = ("style", "octave", "scale", "root", "model", "preset", "panics", "reloads", "learn")
+_COUNTS = ("style", "octave", "scale", "root", "model", "preset", "panics", "reloads", "learn", *LOOP_PRESSES.values())
 HOP_LIMITS: Limits = {
     **dict.fromkeys(("life_s", "hop", "began_s", "pose", "first_sample"), (-LONG, LONG)),
     **dict.fromkeys(("samples", "sounding"), (0, 1000000.0)),
@@ -58,6 +58,7 @@ HOP_LIMITS: Limits = {
     **{f"pan_{i + 1}": (-1.0, 1.0) for i in range(MAX_LAYERS)},
     "temperature": CONTROLS["temperature"].limits,
     "look_ahead_s": (0.0, CONTROLS["look_ahead"].high / 1e3),
+    **{control.preset: control.limits for control in EFFECT_VALUES},
 }
 POSE_LIMITS: Limits = {
     "capture_s": (-LONG, LONG),

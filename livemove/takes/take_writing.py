@@ -85,7 +85,7 @@ class TakeInProgress:
             clock_s=clock_s,
             rate=self._rate,
             model_rate=settings.model_rate,
-            block=settings.block,
+            block=self._history.block,
             seed=settings.seed,
             camera=settings.camera,
             sources=(*settings.features, *self._history.external),
@@ -103,7 +103,7 @@ class TakeInProgress:
             end = history.blocks.end if self.last is None else self.last
             if (rate_ends := history.rate_ends(self._first)) < end:
                 self.rest = end = int(rate_ends)
-            upto = min(end, self._block + max(round(self.STEP_S * self._rate / self._settings.block), 1))
+            upto = min(end, self._block + max(round(self.STEP_S * self._rate / history.block), 1))
             hops_end, poses_end = history.hops.end, history.poses.end
             if min(self._block - history.blocks.start, self._hop - history.hops.start) < 0:
                 raise OutputError("the disk was too slow for minutes")
@@ -159,12 +159,18 @@ def _is_at(hops: Rows, snapshot: Snapshot) -> npt.NDArray[np.bool_]:
 
 
 def _before(snapshots: deque[Snapshot], hops: Rows, block: np.void, rate: int) -> Snapshot | None:
-    """The newest snapshot from which all that the block plays can be made again; None if there is none."""
+    """The newest snapshot from which all that the block plays can be made again; None if there is none.
+
+    The looper's content is in no snapshot: rather an older one, from before the loop was recorded.
+    """
+    while_looping: Snapshot | None = None
     for snapshot in reversed(snapshots):
         head = snapshot.head
         if head.get("rate", rate) != rate:  # made for another device: its hops were of other lengths
             continue
         far = 0 if head["hop"] == 0 or block["fresh"] else FADE_SAMPLES
         if head["first_sample"] + far <= block["read"] and _is_at(hops, snapshot).any():
-            return snapshot
-    return None
+            if not head.get("loop"):
+                return snapshot
+            while_looping = while_looping or snapshot
+    return while_looping

@@ -105,8 +105,9 @@ def test_perform_demo_into_a_file_sounds_and_reports(demo: list[object], tmp_pat
     assert np.abs(audio).max() <= 1.0
     report = json.loads((tmp_path / "r.json").read_text())
     assert set(report) == {
-        "engine", "model", "seconds", "sample_rate", "block", "frames_seen", "poses", "pose_fps", "pose_ms", "hops",
-        "generate_realtime", "ring_starvations", "late_callbacks", "portaudio_underflows", "nonfinite_samples",
+        "engine", "model", "seconds", "sample_rate", "block", "device", "frames_seen", "poses", "pose_fps",
+        "pose_ms", "hops", "generate_realtime", "ring_starvations", "late_callbacks",
+        "portaudio_underflows", "nonfinite_samples",
         "limiter_hits", "camera_faults", "restarts", "take_overs", "failed_engines", "motion_to_sound_ms",
         "lag_ms", "first_sound_s",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Delays of cameras, kept: by name, whole, and refused in one line where somebody broke the file."""
+"""Delays of cameras and audio devices, kept: by name, whole, and refused in one line where somebody broke the file."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_what_is_kept_is_found_again_by_the_camera_it_is_of(kept: Path) -> None:
     assert delays.camera_delay_ms("7") is None
-    assert delays.keep_camera_delay("7", 43.21) == kept
-    delays.keep_camera_delay("http://phone:8080/video", 120.0)
+    assert delays.keep_delays("7", 43.21, "Speaker (ALSA)", None) == kept
+    assert delays.device_delays_s() == {}
+    delays.keep_delays("http://phone:8080/video", 120.0, "Speaker (ALSA)", 12.34)
     assert delays.camera_delay_ms("7") == 43.2
     assert delays.camera_delay_ms("http://phone:8080/video") == 120.0
     assert delays.camera_delay_ms("demo") is None
+    delays.keep_delays("7", None, "Headphones (ALSA)", 180.0)
+    assert delays.camera_delay_ms("7") == 43.2
+    assert delays.device_delays_s() == {"Speaker (ALSA)": 0.0123, "Headphones (ALSA)": 0.18}
 
 
 @pytest.mark.parametrize(
-    "content", ["cameras = 3", "[cameras]\n0 = 'late'", "[cameras]\n0 = -5.0", "[cameras]\n0 = nan", "[[["]
+    "content",
+    ["cameras = 3", "[cameras]\n0 = 'late'", "[cameras]\n0 = -5.0", "[cameras]\n0 = nan", "[devices]\nx = inf", "[[["],
 )
 def test_a_damaged_file_is_one_line(kept: Path, content: str) -> None:
     kept.write_text(content)

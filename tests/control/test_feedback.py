@@ -75,15 +75,27 @@ def test_what_can_be_done_is_not_refused_and_is_told(request_: Request) -> None:
 
 
 def test_every_control_that_a_key_moves_is_told_or_tells_itself() -> None:
-    """Takes, cameras, devices, models and presets have lines of their own where they are changed."""
+    """Takes, cameras, devices, models, presets and the loop have lines of their own where they are changed."""
     there, themselves = loaded(dataclasses.replace(SPEC, styles=("a", "b"))), {
         "record", "save_last", "save_preset", "model", "preset", "camera", "device", "reload",
+        "loop", "loop_undo", "loop_stop", "loop_clear",
     }  # fmt: skip
     for name, control in CONTROLS.items():
         if control.action in STYLE_WEIGHTS:
             continue
         request = Request(control.action, control.amount(back=control.kind is Kind.VALUE))
         assert bool(feedback.change(steer(Controls(), request, 2), request, there)) == (name not in themselves), name
+
+
+def test_what_the_mapping_plays_is_not_set_by_hand() -> None:
+    there = loaded(mapping=MAPPING + '\n[effects]\nreverb = "crouch"\n')
+    said = "reverb is played by the mapping of theremin, which comes before what is set"
+    assert refused(Controls(), Request(Action.REVERB, 0.05), there) == said
+    assert refused(Controls(), Request(Action.DELAY, 0.05), there) == ""
+    assert feedback.change(Controls(delay_beats=0.75), Request(Action.DELAY_BEATS, 0.25), there) == (
+        "delay-beats 0.75 beats"
+    )
+    assert feedback.change(Controls(tempo=0.0), Request(Action.TEMPO, -1.0), there) == "tempo none"
 
 
 def test_the_level_of_a_layer_is_told_and_of_one_that_is_not_there_refused() -> None:

@@ -44,6 +44,15 @@ EVERYTHING = Preset(
     root="F#",
     look_ahead_ms=40.0,
     muted=True,
+    reverb=0.25,
+    reverb_decay_s=3.5,
+    reverb_damping=0.75,
+    delay=0.125,
+    delay_time_ms=333.0,
+    delay_beats=0.75,
+    delay_feedback=0.5,
+    tempo=96.0,
+    loop_level=0.5,
     devices=Devices(camera="1", mirror=True, device='U"SB', block=256, samplerate=44100, osc="9000", midi="nano"),
 )
 
@@ -59,7 +68,10 @@ def test_what_is_not_said_is_as_it_always_is(folder: Path) -> None:
 
 
 def test_controls_become_a_preset_that_gives_the_same_controls() -> None:
-    controls = Controls(gain=0.5, temperature=1.25, style=2, octave=1, scale=3, root=12, look_ahead_s=0.02)
+    controls = Controls(
+        gain=0.5, temperature=1.25, style=2, octave=1, scale=3, root=12, look_ahead_s=0.02, reverb=0.5,
+        delay_beats=0.5, tempo=100.0,
+    )  # fmt: skip
     preset = from_controls("x", "theremin", None, controls, Devices())
     assert preset.controls(0, 2) == controls
     assert preset.scale == list(SCALES)[2]

@@ -2,7 +2,7 @@
 
 In: options. Out: a line for each: how many examples, and what went wrong, with the smallest example of it; exit code 1
 if anything did. Each parser is in a process of its own with 4 GB at most, so that a crash and a bomb are found, too.
-The same seed and number of rounds give the same examples.
+As many run at a time as there are cores. The same seed and number of rounds give the same examples.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="for each parser")
     parser.add_argument("--only", action="append", choices=list(PARSERS), metavar="NAME", help=", ".join(PARSERS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="parsers at a time")
     parser.add_argument("--worker", choices=list(PARSERS), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
@@ -97,10 +100,13 @@ def main() -> None:
         print(json.dumps(one(asked.worker, asked.seconds, asked.seed)))
         return
     wrong = 0
-    for name in asked.only or PARSERS:
-        result = apart(name, asked.seconds, asked.seed)
-        wrong += "found" in result
-        print(f"{name}: {result.get('found') or '{:,} examples, nothing found'.format(result['examples'])}", flush=True)
+    with ThreadPoolExecutor(max(asked.jobs, 1)) as pool:
+        running = {pool.submit(apart, name, asked.seconds, asked.seed): name for name in asked.only or PARSERS}
+        for done in as_completed(running):
+            result = done.result()
+            wrong += "found" in result
+            said = result.get("found") or f"{result['examples']:,} examples, nothing found"
+            print(f"{running[done]}: {said}", flush=True)
     sys.exit(bool(wrong))
 
 

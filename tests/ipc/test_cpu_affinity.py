@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from livemove.ipc.cpu_affinity import leave_sound_core, sound_core, take_sound_core
+from livemove.ipc.cpu_affinity import leave_sound_core, on_sound_core, sound_core, take_sound_core
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a program choose its cores")
 
@@ -63,3 +64,12 @@ def test_the_system_does_as_it_is_told() -> None:
         assert cores_after(take_sound_core) == os.sched_getaffinity(0)
         return
     assert cores_after(take_sound_core).isdisjoint(cores_after(leave_sound_core))
+
+
+def test_what_is_started_for_the_sound_core_runs_there_and_we_stay_where_we_were() -> None:
+    here, core = os.sched_getaffinity(0), sound_core()
+    command = [sys.executable, "-S", "-c", "import os; print(sorted(os.sched_getaffinity(0)))"]
+    with on_sound_core():
+        there = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert there.strip() == str(sorted(here) if core is None else [core])
+    assert os.sched_getaffinity(0) == here

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import multiprocessing
 import os
 import signal
@@ -211,3 +213,17 @@ segment.unlink()
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1e38, -1.0])
+@pytest.mark.parametrize("name", ["gain", "temperature", "look_ahead_s"])
+def test_controls_that_nobody_can_have_set_are_not_read(segment: Segment, name: str, number: float) -> None:
+    good = Controls(gain=10.0, temperature=4.0, look_ahead_s=0.08, octave=1)
+    segment.controls.write(good)
+    assert segment.controls.read() == good
+    segment.controls.write(dataclasses.replace(good, octave=2, **{name: number}))
+    assert segment.controls.read() == good
+    segment.controls.write(dataclasses.replace(good, octave=3))
+    assert segment.controls.read().octave == 3
+    segment.controls.write(dataclasses.replace(good, octave=4, styles=(0.5, math.nan)))
+    assert segment.controls.read().octave == 3

@@ -2,9 +2,9 @@
 
 In: options. Out: a JSON line for every run: what the report says of it, resident memory (of the children; the
 supervisor is this process, and counts in what all grew by from the 20th second on), and what JACK recorded: its peak,
-its silent blocks, and how well its pitch follows the film's right hand (support/following.py). Engines and models take
-turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores that a shared
-host took away meanwhile.
+its silent blocks, and how well its pitch, if it has one, follows the film's right hand (support/following.py). Engines
+and models take turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores
+that a shared host took away meanwhile.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def main() -> None:
             layers = read_layers(model, print)
             line, audio, rate = measure(asked, layers, engine, dancers)
             line = {"model": model, "dancers": dancers, **line}
-            if len(layers) > 1 or dancers > 1:  # whose pitch would be followed?
+            pitched = "pitch" in load_bundle(layers[0].model).spec.channel_names
+            if len(layers) > 1 or dancers > 1 or not pitched:  # whose pitch would be followed?
                 print(json.dumps(line), flush=True)
                 continue
             if model not in asked_for:  # in a process of its own: whom MediaPipe is loaded into counts as ours

@@ -146,6 +146,7 @@ def test_every_control_has_a_place_for_the_mouse(shown: MonitorWindow) -> None:
         shown.tick()
     page = shown.play
     names = {*page.console.values, *page.console.picks, *page.buttons, *page.bar.spots}
+    names |= {*page.effects.values, *page.effects.buttons}
     names = {{"keep": "save-last"}.get(name, name) for name in names}
     weights = {BY_ACTION[action].label for action in (*STYLE_WEIGHTS, *LAYER_GAINS, *LAYER_PANS)}
     assert {control.label for control in CONTROLS.values()} - names == {"camera", "reload", *weights}

@@ -97,7 +97,7 @@ def differences(said: dict[str, Signature], built: dict[str, Signature]) -> list
     return [f"{name}: {ours} in the .pyi, {theirs} built" for name, ours, theirs in pairs if not agree(ours, theirs)]
 
 
-@pytest.mark.parametrize("module", ["_realtime", "_wavenet"])
+@pytest.mark.parametrize("module", ["_effects", "_realtime", "_wavenet"])
 def test_a_stub_says_what_was_built(module: str) -> None:
     path: Path = ROOT / "livemove" / "native" / f"{module}.pyi"
     assert differences(contents(path.read_text()), contents(stub_of(f"livemove.native.{module}"))) == []

@@ -212,9 +212,9 @@ class Stage:
 
         monkeypatch.setattr(supervisor.Child, "switch", switch)
         config = SessionConfig.of(model=folder, monitor=False, **options)
-        bundles = [load_bundle(folder)]
+        stacks = [[load_bundle(folder)]]
         self.session = perform._Session(
-            config, bundles, segment, cast(Any, None), now_s(), threading.Event(), lambda _: None
+            config, stacks, segment, cast(Any, None), now_s(), threading.Event(), lambda _: None
         )
         self.session.playing_s = 1.0
         self.segment = segment

@@ -33,8 +33,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sound serve
 
 
 PROMISED = {
-    *("engine", "model", "seconds", "sample_rate", "block", "frames_seen", "poses", "pose_fps", "pose_ms", "hops"),
-    *("generate_realtime", "ring_starvations", "late_callbacks", "portaudio_underflows", "nonfinite_samples"),
+    *("engine", "model", "seconds", "sample_rate", "block", "device", "frames_seen", "poses", "pose_fps"),
+    *(
+        "pose_ms",
+        "hops",
+        "generate_realtime",
+        "ring_starvations",
+        "late_callbacks",
+        "portaudio_underflows",
+        "nonfinite_samples",
+    ),
     *(
         "limiter_hits",
         "camera_faults",

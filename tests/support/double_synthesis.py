@@ -40,7 +40,7 @@ def run(segment: Segment, config: SynthesisConfig) -> None:
         if segment.device_rate != rate:
             rate = segment.device_rate
             steps = 2 * np.pi * TONE_HZ / rate * np.arange(HOP + 1)
-            segment.ring.set_pace(rate, config.block)
+            segment.ring.set_pace(rate, segment.device_block)
             segment.synthesis.set_rate(rate)
         played = segment.playback
         lead.adapt(played.callbacks, played.underruns, played.margin_s, played.heartbeat_s, now_s())

@@ -26,7 +26,6 @@ def settings(folder: Path, keep_s: float = 300.0) -> TakeSettings:
         mappings=(None,),
         features=("presence", "energy"),
         model_rate=48000,
-        block=512,
         seed=0,
         camera="demo",
     )

@@ -14,11 +14,12 @@ from tests.support.dances import write_dances
 from training import sweep
 from training.data import cluster
 from training.loop import recipe, trials
+from training.loop.flags import make_parser
 from training.loop.trials import Outcome, Trial
 
 
 def outcome(number: int, losses: list[float], finished: bool = True, trouble: str = "", **flags: str) -> Outcome:
-    trial = Trial(number, flags, tuple(recipe.as_flags(sweep.as_values(flags), recipe.make_parser(""))), "nowhere")
+    trial = Trial(number, flags, tuple(recipe.as_flags(sweep.as_values(flags), make_parser(""))), "nowhere")
     curve = tuple((10 * (i + 1), loss) for i, loss in enumerate(losses))
     return Outcome(trial, curve, 5.0, finished, trouble)
 

@@ -23,6 +23,7 @@ from training.data.feed import MARGIN, network_clip
 from training.metrics import beats, corpus_scores, pitched
 from training.metrics.likelihood import BITS
 from training.metrics.playing import sound
+from training.metrics.seeds import over_seeds
 from training.model.wavenet import WaveNet, nats
 
 WINDOW_S = 2.0
@@ -73,8 +74,9 @@ def read_dances(corpus: Corpus, split: str, longest_s: float | None = None) -> l
     return dances
 
 
-def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -> dict[str, object]:
-    """All of it, as a plain dict, a part each. NAME_interval: 95 %, bootstrapped over clips.
+def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, seeds: int = 1) -> dict[str, object]:
+    """All of it, as a plain dict, a part each. NAME_interval: 95 %, bootstrapped over clips (of the first seed);
+    NAME_range: lowest and highest over the seeds, of which NAME is the median.
 
     likelihood: see `likelihoods`. beats: see `of_sounds`, of the model's sound; _ceiling: of the corpus's own. styles:
     see `told_apart`, of the model's sound, each dance played in every style. silence: see `silence`. ignores_dancer:
@@ -82,30 +84,48 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float) -
     """
     spec, split = bundle.spec, "valid" if corpus.select("valid", FEATURES) else "train"
     dances = read_dances(corpus, split, PLAYED_S)
-    names = spec.styles or ("",)
-    sounds: dict[str, list[Float32]] = {
-        style: [
-            sound(engine, played(spec, d.features, corpus.sample_rate), index, temperature, i)
-            for i, d in enumerate(dances)
-        ]
-        for index, style in enumerate(names)
-    }
-    played_as = dict(zip(corpus.styles, corpus_scores.model_styles(spec, corpus), strict=True))
-    own = [sounds[names[played_as[dance.clip.style]]][i] for i, dance in enumerate(dances)]
     found = likelihoods(spec, bundle.weights, corpus, split)
-    met = of_sounds(dances, own, corpus.sample_rate)
+    heard = [_heard(spec, engine, corpus, dances, temperature, seed) for seed in range(max(seeds, 1))]
+    met, told, silent = (over_seeds([parts[i] for parts in heard]) for i in range(3))
     ceiling = of_sounds(dances, [dance.audio for dance in dances], corpus.sample_rate)
     reach = [found["bits_gained_over_shuffled_interval"], found["bits_gained_over_no_poses_interval"],
              met["beat_f1_gained_interval"]]  # fmt: skip
     return {
         "split": split,
         "clips": len(dances),
+        "seeds": len(heard),
         "likelihood": found,
         "beats": {**met, **{f"{name}_ceiling": ceiling[name] for name in ("beat_f1", "kinematic_f1")}},
-        "styles": told_apart(sounds, corpus.sample_rate, by_style(dances)),
-        "silence": silence(spec, engine, dances, own, temperature),
+        "styles": told,
+        "silence": silent,
         "ignores_dancer": any(interval[0] <= 0 for interval in reach),
     }
+
+
+def _heard(
+    spec: ModelSpec, engine: Engine, corpus: Corpus, dances: Sequence[Dance], temperature: float, seed: int
+) -> tuple[dict[str, object], dict[str, float], dict[str, float]]:
+    """Beats, styles and silence of what one seed plays."""
+    names = spec.styles or ("",)
+    sounds: dict[str, list[Float32]] = {
+        style: [
+            sound(engine, played(spec, d.features, corpus.sample_rate), index, temperature, 1000 * seed + i)
+            for i, d in enumerate(dances)
+        ]
+        for index, style in enumerate(names)
+    }
+    own = [sounds[names[style]][i] for i, style in enumerate(styles_of(spec, corpus, dances))]
+    return (
+        of_sounds(dances, own, corpus.sample_rate),
+        told_apart(sounds, corpus.sample_rate, by_style(dances)),
+        silence(spec, engine, dances, own, temperature),
+    )
+
+
+def styles_of(spec: ModelSpec, corpus: Corpus, dances: Sequence[Dance]) -> list[int]:
+    """The model's style that each dance was composed in."""
+    played_as = dict(zip(corpus.styles, corpus_scores.model_styles(spec, corpus), strict=True))
+    return [played_as[dance.clip.style] for dance in dances]
 
 
 def silence(

@@ -1,7 +1,8 @@
-"""To hear for oneself: examples of a pitched model beside the recordings and the baseline, as a page with players.
+"""To hear for oneself: examples of a model beside the recordings and a control, as a page with players.
 
-In: players, ranges, held-out notes, the figures. Out: DIR/index.html with every sound and spectrogram inside, and the
-sounds beside it as WAV; or the block of figures and the spectrogram that MODEL.md shows.
+In: a pitched model's players, ranges and held-out notes (training/metrics/examples.py has what other models play), the
+figures. Out: DIR/index.html with every sound and spectrogram inside, and the sounds beside it as WAV; or the block of
+figures and the spectrogram that MODEL.md shows.
 """
 
 from __future__ import annotations

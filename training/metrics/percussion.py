@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import librosa
 import numpy as np
@@ -50,19 +51,8 @@ def is_of_hits(spec: ModelSpec) -> bool:
     return spec.channels == percussion.CHANNELS
 
 
-def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, clips: int = 6) -> dict[str, float]:
-    """All scores as a plain dict; NAME_recordings and NAME_baseline (the nearest sample) stand beside NAME.
-
-    onset_*, within TOLERANCE_S: on what the corpus holds out, in its first `clips` clips; double_hits: in a hundred.
-    peak_jitter_ms: standard deviation of the peak's time after equally hard hits, the worst limb's.
-    strength_correlation: of strength and level in dB. rest_dbfs: level where nothing has hit for long. repeat_db:
-    log-mel distance of hits of one limb, equally hard; repeat_ratio: against the recordings' round robins, the lowest
-    limb's. held_out_db: distance to recordings that were held out. scripted_*: on the scripted dancer, through triggers
-    and mapping; scripted_trigger_*: scripted_hits.scores.
-
-    Raises LivemoveError if the corpus does not hold its recordings.
-    """
-    kit = percussion.open_kit(corpus.root)
+def players(engine: Engine, kit: percussion.Kit, temperature: float) -> dict[str, Play]:
+    """Who plays hits: "model"; "recordings", mixed as the corpus was; "baseline", the nearest sample."""
 
     def model(strengths: Float32, seed: int) -> Float32:
         channels = percussion.channels(strengths, percussion.live_variations(strengths))
@@ -75,13 +65,41 @@ def scores(bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, c
     def nearest(strengths: Float32, seed: int) -> Float32:
         return nearest_sample(kit, strengths)
 
-    held_out = [strengths_of(corpus.read(clip, HITS).channels) for clip in corpus.select("valid", HITS)[:clips]]
-    dancer = scripted_dancer(bundle)
+    return {"model": model, "recordings": recordings, "baseline": nearest}
+
+
+def scores(
+    bundle: Bundle, engine: Engine, corpus: Corpus, temperature: float, seed: int = 0, clips: int = 6
+) -> dict[str, float]:
+    """All scores as a plain dict; NAME_recordings and NAME_baseline (the nearest sample) stand beside NAME.
+
+    onset_*, within TOLERANCE_S: on what the corpus holds out, in its first `clips` clips; double_hits: in a hundred.
+    peak_jitter_ms: standard deviation of the peak's time after equally hard hits, the worst limb's.
+    strength_correlation: of strength and level in dB. rest_dbfs: level where nothing has hit for long. repeat_db:
+    log-mel distance of hits of one limb, equally hard; repeat_ratio: against the recordings' round robins, the lowest
+    limb's. held_out_db: distance to recordings that were held out. scripted_*: on the scripted dancer, through triggers
+    and mapping; scripted_trigger_*: scripted_hits.scores. seed: of the sampling, and of what the dancer does.
+
+    Raises LivemoveError if the corpus does not hold its recordings.
+    """
+    kit = percussion.open_kit(corpus.root)
+    sequences = held_out(corpus)[:clips]
+    dancer = scripted_dancer(bundle, seed=seed)
     result = {f"scripted_trigger_{name}": value for name, value in scripted_hits.scores().items()}
-    for suffix, play in (("", model), ("_recordings", recordings), ("_baseline", nearest)):
-        found = {**_of(play, held_out), **repeated(play, kit), **scripted(play, dancer)}
-        result |= {f"{name}{suffix}": value for name, value in found.items()}
+    for who, play in players(engine, kit, temperature).items():
+        drawn = partial(_of_seed, play, 1000 * seed)
+        found = {**_of(drawn, sequences), **repeated(drawn, kit), **scripted(drawn, dancer)}
+        result |= {f"{name}{'' if who == 'model' else '_' + who}": value for name, value in found.items()}
     return result
+
+
+def held_out(corpus: Corpus) -> list[Float32]:
+    """Strengths [hops, hits] of each clip that is held out."""
+    return [strengths_of(corpus.read(clip, HITS).channels) for clip in corpus.select("valid", HITS)]
+
+
+def _of_seed(play: Play, first: int, strengths: Float32, seed: int) -> Float32:
+    return play(strengths, first + seed)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ def markdown(figures: dict[str, Any]) -> str:
 
 
 def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Single figures of one part; NAME_interval, _shuffled, _baseline, _recordings and _ceiling beside NAME."""
+    """Single figures of one part, with their interval (bootstrapped) and range (over seeds); NAME_shuffled, _baseline,
+    _recordings and _ceiling beside NAME."""
     for name, value in found.items():
         stem, _, suffix = name.rpartition("_")
         shown_beside = suffix in ("shuffled", "baseline", "recordings", "ceiling") and stem in found
@@ -118,6 +119,9 @@ def _beside(where: str, found: dict[str, Any]) -> Iterator[tuple[str, str, str]]
         if f"{name}_interval" in found:
             low, high = found[f"{name}_interval"]
             text += f" [{low:.3g}, {high:.3g}]"
+        if f"{name}_range" in found:
+            low, high = found[f"{name}_range"]
+            text += f" [{low:.3g} .. {high:.3g}]"
         names = {
             "baseline": "baseline",
             "another's movement": "shuffled",

@@ -103,6 +103,7 @@ class Tracker:
         self._prefer = DANCERS[dancer]
         self._smoothed = smoothed
         self._looked_s = -math.inf
+        self._turn = 0
         self._pool = ThreadPoolExecutor(people, "landmarks") if people > 1 else None
 
     def close(self) -> None:
@@ -116,19 +117,29 @@ class Tracker:
         alone = len(missing) == len(self.bodies)
         if missing and (alone or not 0.0 <= capture_s - self._looked_s < LOOK_S):
             self._looked_s = capture_s
-            self._assign(missing, self._detect(image), capture_s)
+            self._assign(missing, self._detect(image, self._where(image, alone)), capture_s)
         self._follow_all(image, capture_s)
         for body in self.bodies:
             if body.region is None:
                 body.smoothing.lost()
         return [body for body in self.bodies if body.region is not None]
 
-    def _detect(self, image: Image) -> list[Region]:
-        """The regions of all bodies in image, the surest first."""
+    def _where(self, image: Image, alone: bool) -> Region:
+        """Where to look for bodies: in the whole image; for further ones also in its halves, by turns, for a small body
+        is found in less of an image. alone: nobody is followed yet."""
         height, width, _ = image.shape
-        whole = Region.whole(width, height)
-        self._networks.detector.crop.take(image, whole)
-        found = whole.to_image(self._networks.detect())
+        whole, edge = Region.whole(width, height), float(min(width, height))
+        self._turn = 0 if alone else (self._turn + 1) % 3
+        if self._turn == 0 or max(width, height) < 1.3 * edge:
+            return whole
+        ends = (edge / 2, max(width, height) - edge / 2)
+        along = ends[self._turn - 1]
+        return Region(along, height / 2, edge) if width > height else Region(width / 2, along, edge)
+
+    def _detect(self, image: Image, where: Region) -> list[Region]:
+        """The regions of all bodies in that part of image, the surest first."""
+        self._networks.detector.crop.take(image, where)
+        found = where.to_image(self._networks.detect())
         regions = [Region.around(hips, rim) for _, _, hips, rim in found]
         return [region for region in regions if region.usable]
 

@@ -17,7 +17,8 @@ void initialise(const Memory& memory) {
     if (memory.size() < sizeof(Shared)) throw nb::value_error("shared memory is smaller than the layout");
     auto* shared = reinterpret_cast<Shared*>(memory.data());
     std::memset(memory.data(), 0, sizeof(Shared));
-    const ControlsPayload controls{1.0, 1.0, 0.08, 0, {}, 0, {}, 0, {}, {1.0, 1.0, 1.0, 1.0}, {}};  // contracts.Controls()
+    const ControlsPayload controls{1.0, 1.0, 0.08, 0, {}, 0, {}, 0, {}, {1.0, 1.0, 1.0, 1.0}, {},
+                                   {0.0, 2.0, 0.5, 0.0, 400.0, 0.0, 0.4, 0.0, 1.0}};  // contracts.Controls()
     shared->controls.write(&controls);
     shared->magic.store(kMagic, std::memory_order_release);
 }
@@ -143,6 +144,9 @@ NB_MODULE(_realtime, m) {
         .def_prop_rw(
             "latency_s", [](const OutputView& v) { return v.output->fallback_latency_s; },
             [](OutputView& v, double s) { v.output->fallback_latency_s = s; })
+        .def_prop_rw(
+            "untold_s", [](const OutputView& v) { return v.output->untold_s; },
+            [](OutputView& v, double s) { v.output->untold_s = s; })
         .def("catch_up", [](OutputView& v) { v.shared->ring.skip_to_newest(); })
         .def("stop", [](OutputView& v) { v.output->stopping.store(true); })
         .def("restore", &OutputView::restore, nb::arg("block"))

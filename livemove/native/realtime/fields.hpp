@@ -48,6 +48,7 @@ inline nb::dict layout() {
     d["supervisor"] = fields<Supervisor>(offsetof(Shared, supervisor))
                           .add("device_rate", &Supervisor::device_rate)
                           .add("rate_since", &Supervisor::rate_since)
+                          .add("device_block", &Supervisor::device_block)
                           .add("stop", &Supervisor::stop)
                           .add("panics", &Supervisor::panics)
                           .list;
@@ -89,6 +90,8 @@ inline nb::dict layout() {
                          .add("features", &Synthesis::features)
                          .add("style_count", &Synthesis::style_count)
                          .add("styles", &Synthesis::styles)
+                         .add("loop_state", &Synthesis::loop_state)
+                         .add("loop", &Synthesis::loop)
                          .add("engine_failures", &Synthesis::engine_failures)
                          .add("failed_engines", &Synthesis::failed_engines)
                          .list;

@@ -45,6 +45,7 @@ struct ControlsPayload {
     double styles[kMaxBlend];
     double gains[kMaxLayers];  // a factor for each layer
     double pans[kMaxLayers];   // -1 left .. 1 right
+    double effects[13];  // what is set of the effects and what the looper was told, in the order of ipc/mailboxes.py
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.
@@ -123,6 +124,7 @@ struct ProcessState {  // one per child; written by that child, but for leave; c
 struct Supervisor {
     Number device_rate;  // playback only: samples per second from sample rate_since of the tap on
     Count rate_since;    // playback only
+    Count device_block;  // playback only, before device_rate: frames the device asks for at once
     Count stop;          // supervisor only
     Count panics;        // supervisor only: those typed in its terminal
 };
@@ -155,6 +157,8 @@ struct Synthesis {  // synthesis only
     Number features[kMaxFeatures];
     Count style_count;
     Number styles[kMaxBlend];
+    Count loop_state;            // LoopState in ipc/loop_status.py
+    Number loop[3];              // seconds of the loop, beats, where it is
     Count engine_failures;       // how many engines were given up since the session began
     char failed_engines[128];    // their names, one a line: none of them plays again
 };

@@ -9,13 +9,9 @@
 #include <cstdint>
 #include <cstring>
 
-namespace livemove {
+#include "../finite.hpp"
 
-inline bool finite(float x) {  // on the bits: holds under any floating-point flags
-    uint32_t bits;
-    std::memcpy(&bits, &x, 4);
-    return (bits & 0x7f800000u) != 0x7f800000u;
-}
+namespace livemove {
 
 // The gain a peak needs is known kHalf samples after it (interpolation looks both ways), held while the interpolator sees
 // that peak, and approached along a straight line over kAttack samples: a moving average of held minima, which has

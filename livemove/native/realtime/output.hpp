@@ -38,6 +38,7 @@ struct Output {
     double rate;
     uint32_t channels;
     double fallback_latency_s;  // for hosts that give no DAC time
+    double untold_s;            // from the DAC time that the host gives to the sound, as far as measured
     std::atomic<bool> stopping;  // set by the process to fade out
     std::atomic<bool> faded;     // set by the callback once stopping has become silence
 
@@ -67,6 +68,7 @@ struct Output {
         rate = sample_rate;
         channels = channel_count;
         fallback_latency_s = latency_s;
+        untold_s = 0.0;
         stopping.store(false);
         faded.store(false);
         state = State::silent;
@@ -255,7 +257,8 @@ struct Output {
         if (flags & kOutputUnderflow) add(p.portaudio_underflows, 1);
         // Late: the last block and everything the device holds were surely played out before we were asked again. Hosts
         // that ask in bursts (PulseAudio) are not late while their buffer lasts.
-        const double held_s = last_block_s + std::fmax(p.output_latency_s.load(std::memory_order_relaxed), last_block_s);
+        const double device_s = p.output_latency_s.load(std::memory_order_relaxed) - untold_s;
+        const double held_s = last_block_s + std::fmax(device_s, last_block_s);
         if (last_start_s > 0.0 && now - last_start_s > held_s) add(p.late_callbacks, 1);
         last_start_s = now;
         last_block_s = static_cast<double>(frames) / rate;
@@ -302,6 +305,7 @@ struct Output {
             const double given = time->output_dac_s - time->current_s;
             if (given > -0.1 && given < 5.0) delay_s = given;
         }
+        delay_s += untold_s;
         const double dac_s = now + delay_s, held_s = Limiter::kDelay / rate;
         set(p.output_latency_s, delay_s);
 

@@ -114,7 +114,7 @@ def test_an_evaluation_scores_hits_beside_the_recordings_and_only_of_models_that
     bundle: Bundle, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(corpus_scores, "scores", lambda *_: {})
-    monkeypatch.setattr(scores, "scripted_dancer", lambda _: scores.Dancer(np.array([0.5]), hits_at(0.5)))
+    monkeypatch.setattr(scores, "scripted_dancer", lambda *_, **__: scores.Dancer(np.array([0.5]), hits_at(0.5)))
     monkeypatch.setattr(scores.scripted_hits, "scores", lambda: {})
     kit = percussion.open_kit(corpus.root)
     drummer = Drummer(bundle.spec, bundle.weights, kit)

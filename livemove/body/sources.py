@@ -21,10 +21,10 @@ from livemove.body.triggers import HITS, VARIATION
 _EVENT = re.compile(rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})")
 EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
-    + _EVENT.pattern
+    r"clock\.(tempo|beat|phase|running)|mtc\.(seconds|running)|" + _EVENT.pattern
 )
-"""Names of external inputs: an OSC address, a MIDI message, Link's beat, a hit or an accent of the body (its envelope,
-see livemove.body.triggers and accents). Everything else is a body feature."""
+"""Names of external inputs: an OSC address, a MIDI message, the beat of Link or of a MIDI clock, MIDI timecode, a hit
+or an accent of the body (its envelope, see livemove.body.triggers and accents). Everything else is a body feature."""
 
 SIDES = {"left": "right", "right": "left"}
 
@@ -101,8 +101,9 @@ class Sources:
             return f"unknown accent {name!r}{near(name, [accents.PREFIX + accent for accent in ACCENTS])}"
         if name.startswith(triggers.PREFIX):
             return f"unknown hit {name!r}{near(name, [triggers.PREFIX + hit for hit in (*HITS, VARIATION)])}"
-        if name.startswith(("osc", "midi", "link")):
-            return f'unknown input {name!r}; write "osc:/fader1", "midi:cc1", "midi:note" or "link.beat"'
+        if name.startswith(("osc", "midi", "link", "clock", "mtc")):
+            examples = '"osc:/fader1", "midi:cc1", "midi:note", "link.beat", "clock.beat" or "mtc.seconds"'
+            return f"unknown input {name!r}; write {examples}"
         if name in FUNCTIONS:
             return f"unknown input {name!r}: it is a function, {FUNCTIONS[name].usage}"
         return f"unknown input {name!r}{near(name, self.inputs)}"

@@ -8,6 +8,7 @@ mapping adds. What can be asked for is what controls.py has. Knows no file and n
     on = 0.3                        it fires when the source rises to this
     off = 0.1                       and again only after it was below this (without it: on)
     refractory_s = 0.15             and no sooner
+    quantize = 0.25                 it waits for the next quarter of a beat (4: a bar) of Link or a MIDI clock
     attack_s, hold_s, release_s     a note: the envelope that is the source "trigger:NAME"
     freeze = "toggle"               switches (freeze, mute, record): true, false or "toggle"
     preset = "loud"                 lists (preset, model, style, scale, root): a name, a number, "next" or "previous"
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from livemove import numbers
+from livemove.body.beat import BAR, BEAT_INPUTS, part_of_bar
 from livemove.body.expression_nodes import ExpressionError
 from livemove.body.expressions import Expression
 from livemove.body.mapped_triggers import REFRACTORY_S, Note, Trigger
@@ -50,7 +52,7 @@ ASKED = {
 """Entry -> what it asks for: all that can be steered but panic, which is for hands."""
 
 _NOTE = ("attack_s", "hold_s", "release_s")
-_WHEN = ("source", "on", "off", "refractory_s")
+_WHEN = ("source", "on", "off", "refractory_s", "quantize")
 _MIDI = {"note": (0, 127), "velocity": (1, 127)}
 ENTRIES = (*_WHEN, *_NOTE, *ASKED, "osc", "midi")
 
@@ -100,6 +102,7 @@ def _trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequ
     messages = tuple(_message(entry, table[entry]) for entry in ("osc", "midi") if entry in table)
     if note is None and not requests and not messages:
         raise TriggerError(f"it does nothing: give it {', '.join(_NOTE)}, osc, midi, or one of {', '.join(ASKED)}")
+    quantize = _part("quantize", table["quantize"]) if "quantize" in table else 0.0
     return Trigger(
         name=name,
         source=source,
@@ -110,6 +113,8 @@ def _trigger(name: str, table: dict[str, object], sources: Sources, styles: Sequ
         note=note,
         requests=requests,
         messages=messages,
+        quantize=quantize,
+        beat=tuple(sources.place(each) for each in BEAT_INPUTS) if quantize else (),
     )
 
 
@@ -176,6 +181,14 @@ def _number(entry: str, value: object, low: float, high: float) -> float:
         return numbers.number(value, low, high)
     except ValueError as error:
         raise TriggerError(f"{entry}: {error}") from error
+
+
+def _part(entry: str, value: object) -> float:
+    """Beats."""
+    part = part_of_bar(_number(entry, value, 1 / 32, BAR))
+    if part is None:
+        raise TriggerError(f"{entry}: expected 4 beats or what divides them, as 1, 0.5, 0.3333, not {value}")
+    return part
 
 
 def _whole(entry: str, value: object, low: int, high: int) -> int:

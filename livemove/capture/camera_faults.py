@@ -25,6 +25,11 @@ SLOW_S = 2.0
 """Measured over so long."""
 BLACK = 0.04
 """Mean luminance 0..1: the noise of a sensor in the dark is below it."""
+UNDECODED, CUT_ROWS = (0, 135, 0), 16
+"""What FFmpeg leaves of a JPEG that ends early: rows, from the bottom up, of the colour that YUV 0, 0, 0 is. (OpenCV 5
+refuses a webcam's as a whole: that camera counts as lost.)"""
+CUT_SHARE, CUTS = 0.1, 3
+"""Such a share of the images of the last SLOW_S, and so many, are a fault; a single one is none."""
 EVEN = 0.10
 """Luminance between the 5th and the 95th percentile: less is no room, but a hand or a cap before the lens."""
 
@@ -35,7 +40,7 @@ WORDS = {
     "frozen": "gives the same image again and again",
     "black": "sees black: a cap on its lens, or no light",
     "covered": "sees an even surface: something covers its lens",
-    "corrupt": "answers, but what it sends is no image",
+    "corrupt": "sends what is no image, or images that end early: look at its cable or connection",
     "slow": f"gives less than {SLOW_FPS:.0f} images a second: more light, or a better connection",
 }
 """What is said of a fault, after "camera NAME"."""
@@ -62,6 +67,7 @@ class CameraFaults:
         self._seen: deque[tuple[float, int]] = deque()  # when how many images had come: those used may be fewer
         self._looks = ""  # what the last image looks like, since _looks_s
         self._looks_s = 0.0
+        self._cuts: deque[tuple[float, bool]] = deque()  # when which image ended early
 
     def saw(self, image: Image, people: int, seen: int, now_s: float) -> str:
         """An image uint8 RGB [height, width, 3] was used, with so many people in it; seen: images that the camera has
@@ -75,8 +81,14 @@ class CameraFaults:
         self._seen.append((now_s, seen))
         while now_s - self._seen[0][0] > SLOW_S:
             self._seen.popleft()
+        self._cuts.append((now_s, cut_off(image)))
+        while now_s - self._cuts[0][0] > SLOW_S:
+            self._cuts.popleft()
+        cuts = sum(cut for _, cut in self._cuts)
         span_s, came = now_s - self._seen[0][0], seen - self._seen[0][1]
-        if looks and now_s - self._looks_s >= LASTS_S:
+        if cuts >= max(CUTS, CUT_SHARE * len(self._cuts)):
+            self.fault = "corrupt"
+        elif looks and now_s - self._looks_s >= LASTS_S:
             self.fault = looks
         elif span_s > 0.75 * SLOW_S and came / span_s < SLOW_FPS:
             self.fault = "slow"
@@ -98,6 +110,12 @@ class CameraFaults:
         elif feed.refused or silent_s > FIRST_S:
             self.fault = "absent"
         return self.fault
+
+
+def cut_off(image: Image) -> bool:
+    """Whether uint8 RGB [height, width, 3] ends early: its last rows are undecoded, to the bit, which no lens sees."""
+    last = image[-CUT_ROWS:]
+    return bool((last == last[-1, -1]).all()) and bool(np.abs(last[-1, -1].astype(int) - UNDECODED).max() <= 2)
 
 
 def _looks(image: Image) -> str:

@@ -12,11 +12,12 @@ import click
 
 from livemove import __version__
 from livemove.cli.benchmark import bench
+from livemove.cli.calibrating import calibrate
 from livemove.cli.features import features
 from livemove.cli.inspecting import devices, doctor, models, presets
 from livemove.cli.latency import latency
 from livemove.cli.learning import learn
-from livemove.cli.performing import calibrate, perform
+from livemove.cli.performing import perform
 from livemove.cli.shared import OTHER_NAMES, UserError
 from livemove.cli.soaking import soak
 from livemove.cli.streams import ended_tidily, keep_streams

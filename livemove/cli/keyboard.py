@@ -17,7 +17,9 @@ else:
     import termios
     import tty
 
-ARROWS = {"\xe0H": "\x1b[A", "\xe0P": "\x1b[B"}
+ARROWS = {
+    "\xe0H": "\x1b[A", "\xe0P": "\x1b[B", "\xe0I": "\x1b[5~", "\xe0Q": "\x1b[6~", "\0?": "\x1b[15~",
+}  # fmt: skip
 """As Windows has them -> as everybody else."""
 
 

@@ -1,9 +1,7 @@
-"""Playing: `livemove perform`, and `livemove calibrate` before it."""
+"""Playing: `livemove perform`."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +20,13 @@ from livemove.cli.shared import (
     instrument_options,
     mirrored_option,
     model_option,
-    pose_options,
-    print_json,
-    print_table,
     status_display,
-    stderr_console,
     unused,
     write_report,
 )
-from livemove.controls import CONTROLS
+from livemove.controls import CONTROLS, TEMPO_LIMITS
 
 if TYPE_CHECKING:
-    from livemove.session.calibrate import Progress as Calibrating
     from livemove.session.perform import Report, Status
 
 
@@ -113,7 +106,10 @@ class LookAhead(click.ParamType[float]):
     "memory (about as much as the first) and no core.",
 )
 @click.option(
-    "--osc", metavar="[HOST:]PORT", help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network."
+    "--osc",
+    metavar="[HOST:]PORT",
+    help="Listen for OSC: a port for this machine only, 0.0.0.0:9000 for the network. OSCQuery answers at the same "
+    "number, http://127.0.0.1:9000.",
 )
 @click.option("--osc-out", metavar="[HOST:]PORT", help="Send features and channels there as OSC, at the rate of poses.")
 @click.option(
@@ -137,6 +133,14 @@ class LookAhead(click.ParamType[float]):
 @click.option("--midi", metavar="NAME", help="Play and steer by MIDI: part of a port's name (`livemove devices`).")
 @click.option("--midi-out", metavar="NAME", help="Send channels there as MIDI control changes 20, 21 ...")
 @click.option("--mpe", is_flag=True, help="With --midi-out: as MPE notes instead (bend, pressure, CC 74).")
+@click.option(
+    "--midi-clock",
+    is_flag=True,
+    help="With --midi-out: MIDI clock there as well, 24 pulses a beat, at Link's beat with --link, else at --tempo.",
+)
+@click.option(
+    "--tempo", type=Number(*TEMPO_LIMITS), default=120.0, show_default=True, metavar="BPM", help="Of --midi-clock."
+)
 @click.option(
     "--link", is_flag=True, help="Join Ableton Link; a mapping can then use link.beat, link.phase and link.tempo."
 )
@@ -184,10 +188,12 @@ def perform(
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
+    livemove perform --midi-out drum --midi-clock        a drum machine follows: 120 bpm, or --tempo, or --link
     livemove perform --video --takes ~/takes             takes keep what the camera saw as well (R begins one)
     livemove perform -m mine --gain 0.5 --save soft      what is set at its end is the preset "soft"
     livemove perform --audience                          the dancer drawn in light on the second screen
     livemove perform --reverb 0.3 --delay 0.2            in a space; 1 records a loop, closes it, overdubs
+    livemove perform --swap-hands                        for who is left-handed: X while it plays
     livemove perform -m theremin+cello:dancer=2          two dancers, each with a voice of their own
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
@@ -260,6 +266,10 @@ def perform(
         raise ControlError("--audience is a window beside the other one: leave out --no-monitor")
     if options["mpe"] and options["midi_out"] is None:
         raise ControlError("--mpe needs --midi-out NAME: where it goes")
+    if options["midi_clock"] and options["midi_out"] is None:
+        raise ControlError("--midi-clock needs --midi-out NAME: where it goes")
+    if given(context, "tempo") and (not options["midi_clock"] or options["link"]):
+        raise ControlError("--tempo is of --midi-clock without --link, which has a tempo of its own")
     osc, osc_out = options.pop("osc"), options.pop("osc_out")
     if controls and style is None:
         style_at_start, weights_at_start = controls[0].style, controls[0].styles
@@ -283,6 +293,8 @@ def perform(
             midi=options.pop("midi"),
             midi_out=options.pop("midi_out"),
             mpe=options.pop("mpe"),
+            midi_clock=options.pop("midi_clock"),
+            tempo=options.pop("tempo"),
             link=options.pop("link"),
             learnt=learnt_file(),
             presets=tuple(preset.name for preset in presets),
@@ -313,7 +325,7 @@ def perform(
             "camera": status.camera, "device": status.card, "mirror": config.capture.mirror,
             "block": config.playback.block, "samplerate": config.playback.samplerate, "osc": osc, "osc_out": osc_out,
             "midi": control.midi, "midi_out": control.midi_out, "mpe": control.mpe or None,
-            "link": control.link or None,
+            "midi_clock": control.midi_clock or None, "tempo": control.tempo, "link": control.link or None,
         }  # fmt: skip
         devices = Devices(
             **{
@@ -364,136 +376,3 @@ def perform(
         click.echo(line, err=True)
     if save is not None:
         click.echo(keep(seen[0], save), err=True)
-
-
-@click.command()
-@click.option("--camera", "-c", default="0", show_default=True, metavar="N|URL|FILE|TAKE|demo", help="As in perform.")
-@click.option("--mirror", is_flag=True, help="As in perform.")
-@mirrored_option
-@click.option(
-    "--preset",
-    "-p",
-    metavar="NAME|FILE",
-    help="For this preset: its model and mapping; the fitted one is kept with it.",
-)
-@model_option(several=False)
-@click.option(
-    "--mapping",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The mapping to fit, if not the model's own; it stays as it is.",
-)
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="FILE.toml",
-    help="Where the fitted mapping goes; without it and --preset, among your settings.",
-)
-@pose_options
-@click.option(
-    "--duration",
-    "duration_s",
-    type=DURATION,
-    metavar="SECONDS",
-    help="How long all steps together take (20), or how much of a video is watched (all of it).",
-)
-@click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
-@click.pass_context
-def calibrate(
-    context: click.Context, preset: str | None, model: str, output: Path | None, as_json: bool, **options: Any
-) -> None:
-    """Fit the mapping to your body, your room and your camera: 20 seconds of moving as the screen says.
-
-    Stand still, arms up, down, wide, crouch, then move as you will on stage. What you reach in these seconds is the
-    whole range of every channel from then on: `livemove perform` takes the fitted mapping by itself. What you do not
-    move keeps the range it had. Ctrl-C changes nothing.
-    A video, a take or the demo is watched as it is.
-
-    \b
-    livemove calibrate                                  webcam, the theremin
-    livemove calibrate --preset soft                    for this preset, and kept with it
-    livemove calibrate -m mine --mapping my.toml -o me.toml
-    livemove calibrate --camera rehearsal.mp4           from a video of you
-    livemove calibrate --duration 40                    with more time for each step
-    """
-    import shlex
-
-    from livemove.capture.capture_config import CaptureConfig
-    from livemove.cli.layers import only_model
-    from livemove.cli.models import model_name
-    from livemove.contracts import ControlError
-    from livemove.control.presets import fitted_mapping, keep_fitted_mapping, one_preset
-    from livemove.control.user_files import fitted_file
-    from livemove.session import calibrate
-
-    file = None
-    if preset is not None:
-        if given(context, "model") or output is not None:
-            raise ControlError("a preset names its model and keeps its mapping: leave out --model and --output")
-        file, kept = one_preset(preset)
-        model = kept.model
-        if not given(context, "camera") and kept.devices.camera is not None:
-            options["camera"] = kept.devices.camera
-        if not given(context, "mirror") and kept.devices.mirror is not None:
-            options["mirror"] = kept.devices.mirror
-        options["mapping"] = options["mapping"] or (Path(kept.mapping) if kept.mapping else None)
-    config = calibrate.CalibrationConfig(model=only_model(model), **options)
-    written = output or fitted_file(config.model.name)
-    written = written if file is None else fitted_mapping(file)
-    calibrate.check_place(written)
-    have_pose_model(CaptureConfig(camera=config.camera, pose=config.pose, pose_model=config.pose_model))
-    with _calibration_display() as on_progress:
-        done = calibrate.calibrate(config, on_progress)
-    play = [
-        "livemove",
-        "perform",
-        "--camera",
-        config.camera,
-        *(["--mirror"] if config.mirror else []),
-        *(["--mirrored"] if config.mirrored else []),
-    ]
-    if file is None:
-        calibrate.keep_mapping(written, done.text)
-        play += ["--model", model_name(config.model), "--mapping", str(written)]
-    else:
-        keep_fitted_mapping(file, done.text)
-        play += ["--preset", str(preset)]
-    if as_json:
-        print_json(calibrate.report(done, written, play))
-        return
-    print_table(text.calibrated(done.channels))
-    click.echo(f"kept: {written}\nplay with it: {shlex.join(play)}")
-
-
-@contextlib.contextmanager
-def _calibration_display() -> Generator[Callable[[Calibrating], None]]:
-    """On a terminal big letters, and a bell at each step for who looks elsewhere; without one a line for each step."""
-    console = stderr_console()
-    last: Any = None
-
-    def is_new(now: Calibrating) -> bool:
-        """Whether it is another step."""
-        nonlocal last
-        before, last = last, (now.phase, now.step)
-        return before != last
-
-    if console.is_terminal:
-        from rich.live import Live
-        from rich.text import Text
-
-        with Live(Text("starting …"), console=console, refresh_per_second=10, transient=True) as live:
-
-            def update(now: Calibrating) -> None:
-                if is_new(now) and now.phase == "moving":
-                    live.console.bell()
-                live.update(Text.from_markup(text.calibration(now, live.console.width)))
-
-            yield update
-        return
-
-    def show(now: Calibrating) -> None:
-        if is_new(now):
-            console.print(text.calibration_line(now), soft_wrap=True)
-
-    yield show

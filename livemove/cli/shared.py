@@ -72,6 +72,21 @@ def mirrored_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def camera_window_option(command: Command) -> Command:
+    """For who must see whether all of the body is in the frame."""
+    return click.option(
+        "--monitor/--no-monitor", default=None,
+        help="A window with what the camera sees, as in a mirror; without either, one opens where there is a display.",
+    )(command)  # fmt: skip
+
+
+def has_window(monitor: bool | None) -> bool:
+    """Whether --monitor, or else the machine, has a window."""
+    from livemove.monitor.monitor_config import has_display
+
+    return has_display() if monitor is None else monitor
+
+
 def pose_options(command: Command) -> Command:
     """How the body is seen: the same wherever a camera is looked through."""
     runtime = click.option("--pose-runtime", type=click.Choice(("auto", *POSE_RUNTIMES)), default="auto",

@@ -18,7 +18,9 @@ from livemove.cli.shared import (
     ENGINE_CHOICES,
     PLAIN_STATUS_S,
     UserError,
+    camera_window_option,
     check_report,
+    has_window,
     have_pose_model,
     instrument_options,
     mirrored_option,
@@ -84,11 +86,13 @@ if TYPE_CHECKING:
     metavar="MS",
     help="How long a frame takes from the camera to the computer; without it, what claps told (see above), or 0.",
 )
-def record(camera_delay: float | None, **options: Any) -> None:
+@camera_window_option
+def record(camera_delay: float | None, monitor: bool | None, **options: Any) -> None:
     """Record yourself on video while you move to a sound, both on one clock, as a take in FOLDER to train on.
 
     Video and sound are in FOLDER/TAKE.mp4 (H.264 and FLAC), never mirrored: a camera that mirrors needs --mirrored.
-    What you heard and what the camera saw at one moment have one time in it. Ctrl-C ends a take and keeps it; after a
+    What you heard and what the camera saw at one moment have one time in it. Where there is a display, a window shows
+    what the camera sees, so that you know whether you are in the frame. Ctrl-C ends a take and keeps it; after a
     crash all but its last two seconds can be read. Nothing is ever overwritten. Then: `livemove learn FOLDER`.
 
     A camera's own delay (mostly 20 to 80 ms) cannot be known from here. `livemove latency --clap` measures it, and it
@@ -106,7 +110,7 @@ def record(camera_delay: float | None, **options: Any) -> None:
     from livemove.session.record import record as record_take
 
     delay_ms = camera_delay_ms(options["camera"]) or 0.0 if camera_delay is None else camera_delay
-    config = RecordConfig(camera_delay_s=delay_ms / 1000, **options)
+    config = RecordConfig(camera_delay_s=delay_ms / 1000, monitor=has_window(monitor), **options)
     if config.sound is None and not config.mic:
         raise UserError("nothing to record: give --sound FILE to move to, or --mic to record what you sing or play")
     with take_display() as on_progress:
@@ -219,10 +223,18 @@ def _take_video(folder: Path, output: Path, report: Path | None) -> None:
         raise OutputError(f"{output}: a take becomes an mp4; its sound is {folder / 'take.wav'} already")
     check_output(output)
     take = load_take(folder)
+    _say_unfinished(folder)
     with progress("video") as show:
         write_take_video(take, output, lambda done_s: show(done_s, take.seconds))
     write_report(report, {"take": str(folder), "output": str(output), "seconds": take.seconds})
     click.echo(f"{output}: {take.seconds:.1f} s", err=True)
+
+
+def _say_unfinished(folder: Path) -> None:
+    from livemove.takes.folder import unfinished
+
+    if line := unfinished(folder):
+        click.echo(line, err=True)
 
 
 @click.command()
@@ -262,6 +274,7 @@ def replay(
 
     report, output = check_report(report), unused(output)
     model = options.pop("model")
+    _say_unfinished(take)
     if output is not None:
         config = ReplayConfig(take, output, model, **options)
         with progress("sound") as show:

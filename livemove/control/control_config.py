@@ -19,6 +19,7 @@ class ControlConfig:
     osc, osc_out      (host, port) to listen at, to send to
     midi, midi_out    part of a port's name; "" the first port there is
     mpe               to midi_out as MPE; else as control changes
+    midi_clock        to midi_out a clock as well, at Link's beat or at tempo (beats a minute)
     link              join the Ableton Link session
     learnt            file of what was learnt by moving knobs
     models, presets   names, in the order of their numbers
@@ -30,6 +31,8 @@ class ControlConfig:
     midi: str | None = None
     midi_out: str | None = None
     mpe: bool = False
+    midi_clock: bool = False
+    tempo: float = 120.0
     link: bool = False
     learnt: Path | None = None
     models: tuple[str, ...] = ()
@@ -41,6 +44,11 @@ class ControlConfig:
     def wanted(self) -> bool:
         """Whether there is anything to do."""
         return self.link or any(each is not None for each in (self.osc, self.osc_out, self.midi, self.midi_out))
+
+    @property
+    def beat(self) -> str | None:
+        """Whose beat there may be: Link's, else that of a MIDI clock that comes in."""
+        return "link" if self.link else self.midi
 
 
 def address(text: str) -> tuple[str, int]:

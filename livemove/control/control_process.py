@@ -1,5 +1,5 @@
-"""The control process: OSC, MIDI and Link in -> requests and inputs; features, channels and what triggers send -> OSC
-and MIDI out.
+"""The control process: OSC, MIDI and Link in -> requests and inputs; features, channels, what triggers send and a clock
+-> OSC and MIDI out; who asks by OSCQuery is told what there is.
 
 In: packets, MIDI messages, the beat, and the segment, of which it only writes the commands, the external inputs
 and its own process state. Whatever floods or breaks here, the sound goes on.
@@ -7,17 +7,23 @@ and its own process state. Whatever floods or breaks here, the sound goes on.
 
 from __future__ import annotations
 
+import heapq
 import logging
+import math
 import select
+import sys
 import time
 from collections import deque
 
 from livemove.body.features import FEATURES
-from livemove.contracts import Action, Channel, Controls, Request
+from livemove.contracts import Action, Channel, ControlError, Controls, Request, SentMessage
+from livemove.control.clock_out import ClockOut, OwnClock
 from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
 from livemove.control.mpe import roles
 from livemove.control.osc import OscIn, OscOut
+from livemove.control.osc_namespace import Node, OscNames, OscState, namespace
+from livemove.control.osc_query import OscQuery
 from livemove.control.vocabulary import LEARNABLE, Received
 from livemove.ipc.queues import Outbox
 from livemove.ipc.segment import RequestQueue, Segment, now_s
@@ -97,17 +103,25 @@ class Connections:
             self.midi_out = MidiOut(config.midi_out, config.mpe) if config.midi_out is not None else None
             self.midi_interpreter = MidiInterpreter(MidiBindings(config.learnt), bool(config.presets))
         self.link = Link() if config.link else None
+        self.clock = None
+        if config.midi_clock and self.midi_out is not None:
+            sys.setswitchinterval(0.0005)  # the clock's thread must have the interpreter soon
+            self.clock = ClockOut(self.link or OwnClock(config.tempo), self.midi_out.send_clock)
         self._styles = config.styles
         self._ears = [self.osc.socket] if self.osc else []
         self._poll_s = 0.002 if self.midi else 0.005 if self.osc_out or self.midi_out or self.link else 0.1
         self._checked_s = now_s()
+        self._later: list[tuple[float, int, SentMessage]] = []  # (due, number, message)
+        self._count = 0
 
     def wait(self) -> None:
         """Until something may have come, or is to be sent."""
+        due_in_s = max(self._later[0][0] - now_s(), 0.0) if self._later else math.inf
+        wait_s = min(self._poll_s, due_in_s)
         if self.osc:
-            select.select(self._ears, [], [], min(self._poll_s, self.osc.due_in_s))
+            select.select(self._ears, [], [], min(wait_s, self.osc.due_in_s))
         else:
-            time.sleep(self._poll_s)
+            time.sleep(wait_s)
 
     def listen(self, controls: Controls, ahead_s: float) -> tuple[Received, list[str]]:
         """What came, and what to tell the person; ahead_s: what is made now is heard then."""
@@ -124,6 +138,7 @@ class Connections:
                     told.append(said)
                     name = ""
                     received.requests.append(Request(Action.LEARN, 0.0, absolute=True))
+            received.inputs.update(self.midi.timing(ahead_s))
             if now_s() - self._checked_s > CHECK_S:
                 self._checked_s = now_s()
                 told += [self.midi.check(), self.midi_out.check() if self.midi_out else ""]
@@ -147,8 +162,12 @@ class Connections:
 
     def send_messages(self, outbox: Outbox) -> None:
         """What triggers send, and the end of their notes; for what is not open it goes nowhere."""
-        now = now_s()
         while (message := outbox.take()) is not None:
+            self._count += 1
+            heapq.heappush(self._later, (message.due_s, self._count, message))
+        now = now_s()
+        while self._later and self._later[0][0] <= now:
+            _, _, message = heapq.heappop(self._later)
             if message.address and self.osc_out:
                 self.osc_out.send({message.address: message.value})
             elif not message.address and self.midi_out:
@@ -169,6 +188,8 @@ class Connections:
             found.append(f"MIDI from {self.midi.name}")
         if self.midi_out:
             found.append(f"MIDI to {self.midi_out.name}")
+        if self.clock:
+            found.append(f"MIDI clock at {self.clock.clock.tempo:.1f} bpm")
         if self.link:
             found.append(self.link.label)
         if self.osc or self.midi:
@@ -178,6 +199,8 @@ class Connections:
         return "; ".join(found) or "OSC out"
 
     def close(self) -> None:
+        if self.clock:
+            self.clock.close()
         if self.midi_out:
             self.midi_out.close()
         if self.link:
@@ -189,6 +212,7 @@ def run(segment: Segment, config: ControlConfig) -> None:
     process_state = segment.processes["control"]
     logging.disable(logging.WARNING)  # python-osc logs what it does not know: ten thousand lines a second, in a flood
     connections = Connections(config)
+    query, no_query = _query(segment, config, connections.osc)
     for name, channels in zip(config.models, config.channels, strict=False):
         if config.mpe and not roles(channels).keys() >= {"pitch", "loudness"}:
             process_state.remark(f"{name} has no pitch and loudness: it plays no MPE notes")
@@ -198,7 +222,7 @@ def run(segment: Segment, config: ControlConfig) -> None:
     while segment.outbox.take() is not None:  # of before a restart: too late now
         pass
     total = Received()
-    remarks: deque[str] = deque()
+    remarks = deque[str]([no_query] if no_query else [])
     label_due_s = remark_due_s = 0.0
     while not segment.stop_requested:
         if now_s() >= label_due_s:
@@ -229,4 +253,36 @@ def run(segment: Segment, config: ControlConfig) -> None:
             connections.send(segment, config.channels[model])
         if received.messages or received.troubles:
             time.sleep(REST_S)
+    if query:
+        query.close()
     connections.close()
+
+
+def _query(segment: Segment, config: ControlConfig, osc: OscIn | None) -> tuple[OscQuery | None, str]:
+    """OSCQuery beside OSC, at the TCP port of the same number, or why there is none; it is no reason not to play."""
+    if osc is None or config.osc is None:
+        return None, ""
+    view = Segment.attach(segment.name)  # its own: a mailbox's buffer is one thread's
+    names = OscNames(config.models, config.presets, config.styles, config.channels)
+    port = int(osc.socket.getsockname()[1])
+
+    def tree() -> Node:
+        return namespace(names, osc_state(view))
+
+    try:
+        return OscQuery(config.osc[0], port, port, tree), ""
+    except ControlError as error:
+        return None, str(error)
+
+
+def osc_state(segment: Segment) -> OscState:
+    """What is set and heard now, as far as OSC has addresses for it."""
+    external = segment.external_inputs
+    values = dict(zip(external.wanted, external.values.tolist(), strict=False))
+    return OscState(
+        controls=segment.controls.read(),
+        recording=segment.supervisor_status.read().recording_since_s > 0.0,
+        features=segment.synthesis.features.tolist(),
+        channels=segment.synthesis.channels.tolist(),
+        inputs={name.removeprefix("osc:"): value for name, value in values.items() if name.startswith("osc:")},
+    )

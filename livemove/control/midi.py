@@ -1,7 +1,7 @@
 """MIDI: messages of one port -> requests, inputs and learnt bindings; channels -> notes or controls at another.
 
-In and out: MIDI; mido knows its messages, rtmidi the system's ports. Without them everything else plays on. Knows no
-shared memory and no model.
+In and out: MIDI; mido knows its messages, rtmidi the system's ports. Without them everything else plays on. Clock and
+timecode go to midi_clock.py and midi_timecode.py as they come. Knows no shared memory and no model.
 """
 
 # mido and rtmidi have no type information.
@@ -11,6 +11,8 @@ shared memory and no model.
 from __future__ import annotations
 
 import contextlib
+import math
+import threading
 import time
 import tomllib
 from collections.abc import Sequence
@@ -19,6 +21,8 @@ from typing import Any, cast
 
 from livemove import numbers
 from livemove.contracts import Action, Channel, ControlError, Request
+from livemove.control.midi_clock import MidiClockIn
+from livemove.control.midi_timecode import TimecodeIn
 from livemove.control.mpe import Mpe
 from livemove.control.user_files import write_whole
 from livemove.control.vocabulary import LEARNABLE, Received
@@ -32,6 +36,10 @@ SILENCING = (120, 123, 124, 125, 126, 127)
 of mode."""
 RESET_CONTROLLERS = 121
 ACTIVE_SENSING = 0xFE
+SYSEX = 0xF0
+
+LONGEST_WAIT_S = 0.1
+"""No message waits longer for control to look."""
 
 SENSING_S = 0.33
 """Who sends active sensing sends something at least every 300 ms; after that it is unplugged (MIDI 1.0)."""
@@ -228,15 +236,37 @@ class ActiveSensing:
         return True
 
 
+class ArrivalTimes:
+    """When messages came, from the seconds that rtmidi counts between two: what waited for us to look is not late.
+
+    The clock's zero is not told; it is taken from the message that waited least.
+    """
+
+    def __init__(self) -> None:
+        self._at_s = math.inf
+
+    def stamp(self, since_s: float, now_s: float) -> float:
+        """since_s: from the message before; now_s: when it was taken, on the monotonic clock."""
+        self._at_s = min(self._at_s + since_s, now_s)
+        if now_s - self._at_s > LONGEST_WAIT_S:  # a port that was opened again counts anew
+            self._at_s = now_s
+        return self._at_s
+
+
 class MidiIn:
-    """One port, listened to without waiting; it may come later, and when it goes and comes back it is heard again."""
+    """One port, listened to without waiting; it may come later, and when it goes and comes back it is heard again.
+
+    clock, timecode: what came of them.
+    """
 
     def __init__(self, wanted: str) -> None:
         """trouble: what to tell the person where there is no such port yet. Raises ControlError where there is no MIDI,
         or another program has the port."""
         self._client = _client("MidiIn")  # one for good: under JACK, to make one holds the whole graph up
-        self._client.ignore_types(sysex=True, timing=True, active_sense=False)
+        self._client.ignore_types(sysex=False, timing=False, active_sense=False)
         self._wanted = wanted
+        self.clock, self.timecode = MidiClockIn(), TimecodeIn()
+        self._arrivals = ArrivalTimes()
         self._sensing = ActiveSensing()
         self._gone = self._was_there = False
         self._open = False
@@ -245,18 +275,29 @@ class MidiIn:
             self._reopen()
 
     def messages(self) -> list[Any]:
-        """Every mido message that came since the last time."""
+        """Every mido message that came since the last time, but for those of clock, timecode and sensing, and what
+        only its maker understands."""
         from mido import Message
 
         found: list[Any] = []
         while self._open and (received := self._client.get_message()) is not None:
-            sensing = received[0][:1] == [ACTIVE_SENSING]
-            self._sensing.heard(sensing, time.monotonic())
-            if sensing:
+            message, since_s = received
+            now_s = time.monotonic()
+            at_s = self._arrivals.stamp(since_s, now_s)
+            sensing = message[:1] == [ACTIVE_SENSING]
+            self._sensing.heard(sensing, now_s)
+            if not message or sensing or self.clock.handle(message, at_s) or self.timecode.handle(message, at_s):
+                continue
+            if message[0] == SYSEX:
                 continue
             with contextlib.suppress(ValueError, IndexError):  # not MIDI: there are devices that send bits of messages
-                found.append(Message.from_bytes(received[0]))
+                found.append(Message.from_bytes(message))
         return found
+
+    def timing(self, ahead_s: float) -> dict[str, float]:
+        """Clock and timecode as sources, as they will be in so many seconds."""
+        now_s = time.monotonic()
+        return {**self.clock.inputs(now_s, ahead_s), **self.timecode.inputs(now_s, ahead_s)}
 
     @property
     def ceased(self) -> bool:
@@ -279,6 +320,8 @@ class MidiIn:
             return f"MIDI: {self.name} is {'back' if self._was_there else 'there'}"
         self._open = False
         self._gone = self._was_there = True
+        self.clock.stop()
+        self.timecode.stop()
         self._client.close_port()
         return f"MIDI: {self.name} is gone; its notes end, and it is heard again when it comes back"
 
@@ -312,7 +355,8 @@ class ControlChanges:
 
 
 class MidiOut:
-    """A port one plays by channels, as MPE or else as control changes; it may come later, go, and come back."""
+    """A port one plays by channels, as MPE or else as control changes; it may come later, go, and come back. A clock
+    may be sent beside it by another thread."""
 
     def __init__(self, wanted: str, mpe: bool = False) -> None:
         """trouble: what to tell the person where there is no such port yet. Raises ControlError where there is no MIDI,
@@ -322,6 +366,7 @@ class MidiOut:
         self._mpe = mpe
         self._encoder: Mpe | ControlChanges | None = None  # None: not open
         self._notes: dict[int, float] = {}  # those of triggers that sound -> when they end
+        self._sending = threading.Lock()
         self.name, self.trouble = _port(wanted, self._client)
         if not self.trouble:
             self._reopen()
@@ -330,6 +375,15 @@ class MidiOut:
         """values in natural units."""
         if self._encoder is not None:
             self._transmit(self._encoder.messages(channels, values))
+
+    def send_clock(self, messages: list[list[int]]) -> bool:
+        """The clock's thread; False: the port is not there."""
+        with self._sending:
+            if self._encoder is None:
+                return False
+            for message in messages:
+                self._client.send_message(message)
+        return True
 
     def play(self, note: int, velocity: int, until_s: float) -> None:
         """A note on channel 1; `end_notes` ends it. The same one that still sounds ends first."""
@@ -358,16 +412,16 @@ class MidiOut:
             except ControlError:  # another program was quicker: it is tried again
                 return ""
             return f"MIDI out: {self.name} is there"
-        self._encoder = None
-        self._notes.clear()
-        self._client.close_port()
+        with self._sending:
+            self._encoder = None
+            self._notes.clear()
+            self._client.close_port()
         return f"MIDI out: {self.name} is gone; it is played again when it comes back"
 
     def close(self) -> None:
         """No note hangs."""
-        last = [[0x80, note, 0] for note in self._notes]
-        if self._encoder is not None and (last := [*last, *self._encoder.end()]):
-            self._transmit(last)
+        if self._encoder is not None:
+            self._transmit([*([0x80, note, 0] for note in self._notes), *self._encoder.end()])
             time.sleep(DRAIN_S)
         self._client.close_port()
 
@@ -377,8 +431,9 @@ class MidiOut:
         self._transmit(self._encoder.setup_messages())
 
     def _transmit(self, messages: list[list[int]]) -> None:
-        for message in messages:
-            self._client.send_message(message)
+        with self._sending:
+            for message in messages:
+                self._client.send_message(message)
 
 
 def _port(wanted: str, client: Any) -> tuple[str, str]:

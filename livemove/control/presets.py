@@ -23,7 +23,7 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES
+from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES, TEMPO_LIMITS
 from livemove.printable import is_text, printable
 
 _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
@@ -36,6 +36,7 @@ RANGES = {
     "pan": CONTROLS["pan_1"].limits,
     "block": BLOCKS,
     "samplerate": SAMPLE_RATES,
+    "tempo": TEMPO_LIMITS,
 }
 
 
@@ -56,6 +57,8 @@ class Devices:
     midi: str | None = None
     midi_out: str | None = None
     mpe: bool | None = None
+    midi_clock: bool | None = None
+    tempo: float | None = None
     link: bool | None = None
 
 

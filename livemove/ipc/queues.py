@@ -53,7 +53,8 @@ class Outbox:
 
     def put(self, message: SentMessage) -> bool:
         """Synthesis only. False: nobody took the last 64, as where nothing is to be sent; it is left out."""
-        text = message.address or f"{message.note} {message.velocity} {message.seconds}"
+        what = message.address or f"{message.note} {message.velocity} {message.seconds}"
+        text = f"{message.due_s} {what}"
         return self._native.push(int(bool(message.address)), message.value, text.encode())
 
     def take(self) -> SentMessage | None:
@@ -62,7 +63,10 @@ class Outbox:
         if found is None:
             return None
         is_osc, value, text = found
+        due, _, what = text.decode().partition(" ")
         if is_osc:
-            return SentMessage(address=text.decode(), value=value)
-        note, velocity, seconds = text.decode().split()
-        return SentMessage(value=value, note=int(note), velocity=int(velocity), seconds=float(seconds))
+            return SentMessage(address=what, value=value, due_s=float(due))
+        note, velocity, seconds = what.split()
+        return SentMessage(
+            value=value, note=int(note), velocity=int(velocity), seconds=float(seconds), due_s=float(due)
+        )

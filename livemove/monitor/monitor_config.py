@@ -58,6 +58,15 @@ class MonitorConfig:
         return replace(self, spec=spec, mapping=mapping, calibrated=calibrated, playing=index)
 
 
+@dataclass(frozen=True)
+class CameraWindowConfig:
+    """The window of `calibrate` and `record`. mirrored: it exchanges left and right, as a mirror does; False: what it
+    is given is mirrored already."""
+
+    camera: str
+    mirrored: bool = True
+
+
 def has_display() -> bool:
     """Whether a window could be shown to anybody here."""
     if sys.platform in ("darwin", "win32"):

@@ -13,10 +13,11 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Any, Protocol
 
 from livemove.contracts import DisplayError
 from livemove.ipc.network import deny_sockets, display_is_remote
-from livemove.ipc.segment import Segment
+from livemove.ipc.segment import ProcessState, Segment
 from livemove.monitor.monitor_config import MonitorConfig, has_display
 
 NICE = 5
@@ -25,7 +26,26 @@ NICE = 5
 
 def run(segment: Segment, config: MonitorConfig) -> None:
     """Show the window until somebody closes it or the supervisor asks to stop. Raises DisplayError before it opens."""
-    process_state = segment.processes["monitor"]
+    application = begin_qt(config.spec.name)
+    from livemove.monitor.window import MonitorWindow
+
+    show_window(application, MonitorWindow(segment, config), segment.processes["monitor"])
+
+
+class Window(Protocol):
+    """A QWidget that begins to look at the segment when it is told to."""
+
+    def size(self) -> Any: ...
+
+    def resize(self, size: Any, /) -> None: ...
+
+    def show(self) -> None: ...
+
+    def start(self) -> None: ...
+
+
+def begin_qt(name: str) -> Any:
+    """The QApplication of this process, which has given up what a window does not need. Raises DisplayError."""
     if not display_is_remote():
         deny_sockets(local=True)
     if sys.platform != "win32":
@@ -34,10 +54,11 @@ def run(segment: Segment, config: MonitorConfig) -> None:
     check_display()
     from PySide6.QtWidgets import QApplication
 
-    from livemove.monitor.window import MonitorWindow
+    return QApplication([name])
 
-    application = QApplication([config.spec.name])
-    window = MonitorWindow(segment, config)
+
+def show_window(application: Any, window: Window, process_state: ProcessState) -> None:
+    """Until it is closed."""
     window.resize(window.size().boundedTo(application.primaryScreen().availableSize()))
     window.show()
     window.start()

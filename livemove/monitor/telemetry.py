@@ -165,7 +165,7 @@ CAMERA_WORDS = {
     "frozen": "the camera is frozen",
     "black": "the camera sees black",
     "covered": "the camera is covered",
-    "corrupt": "the camera sends no image",
+    "corrupt": "the camera sends no whole image",
     "slow": "the camera is slow",
 }
 

@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from livemove.contracts import CalibrationError, Float32, Float64, MappingError,
 from livemove.control.user_files import write_whole
 from livemove.ipc.segment import now_s
 from livemove.ipc.signals import stop_signals
+from livemove.monitor.monitor_config import CameraWindowConfig
+from livemove.session.camera_window import ShownCamera
 
 ENDS = (3.0, 97.0)
 """Percentiles taken for the ends of a range: a landmark that jumps for half a second moves neither."""
@@ -76,6 +78,7 @@ class CalibrationConfig:
     """What a run of `livemove calibrate` watches, and for which mapping.
 
     mapping     the mapping to fit; None: the model's own
+    monitor     whether a window shows what the camera sees
     duration_s  how long the steps take in all; of a video or take, how much is watched (None: all of it)
     """
 
@@ -88,6 +91,7 @@ class CalibrationConfig:
     pose_model: Path | None = None
     pose_runtime: str = "auto"
     duration_s: float | None = None
+    monitor: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Progress:
     step    the one to do now, next_step the one after it; left_s: how long it lasts
     done_s, total_s   of all of it; total_s None: a video, to its end
     seen    somebody is in view
+    notice  a line for the person, given once
     """
 
     phase: str
@@ -108,6 +113,18 @@ class Progress:
     done_s: float = 0.0
     total_s: float | None = None
     seen: bool = False
+    notice: str | None = None
+
+    @property
+    def words(self) -> str:
+        """For the camera's window: what to do now, and below it how, and for how long."""
+        nobody = "" if self.seen else "\nnobody in view"
+        if self.phase == "moving" and self.step is not None:
+            how = "nobody in view" if nobody else f"{self.step.how}  {math.ceil(self.left_s)} s"
+            return f"{self.step.words}\n{how}"
+        if self.phase == "waiting":
+            return "STAY THERE" if self.seen else "STEP INTO THE FRAME\nhead to feet"
+        return f"{self.done_s:.0f} s{nobody}" if self.phase == "watching" else "starting …"
 
 
 @dataclass(frozen=True)
@@ -282,10 +299,16 @@ def watch(
         pose=config.pose, pose_model=config.pose_model, pose_runtime=config.pose_runtime,
     )  # fmt: skip
     check_camera(capture)
-    watching = _Watching(config.camera, capture.kind in ("index", "url"), _seconds(config, capture), on_progress, now)
-    with stop_signals() as interrupted:
+    shown = CameraWindowConfig(config.camera, mirrored=not config.mirror) if config.monitor else None
+    with stop_signals() as interrupted, ShownCamera(shown) as window:
+        guided = capture.kind in ("index", "url")
+        watching = _Watching(config.camera, guided, _seconds(config, capture), on_progress, now, window)
+
+        def over() -> bool:
+            return interrupted.is_set() or watching.over()
+
         on_progress(Progress("starting"))
-        feed = follow(capture, watching.see, lambda: interrupted.is_set() or watching.over(), Uncounted(), now, sleep)
+        feed = follow(capture, watching.see, over, Uncounted(), now, sleep, show=window.image)
         if feed is not None:
             feed.close(END_S)
         if interrupted.is_set():
@@ -310,12 +333,14 @@ class _Watching:
         total_s: float | None,
         on_progress: Callable[[Progress], None],
         now: Callable[[], float],
+        window: ShownCamera,
     ) -> None:
         self.camera = camera
         self.guided = guided
         self.total_s = total_s
         self.on_progress = on_progress
         self.now = now
+        self.window = window
         self._stream = FeatureStream()
         self._rows: list[Float32] = []
         self._still: list[bool] = []
@@ -327,6 +352,7 @@ class _Watching:
     def see(self, frame: PoseFrame) -> None:
         """A new pose, or that there is none."""
         values = self._stream.update(frame)
+        self.window.pose(frame)
         self._first_s = frame.capture_s if self._first_s is None else self._first_s
         if frame.people == 0:
             self._in_view_s = None
@@ -356,17 +382,20 @@ class _Watching:
         return False
 
     def _tell(self, now: float) -> None:
+        progress = replace(self._progress(now), notice=self.window.trouble())
+        self.window.say(progress.words)
+        self.on_progress(progress)
+
+    def _progress(self, now: float) -> Progress:
         seen = self._in_view_s is not None
         if self._began_s is None:
-            self.on_progress(Progress("starting" if self._first_s is None else "waiting", seen=seen))
-            return
+            return Progress("starting" if self._first_s is None else "waiting", seen=seen)
         done_s = now - self._began_s
         if not self.guided:
-            self.on_progress(Progress("watching", done_s=done_s, total_s=self.total_s, seen=seen))
-            return
+            return Progress("watching", done_s=done_s, total_s=self.total_s, seen=seen)
         number, left_s = self._step(done_s)
         next_step = STEPS[number + 1] if number + 1 < len(STEPS) else None
-        self.on_progress(Progress("moving", STEPS[number], next_step, left_s, done_s, self.total_s, seen))
+        return Progress("moving", STEPS[number], next_step, left_s, done_s, self.total_s, seen)
 
     def _step(self, done_s: float) -> tuple[int, float]:
         """Which step it is after so long, and how long that still lasts."""

@@ -198,7 +198,7 @@ class _Session:
         self.recorder = WavRecorder(segment, config.output) if config.output else None
         self.take_recorder = TakeRecorder(segment, _take_settings(config, stacks))
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
-        sends = {"osc": config.control.osc_out, "midi": config.control.midi_out}
+        sends = {"osc": config.control.osc_out, "midi": config.control.midi_out, "beat": config.control.beat}
         sends = tuple(name for name, to in sends.items() if to is not None)
         synthesis = replace(config.synthesis, sends=sends, dancers=config.capture.dancers)
         playback = replace(

@@ -28,9 +28,11 @@ from livemove.ipc.segment import now_s
 from livemove.ipc.signals import signals_held, stop_signals
 from livemove.media import video_file
 from livemove.media.av_writer import TakeFile
+from livemove.monitor.monitor_config import CameraWindowConfig
 from livemove.playback import backing_track
 from livemove.playback.backing_track import Over, Ready, SoundConfig, Stretch
 from livemove.printable import printable
+from livemove.session.camera_window import ShownCamera
 
 FRAMES_WAITING = 90
 """Of a camera whose frames are not encoded in time; 83 MB of them at 640 x 480."""
@@ -49,6 +51,7 @@ class RecordConfig:
     camera          index as text ("0"), http/rtsp URL, or a video file that plays at its own pace
     camera_delay_s  how long a frame takes from the camera to us
     mirrored        the camera shows left and right exchanged: the take has them put back
+    monitor         whether a window shows what the camera sees
     sound, mic, device, input_device, count_in_s, duration_s    see playback.backing_track.SoundConfig
     """
 
@@ -63,6 +66,7 @@ class RecordConfig:
     input_device: str | None = None
     count_in_s: float = 0.0
     duration_s: float | None = None
+    monitor: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,13 @@ class Progress:
     peak: float = 0.0
     gaps: int = 0
     notice: str | None = None
+
+    @property
+    def words(self) -> str:
+        """For the camera's window."""
+        if self.phase == "recording":
+            return f"● {self.seconds:.0f} s" + ("" if self.total_s is None else f"\nof {self.total_s:.0f} s")
+        return f"{math.ceil(-self.seconds)}" if self.phase == "counting" else "starting …"
 
 
 class Report(TypedDict):
@@ -109,8 +120,9 @@ def record(config: RecordConfig, on_progress: Callable[[Progress], None]) -> Rep
         raise CameraError("the demo dancer has no image to record; give a camera, a URL or a video file")
     check_camera(capture)
     path = take_path(config)
-    with _new_file(path) as file, stop_signals() as interrupted:
-        run = _Run(config, capture, file, interrupted, on_progress)
+    shown = CameraWindowConfig(config.camera) if config.monitor else None
+    with _new_file(path) as file, stop_signals() as interrupted, ShownCamera(shown) as window:
+        run = _Run(config, capture, file, interrupted, on_progress, window)
         try:
             run.until_over()
             return run.finish()
@@ -156,8 +168,10 @@ class _Run:
         file: io.FileIO,
         interrupted: threading.Event,
         on_progress: Callable[[Progress], None],
+        window: ShownCamera,
     ) -> None:
         self.config = config
+        self.window = window
         self.path = Path(str(file.name))
         self.interrupted = interrupted
         self.on_progress = on_progress
@@ -237,8 +251,10 @@ class _Run:
             self._seen_s.popleft()
         self._size = self._size or (camera_frame.image.shape[0], camera_frame.image.shape[1])
         time_s = camera_frame.capture_s - self.config.camera_delay_s
+        image = video_file.facing(camera_frame.image, self.config.mirrored)
         if self._take and self._begin_s is not None and time_s >= self._begin_s:
-            self._take.add_frame(video_file.facing(camera_frame.image, self.config.mirrored), time_s)
+            self._take.add_frame(image, time_s)
+        self.window.image(image, camera_frame.capture_s)
 
     def _hear(self, message: Ready | Stretch | Over) -> None:
         if isinstance(message, Ready):
@@ -268,18 +284,20 @@ class _Run:
             begin_s = self._begin_s or self._going_s + max(self.config.count_in_s, backing_track.LEAD_S)
             phase, seconds = ("recording" if now >= begin_s else "counting"), now - begin_s
         over_s = self._seen_s[-1] - self._seen_s[0] if self._seen_s else 0.0
-        self.on_progress(
-            Progress(
-                phase=phase,
-                seconds=seconds,
-                total_s=self._ready.seconds if self._ready else None,
-                fps=(len(self._seen_s) - 1) / over_s if over_s else None,
-                rms=math.sqrt(sum(square for _, square in heard) / len(heard)) if heard else 0.0,
-                peak=max((peak for peak, _ in heard), default=0.0),
-                gaps=self._gaps,
-                notice=self._notices.popleft() if self._notices else None,
-            )
+        if trouble := self.window.trouble():
+            self._notices.append(trouble)
+        progress = Progress(
+            phase=phase,
+            seconds=seconds,
+            total_s=self._ready.seconds if self._ready else None,
+            fps=(len(self._seen_s) - 1) / over_s if over_s else None,
+            rms=math.sqrt(sum(square for _, square in heard) / len(heard)) if heard else 0.0,
+            peak=max((peak for peak, _ in heard), default=0.0),
+            gaps=self._gaps,
+            notice=self._notices.popleft() if self._notices else None,
         )
+        self.window.say(progress.words)
+        self.on_progress(progress)
 
     def finish(self) -> Report:
         """Write the rest. Raises OutputError, and CameraError if there is no frame in it."""

@@ -226,11 +226,14 @@ class Child:
             process.join(max(KILLED_S, deadline_s - now_s()))
 
 
-def spawn(role: str, segment: Segment, config: Any, log: Log, called: Connection | None = None) -> BaseProcess:
-    """The process of that role, started; called: as a spare, which waits for a word from there."""
+def spawn(
+    role: str, segment: Segment, config: Any, log: Log, called: Connection | None = None, module: str | None = None
+) -> BaseProcess:
+    """The process of that role, started; called: as a spare, which waits for a word from there; module: another one
+    than the role's in a performance."""
     process = multiprocessing.get_context("spawn").Process(
         target=begin,
-        args=(role, MODULES[role], segment.name, config, str(log.path), called),
+        args=(role, module or MODULES[role], segment.name, config, str(log.path), called),
         name=f"livemove-{'spare' if called else role}",
         daemon=True,
     )

@@ -76,7 +76,8 @@ class SynthesisConfig:
     layers    of each that may be switched to, what plays at once, in place of model, mapping and others, which say the
               same where everything has one layer
     seed      the same one makes the same random choices
-    sends     of "osc" and "midi", what triggers can send; the session fills it in
+    sends     of "osc" and "midi", what triggers can send, and "beat" if there is one that they can wait for; the
+              session fills it in
     dancers   who is looked for, 1 or 2: a mapping has the second one's features as dancer2.NAME
     camera_delay_s  how long a frame takes from the camera to us, as far as known: so much further is predicted
     """

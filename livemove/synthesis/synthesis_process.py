@@ -258,7 +258,8 @@ def _play(
             continue
         began_s = now_s()
         heard.add(segment.blocks.take()[0], writer.rate)
-        heard_s = heard.at(writer.sample, writer.rate, began_s) + 0.5 * hop_s  # channels are constant in a hop
+        sounds_s = heard.at(writer.sample, writer.rate, began_s)
+        heard_s = sounds_s + 0.5 * hop_s  # channels are constant in a hop
         heard_s += config.camera_delay_s  # a pose is older than its frame's arrival says
         if segment.pose.read(frame):
             events.update(frame, float(stream.update(frame, heard_s)[JUMP]))
@@ -307,7 +308,7 @@ def _play(
         settings = set_effects.step(controls, crossfader.current.slots[0].mapping.effects, tempo)
         writer.write(effects.process(mix, settings), seen_s)
         for fired in crossfader.fired:
-            _carry_out(segment, fired)
+            _carry_out(segment, fired, sounds_s)
         sounding, leaving = crossfader.played
         for slot in sounding.slots:
             if notices := slot.mapping.notices:
@@ -339,26 +340,33 @@ def _without_effects(snapshot: Snapshot) -> Snapshot:
 
 
 def _unsent(mapping: Mapping, sends: Sequence[str]) -> list[str]:
-    """A line for what triggers of the mapping would send and nobody takes."""
+    """A line for what triggers of the mapping would send and nobody takes, or wait for and nobody gives."""
     wanted = {
         ("osc" if message.address else "midi"): trigger.name
         for trigger in mapping.triggers.triggers
         for message in trigger.messages
     }
     options = {"osc": "--osc-out HOST:PORT", "midi": "--midi-out NAME"}
+    quantized = [trigger.name for trigger in mapping.triggers.triggers if trigger.quantize]
     return [
         f"trigger {name} sends {kind.upper()} nowhere: {options[kind]} says where"
         for kind, name in wanted.items()
         if kind not in sends
+    ] + [
+        f"trigger {name} waits for no beat: --link gives one, or a MIDI clock that comes in at --midi NAME"
+        for name in quantized[:1]
+        if "beat" not in sends
     ]
 
 
-def _carry_out(segment: Segment, fired: Fired) -> None:
-    """What a trigger asks of the supervisor, and what it sends. Nobody is waited for."""
+def _carry_out(segment: Segment, fired: Fired, sounds_s: float) -> None:
+    """What a trigger asks of the supervisor, and what it sends. Nobody is waited for. sounds_s: when the hop is heard,
+    which is when what goes by the beat is sent."""
     for request in fired.trigger.requests:
         segment.triggered.ask(request)
+    due_s = sounds_s if fired.trigger.quantize else 0.0
     for message in fired.trigger.messages:
-        segment.outbox.put(replace(message, value=min(max(fired.value, -LARGEST), LARGEST)))
+        segment.outbox.put(replace(message, value=min(max(fired.value, -LARGEST), LARGEST), due_s=due_s))
 
 
 def _catch_up(

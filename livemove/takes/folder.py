@@ -15,6 +15,7 @@ Knows no process, no shared memory and no engine: the rows bring their own field
       film.npy        one row per frame of it: when, and which bytes
       state-001.npz   the engine before a hop (`head` says which), so that the same sound can be made again
       mapping.toml    as it was when the take began; mapping-002.toml ... for further models
+      unfinished      there while it is written: what is still there afterwards was broken off
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from livemove.printable import printable_content
 FORMAT = 1
 INDEX = "take.toml"
 STREAM = "film.h264"
+UNFINISHED = "unfinished"
 
 WAV_BYTES = 4_000_000_000
 """A WAV counts its bytes in 32 bits: the next file begins before that."""
@@ -207,6 +209,7 @@ class Table:
         self._count = 0
         self._file = path.open("wb")
         self._write_header()
+        self._file.flush()  # a table that gets no row, as when nobody is seen, can be read, too
 
     def _write_header(self) -> None:
         descr = np.lib.format.dtype_to_descr(self._row)
@@ -254,6 +257,7 @@ class TakeWriter:
         """mappings: file name -> text. Raises OutputError."""
         self.folder = folder
         try:
+            (folder / UNFINISHED).touch()
             (folder / INDEX).write_text(_index(info), encoding="utf-8")
             for name, text in mappings.items():
                 (folder / name).write_text(text, encoding="utf-8")
@@ -302,6 +306,7 @@ class TakeWriter:
         with contextlib.ExitStack() as stack:
             for each in (self._sound, *self._tables.values(), *([self._video] if self._video else [])):
                 stack.callback(each.close)
+        (self.folder / UNFINISHED).unlink(missing_ok=True)
 
 
 def _index(info: TakeInfo) -> str:
@@ -315,3 +320,10 @@ def model_sha256(folder: Path) -> str:
 
 def is_take(path: Path) -> bool:
     return (path / INDEX).is_file()
+
+
+def unfinished(path: Path) -> str:
+    """A line about a take that was never finished; "" for one that was."""
+    if not (path / UNFINISHED).exists():
+        return ""
+    return f"{path} was never finished (broken off, or it is still being recorded): it goes as far as it was written"

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -62,6 +63,40 @@ def test_what_an_image_looks_like_is_told_once_it_lasts(image: np.ndarray, fault
 def test_somebody_in_front_of_a_plain_wall_is_no_cover() -> None:
     faults = CameraFaults(0.0)
     assert {faults.saw(even(120.0), 1, at, at / 30) for at in range(90)} == {""}
+
+
+@pytest.fixture(scope="module")
+def cut() -> np.ndarray:
+    """An image whose JPEG ended after half its bytes, as it comes from a network camera through the real decoder."""
+    with NetworkCamera("cut", room) as camera:
+        capture = cv2.VideoCapture(camera.url, cv2.CAP_FFMPEG)
+        good, image = capture.read()
+        capture.release()
+    assert good
+    return np.asarray(image, np.uint8)[:, :, ::-1]
+
+
+def test_an_image_that_ends_early_is_known_and_a_whole_one_is_not(cut: np.ndarray) -> None:
+    assert camera_faults.cut_off(cut)
+    assert not camera_faults.cut_off(room())
+    assert len(np.unique(cut[:30], axis=0)) > 20, "its upper part is there"
+
+
+def test_images_that_end_early_are_a_fault_while_they_come_and_not_once_they_stop(cut: np.ndarray) -> None:
+    faults = CameraFaults(0.0)
+    found = [faults.saw(cut if 30 <= at < 90 and at % 3 == 0 else room(), 1, at, at / 30) for at in range(180)]
+    assert set(found[:30]) == {""}
+    assert set(found[60:90]) == {"corrupt"}
+    assert set(found[-25:]) == {""}
+
+
+def test_a_single_broken_image_and_plain_grounds_are_no_fault(cut: np.ndarray) -> None:
+    faults = CameraFaults(0.0)
+    assert {faults.saw(cut if at == 40 else room(), 1, at, at / 30) for at in range(90)} == {""}
+    for ground in ((0, 0, 0), (255, 255, 255), (0, 177, 64), (0, 255, 0), (128, 128, 128)):
+        image, faults = room(), CameraFaults(0.0)
+        image[60:] = ground
+        assert {faults.saw(image, 1, at, at / 30) for at in range(90)} == {""}, ground
 
 
 @pytest.mark.parametrize(("fps", "fault"), [(30.0, ""), (10.0, ""), (5.0, "slow")])

@@ -36,7 +36,10 @@ def test_letters_are_those_of_the_window_and_shift_goes_back() -> None:
     assert understood("nNR\x7f").requests == [
         Request(Action.MODEL, 1.0), Request(Action.MODEL, -1.0), Request(Action.RECORD), Request(Action.PANIC),
     ]  # fmt: skip
-    assert understood("\x1bx\x1b[5~é").requests == [], "half a key, another key, no key"
+    assert understood("\x1b[5~\x1b[6~\x1b[15~").requests == [
+        Request(Action.STYLE, -1.0), Request(Action.STYLE, 1.0), Request(Action.RELOAD),
+    ]  # fmt: skip
+    assert understood("\x1bx\x1b[2~é").requests == [], "half a key, another key, no key"
 
 
 def test_where_nobody_can_type_there_are_no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

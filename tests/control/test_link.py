@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Beats:
     tempo: float
     phase: float
     num_peers: int = 1
+    beat: float = 0.0
+    playing: bool = False
 
 
 def test_sources_are_of_the_moment_they_are_heard() -> None:
@@ -35,6 +38,15 @@ def test_sources_are_of_the_moment_they_are_heard() -> None:
     assert link.inputs(0.0) == pytest.approx({"link.tempo": 120.0, "link.beat": 0.75, "link.phase": 0.9375})
     assert link.inputs(0.5) == pytest.approx({"link.tempo": 120.0, "link.beat": 0.75, "link.phase": 0.1875})
     assert link.label == "Link at 120.0 bpm with 1 other"
+
+
+def test_it_plays_until_those_who_share_start_and_stop_have_stopped() -> None:
+    beats = Beats(120.0, 0.0)
+    link = Link(beats)
+    assert link.playing, "nobody shares them: the beat simply goes on"
+    for playing in (True, False, False, True):
+        beats.playing = playing
+        assert link.playing == playing
 
 
 def test_a_beat_plays_a_channel() -> None:
@@ -72,3 +84,13 @@ def test_the_real_beat_goes_on_in_the_sources(segment: Segment, tmp_path: Path) 
         wait_for(lambda: seen.add(int(4 * values[places["phase"]])) or len(seen) > 1)
         assert 0.0 <= values[places["beat"]] < 1.0
         assert "Link at" in segment.processes["control"].label
+
+
+def test_the_real_beat_is_one_that_a_clock_can_follow() -> None:
+    link = Link()
+    first, began_s = link.beat, time.monotonic()
+    time.sleep(0.25)
+    assert link.beat - first == pytest.approx((time.monotonic() - began_s) * link.tempo / 60.0, abs=0.1)
+    assert link.inputs(0.0)["link.phase"] * 4 == pytest.approx(link.beat % 4, abs=0.1)
+    assert link.playing
+    link.close()

@@ -13,6 +13,8 @@ from tests.faults.judging import Row, both, ends, goes_on, holds, pose_back, say
 ENGINE_S, PLAYBACK_S, SERVER_S, CAMERA_S = 0.4, 0.7, 1.0, 2.0
 """What an audience is asked to bear: without the engine, without the process that plays, after the sound server came
 back, after the camera came back."""
+START_S = 1.0
+"""An engine without a spare: its process starts anew, and loads its models."""
 FADE_S, PANIC_S = 0.010, 0.035
 """A panic's fade, from the beginning of its block; and all of it, with the message's way and two blocks."""
 RESTARTED_S = 8.0
@@ -25,8 +27,8 @@ PROCESSES = (
         do.signals("synthesis", signal.SIGKILL), sound_back(ENGINE_S), watch_s=6.0),
     Row("engine frozen", "SIGSTOP to synthesis", f"faded silence of {ENGINE_S} s at most",
         do.signals("synthesis", signal.SIGSTOP), sound_back(ENGINE_S), watch_s=9.0),
-    Row("engine killed three times", "SIGKILL to synthesis, again as soon as it plays", "plays on, each time",
-        do.engine_killed_again, goes_on(ENGINE_S), watch_s=6.0),
+    Row("engine killed three times", "SIGKILL to synthesis, again as soon as it plays: the next spare is not ready yet",
+        f"{START_S} s at most, each time", do.engine_killed_again, goes_on(START_S), watch_s=6.0),
     Row("playback killed", "SIGKILL to playback", f"sound {PLAYBACK_S} s after the cut",
         do.signals("playback", signal.SIGKILL), sound_back(PLAYBACK_S), watch_s=4.0, cuts=True, server_suffers=True),
     Row("playback frozen", "SIGSTOP to playback", "sound again by itself",

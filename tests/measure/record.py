@@ -146,7 +146,7 @@ def measure(folder: Path, seconds: float, environment: dict[str, str], *options:
     song = song_of_clicks(folder / "clicks.wav", seconds)
     source = ["--mic", "--duration", str(seconds / 2)] if mic else ["--sound", str(song)]
     with camera_that_tells_the_time() as camera:
-        command = ["record", str(folder), "--camera", camera.url, "--name", "take", *source, *options]
+        command = ["record", str(folder), "--camera", camera.url, "--name", "take", "--no-monitor", *source, *options]
         listener = Listener(environment)
         other = subprocess.Popen(["paplay", str(song)], env=environment) if mic else None
         done = subprocess.run(

@@ -188,6 +188,7 @@ class Stage:
         tally: object,
         now: Callable[[], float],
         sleep: object,
+        show: object,
     ) -> None:
         while not stop() and self.time_s < self.ends_s:
             self.time_s += 0.04
@@ -356,7 +357,7 @@ def run(stage: Stage, *arguments: object) -> Result:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibrate, "calibrate", timed)
-        return CliRunner().invoke(main, ["calibrate", *map(str, arguments)])
+        return CliRunner().invoke(main, ["calibrate", "--no-monitor", *map(str, arguments)])
 
 
 def test_the_command_says_each_step_and_how_to_play_with_it(

@@ -52,7 +52,17 @@ class Stage:
     def start(self, *options: object, prepare: Callable[[], None] | None = None) -> subprocess.Popen[str]:
         """`livemove record`, take.mp4, with the song unless options say otherwise."""
         sound = [] if "--mic" in options else ["--sound", self.folder / "song.wav"]
-        command = ["record", self.folder, "--name", "take", "--camera", self.camera.url, *sound, *options]
+        command = [
+            "record",
+            self.folder,
+            "--name",
+            "take",
+            "--camera",
+            self.camera.url,
+            *sound,
+            *options,
+            "--no-monitor",
+        ]
         return subprocess.Popen(
             [sys.executable, "-m", "livemove.cli", *map(str, command)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,

@@ -20,7 +20,7 @@ FPS = 25.0
 class NetworkCamera:
     """mode: "play" moving images, "freeze" the same one again, "stall" connected but silent, "drop" hangs up, "black"
     and "grey" (covered) with a sensor's noise, "corrupt" bytes that are no image, "damaged" images whose middle is
-    noise, "slow" 4 a second.
+    noise, "cut" images whose second half is missing, "slow" 4 a second.
 
     draw: makes each image, uint8 RGB, at the moment it is sent; None: noise. fps: how many a second. Both may be
     changed while it plays.
@@ -78,6 +78,8 @@ class NetworkCamera:
                 jpeg = jpeg if self.mode == "freeze" else self._picture()
                 if self.mode == "corrupt":
                     jpeg = self._rng.bytes(len(jpeg))
+                elif self.mode == "cut":
+                    jpeg = jpeg[: len(jpeg) // 2]
                 elif self.mode == "damaged":
                     jpeg = jpeg[:200] + self._rng.bytes(len(jpeg) - 220) + jpeg[-20:]
                 head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"

@@ -25,6 +25,7 @@ from livemove.takes.folder import (
     part,
     pcm24,
     samples24,
+    unfinished,
 )
 from livemove.takes.reading import load_take
 
@@ -128,6 +129,17 @@ def test_what_no_header_counts_yet_is_read_and_what_is_half_is_not(tmp_path: Pat
     take = load_take(tmp_path / "take")
     assert len(take.blocks) == 3, "a block whose sound is not there"
     assert take.samples == len(take.sound()) == 12
+
+
+def test_a_take_that_was_broken_off_is_known_by_what_is_left_in_it(tmp_path: Path) -> None:
+    writer = written(tmp_path / "take")
+    line = unfinished(tmp_path / "take")
+    assert str(tmp_path / "take") in line
+    assert "never finished" in line
+    assert "\n" not in line
+    assert load_take(tmp_path / "take").samples == 12
+    writer.close()
+    assert unfinished(tmp_path / "take") == ""
 
 
 def test_two_takes_of_one_second_have_two_folders(tmp_path: Path) -> None:

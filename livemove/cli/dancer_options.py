@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def dancers_option(command: Command) -> Command:
     return click.option(
         "--dancers", type=Whole(1, MAX_DANCERS), default=1, show_default=True,
-        help="How many dance: each of two is followed, through crossings and out of sight, and has features of their "
+        help="How many dance: each of two is followed, through crossings and absences, and has features of their "
         "own; a mapping has those of the second as dancer2.NAME.",
     )(command)  # fmt: skip
 

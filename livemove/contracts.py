@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livemove.controls import LOOK_AHEAD_MS, MAX_LAYERS, SNAP_AS_MAPPED, STYLE_WEIGHTS
+from livemove.controls import MAX_DANCERS as MAX_DANCERS
 from livemove.controls import Action as Action
 
 HOP = 256
@@ -392,7 +393,9 @@ class PoseFrame:
 
     capture_s   when the frame reached us, on the clock of `exchange.now_s`
     sequence    counts frames used, from 0
-    people      how many were found, 0..MAX_PEOPLE; the first is the one who plays
+    people      places in use, 0..MAX_PEOPLE. Place k is dancer k + 1 for as long as they can be told from each other;
+                one who is out of sight while a later one is in view has visibility 0 there. With one dancer: how many
+                were found, and the first is the one who plays
     image       float32 [MAX_PEOPLE, 33, 3]: x, y in 0..1 of the image (y down), z in the same scale
     world       float32 [MAX_PEOPLE, 33, 3]: metres, hip-centred (y down)
     visibility  float32 [MAX_PEOPLE, 33]: 0..1
@@ -404,6 +407,15 @@ class PoseFrame:
     image: Float32 = field(default_factory=lambda: np.zeros((MAX_PEOPLE, LANDMARKS, 3), np.float32))
     world: Float32 = field(default_factory=lambda: np.zeros((MAX_PEOPLE, LANDMARKS, 3), np.float32))
     visibility: Float32 = field(default_factory=lambda: np.zeros((MAX_PEOPLE, LANDMARKS), np.float32))
+
+    def shows(self, dancer: int) -> bool:
+        """Whether that dancer, counted from 0, is in view."""
+        return dancer < self.people and bool(self.visibility[dancer].any())
+
+    @property
+    def in_view(self) -> int:
+        """How many dancers are."""
+        return sum(self.shows(dancer) for dancer in range(self.people))
 
 
 # --- steering and health ------------------------------------------------------------------------------------

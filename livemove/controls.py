@@ -290,6 +290,9 @@ LOOP_PRESSES = {
 GAIN_FACTORS = (0.0, 10.0 ** (CONTROLS["gain"].high / 20.0))
 """The limits of gain as a linear factor, as the command line and presets have it; 0 is silence."""
 
+MAX_DANCERS = 2
+"""People who are told from each other."""
+
 BLOCKS = (32, 8192)
 """Frames an audio device may be asked to take at once."""
 

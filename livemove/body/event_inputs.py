@@ -21,10 +21,11 @@ from livemove.contracts import Float32, PoseFrame
 class EventInputs:
     """hits, accents: float32 [HITS], [ACCENTS], the envelopes in this hop: an event's strength in the first hop and in
     no other, and how it dies away. Good until the next step. count: hops in which something has hit. postures: what
-    recognises those that were taught; another one may take its place while it plays."""
+    recognises those that were taught; another one may take its place while it plays. dancer: whose, by their place in
+    pose frames."""
 
-    def __init__(self, taught: Sequence[Posture] = ()) -> None:
-        self.triggers = Triggers()
+    def __init__(self, taught: Sequence[Posture] = (), dancer: int = 0) -> None:
+        self.triggers = Triggers(dancer=dancer)
         self.postures = Recogniser(taught)
         self.hits = np.zeros(len(HITS), np.float32)
         self.count = 0

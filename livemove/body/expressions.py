@@ -43,7 +43,7 @@ MOST_NODES = 64
 """Numbers, names, operators and functions: what one hop may cost."""
 
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>osc:/[^\s,()*]+|[A-Za-z_]\w*(?:[:.]\w+)?)|"
+    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>osc:/[^\s,()*]+|[A-Za-z_]\w*(?:[:.]\w+){0,2})|"
     r"(?P<sign>[-+*/(),])|(?P<space>\s+)",
     re.ASCII,
 )

@@ -146,15 +146,16 @@ def behind_s(heard_after_s: float, between_s: float, spec: FeatureSpec) -> float
 
 
 class FeatureStream:
-    """Features of the first person in a stream of pose frames.
+    """Features of one person in a stream of pose frames; dancer: their place in it.
 
     `update` takes each new pose frame, `at` gives the value for a hop at any later time: it goes from the last pose to
     the newest one, predicts beyond it as far as the spec allows, then holds, and eases to rest when nobody is seen or
     no frame comes any more.
     """
 
-    def __init__(self, spec: FeatureSpec = FeatureSpec()) -> None:
+    def __init__(self, spec: FeatureSpec = FeatureSpec(), dancer: int = 0) -> None:
         self.spec = spec
+        self._dancer = dancer
         self.reset()
 
     def reset(self) -> None:
@@ -200,7 +201,8 @@ class FeatureStream:
         self._time_s = now_s
         self._energy = [_ease(energy, 0.0, dt_s, _GATHER_S) for energy in self._energy]
         self._moving = False
-        if frame.people > 0 and np.isfinite(frame.world[0]).all() and np.isfinite(frame.image[0]).all():
+        place = self._dancer
+        if frame.people > place and np.isfinite(frame.world[place]).all() and np.isfinite(frame.image[place]).all():
             self._see(frame, now_s, dt_s, lost)
         if not self._moving:
             self._ground = _Ground()
@@ -277,15 +279,15 @@ class FeatureStream:
         return np.maximum(np.minimum(self._weight + rising, 1.0) - falling, 0.0)
 
     def _see(self, frame: PoseFrame, now_s: float, dt_s: float, lost: npt.NDArray[np.bool_]) -> None:
-        """A person is in view: filter the body, then take the features from it."""
-        world = frame.world[0, _JOINTS].astype(np.float64)
+        """A person is in view: filter the body, then take the features from it. Zeros are nobody."""
+        world = frame.world[self._dancer, _JOINTS].astype(np.float64)
         hips = 0.5 * (world[4] + world[5])
         torso = math.dist(0.5 * (world[2] + world[3]), hips)
         if torso < 1e-6:
             return
         self._torso = torso if self._torso == 0.0 else _ease(self._torso, torso, dt_s, 1.0)
 
-        seen = np.minimum.reduceat(frame.visibility[0, _JOINTS], _GROUP_START) >= self.spec.visible
+        seen = np.minimum.reduceat(frame.visibility[self._dancer, _JOINTS], _GROUP_START) >= self.spec.visible
         self._seen_s[0] = now_s
         self._seen_s[1:][seen] = now_s
 
@@ -293,7 +295,7 @@ class FeatureStream:
         restart = fresh & (lost[_JOINT_GROUP] | np.isinf(self._joint_s))
         body = (world - hips) / self._torso
         self._filter_body(body, fresh, restart, now_s)
-        image = frame.image[0, _JOINTS, :2].astype(np.float64)
+        image = frame.image[self._dancer, _JOINTS, :2].astype(np.float64)
         self._ground.track(image, world[:, :2], self._torso, dt_s, self.spec.motion)
         self._gather(dt_s)
         self._moving = True

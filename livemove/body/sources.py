@@ -12,15 +12,17 @@ from collections.abc import Iterable
 
 from livemove.body import accents, mapped_triggers, postures, triggers
 from livemove.body.accents import ACCENTS
+from livemove.body.dancers import NAMES, of_dancer, own_name
 from livemove.body.expression_nodes import FUNCTIONS, ExpressionError
 from livemove.body.expressions import Expression
+from livemove.body.features import FEATURES
 from livemove.body.triggers import HITS, VARIATION
 
+_EVENT = re.compile(rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})")
 EXTERNAL = re.compile(
     r"osc:/\S+|midi:(note|velocity|bend|pressure|cc(\d|[1-9]\d|1[01]\d|12[0-7]))|link\.(tempo|beat|phase)|"
     r"clock\.(tempo|beat|phase|running)|mtc\.(seconds|running)|"
-    rf"{triggers.PREFIX}({'|'.join((*HITS, VARIATION))})|{accents.PREFIX}({'|'.join(ACCENTS)})|"
-    rf"{re.escape(postures.PREFIX)}{postures.NAME.pattern}"
+    rf"{re.escape(postures.PREFIX)}{postures.NAME.pattern}|" + _EVENT.pattern
 )
 """Names of external inputs: an OSC address, a MIDI message, the beat of Link or of a MIDI clock, MIDI timecode, a hit
 or an accent of the body (its envelope, see livemove.body.triggers and accents), a posture that was shown by example
@@ -64,7 +66,7 @@ class Sources:
             return self.inputs.index(name)
         if name.startswith(mapped_triggers.PREFIX):
             return self._trigger(name, triggers)
-        if not EXTERNAL.fullmatch(name):
+        if not EXTERNAL.fullmatch(name) and not self._is_further(name):
             raise ExpressionError(self._unknown(name))
         if name not in self.external:
             self.external.append(name)
@@ -73,6 +75,11 @@ class Sources:
     def is_bodily(self, places: Iterable[int]) -> bool:
         """Whether any of these inputs is a movement: not MIDI, OSC or Link, not whether somebody is there at all."""
         return any(place < len(self.inputs) and self.inputs[place] != "presence" for place in places)
+
+    def _is_further(self, name: str) -> bool:
+        """Whether it is an input of another dancer than the first."""
+        dancer, own = own_name(name)
+        return dancer > 0 and (own in self.inputs or bool(_EVENT.fullmatch(own)))
 
     def _trigger(self, name: str, allowed: bool) -> int:
         which = name.removeprefix(mapped_triggers.PREFIX)
@@ -86,6 +93,12 @@ class Sources:
         return self.triggers.index(which) - len(self.triggers)
 
     def _unknown(self, name: str) -> str:
+        dancer, own = own_name(name)
+        if dancer:
+            return self._unknown(own).replace(f"{own!r}", f"{name!r}", 1)
+        if name.startswith("dancer"):
+            further = " or ".join(f'"{each}.right_hand_height"' for each in NAMES[1:])
+            return f"unknown input {name!r}; the first dancer's have plain names, another one's are written {further}"
         if name.startswith(accents.PREFIX):
             return f"unknown accent {name!r}{near(name, [accents.PREFIX + accent for accent in ACCENTS])}"
         if name.startswith(triggers.PREFIX):
@@ -110,11 +123,17 @@ def _is_number(source: str) -> bool:
     return source[:1].isdecimal()
 
 
+def is_bodily(name: str) -> bool:
+    """Whether an input is a feature or an event of a body, under no dancer's name."""
+    return name in FEATURES or bool(_EVENT.fullmatch(name))
+
+
 def other_side(name: str) -> str:
     """The input of the other hand or foot: "left_elbow" -> "right_elbow", "hit:right_foot" -> "hit:left_foot"; one that
     has no side, or comes from outside (OSC, MIDI, Link), itself."""
+    dancer, name = own_name(name)
     kind, colon, own = name.rpartition(":")
     side, line, rest = own.partition("_")
     if side not in SIDES or not line or kind + colon not in ("", triggers.PREFIX, accents.PREFIX):
-        return name
-    return f"{kind}{colon}{SIDES[side]}{line}{rest}"
+        return of_dancer(name, dancer)
+    return of_dancer(f"{kind}{colon}{SIDES[side]}{line}{rest}", dancer)

@@ -165,10 +165,12 @@ class _Limb:
 
 
 class Triggers:
-    """Hits of the first person in a stream of pose frames. Nobody in view, or a limb out of view, hits nothing."""
+    """Hits of one person in a stream of pose frames; dancer: their place in it. Nobody in view, or a limb out of view,
+    hits nothing."""
 
-    def __init__(self, spec: TriggerSpec = TriggerSpec()) -> None:
+    def __init__(self, spec: TriggerSpec = TriggerSpec(), dancer: int = 0) -> None:
         self.spec = spec
+        self._dancer = dancer
         self.reset()
 
     def reset(self) -> None:
@@ -196,11 +198,12 @@ class Triggers:
             return ()
         gap = now_s - self._time_s
         self._time_s = now_s
-        if frame.people < 1 or not np.isfinite(frame.world[0]).all():
+        place = self._dancer
+        if not frame.shows(place) or not np.isfinite(frame.world[place]).all():
             self._lose()
             return ()
-        world: Float64 = frame.world[0].astype(np.float64)
-        seen = frame.visibility[0] >= self.spec.visible
+        world: Float64 = frame.world[place].astype(np.float64)
+        seen = frame.visibility[place] >= self.spec.visible
         hips = 0.5 * (world[23] + world[24])
         torso = math.dist(0.5 * (world[11] + world[12]), hips)
         if torso < 1e-6:
@@ -208,7 +211,7 @@ class Triggers:
         follow = 1.0 if self._torso == 0.0 else 1.0 - math.exp(-gap / 1.0)
         self._torso += follow * (torso - self._torso)
         body = (world - hips) / self._torso
-        image: Float64 = frame.image[0, :, :2].astype(np.float64)
+        image: Float64 = frame.image[place, :, :2].astype(np.float64)
         scale = _image_scale(image, world[:, :2])
         self._scale = scale if self._scale is None else self._scale + follow * (scale - self._scale)
         if (np.abs(self._scale) < 1e-6).any():

@@ -18,7 +18,8 @@ class CaptureConfig:
     pose        "full" or "lite": which of MediaPipe's pose models
     pose_model  its file; None: the cached or fetched one (see posemodel.py)
     pose_runtime  one of POSE_RUNTIMES; "auto": the fastest that is installed
-    dancer      who plays of several: "largest", "left" or "right" of the image
+    dancer      who plays of several: "largest", "left" or "right" of the image; who is the first of two dancers
+    dancers     1, or 2: two people are told from each other
     mirror      image x is published mirrored, for a monitor that is a mirror; left stays the performer's left
     mirrored    the images come mirrored, as selfie videos may be: they are turned over before anybody looks at them
     patient     a camera or URL that gives no image is waited for; False: that is an error. The session decides
@@ -31,6 +32,7 @@ class CaptureConfig:
     pose_model: Path | None = None
     pose_runtime: str = "auto"
     dancer: str = "largest"
+    dancers: int = 1
     mirror: bool = False
     mirrored: bool = False
     patient: bool = False

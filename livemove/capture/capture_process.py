@@ -29,6 +29,9 @@ from livemove.takes.reading import load_take
 LOOK_S = 0.1
 """How long to wait for a frame before looking whether to stop."""
 
+AWAITED_S = 10.0
+"""A dancer who has not come by then is asked for, once."""
+
 MOST_THREADS = 4
 """Of a network: its layers are small, and what a further thread computes is soon less than what it waits."""
 
@@ -59,12 +62,15 @@ def run(segment: Segment, config: CaptureConfig) -> None:
         deny_sockets(local=True)  # local ones carry the camera's video to takes
     process_state = segment.processes["capture"]
     state = {"running": False}
+    awaited = Awaited(config.dancers)
 
     def publish(frame: PoseFrame) -> None:
         segment.pose.write(frame)
         if not state["running"]:
             state["running"] = True
             process_state.running(config.camera)
+        if words := awaited.see(frame):
+            process_state.remark(words)
 
     def stop() -> bool:
         process_state.heartbeat()
@@ -93,7 +99,10 @@ def run(segment: Segment, config: CaptureConfig) -> None:
 
     segment.capture.set_fault("")
     try:
-        feed = follow(config, publish, stop, segment.capture, now_s, show=show_it, settle=_settle, on_fault=on_fault)
+        feed = follow(
+            config, publish, stop, segment.capture, now_s, show=show_it, settle=lambda: _settle(config.dancers),
+            on_fault=on_fault,
+        )  # fmt: skip
         if feed is not None and feed.trouble:
             process_state.remark(feed.trouble)
     finally:
@@ -101,10 +110,34 @@ def run(segment: Segment, config: CaptureConfig) -> None:
             sender.close()
 
 
-def _settle() -> None:
-    """Beside the camera's thread, which keeps its core and its network: what comes now needs neither."""
-    leave_sound_core()
+def _settle(dancers: int) -> None:
+    """Beside the camera's thread, which keeps its core and its network: what comes now needs neither. Two dancers are
+    looked at on two cores, even where one of them is the sound's: it takes a few percent of it."""
+    if dancers == 1 or cores_here() > 2:
+        leave_sound_core()
     deny_sockets(local=True)
+
+
+class Awaited:
+    """Which of so many dancers has not come."""
+
+    def __init__(self, dancers: int) -> None:
+        self._absent = set(range(dancers)) if dancers > 1 else set[int]()
+        self._first_s: float | None = None
+
+    def see(self, frame: PoseFrame) -> str:
+        """A line about who has not come AWAITED_S after the first did; at most once."""
+        if not self._absent:
+            return ""
+        self._absent -= {dancer for dancer in self._absent if frame.shows(dancer)}
+        if self._first_s is None:
+            self._first_s = frame.capture_s if frame.in_view else None
+            return ""
+        if not self._absent or frame.capture_s - self._first_s < AWAITED_S:
+            return ""
+        number = min(self._absent) + 1
+        self._absent.clear()
+        return f"dancer {number} is not in view: the rest plays, and theirs begins when they come"
 
 
 def show(segment: Segment, mirror: bool, image: Image, capture_s: float) -> None:
@@ -162,6 +195,7 @@ def follow(
             runtime=config.pose_runtime,
             threads=threads,
             dancer=config.dancer,
+            dancers=config.dancers,
         ) as landmarker:
             counted = 0
             faults, fault = CameraFaults(now()), ""
@@ -188,9 +222,9 @@ def follow(
                 image = facing(camera_frame.image, config.mirrored)
                 frame = landmarker.find(image, camera_frame.capture_s)
                 publish(frame)
-                tally.frame_used((now() - began_s) * 1e3, frame.people)
+                tally.frame_used((now() - began_s) * 1e3, frame.in_view)
                 if config.kind != "file":  # what a video shows is what was meant
-                    judge(faults.saw(image, frame.people, seen, camera_frame.capture_s))
+                    judge(faults.saw(image, frame.in_view, seen, camera_frame.capture_s))
                 if show is not None:
                     show(image, camera_frame.capture_s)
     finally:
@@ -211,10 +245,10 @@ def _follow_demo(
     while not stop():
         tally.frame_seen()
         began_s = now()
-        frame = demo.pose_at(began_s - start_s, sequence, config.mirror)
+        frame = demo.pose_at(began_s - start_s, sequence, config.mirror, config.dancers)
         frame.capture_s = began_s
         publish(frame)
-        tally.frame_used((now() - began_s) * 1e3, frame.people)
+        tally.frame_used((now() - began_s) * 1e3, frame.in_view)
         sequence += 1
         tick = max(tick, math.floor((now() - start_s) * demo.FPS)) + 1
         sleep(max(start_s + tick / demo.FPS - now(), 0.0))
@@ -251,7 +285,7 @@ def _follow_take(
             if config.mirror:
                 frame.image[: frame.people, :, 0] = 1.0 - frame.image[: frame.people, :, 0]
             publish(frame)
-            tally.frame_used((now() - frame.capture_s) * 1e3, frame.people)
+            tally.frame_used((now() - frame.capture_s) * 1e3, frame.in_view)
             sequence += 1
         if not wait(start_s + take.info.clock_s + take.seconds) or not config.loop:
             return

@@ -43,8 +43,28 @@ _FACE = {  # from the shoulders' middle, facing the camera: (left and right land
 }
 
 
-def pose_at(time_s: float, sequence: int = 0, mirror: bool = False) -> PoseFrame:
-    """The dancer, time_s seconds into the dance; capture_s is time_s. Mirrors image x only, as `Landmarker` does."""
+BESIDE, SMALLER = 0.24, 0.8
+"""Two dancers stand so far from the middle of the image, as a share of its width, and are so much smaller than one."""
+
+
+def pose_at(time_s: float, sequence: int = 0, mirror: bool = False, dancers: int = 1) -> PoseFrame:
+    """The dancer, time_s seconds into the dance; capture_s is time_s. Mirrors image x only, as `Landmarker` does.
+
+    dancers 2: another one on the right of the first, who dances the same two bars later.
+    """
+    frame = _alone(time_s, sequence, mirror)
+    if dancers > 1:
+        other = _alone(time_s + 2 * BAR * BEAT_S, sequence, mirror)
+        frame.people = 2
+        for array in ("image", "world", "visibility"):
+            getattr(frame, array)[1] = getattr(other, array)[0]
+        middle, aside = np.array([0.5, 0.92, 0.0]), BESIDE * (-1.0 if mirror else 1.0)
+        frame.image[:2] = middle + SMALLER * (frame.image[:2] - middle)
+        frame.image[:2, :, 0] += np.array([[-aside], [aside]])
+    return frame
+
+
+def _alone(time_s: float, sequence: int, mirror: bool) -> PoseFrame:
     beat = time_s / BEAT_S
     swing = math.sin(math.pi * beat)  # one side, the other side
     bounce = 0.5 - 0.5 * math.cos(2 * math.pi * beat)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
+from livemove.capture.identities import Identities
 from livemove.capture.posemodel import find_pose_model
 from livemove.capture.poses import Image, PoseRuntime
 from livemove.capture.runtimes import POSE_RUNTIMES
@@ -28,29 +29,33 @@ class Landmarker:
     what comes out; which hand is left is not, and neither is world. segmentation_mask: compute it, too, which nobody
     sees, to compare with. runtime: one of POSE_RUNTIMES, or "auto" (see `chosen`). threads: of a network, which only
     litert can choose; so is dancer: one of DANCERS. smoothed: as MediaPipe does, which cannot but smooth, to compare
-    with. Raises PoseModelError.
+    with. dancers: 1, or MAX_DANCERS, each of whom keeps a place in the pose frames; dancer then says who is the first
+    of two who come at once. Raises PoseModelError.
     """
 
     def __init__(
         self, kind: str = "full", path: Path | None = None, mirror: bool = False, segmentation_mask: bool = False,
-        runtime: str = "auto", threads: int = 1, dancer: str = "largest", smoothed: bool = False,
+        runtime: str = "auto", threads: int = 1, dancer: str = "largest", smoothed: bool = False, dancers: int = 1,
     ) -> None:  # fmt: skip
         model = find_pose_model(kind, path)  # before its thread gives up the network, which may have to fetch it
         self.runtime = chosen(runtime)
-        if dancer != "largest" and self.runtime != "litert":
+        if dancer != "largest" and dancers == 1 and self.runtime != "litert":
             raise PoseModelError(
                 f"--dancer {dancer} needs the pose runtime litert: MediaPipe follows whom it chooses itself; "
                 "pip install ai-edge-litert, and leave --pose-runtime out"
             )
         self._mirror = mirror
         self._sides = [Sides() for _ in range(MAX_PEOPLE)]
+        self._identities = Identities(dancer) if dancers > 1 else None
         self._sequence = 0
         bundle = model.read_bytes()
         if not segmentation_mask:
             bundle = without_segmentation_mask(bundle)
         self._thread = ThreadPoolExecutor(1, "landmarker", initializer=_leave_network)
         try:
-            self._poses = self._thread.submit(_load, self.runtime, bundle, threads, dancer, smoothed).result()
+            self._poses = self._thread.submit(
+                _load, self.runtime, bundle, threads, dancer if dancers == 1 else "largest", smoothed, dancers
+            ).result()
         except BaseException as error:
             self._thread.shutdown()
             if isinstance(error, (RuntimeError, ValueError, KeyError)):
@@ -74,16 +79,23 @@ class Landmarker:
 
         Frames come in order: bodies are tracked from one to the next.
         """
-        bodies = self._thread.submit(self._poses.look, image, capture_s).result()
+        found = self._thread.submit(self._poses.look, image, capture_s).result()
+        bodies = found[:MAX_PEOPLE] if self._identities is None else self._identities.assign(found, image, capture_s)
+        if self._identities is not None and self._identities.exchanged:
+            for sides in self._sides:
+                sides.lost()
         frame = PoseFrame(capture_s=capture_s, sequence=self._sequence)
         self._sequence += 1
-        frame.people = min(len(bodies), MAX_PEOPLE)
-        for person, body in enumerate(bodies[:MAX_PEOPLE]):
+        for person, body in enumerate(bodies):
+            if body is None:
+                self._sides[person].lost()
+                continue
+            frame.people = person + 1
             frame.image[person], frame.world[person], frame.visibility[person] = body.image, body.world, body.visibility
             self._sides[person].correct(frame, person)
             if self._mirror:
                 frame.image[person, :, 0] = 1.0 - frame.image[person, :, 0]
-        for sides in self._sides[frame.people :]:
+        for sides in self._sides[len(bodies) :]:
             sides.lost()
         return frame
 
@@ -119,11 +131,11 @@ def preload(runtime: str = "auto") -> None:
         importlib.import_module("ai_edge_litert.interpreter")
 
 
-def _load(runtime: str, bundle: bytes, threads: int, dancer: str, smoothed: bool) -> PoseRuntime:
+def _load(runtime: str, bundle: bytes, threads: int, dancer: str, smoothed: bool, people: int) -> PoseRuntime:
     if runtime == "mediapipe":
         from livemove.capture.mediapipe_pose import MediaPipePose
 
-        return MediaPipePose(bundle)
+        return MediaPipePose(bundle, people)
     from livemove.capture.litert_pose import LiteRTPose
 
-    return LiteRTPose(bundle, threads, dancer, smoothed)
+    return LiteRTPose(bundle, threads, dancer, smoothed, people)

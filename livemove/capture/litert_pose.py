@@ -13,26 +13,30 @@ from livemove.contracts import Float32
 
 
 class LiteRTPose:
-    """One person, tracked. Use it from one thread; threads: how many compute a network; dancer: one of
-    DANCERS; smoothed: see `Tracker`.
+    """So many people, tracked, in any order. Use it from one thread; threads: how many compute; dancer: one of DANCERS,
+    who is tracked of several; smoothed: see `Tracker`.
 
     Raises RuntimeError, ValueError, KeyError: not a bundle of two networks that LiteRT can run.
     """
 
-    def __init__(self, bundle: bytes, threads: int = 1, dancer: str = "largest", smoothed: bool = False) -> None:
+    def __init__(
+        self, bundle: bytes, threads: int = 1, dancer: str = "largest", smoothed: bool = False, people: int = 1
+    ) -> None:
         with quiet():
-            self._tracker = Tracker(Networks(bundle, threads), dancer=dancer, smoothed=smoothed)
+            networks = Networks(bundle, threads, people)
+            self._tracker = Tracker(networks, people, dancer=dancer, smoothed=smoothed)
 
     def close(self) -> None:
-        """Nothing is held that would not go by itself."""
+        self._tracker.close()
 
     def look(self, image: Image, capture_s: float) -> list[FoundBody]:
         """Who is in image, uint8 RGB [height, width, 3], seen at capture_s."""
         height, width, _ = image.shape
-        return [_found(body, width, height) for body in self._tracker.look(image, capture_s)]
+        found = self._tracker.look(image, capture_s)
+        return [_found(body, self._tracker.bodies.index(body), width, height) for body in found]
 
 
-def _found(body: Body, width: int, height: int) -> FoundBody:
+def _found(body: Body, track: int, width: int, height: int) -> FoundBody:
     """Pixels to 0..1; z is measured by the width."""
     image: Float32 = (body.image / (width, height, width)).astype("float32")
-    return FoundBody(image, body.metres.astype("float32"), body.visibility.astype("float32"))
+    return FoundBody(image, body.metres.astype("float32"), body.visibility.astype("float32"), track)

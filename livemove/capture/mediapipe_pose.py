@@ -18,12 +18,12 @@ from livemove.capture.stderr import quiet
 
 
 class MediaPipePose:
-    """PoseLandmarker in VIDEO mode, one person, on the CPU. Use it from one thread.
+    """PoseLandmarker in VIDEO mode, on the CPU, so many people in any order. Use it from one thread.
 
     bundle: the bytes of a verified .task file. Raises RuntimeError, ValueError: MediaPipe cannot load it.
     """
 
-    def __init__(self, bundle: bytes) -> None:
+    def __init__(self, bundle: bytes, people: int = 1) -> None:
         self._mediapipe = load_mediapipe()
         self._last_ms = -1
         self._found = False
@@ -32,7 +32,7 @@ class MediaPipePose:
             # As bytes: what was verified is what is loaded, and no path has to survive the way into C.
             base_options=self._mediapipe.tasks.BaseOptions(model_asset_buffer=bundle),
             running_mode=vision.RunningMode.VIDEO,
-            num_poses=1,
+            num_poses=people,
         )
         with quiet():
             self._landmarker = vision.PoseLandmarker.create_from_options(options)

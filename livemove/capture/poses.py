@@ -15,11 +15,13 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FoundBody:
-    """One body in an image, as `PoseFrame` has it: image and world float32 [33, 3], visibility float32 [33]."""
+    """One body in an image, as `PoseFrame` has it: image and world float32 [33, 3], visibility float32 [33]. track: the
+    same number as in the frame before for a body that the runtime has followed from there; -1: it does not say."""
 
     image: Float32
     world: Float32
     visibility: Float32
+    track: int = -1
 
 
 class PoseRuntime(Protocol):

@@ -22,7 +22,7 @@ CELL = 20 + 7 + BAR + 3
 
 FURTHER = (
     'further sources: "hit:NAME", "accent:NAME", "posture.NAME" (livemove teach), "osc:/ADDRESS", "midi:cc1" ..., '
-    '"link.beat" ...'
+    '"link.beat" ...; of a second dancer (--dancers 2) "dancer2.NAME"'
 )
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from livemove import numbers
+from livemove.body.dancers import own_name
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.body.notes import note_name, pitch_class
@@ -19,11 +20,14 @@ from livemove.body.routes import PITCH_UNIT
 from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.user_files import fitted_file
-from livemove.controls import CONTROLS, MAX_LAYERS, decibels
+from livemove.controls import CONTROLS, MAX_DANCERS, MAX_LAYERS, decibels
 from livemove.synthesis.synthesis_config import Layer
 
-SYNTAX = "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE"
+SYNTAX = "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE,dancer=2"
 """All that may stand behind a layer's name; each may be left out."""
+
+ASIDE = 0.4
+"""How far to the left the first dancer's voices are heard, and the second's to the right, where no pan is given."""
 
 _OCTAVES, _SEMITONES = (-4.0, 4.0), (-48.0, 48.0)
 _LAYER = re.compile(r"(?P<model>.+?)(?::(?P<options>[a-z]+=.*))?", re.DOTALL)
@@ -84,6 +88,38 @@ def mapped(layers: Sequence[Layer], mapping: Path | None, tell: Callable[[str], 
     )
 
 
+def for_dancers(layers: Sequence[Layer], dancers: int) -> tuple[Layer, ...]:
+    """The layers as so many dancers play them. Of two, the second has the layers with dancer=2; where there are none,
+    the same again, unless a mapping of the first's lets both play one voice. The first is heard a little to the left,
+    the second to the right, if no pan is given.
+
+    Raises ControlError where that makes more than MAX_LAYERS; BundleError, MappingError.
+    """
+    second = any(layer.dancer for layer in layers)
+    if dancers > 1 and not second and not any(map(_is_shared, layers)):
+        if 2 * len(layers) > MAX_LAYERS:
+            raise ControlError(
+                f"--dancers 2: {len(layers)} layers for each of two are {2 * len(layers)}; {MAX_LAYERS} at most "
+                "play at once. Say who plays which: NAME+NAME:dancer=2"
+            )
+        layers, second = (*layers, *(replace(layer, dancer=1) for layer in layers)), True
+    if second and not any(layer.pan for layer in layers):
+        return tuple(replace(layer, pan=ASIDE if layer.dancer else -ASIDE) for layer in layers)
+    return tuple(layers)
+
+
+def dancers_of(stacks: Sequence[Sequence[Layer]], asked: int) -> int:
+    """How many dance: as asked, or as the layers need."""
+    return max(asked, *(1 + layer.dancer for layers in stacks for layer in layers))
+
+
+def _is_shared(layer: Layer) -> bool:
+    """Whether its mapping has inputs of the second dancer."""
+    bundle = load_bundle(layer.model)
+    mapping = mapping_for(layer.mapping or bundle.mapping_path, bundle.spec, FEATURES)
+    return any(own_name(name)[0] for name in mapping.external)
+
+
 def _options(part: str) -> tuple[Layer, str]:
     """One layer, its model still to be found, and the model as it is called."""
     found = _LAYER.fullmatch(part)
@@ -103,6 +139,8 @@ def _options(part: str) -> tuple[Layer, str]:
                 transpose += _number(value, _SEMITONES)
             elif name == "note":
                 layer = replace(layer, note=_note(value))
+            elif name == "dancer":
+                layer = replace(layer, dancer=round(_number(value, (1, MAX_DANCERS))) - 1)
             elif name == "mapping":
                 layer = replace(layer, mapping=Path(value).expanduser())
             else:
@@ -138,6 +176,7 @@ def written_layers(layers: Sequence[Layer], controls: Controls, name: Callable[[
             "pan": f"{round(pan, 3):g}" if round(pan, 3) else "",
             "transpose": f"{layer.transpose:g}" if layer.transpose else "",
             "note": "" if layer.note is None else f"{layer.note:g}",
+            "dancer": f"{layer.dancer + 1}" if layer.dancer else "",
             "mapping": str(layer.mapping.resolve()) if layer.mapping else "",
         }
         if re.search(r"[+,]", options["mapping"]):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from livemove.bundle import list_bundles, load_bundle
-from livemove.cli.layers import read_layers
+from livemove.cli.layers import for_dancers, read_layers
 from livemove.contracts import BundleError, ControlError, Controls, EngineError, LivemoveError, weight_shapes
 from livemove.control.presets import Preset
 from livemove.control.styles import Chosen, read_styles
@@ -94,7 +94,7 @@ def model_name(folder: Path) -> str:
 
 
 def stacks_of_presets(
-    presets: Sequence[Preset], tell: Callable[[str], None]
+    presets: Sequence[Preset], tell: Callable[[str], None], dancers: int = 1
 ) -> tuple[list[tuple[Layer, ...]], tuple[Controls, ...]]:
     """All layers the presets need, each stack of them once, and what each preset sets; tell: as `read_layers` has it.
 
@@ -106,7 +106,7 @@ def stacks_of_presets(
         try:
             first, *others = read_layers(preset.model, tell)
             own = first.mapping or (Path(preset.mapping) if preset.mapping else None)
-            layers = (replace(first, mapping=own), *others)
+            layers = for_dancers((replace(first, mapping=own), *others), dancers)
             style, weights = chosen_styles(preset.style or None, first.model)
         except BundleError:
             raise

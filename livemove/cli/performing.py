@@ -10,6 +10,7 @@ import click
 
 from livemove.cli import text
 from livemove.cli.audio_options import audio_device_options, block_is_free, device_settings, learnt_block
+from livemove.cli.dancer_options import chosen_dancer, dancer_options
 from livemove.cli.number_types import DURATION, Number
 from livemove.cli.shared import (
     UserError,
@@ -53,14 +54,7 @@ class LookAhead(click.ParamType[float]):
 @click.option("--loop", is_flag=True, help="Start a video file again at its end.")
 @click.option("--mirror", is_flag=True, help="Show the camera image as a mirror does.")
 @mirrored_option
-@click.option(
-    "--dancer",
-    type=click.Choice(["largest", "left", "right"]),
-    default="largest",
-    show_default=True,
-    help="Who plays, of several in view; left and right of the image as the camera gives it. Whoever plays is followed "
-    "until gone.",
-)
+@dancer_options
 @audio_device_options
 @click.option(
     "--output",
@@ -198,6 +192,7 @@ def perform(
     livemove perform --audience                          the dancer drawn in light on the second screen
     livemove perform --reverb 0.3 --delay 0.2            in a space; 1 records a loop, closes it, overdubs
     livemove perform --swap-hands                        for who is left-handed: X while it plays
+    livemove perform -m theremin+cello:dancer=2          two dancers, each with a voice of their own
     livemove perform -p soft -p loud                     two presets, next and previous by key, MIDI or OSC
 
     Where there is no webcam the demo dancer plays, and without an audio device take-001.wav (002 ...) is written,
@@ -208,7 +203,7 @@ def perform(
     from livemove.capture.capture_config import CaptureConfig
     from livemove.cli import fallback
     from livemove.cli.keyboard import typed_keys
-    from livemove.cli.layers import beyond_reach, mapped, read_layers, written_layers
+    from livemove.cli.layers import beyond_reach, dancers_of, for_dancers, mapped, read_layers, written_layers
     from livemove.cli.models import chosen_styles, ignoring, model_name, stacks_of_presets
     from livemove.contracts import CameraError, ControlError, DeviceError
     from livemove.control import keys
@@ -248,7 +243,7 @@ def perform(
     if presets:
         if given(context, "models") or given(context, "mapping"):
             raise ControlError("a preset names its model and mapping: leave out --model and --mapping")
-        stacks, controls = stacks_of_presets(presets, tell)
+        stacks, controls = stacks_of_presets(presets, tell, options["dancers"])
         first = presets[0]
         chosen = {name: getattr(first, name) for name in ("gain", "temperature", "muted", "reverb", "delay")}
         chosen = {**chosen, **{key: value for key, value in vars(first.devices).items() if value is not None}}
@@ -256,7 +251,10 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        stacks, controls = [mapped(read_layers(each, tell), mapping, tell) for each in models], ()
+        sets = [mapped(read_layers(each, tell), mapping, tell) for each in models]
+        stacks, controls = [for_dancers(layers, options["dancers"]) for layers in sets], ()
+    options["dancers"] = dancers_of(stacks, options["dancers"])
+    options["dancer"] = chosen_dancer(options["dancer"], options["dancers"])
     for line in ignoring([layer.model for layers in stacks for layer in layers]):
         tell(line)
     for line in dict.fromkeys(line for layers in stacks for line in beyond_reach(layers)):

@@ -59,7 +59,7 @@ def soak(
     livemove soak --minutes 30 --camera dance.mp4 --monitor
     livemove soak --minutes 10 --faults
     """
-    from livemove.cli.layers import read_layers
+    from livemove.cli.layers import dancers_of, read_layers
     from livemove.contracts import MissingDeviceError, OutputError
     from livemove.diagnostics import performance_soak, performance_soak_plot
     from livemove.monitor.monitor_config import has_display
@@ -72,7 +72,7 @@ def soak(
         raise OutputError(f"{out}: cannot be made: {error.strerror}") from error
     layers = read_layers(model, lambda line: click.echo(line, err=True))
     config = SessionConfig.of(
-        model=layers[0].model, layers=(layers,), loop=True, duration_s=60 * minutes,
+        model=layers[0].model, layers=(layers,), dancers=dancers_of([layers], 1), loop=True, duration_s=60 * minutes,
         monitor=has_display() if monitor is None else monitor, **options,
     )  # fmt: skip
     have_pose_model(config.capture)

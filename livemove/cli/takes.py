@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livemove.cli import text
+from livemove.cli.dancer_options import dancers_option
 from livemove.cli.number_types import DURATION, Number, Whole
 from livemove.cli.shared import (
     ENGINE_CHOICES,
@@ -160,6 +161,7 @@ def take_display() -> Generator[Callable[[Take], None]]:
 @click.option("--duration", type=DURATION, metavar="SECONDS", help="Only the clip's first seconds.")
 @click.option("--dry", is_flag=True, help="Without delay and reverb, whatever the mapping plays of them.")
 @mirrored_option
+@dancers_option
 @model_option(several=False, layers=True)
 @instrument_options
 def render(report: Path | None, model: str, style: str | None, duration: float | None, **options: Any) -> None:
@@ -177,7 +179,7 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     from rich.progress import Progress as ProgressBar
 
     from livemove.capture.capture_config import CaptureConfig
-    from livemove.cli.layers import beyond_reach, read_layers
+    from livemove.cli.layers import beyond_reach, dancers_of, for_dancers, read_layers
     from livemove.cli.models import chosen_styles
     from livemove.control.user_files import postures_folder
     from livemove.offline.render import RenderConfig
@@ -189,7 +191,8 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
         _take_video(options["clip"], options["output"], report)
         return
     first, *others = read_layers(model, lambda line: click.echo(line, err=True))
-    layers = (replace(first, mapping=first.mapping or options["mapping"]), *others)
+    layers = for_dancers((replace(first, mapping=first.mapping or options["mapping"]), *others), options["dancers"])
+    options["dancers"] = dancers_of([layers], options["dancers"])
     for line in beyond_reach(layers):
         click.echo(line, err=True)
     chosen, weights = chosen_styles(style, first.model)
@@ -286,9 +289,9 @@ def replay(
     from livemove.monitor.monitor_config import has_display
     from livemove.session.perform import SessionConfig, run_session
 
-    layers, seed = live_choice(take, model, options.pop("mapping"))
+    layers, seed, dancers = live_choice(take, model, options.pop("mapping"))
     live = SessionConfig.of(
-        model=layers[0].model, layers=(layers,), seed=seed, camera=str(take), loop=loop, device=device,
+        model=layers[0].model, layers=(layers,), dancers=dancers, seed=seed, camera=str(take), loop=loop, device=device,
         monitor=has_display(), engine=options["engine"] or "auto", provider=options["provider"],
     )  # fmt: skip
     try:

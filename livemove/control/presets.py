@@ -32,6 +32,8 @@ _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
 RANGES = {
     **{control.preset: control.limits for control in CONTROLS.values() if control.preset and control.low > -math.inf},
     "gain": GAIN_FACTORS,
+    "gain_db": CONTROLS["gain_1"].limits,
+    "pan": CONTROLS["pan_1"].limits,
     "block": BLOCKS,
     "samplerate": SAMPLE_RATES,
 }
@@ -56,6 +58,17 @@ class Devices:
     mpe: bool | None = None
     midi_clock: bool | None = None
     link: bool | None = None
+
+
+@dataclass(frozen=True)
+class SecondDancer:
+    """What a preset's [dancer.2] says of the second of two dancers: a model ("": the first one's), a mapping ("": the
+    model's own), how loud and where it is heard."""
+
+    model: str = ""
+    mapping: str = ""
+    gain_db: float = 0.0
+    pan: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -272,17 +285,43 @@ def _listed(path: Path, document: dict[str, Any]) -> list[str]:
 def _preset(path: Path, document: dict[str, Any]) -> Preset:
     if "presets" in document:
         _fail(path, "a set list cannot be in a set list")
-    table = document.pop("devices", {})
+    table, second = document.pop("devices", {}), _second(path, document.pop("dancer", None))
     if not isinstance(table, dict):
         _fail(path, "devices: expected a table, [devices]")
     values = _checked(path, "", document, Preset, ("name", "devices"))
     devices = Devices(**_checked(path, "devices.", cast("dict[str, Any]", table), Devices, ()))
+    if second is not None:
+        model = values.get("model", Preset.model)
+        values["model"] = f"{model}+{_layer_of(path, second, model)}"
     preset = Preset(name=path.stem, devices=devices, **values)
     if preset.scale and preset.scale not in SCALES:
         _fail(path, f"scale: unknown scale {preset.scale!r}{_near(preset.scale, list(SCALES))}")
     if preset.root and note_number(preset.root) == 0:
         _fail(path, f"root: unknown note {preset.root!r}{_near(preset.root, NOTES)}")
     return preset
+
+
+def _second(path: Path, table: Any) -> SecondDancer | None:
+    """What [dancer.2] says; None: there is none."""
+    if table is None:
+        return None
+    found = cast("dict[str, Any]", table) if isinstance(table, dict) else {}
+    if set(found) != {"2"} or not isinstance(found["2"], dict):
+        _fail(path, "dancer: expected a table [dancer.2]; what the first dancer plays stands in the preset itself")
+    return SecondDancer(**_checked(path, "dancer.2.", cast("dict[str, Any]", found["2"]), SecondDancer, ()))
+
+
+def _layer_of(path: Path, second: SecondDancer, model: str) -> str:
+    """The second dancer's voice, as -m has it. model: the first one's, which both play where no other is named."""
+    name = second.model or model
+    if re.search(r"[+:]", name) and not Path(name).is_dir():
+        _fail(
+            path,
+            f"dancer.2.model: {numbers.shown(name)} is no single model; write layers as NAME+NAME:dancer=2 in model",
+        )
+    options = {"gain": second.gain_db, "pan": second.pan, "mapping": second.mapping}
+    given = "".join(f",{option}={value}" for option, value in options.items() if value)
+    return f"{name}:dancer=2{given}"
 
 
 def _checked(path: Path, where: str, table: dict[str, Any], kind: type[Any], but: tuple[str, ...]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the audience sees: a dancer drawn in light, and nothing else, on a second screen where there is one.
+"""What the audience sees: dancers drawn in light, and nothing else, on a second screen where there is one.
 
 In: pose frames and the level of the sound. Out: a window without words or figures. Knows no session and no keys.
 """
@@ -47,7 +47,7 @@ class AudienceWindow(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setCursor(Qt.CursorShape.BlankCursor)
         self.setMinimumSize(160, 90)
-        self._trail: deque[tuple[Float64, list[float]]] = deque(maxlen=TRAIL)
+        self._trail: deque[list[tuple[int, Float64, list[float]]]] = deque(maxlen=TRAIL)
         self._aspect = DEMO_ASPECT
         self._level = self._presence = 0.0
         self._mirrored = False
@@ -87,10 +87,11 @@ class AudienceWindow(QWidget):
                 self._trail.clear()
         elif new_pose:
             self._presence = min(self._presence + dt_s / FADE_S + 0.2, 1.0)
-            places = pose.image[0, :, :2].astype(np.float64)
+            places = pose.image[..., :2].astype(np.float64)
             if self._mirrored:
-                places[:, 0] = 1.0 - places[:, 0]
-            self._trail.append((places, pose.visibility[0].tolist()))
+                places[..., 0] = 1.0 - places[..., 0]
+            dancers = [dancer for dancer in range(len(style.DANCERS)) if pose.shows(dancer)]
+            self._trail.append([(each, places[each], pose.visibility[each].tolist()) for each in dancers])
         self.update()
 
     def drawn(self) -> QImage:
@@ -105,22 +106,26 @@ class AudienceWindow(QWidget):
         scale = min(width / self._aspect, height)
         offset = np.array([(width - scale * self._aspect) / 2, (height - scale) / 2])
         bright = self._presence * (QUIET + (LOUD - QUIET) * self._level)
-        for age, (places, seen) in enumerate(reversed(self._trail)):
+        for age, bodies in enumerate(reversed(self._trail)):
             left = bright * (1.0 if age == 0 else 0.35 * (1.0 - age / TRAIL) ** 2)
-            self._paint(painter, places * (scale * self._aspect, scale) + offset, seen, left, age == 0)
+            for dancer, places, seen in bodies:
+                where = places * (scale * self._aspect, scale) + offset
+                self._paint(painter, style.DANCERS[dancer], where, seen, left, age == 0)
         painter.end()
         return made
 
     @staticmethod
-    def _paint(painter: QPainter, places: Float64, seen: list[float], bright: float, newest: bool) -> None:
-        """One pose: wide faint strokes below narrow bright ones are a glow."""
+    def _paint(
+        painter: QPainter, light: QColor, places: Float64, seen: list[float], bright: float, newest: bool
+    ) -> None:
+        """One body: wide faint strokes below narrow bright ones are a glow."""
         x, y = places[:, 0].tolist(), places[:, 1].tolist()
         tall = max(float(np.ptp(places[:, 1])), 1.0)
         lines = [QLineF(x[a], y[a], x[b], y[b]) for a, b in BONES if min(seen[a], seen[b]) >= SEEN]
         head = max(float(np.hypot(x[7] - x[8], y[7] - y[8])) * 0.62, tall * 0.045)
         strokes = ((0.085, 0.10), (0.045, 0.22), (0.014, 1.0)) if newest else ((0.03, 1.0),)
         for width, share in strokes:
-            colour = style.mix(style.ACCENT, QColor("white"), 0.6) if width < 0.02 else style.ACCENT
+            colour = style.mix(light, QColor("white"), 0.6) if width < 0.02 else light
             ink = style.mix(QColor("black"), colour, min(bright * share, 1.0))
             pen = QPen(ink, width * tall)
             pen.setCapStyle(Qt.PenCapStyle.RoundCap)

@@ -1,4 +1,4 @@
-"""The camera's image with the skeleton on it, coloured by how well the camera sees each limb.
+"""The camera's image with each dancer's skeleton on it, in their colour, shaded by how well the camera sees each limb.
 
 In: camera images and pose frames. Out: pixels. Without an image (the demo, the stage view) the skeleton stands in the
 dark.
@@ -6,6 +6,7 @@ dark.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -56,10 +57,9 @@ class CameraView(QWidget):
         self._hand, self._height, self._notes = "", 0.0, list[Note]()
         self._reach = 0.0
         self._view: Float64 | None = None
-        doubtful = style.mix(style.CARD, style.AMBER, 0.75)
-        dim = style.mix(style.ACCENT, style.CARD, 0.45)
-        self._pens = [QPen(doubtful), *(QPen(style.mix(dim, style.ACCENT, n / (SHADES - 1))) for n in range(SHADES))]
-        for pen in self._pens:
+        self._numbered = False
+        self._pens = [_shades(colour) for colour in style.DANCERS]
+        for pen in itertools.chain(*self._pens):
             # Round ends cost five times as much, and are seen on the thick lines of the stage only.
             pen.setCapStyle(Qt.PenCapStyle.RoundCap if bare else Qt.PenCapStyle.SquareCap)
         self._corner: QPixmap | None = None
@@ -191,8 +191,10 @@ class CameraView(QWidget):
             painter.drawImage(area.topLeft(), self._fit())
         if self._pose is not None and not self._missing:
             painter.setClipRect(area)
-            seen: list[float] = self._pose.visibility[0].tolist()
-            self._paint_skeleton(painter, self._places(area, self._pose), seen)
+            self._numbered = self._numbered or self._pose.people > 1  # there are two, if one may be out of sight
+            dancers = [dancer for dancer in range(len(self._pens)) if self._pose.shows(dancer)] or [0]
+            for dancer, places in zip(dancers, self._places(area, self._pose, dancers), strict=True):
+                self._paint_skeleton(painter, dancer, places, self._pose.visibility[dancer].tolist())
             painter.setClipping(False)
         if self._missing:
             painter.setFont(style.font(style.LARGE if not self._bare else 2 * style.FIGURE))
@@ -201,15 +203,16 @@ class CameraView(QWidget):
         if not self._bare:
             self._paint_label(painter)
 
-    def _places(self, area: QRect, frame: PoseFrame) -> Float64:
-        """float64 [33, 2]: where the landmarks lie in the widget. Bare, the view follows the body, to show it large."""
-        places = frame.image[0, :, :2].astype(np.float64)
+    def _places(self, area: QRect, frame: PoseFrame, dancers: list[int]) -> Float64:
+        """float64 [len(dancers), 33, 2]: where their landmarks lie in the widget. Bare, the view follows the bodies, to
+        show them large."""
+        places = frame.image[dancers, :, :2].astype(np.float64)
         if self._mirrored:
-            places[:, 0] = 1.0 - places[:, 0]
+            places[..., 0] = 1.0 - places[..., 0]
         if not self._bare:
             return places * (area.width(), area.height()) + (area.x(), area.y())
-        places[:, 0] *= self._aspect
-        low, high = places.min(axis=0), places.max(axis=0)
+        places[..., 0] *= self._aspect
+        low, high = places.min(axis=(0, 1)), places.max(axis=(0, 1))
         margin = MARGIN * (high - low).max()
         low, high = low - margin, high + margin
         if self._view is None:
@@ -221,24 +224,33 @@ class CameraView(QWidget):
         scale = (room / (self._view[1] - self._view[0])).min()
         return (places - self._view.mean(axis=0)) * scale + room / 2
 
-    def _paint_skeleton(self, painter: QPainter, places: Float64, seen: list[float]) -> None:
+    def _paint_skeleton(self, painter: QPainter, dancer: int, places: Float64, seen: list[float]) -> None:
+        pens = self._pens[dancer]
         x, y = places[:, 0].tolist(), places[:, 1].tolist()
         tall = max(float(np.ptp(places[:, 1])), 1.0)
         width = min(max(tall * (0.030 if self._bare else 0.013), 3.0), 18.0)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         head = max(float(np.hypot(x[7] - x[8], y[7] - y[8])) * 0.62, tall * 0.045)
-        for number, each in enumerate(self._pens):
+        for number, each in enumerate(pens):
             each.setWidthF(width if number else 0.6 * width)
-        painter.setPen(self._pens[_shade(min(seen[0], seen[7], seen[8]))])
-        painter.drawEllipse(QPointF((x[7] + x[8]) / 2, (y[7] + y[8]) / 2), head, 1.15 * head)
+        painter.setPen(pens[_shade(min(seen[0], seen[7], seen[8]))])
+        middle = QPointF((x[7] + x[8]) / 2, (y[7] + y[8]) / 2)
+        painter.drawEllipse(middle, head, 1.15 * head)
+        if self._numbered:
+            size = max(round(1.4 * head), style.BODY)
+            painter.setFont(style.font(size, bold=True))
+            painter.setPen(style.DANCERS[dancer])
+            where = QRectF(middle.x() - size, middle.y() - 1.3 * head - 1.4 * size, 2.0 * size, 1.4 * size)
+            painter.drawText(where, Qt.AlignmentFlag.AlignCenter, str(dancer + 1))
         bones: dict[int, list[QLineF]] = {}
         for a, b in BONES:
             bones.setdefault(_shade(min(seen[a], seen[b])), []).append(QLineF(x[a], y[a], x[b], y[b]))
         for shade, lines in bones.items():
-            painter.setPen(self._pens[shade])
+            painter.setPen(pens[shade])
             painter.drawLines(lines)
-        self._paint_notes(painter, places, seen)
+        if dancer == 0:
+            self._paint_notes(painter, places, seen)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         for hand in WRISTS:
@@ -311,6 +323,13 @@ class CameraView(QWidget):
         painter.drawText(QRect(0, 0, width, height), Qt.AlignmentFlag.AlignCenter, text + mark)
         painter.end()
         return made
+
+
+def _shades(colour: QColor) -> list[QPen]:
+    """A dancer's pens: for the doubtful, then from the dimmest to the brightest."""
+    dim = style.mix(colour, style.CARD, 0.45)
+    doubtful = style.mix(style.CARD, style.AMBER, 0.75)
+    return [QPen(doubtful), *(QPen(style.mix(dim, colour, n / (SHADES - 1))) for n in range(SHADES))]
 
 
 def _shade(seen: float) -> int:

@@ -24,6 +24,7 @@ TEXT = QColor("#eef2f6")
 SOFT = QColor("#93a0b0")
 FAINT = QColor("#8592a4")  # of hints: 4.5 to 1 against every ground it stands on (WCAG 2.1, 1.4.3), and no more
 ACCENT = QColor("#4fd8c4")
+DANCERS = (ACCENT, QColor("#c79bff"))
 AMBER = QColor("#f5b544")
 RED = QColor("#ff5a5f")
 

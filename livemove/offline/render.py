@@ -21,8 +21,8 @@ from typing import TypedDict
 import numpy as np
 import soundfile as sf
 
-from livemove.body.event_inputs import EventInputs
-from livemove.body.features import FEATURES, FeatureStream
+from livemove.body.dancers import Dancer, not_looked_for
+from livemove.body.features import FEATURES, FeatureSpec
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.body.posture_files import Taught, check_taught, taught_in
 from livemove.body.postures import Posture
@@ -40,14 +40,14 @@ from livemove.synthesis.style_blend import StyleBlend
 from livemove.synthesis.synthesis_config import Layer
 
 SUFFIXES = (".wav", ".mp4")
-JUMP = FEATURES.index("jump")
 BATCH_HOPS = 16
 
 LANDMARKERS = 2
 TURN_S = 10.0
 SETTLE_S = 1.0
 """Pose takes most of the time, and one core: two landmarkers take turns of ten seconds, each beginning a second early.
-How many there are never depends on the machine, so the file does not either."""
+How many there are never depends on the machine, so the file does not either. Two dancers have one, which knows who is
+who from the beginning, and looks at both side by side."""
 
 LOOKS_AHEAD = 4096
 """Frames a landmarker may be ahead of synthesis: more than two turns."""
@@ -75,6 +75,7 @@ class RenderConfig:
     seed: int = 0
     duration_s: float | None = None
     mirrored: bool = False
+    dancers: int = 1
     layers: tuple[Layer, ...] = ()
     postures: Path | None = None
     reverb: float = 0.0
@@ -209,10 +210,11 @@ class Voice:
     """One layer: its mapping, its engine, its noise."""
 
     def __init__(
-        self, config: RenderConfig, spec: ModelSpec, engine: Engine, mapping: Mapping, number: int = 0
+        self, config: RenderConfig, spec: ModelSpec, engine: Engine, mapping: Mapping, number: int = 0, dancer: int = 0
     ) -> None:
-        """number: of the layer, from 0."""
+        """number: of the layer, from 0; dancer: who plays it."""
         self.spec, self.engine, self.mapping = spec, engine, mapping
+        self._dancer = dancer
         self.inputs = np.full(len(FEATURES) + len(mapping.external), np.nan, np.float32)
         self.blend = StyleBlend(spec, HOP / spec.sample_rate)
         self.channels = np.zeros((BATCH_HOPS, len(spec.channels)), np.float32)
@@ -220,10 +222,13 @@ class Voice:
         self._temperature = spec.temperature * config.temperature
         self._random = np.random.Generator(np.random.SFC64(config.seed + number))
 
-    def step(self, hop: int, features: Float32, events: EventInputs, hop_s: float) -> None:
-        """The channels of the hop-th of a batch. External inputs but the body's hits have not come."""
-        self.inputs[: len(FEATURES)] = features
-        events.put(self.inputs[len(FEATURES) :], self.mapping.external)
+    def step(self, hop: int, dancers: Sequence[Dancer], hop_s: float) -> None:
+        """The channels of the hop-th of a batch. External inputs but the bodies' have not come."""
+        own, external = dancers[self._dancer], self.inputs[len(FEATURES) :]
+        self.inputs[: len(FEATURES)] = own.features
+        own.events.put(external, self.mapping.external)
+        for further in dancers[1:]:
+            further.put(external, self.mapping.external)
         self.channels[hop] = self.mapping.step(self.inputs, hop_s)
 
     def generate(self, hops: int) -> Float32:
@@ -250,7 +255,9 @@ def _voices(config: RenderConfig, taught: Taught) -> list[Voice]:
         mapping = mapping_for(path, spec, FEATURES)
         check_taught(mapping.external, taught, str(path))
         mapping.steer(transpose=layer.transpose, note=layer.note)
-        voices.append(Voice(config, spec, make_engine(config.engine, bundle, config.provider), mapping, number))
+        mapping.notices += not_looked_for(mapping.external, config.dancers)
+        engine = make_engine(config.engine, bundle, config.provider)
+        voices.append(Voice(config, spec, engine, mapping, number, layer.dancer))
     return voices
 
 
@@ -272,7 +279,9 @@ class Player:
 
     def __init__(self, config: RenderConfig, voices: Sequence[Voice], taught: Sequence[Posture] = ()) -> None:
         self.voices = voices
-        self.stream, self.events = FeatureStream(), EventInputs(taught)
+        self.dancers = [
+            Dancer(number, FeatureSpec(), () if number else taught) for number in range(config.dancers)
+        ]
         self.hops = 0
         self.fired: dict[str, list[float]] = {t.name: [] for v in voices for t in v.mapping.triggers.triggers}
         self._hop_s = HOP / voices[0].spec.sample_rate
@@ -289,7 +298,9 @@ class Player:
         """Audio float32 [n * HOP, 2] of the hops that begin while this pose is the newest, a few hops at a time."""
         hop_s = self._hop_s
         due = math.ceil(until_s / hop_s - 1e-6)
-        self.events.update(pose, float(self.stream.update(pose, (self.hops + 0.5) * hop_s)[JUMP]))
+        heard_s = (self.hops + 0.5) * hop_s
+        for dancer in self.dancers:
+            dancer.update(pose, heard_s)
         # A call of the engine has one style.
         most = BATCH_HOPS if all(voice.mapping.styles is None for voice in self.voices) else 1
         while self.hops < due:
@@ -308,10 +319,10 @@ class Player:
 
     def _step(self, hop: int, now_s: float) -> None:
         """The channels of the hop whose middle is at now_s, the hop-th of a batch."""
-        features = self.stream.at(now_s)
-        self.events.step(features, self._hop_s)
+        for dancer in self.dancers:
+            dancer.step(now_s, self._hop_s)
         for voice in self.voices:
-            voice.step(hop, features, self.events, self._hop_s)
+            voice.step(hop, self.dancers, self._hop_s)
         self._settings[hop] = self._set_effects.step(self._controls, self.voices[0].mapping.effects)
         self._hop_pans[hop] = [v.mapping.pan(pan) for v, pan in zip(self.voices, self._pans, strict=True)]
         for voice in self.voices:
@@ -376,9 +387,10 @@ def poses_of(config: RenderConfig, frame_s: float, take: Take) -> Generator[tupl
     find_pose_model(config.pose, config.pose_model)
     preload(config.pose_runtime)  # both once, here: two threads that import or fetch the same thing meet it half done
     stop = threading.Event()
-    streams = [queue.Queue[_Look | BaseException | None](LOOKS_AHEAD) for _ in range(LANDMARKERS)]
+    landmarkers = LANDMARKERS if config.dancers == 1 else 1
+    streams = [queue.Queue[_Look | BaseException | None](LOOKS_AHEAD) for _ in range(landmarkers)]
     threads = [
-        threading.Thread(target=_look, args=(config, me, looks, stop), name=f"pose {me}", daemon=True)
+        threading.Thread(target=_look, args=(config, me, landmarkers, looks, stop), name=f"pose {me}", daemon=True)
         for me, looks in enumerate(streams)
     ]
     for thread in threads:
@@ -390,7 +402,7 @@ def poses_of(config: RenderConfig, frame_s: float, take: Take) -> Generator[tupl
                 yield newest, pose.capture_s
             newest = pose
             take.frames += 1
-            take.poses += pose.people > 0
+            take.poses += pose.in_view > 0
             take.pose_s += busy_s
         if newest is not None:
             take.end_s = newest.capture_s + frame_s
@@ -425,12 +437,16 @@ def _in_order(streams: list[queue.Queue[_Look | BaseException | None]]) -> Itera
 
 
 def _look(
-    config: RenderConfig, me: int, looks: queue.Queue[_Look | BaseException | None], stop: threading.Event
+    config: RenderConfig,
+    me: int,
+    landmarkers: int,
+    looks: queue.Queue[_Look | BaseException | None],
+    stop: threading.Event,
 ) -> None:
     """A thread: looks at the frames of its turns, and a while before each, for its tracking to settle."""
 
     def turn(time_s: float) -> int:
-        return int(time_s // TURN_S) % LANDMARKERS
+        return int(time_s // TURN_S) % landmarkers
 
     def put(item: _Look | BaseException | None) -> None:
         while not stop.is_set():
@@ -439,7 +455,10 @@ def _look(
                 return
 
     try:
-        with Landmarker(config.pose, config.pose_model, runtime=config.pose_runtime) as landmarker:
+        with Landmarker(
+            config.pose, config.pose_model, runtime=config.pose_runtime, threads=config.dancers,
+            dancer="largest" if config.dancers == 1 else "left", dancers=config.dancers,
+        ) as landmarker:  # fmt: skip
             for time_s, image in video_file.some_frames(config.clip, lambda t: me in (turn(t), turn(t + SETTLE_S))):
                 if stop.is_set() or (config.duration_s is not None and time_s >= config.duration_s):
                     break

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
-from livemove.contracts import HOP, MAX_LAYERS, Controls, Float32, ModelSpec, TakeError
+from livemove.contracts import HOP, MAX_DANCERS, MAX_LAYERS, Controls, Float32, ModelSpec, TakeError
 from livemove.controls import SNAP_AS_MAPPED
 from livemove.ipc.segment import BLOCK_ROW, Segment
 from livemove.native._realtime import LIMITER_ONE, Output
@@ -109,18 +109,19 @@ def replay(config: ReplayConfig, on_progress: Callable[[float, float], None]) ->
     )
 
 
-def live_choice(path: Path, model: str | None, mapping: Path | None) -> tuple[tuple[Layer, ...], int]:
-    """(layers, seed) to play a take's movement live with: one of that model, or those that played, the first with that
-    mapping. Raises TakeError, BundleError."""
+def live_choice(path: Path, model: str | None, mapping: Path | None) -> tuple[tuple[Layer, ...], int, int]:
+    """(layers, seed, dancers) to play a take's movement live with: one of that model, or those that played, the first
+    with that mapping. Raises TakeError, BundleError."""
     take = load_take(path)
+    dancers = MAX_DANCERS if len(take.poses) and take.poses["people"].max() > 1 else 1
     if model is not None:
-        return (Layer(find_bundle(model), mapping),), take.info.seed
+        return (Layer(find_bundle(model), mapping),), take.info.seed, dancers
     layers: list[Layer] = []
     for each in stacked(take.info.models, take.info.models)[0]:
         own = mapping if mapping and not layers else _mapping(take, each.mapping)
         folder, note = find_bundle(_found(each.path, each.name)), None if each.note < 0.0 else each.note
-        layers.append(Layer(folder, own, transpose=each.transpose, note=note))
-    return tuple(layers), take.info.seed
+        layers.append(Layer(folder, own, transpose=each.transpose, note=note, dancer=each.dancer))
+    return tuple(layers), take.info.seed, dancers
 
 
 # --- the same again -----------------------------------------------------------------------------------------
@@ -221,7 +222,9 @@ def _slot(
         return ModelSlot(bundle, choice, mapping, seed, place)
     note = None if as_taken.note < 0.0 else as_taken.note
     seed += as_taken.layer - 1
-    return ModelSlot(bundle, choice, mapping, seed, place, transpose=as_taken.transpose, note=note)
+    return ModelSlot(
+        bundle, choice, mapping, seed, place, transpose=as_taken.transpose, note=note, dancer=as_taken.dancer
+    )
 
 
 def again(take: Take, stacks: Sequence[Stack], dry: bool = False) -> Generator[Float32]:

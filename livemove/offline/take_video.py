@@ -126,7 +126,7 @@ def _width(shape: float) -> int:
 
 def shape_of(poses: Rows) -> float:
     """Width by height of the camera's image: a metre has as many pixels across as down."""
-    seen = poses[poses["people"] > 0]
+    seen = poses[(poses["people"] > 0) & poses["visibility"].any(axis=1)]
     if not len(seen):
         return SHAPES[0]
     image: Float64 = (seen["image"] - seen["image"].mean(axis=1, keepdims=True)).astype(np.float64)
@@ -148,7 +148,7 @@ def drawn_frames(take: Take) -> Iterator[VideoFrame]:
         upto = int(np.searchsorted(captured_s, now_s, side="right"))
         if upto and now_s - captured_s[upto - 1] < GONE_S:
             for person in take.poses[np.searchsorted(captured_s, captured_s[upto - 1]) : upto]:
-                if person["people"]:
+                if person["people"] and person["visibility"].any():
                     _draw(light, person["image"][:, :2] * size, person["visibility"])
         image = (BACK + light[..., None] * (LIGHT - BACK)).astype(np.uint8)
         yield VideoFrame.from_ndarray(image, format="rgb24")

@@ -134,6 +134,7 @@ def _take_settings(config: SessionConfig, stacks: list[list[Bundle]]) -> TakeSet
         return TakenModel(
             bundle.spec.name, str(bundle.path.resolve()), model_sha256(bundle.path), "", 0.0,
             bundle.spec.channel_names, "", number, layer.transpose, -1.0 if layer.note is None else layer.note,
+            layer.dancer,
         )  # fmt: skip
 
     return TakeSettings(
@@ -199,7 +200,7 @@ class _Session:
         capture = replace(config.capture, video_address=self.take_recorder.video_address)
         sends = {"osc": config.control.osc_out, "midi": config.control.midi_out, "beat": config.control.beat}
         sends = tuple(name for name, to in sends.items() if to is not None)
-        synthesis = replace(config.synthesis, sends=sends)
+        synthesis = replace(config.synthesis, sends=sends, dancers=config.capture.dancers)
         playback = replace(
             config.playback,
             model_rate=bundle.spec.sample_rate,

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from livemove.body.dancers import of_dancer
 from livemove.body.features import FEATURES
 from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
-from livemove.body.sources import other_side
+from livemove.body.sources import is_bodily, other_side
 from livemove.bundle import Bundle
 from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
 from livemove.controls import SNAP_AS_MAPPED
@@ -58,6 +59,7 @@ class ModelSlot:
         follower: Callable[[str, str], EngineChoice] | None = None,
         transpose: float = 0.0,
         note: float | None = None,
+        dancer: int = 0,
     ) -> None:
         spec = bundle.spec
         self.spec = spec
@@ -77,6 +79,7 @@ class ModelSlot:
         self._steering = (0, 0, 0)
         self._snap = SNAP_AS_MAPPED
         self._tuned = (transpose, note)
+        self.dancer = dancer
         self._swapped = False
         self.blend = StyleBlend(spec, self._hop_s)
         self.set_mapping(mapping_for(self.mapping_path, spec, FEATURES))
@@ -84,14 +87,19 @@ class ModelSlot:
     def set_mapping(self, mapping: Mapping) -> None:
         """The mapping from now on. Raises LivemoveError, and changes nothing, if there is no room for its external
         inputs."""
-        straight = [len(FEATURES) + self._want(name) for name in mapping.external]
-        crossed = [len(FEATURES) + self._want(other_side(name)) for name in mapping.external]
+        names = [*FEATURES, *mapping.external]
         self._insides = (
-            np.array([*range(len(FEATURES)), *straight], np.intp),
-            np.array([*(FEATURES.index(other_side(name)) for name in FEATURES), *crossed], np.intp),
+            np.array([self._place(name) for name in names], np.intp),
+            np.array([self._place(other_side(name)) for name in names], np.intp),
         )
         mapping.steer(*self._steering, *self._tuned, self._snap)
         self.mapping = mapping
+
+    def _place(self, name: str) -> int:
+        """Of an input of the mapping among those given to `play`: what is bodily is its own dancer's."""
+        if self.dancer and is_bodily(name):
+            name = of_dancer(name, self.dancer)
+        return FEATURES.index(name) if name in FEATURES else len(FEATURES) + self._want(name)
 
     def warm_up(self) -> None:
         """First calls are slow (pages, caches, lazy kernels): make them before anybody listens."""
@@ -219,8 +227,8 @@ class Stack:
         self.slots = slots
         self._mixer = Mixer(len(slots))
         self._outs = [slot.out for slot in slots]  # filled in place
-        paths = [slot.mapping_path for slot in slots]
-        self._asking = [slot for i, slot in enumerate(slots) if paths[i] not in paths[:i]]
+        played = [(slot.mapping_path, slot.dancer) for slot in slots]
+        self._asking = [slot for i, slot in enumerate(slots) if played[i] not in played[:i]]
         self._levels: tuple[Sequence[float], Sequence[float]] = ((), ())
 
     @property
@@ -272,7 +280,7 @@ class Stack:
 
     @property
     def fired(self) -> Sequence[Fired]:
-        """Triggers that fired in the last hop: those of a mapping that several layers have, once."""
+        """Triggers that fired in the last hop: those of a mapping that several layers of a dancer have, once."""
         first, *others = self._asking
         return first.mapping.fired if not others else [fired for slot in self._asking for fired in slot.mapping.fired]
 

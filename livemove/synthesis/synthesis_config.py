@@ -23,7 +23,7 @@ PROVIDERS = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One of up to MAX_LAYERS voices that a body plays at once.
+    """One of up to MAX_LAYERS voices that play at once.
 
     model      the bundle's folder
     mapping    None: the model's own
@@ -31,6 +31,7 @@ class Layer:
     pan        where: -1 left .. 1 right
     transpose  semitones up; a chord keeps its intervals in any scale
     note       MIDI number at which its pitch stays, whatever the body does: a drone; None: the body plays it
+    dancer     who plays it, counted from 0
     """
 
     model: Path
@@ -39,6 +40,7 @@ class Layer:
     pan: float = 0.0
     transpose: float = 0.0
     note: float | None = None
+    dancer: int = 0
 
     @property
     def gain(self) -> float:
@@ -77,6 +79,7 @@ class SynthesisConfig:
     sends     of "osc" and "midi", what triggers can send, and "beat" if there is one that they can wait for; the
               session fills it in
     postures  the folder of the postures that were taught (body/posture_files.py); None: there are none
+    dancers   who is looked for, 1 or 2: a mapping has the second one's features as dancer2.NAME
     camera_delay_s  how long a frame takes from the camera to us, as far as known: so much further is predicted
     """
 
@@ -89,6 +92,7 @@ class SynthesisConfig:
     seed: int = 0
     sends: tuple[str, ...] = ()
     postures: Path | None = None
+    dancers: int = 1
     camera_delay_s: float = 0.0
 
     @property

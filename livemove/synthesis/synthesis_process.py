@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from livemove.body.dancers import Dancer, not_looked_for
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
 from livemove.body.mapped_triggers import Fired
@@ -109,10 +110,11 @@ class Reloader:
         process_state: ProcessState,
         sends: Sequence[str] = (),
         postures: Path | None = None,
+        dancers: int = 1,
     ) -> None:
-        """sends, postures: of the SynthesisConfig."""
+        """sends, postures, dancers: of the SynthesisConfig."""
         self._slots = slots
-        self._sends = sends
+        self._sends, self._dancers = sends, dancers
         self._postures = postures
         self._process_state = process_state
         self._asked = threading.Event()
@@ -132,7 +134,7 @@ class Reloader:
         while self._ready:
             slot, mapping = self._ready.popleft()
             mapping.take_over(slot.mapping)
-            mapping.notices += _unsent(mapping, self._sends)
+            mapping.notices += _unsent(mapping, self._sends) + not_looked_for(mapping.external, self._dancers)
             try:
                 slot.set_mapping(mapping)
             except LivemoveError as error:
@@ -214,7 +216,7 @@ def _load(
         choice = standby.first(config.engine)
         slot = ModelSlot(
             bundle, choice, layer.mapping, config.seed + number, segment.external_inputs.want,
-            follower=standby.follower, transpose=layer.transpose, note=layer.note,
+            follower=standby.follower, transpose=layer.transpose, note=layer.note, dancer=layer.dancer,
         )  # fmt: skip
         check_taught(slot.mapping.external, taught, str(slot.mapping_path))
         slot.warm_up()
@@ -237,6 +239,7 @@ def _play(
     writer, block = _writer(segment, model_rate), segment.device_block
     controls = segment.controls.read()
     stream = FeatureStream(FeatureSpec(look_ahead_s=controls.look_ahead_s))
+    further = [Dancer(number, stream.spec) for number in range(1, config.dancers)]
     events, heard = EventInputs(taught.postures), HeardTime()
     hop_s = HOP / model_rate
     slowest = min(stack.realtime for stack in stacks)
@@ -248,15 +251,18 @@ def _play(
     live = inputs.copy()
     crossfader, set_effects = ModelCrossfader(stacks, controls), EffectSettings(model_rate, controls)
     tempos = [segment.external_inputs.want(name) for name in TEMPO_INPUTS]
-    reloader, reloads = Reloader(slots, process_state, config.sends, config.postures), controls.reloads
+    reloader = Reloader(slots, process_state, config.sends, config.postures, config.dancers)
+    reloads = controls.reloads
     for slot in slots:
-        slot.mapping.notices += _unsent(slot.mapping, config.sends)
+        slot.mapping.notices += _unsent(slot.mapping, config.sends) + not_looked_for(
+            slot.mapping.external, config.dancers
+        )
     life_s, hops, snapshot_s = now_s(), 0, 0.0
     nothing, said = np.zeros(0, np.float32), set[str]()
     held: Float32 | None = None
     if taking_over:
         segment.blocks.skip()
-        held = _catch_up(segment, stream, events, hop_s)
+        held = _catch_up(segment, stream, events, further, hop_s)
 
     process_state.running(slots[0].engine.name)
     sys.setswitchinterval(0.0005)  # the mapping reader must let go of the interpreter soon
@@ -283,6 +289,8 @@ def _play(
         heard_s += config.camera_delay_s  # a pose is older than its frame's arrival says
         if segment.pose.read(frame):
             events.update(frame, float(stream.update(frame, heard_s)[JUMP]))
+            for dancer in further:
+                dancer.update(frame, heard_s)
             seen_s = frame.capture_s
         if began_s - seen_s > STALE_POSE_S:
             seen_s = math.nan
@@ -296,11 +304,16 @@ def _play(
         inputs[: len(FEATURES)] = features = stream.at(heard_s)
         events.step(features, hop_s)
         events.put(external, segment.external_inputs.wanted)
+        for dancer in further:
+            dancer.look_ahead(controls.look_ahead_s)
+            dancer.step(heard_s, hop_s)
+            dancer.put(external, segment.external_inputs.wanted)
         inputs[len(FEATURES) :] = external
         if controls.freeze:
             live[:] = inputs
-            events.silence()  # a held envelope is no hit; triggers look at what there is
-            events.put(external, segment.external_inputs.wanted)
+            for each in (events, *further):
+                each.silence()  # a held envelope is no hit; triggers look at what there is
+                each.put(external, segment.external_inputs.wanted)
             inputs[len(FEATURES) :] = external
         if held is not None:
             snapshot = segment.snapshot.take()
@@ -383,14 +396,22 @@ def _carry_out(segment: Segment, fired: Fired, sounds_s: float) -> None:
         segment.outbox.put(replace(message, value=min(max(own, -LARGEST), LARGEST), due_s=due_s))
 
 
-def _catch_up(segment: Segment, stream: FeatureStream, events: EventInputs, hop_s: float) -> Float32:
+def _catch_up(
+    segment: Segment, stream: FeatureStream, events: EventInputs, further: Sequence[Dancer], hop_s: float
+) -> Float32:
     """The last second's poses go through features and events, which sounded already. The inputs of the last hop."""
     for row in segment.poses.last(PAST_POSES):
         if row["capture_s"] > now_s() - PAST_POSES_S:
             frame = pose_of(row)
             events.update(frame, float(stream.update(frame)[JUMP]))
-    events.step(stream.at(now_s()), hop_s)
-    events.silence()
+            for dancer in further:
+                dancer.update(frame)
+    caught_up_s = now_s()
+    events.step(stream.at(caught_up_s), hop_s)
+    for dancer in further:
+        dancer.step(caught_up_s, hop_s)
+    for each in (events, *further):
+        each.silence()
     made = segment.hops.last(1)
     return made["sources"][0][: int(made["source_count"][0])].copy() if len(made) else np.zeros(0, np.float32)
 

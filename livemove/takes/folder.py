@@ -68,8 +68,8 @@ class TakenModel:
 
     realtime: how fast its engine was, in multiples of real time. mapping: file in the take; "": the model has none.
     layer: 1 where something begins that could be switched to, 2 .. for what plays with the one before it; transpose,
-    note (-1: none): as `Layer` of synthesis_config has them; gains and pans are in the hops. Takes of earlier versions
-    say nothing of layers.
+    note (-1: none), dancer: as `Layer` of synthesis_config has them; gains and pans are in the hops. Takes of earlier
+    versions say nothing of layers.
     """
 
     name: str
@@ -82,6 +82,7 @@ class TakenModel:
     layer: int = 1
     transpose: float = 0.0
     note: float = -1.0
+    dancer: int = 0
 
 
 Kept = TypeVar("Kept")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from livemove.contracts import MAX_PEOPLE, TakeError
+from livemove.contracts import MAX_DANCERS, MAX_PEOPLE, TakeError
 from livemove.controls import CONTROLS, EFFECT_VALUES, GAIN_FACTORS, LOOP_PRESSES, MAX_LAYERS, SAMPLE_RATES
 
 Limits = Mapping[str, tuple[float, float]]
@@ -39,6 +39,7 @@ MODEL_LIMITS: Limits = {
     "layer": (1, MAX_LAYERS),
     "transpose": (-127.0, 127.0),
     "note": (-1.0, 127.0),
+    "dancer": (0, MAX_DANCERS - 1),
 }
 """Of each of its models."""
 

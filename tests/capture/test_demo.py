@@ -35,6 +35,20 @@ def test_stays_in_the_picture() -> None:
         assert place.max() < 1.0
 
 
+def test_two_stand_side_by_side_and_dance_one_after_the_other() -> None:
+    for i in range(600):
+        frame = demo.pose_at(i / demo.FPS, dancers=2)
+        assert frame.in_view == 2
+        assert frame.image[:2, :, :2].min() > 0.0
+        assert frame.image[:2, :, :2].max() < 1.0
+        first, second = frame.image[:2, :, 0].mean(axis=1)
+        assert first < second
+    later = demo.pose_at(3.0 + 2 * demo.BAR * demo.BEAT_S).world[0]
+    np.testing.assert_array_equal(demo.pose_at(3.0, dancers=2).world[1], later)
+    mirrored = demo.pose_at(3.0, mirror=True, dancers=2)
+    np.testing.assert_allclose(mirrored.image[:2, :, 0], 1.0 - demo.pose_at(3.0, dancers=2).image[:2, :, 0], atol=1e-6)
+
+
 def test_the_same_time_is_the_same_pose() -> None:
     np.testing.assert_array_equal(demo.pose_at(3.21).world, demo.pose_at(3.21).world)
 

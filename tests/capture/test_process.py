@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from livemove.body.features import FEATURES, FeatureStream
+from livemove.capture import demo
 from livemove.capture.capture_config import CaptureConfig
-from livemove.capture.capture_process import follow
+from livemove.capture.capture_process import AWAITED_S, Awaited, follow
 from livemove.capture.landmarker import Landmarker
 from livemove.capture.posemodel import find_pose_model
 from livemove.contracts import CameraError, PoseFrame, PoseModelError
@@ -81,6 +82,32 @@ def test_the_demo_leaves_out_what_a_machine_that_stood_still_has_missed() -> Non
     times = np.array([frame.capture_s for frame in counted.frames])
     assert np.diff(times).min() > 0.5 / 30
     assert times[10] - times[9] == pytest.approx(0.51 + 1 / 30)
+
+
+def test_the_demo_is_two_where_two_are_looked_for() -> None:
+    counted = Counted()
+    follow(
+        CaptureConfig(camera="demo", dancers=2), counted.frames.append, lambda: len(counted.frames) == 3, counted,
+        time.monotonic, lambda _: None,
+    )  # fmt: skip
+    assert [frame.in_view for frame in counted.frames] == [2, 2, 2]
+
+
+def test_a_second_dancer_who_does_not_come_is_said_once() -> None:
+    awaited = Awaited(2)
+    alone = demo.pose_at(0.0)
+
+    def seen(time_s: float, people: int) -> str:
+        alone.capture_s, alone.people = time_s, people
+        return awaited.see(alone)
+
+    assert [seen(float(t), 0) for t in range(30)] == [""] * 30, "nobody at all is seen in the window"
+    lines = [seen(30.0 + t, 1) for t in range(30)]
+    assert [n for n, line in enumerate(lines) if line] == [round(AWAITED_S)]
+    assert lines[round(AWAITED_S)].startswith("dancer 2 is not in view")
+    come = Awaited(2)
+    assert not any(come.see(demo.pose_at(float(t), dancers=2 if t == 5 else 1)) for t in range(30))
+    assert not any(Awaited(1).see(demo.pose_at(float(t))) for t in range(30))
 
 
 def test_the_demo_needs_neither_cv2_nor_mediapipe() -> None:

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from livemove.cli.layers import beyond_reach, mapped, only_model, read_layers, written_layers
+from livemove.bundle import load_bundle
+from livemove.cli.layers import (
+    ASIDE,
+    beyond_reach,
+    dancers_of,
+    for_dancers,
+    mapped,
+    only_model,
+    read_layers,
+    written_layers,
+)
 from livemove.cli.models import model_name, stacks_of_presets
 from livemove.contracts import BundleError, ControlError, Controls, LivemoveError
 from livemove.control.presets import Preset, set_list
@@ -149,3 +159,58 @@ def test_presets_name_layers_too(models: tuple[Path, Path], tmp_path: Path) -> N
     assert controls[2] == Controls(model=1)
     with pytest.raises(LivemoveError, match=r"preset wrong: layer .* pan=7"):
         stacks_of_presets([Preset("wrong", model=f"{one}:pan=7")], nothing)
+
+
+def test_a_layer_may_be_the_second_dancers(models: tuple[Path, Path]) -> None:
+    one, two = models
+    layers = read_layers(f"{one}+{two}:dancer=2,gain=-3", nothing)
+    assert [(layer.dancer, layer.gain_db) for layer in layers] == [(0, 0.0), (1, -3.0)]
+    assert dancers_of([layers], 1) == 2
+    assert [layer.pan for layer in for_dancers(layers, 2)] == [-ASIDE, ASIDE]
+    placed = read_layers(f"{one}:pan=0.1+{two}:dancer=2", nothing)
+    assert for_dancers(placed, 2) == placed
+    written = written_layers(layers, Controls(**levels(layers)), str)
+    assert read_layers(written, nothing) == layers
+    with pytest.raises(ControlError, match=r"dancer=3: 3\.0 is outside 1\.\.2"):
+        read_layers(f"{one}:dancer=3", nothing)
+
+
+def test_two_dancers_play_the_same_where_nothing_else_is_said(models: tuple[Path, Path], tmp_path: Path) -> None:
+    one, two = models
+    layers = for_dancers(read_layers(f"{one}+{two}", nothing), 2)
+    assert [(layer.model, layer.dancer) for layer in layers] == [(one, 0), (two, 0), (one, 1), (two, 1)]
+    assert for_dancers(read_layers(str(one), nothing), 1) == (Layer(one),)
+    with pytest.raises(ControlError, match="3 layers for each of two are 6"):
+        for_dancers(read_layers(f"{one}+{two}+{one}", nothing), 2)
+    shared = tmp_path / "duet.toml"
+    shared.write_text(
+        "\n".join(
+            f'[channels.{channel.name}]\nsource = "dancer2.crouch"\nfrom = [0, 1]\n'
+            for channel in load_bundle(one).spec.channels
+        )
+    )
+    alone = read_layers(f"{one}:mapping={shared}", nothing)
+    assert for_dancers(alone, 2) == alone, "one voice that both play"
+
+
+def test_a_preset_says_what_the_second_dancer_plays(models: tuple[Path, Path], tmp_path: Path) -> None:
+    one, two = models
+    preset = tmp_path / "duo.toml"
+    preset.write_text(
+        f'model = "{one.as_posix()}"\n[dancer.2]\nmodel = "{two.as_posix()}"\nmapping = "second.toml"\npan = 0.6\n'
+    )
+    ((first, second),), (controls,) = stacks_of_presets(set_list([str(preset)]), nothing)
+    assert (first.model, first.dancer) == (one, 0)
+    assert (second.model, second.dancer, second.mapping) == (two, 1, tmp_path / "second.toml")
+    assert controls.pans[:2] == (0.0, 0.6)
+    for text, complaint in (
+        ("[dancer.3]\n", "expected a table [dancer.2]"),
+        ("[dancer.2]\nmodle = 'x'\n", "unknown entry 'dancer.2.modle'; did you mean model?"),
+        ("[dancer.2]\npan = 2\n", "dancer.2.pan: 2 is outside -1..1"),
+        ("[dancer.2]\nmodel = 'a+b'\n", "is no single model"),
+    ):
+        preset.write_text(text)
+        with pytest.raises(ControlError) as refusal:
+            set_list([str(preset)])
+        assert complaint in str(refusal.value)
+        assert "\n" not in str(refusal.value)

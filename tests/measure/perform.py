@@ -52,26 +52,32 @@ def main() -> None:
     parser.add_argument("--engine", action="append", help="several: in turn")
     parser.add_argument("--model", action="append", help="several: in turn; layers: cello+bodydrum")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each run; 10 at least")
+    parser.add_argument("--dancers", type=int, action="append", help="1 or 2; several: in turn")
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     asked_for: dict[str, Float32] = {}
     for _ in range(asked.rounds):
-        for model, engine in product(asked.model or ["theremin"], asked.engine or ["auto"]):
+        for model, engine, dancers in product(
+            asked.model or ["theremin"], asked.engine or ["auto"], asked.dancers or [1]
+        ):
             layers = read_layers(model, print)
-            line, audio, rate = measure(asked, layers, engine)
+            line, audio, rate = measure(asked, layers, engine, dancers)
+            line = {"model": model, "dancers": dancers, **line}
             pitched = "pitch" in load_bundle(layers[0].model).spec.channel_names
-            if len(layers) > 1 or not pitched:  # whose pitch would be followed?
-                print(json.dumps({"model": model, **line}), flush=True)
+            if len(layers) > 1 or dancers > 1 or not pitched:  # whose pitch would be followed?
+                print(json.dumps(line), flush=True)
                 continue
             if model not in asked_for:  # in a process of its own: whom MediaPipe is loaded into counts as ours
                 with ProcessPoolExecutor(1, get_context("spawn")) as child:
                     arguments = asked.camera, load_bundle(model), MOST_HOPS, asked.pose_model
                     asked_for[model] = child.submit(channels_of, *arguments).result()[0]
             line["recorded"]["spearman"] = round(best_spearman(audio, rate, asked_for[model]), 3)
-            print(json.dumps({"model": model, **line}), flush=True)
+            print(json.dumps(line), flush=True)
 
 
-def measure(asked: argparse.Namespace, layers: tuple[Layer, ...], engine: str) -> tuple[dict[str, Any], Float32, int]:
+def measure(
+    asked: argparse.Namespace, layers: tuple[Layer, ...], engine: str, dancers: int
+) -> tuple[dict[str, Any], Float32, int]:
     """(what is printed, what JACK recorded, its rate)."""
     calls: list[Calls] = []
     memory: dict[float, list[float]] = {}
@@ -97,7 +103,7 @@ def measure(asked: argparse.Namespace, layers: tuple[Layer, ...], engine: str) -
         os.environ.update(jack.environment)
         config = SessionConfig.of(
             model=layers[0].model, layers=(layers,), engine=engine, camera=str(asked.camera), loop=True,
-            pose_model=asked.pose_model, duration_s=asked.seconds, monitor=False, started_s=now_s(),
+            pose_model=asked.pose_model, duration_s=asked.seconds, monitor=False, started_s=now_s(), dancers=dancers,
         )  # fmt: skip
         perform.Segment.create = created  # pyright: ignore[reportAttributeAccessIssue]
         try:

@@ -91,6 +91,15 @@ def test_what_moved_leaves_a_trail(seen: AudienceWindow) -> None:
     assert (pixels(seen.drawn()).max(axis=2) > 20).mean() > 1.3 * still
 
 
+def test_two_dancers_are_drawn_each_in_their_own_light(seen: AudienceWindow) -> None:
+    for _ in range(20):
+        seen.show_state(pose_at(1.0, dancers=2), True, None, 0.9, 0.04)
+    drawn = pixels(seen.drawn()).astype(int)
+    blue_over_green = drawn[..., 0] - drawn[..., 1]
+    middle = drawn.shape[1] // 2
+    assert blue_over_green[:, :middle].sum() * blue_over_green[:, middle:].sum() < 0
+
+
 def test_it_is_mirrored_with_the_performers_image(seen: AudienceWindow) -> None:
     dance(seen, offset=0.2)
     straight = pixels(seen.drawn())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PySide6.QtWidgets import QApplication
 
 from livemove.body.features import FEATURES, REST
 from livemove.capture.demo import pose_at
-from livemove.contracts import Action, Channel, Controls, SupervisorStatus
+from livemove.contracts import Action, Channel, Controls, PoseFrame, SupervisorStatus
 from livemove.ipc.segment import Segment, now_s
 from livemove.monitor import style, window
 from livemove.monitor.camera_view import DIM
@@ -93,6 +94,38 @@ def test_the_skeleton_stands_in_the_picture_until_nobody_is_there(
     segment.pose.write(frame)
     shown.tick()
     assert share(view, style.ACCENT) == 0.0
+
+
+@pytest.mark.parametrize("page", ["play", "stage"])
+def test_two_dancers_have_a_colour_and_a_number_each(shown: MonitorWindow, segment: Segment, page: str) -> None:
+    """Each in their own half of the view; and the number stays while the other one is out of sight."""
+    if page == "stage":
+        QTest.keyClick(shown, Key.Key_S)
+    view = getattr(shown, page).camera_view
+    first, second = style.DANCERS
+
+    def show(frame: PoseFrame) -> None:
+        frame.capture_s, frame.sequence = now_s(), next(numbers)
+        segment.pose.write(frame)
+        shown.tick()
+
+    numbers = itertools.count()
+    show(pose_at(1.0))
+    alone = share(view, first)
+    assert alone > 0.005
+    assert share(view, second) == 0.0
+    show(pose_at(1.0, dancers=2))
+    assert share(view, first) > 0.002
+    assert share(view, second) > 0.002
+    show(pose_at(1.0))
+    if page == "play":  # on stage the view still shrinks to the one who is left
+        assert share(view, first) > alone, "now with its number"
+    gone = pose_at(1.0, dancers=2)
+    for array in (gone.image, gone.world, gone.visibility):
+        array[0] = 0.0
+    show(gone)
+    assert share(view, first) == 0.0
+    assert share(view, second) > 0.002
 
 
 def test_on_stage_a_far_body_is_as_large_as_a_near_one(shown: MonitorWindow, segment: Segment) -> None:

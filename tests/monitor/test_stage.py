@@ -341,7 +341,7 @@ def test_the_lines_stand_beside_the_hand_that_plays_the_pitch(
     difference = np.abs(pixels() - before).max(axis=2) > 40
     columns = np.flatnonzero(difference.any(axis=0))
     assert difference.sum() > 100
-    places = view._places(view.rect() if page == "stage" else view._area(), frame)
+    places = view._places(view.rect() if page == "stage" else view._area(), frame, [0])[0]
     middle = places[[11, 12], 0].mean()
     wrist = places[15 if swapped else 16, 0]
     side = np.sign(wrist - middle)

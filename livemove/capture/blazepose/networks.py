@@ -53,27 +53,34 @@ class Network:
         return self._outputs[number]()[0]
 
 
-class Networks:
-    """Detector and landmark network of a bundle. threads: per network."""
+class LandmarkNetwork(Network):
+    """The network that finds a body's landmarks."""
 
-    def __init__(self, bundle: bytes, threads: int) -> None:
+    def presence(self) -> float:
+        """Run it on its crop: how sure it is that there is a body, 0..1."""
+        self.run()
+        return float(self.output(1)[0])
+
+    def reading(self) -> landmarks.Reading:
+        """What the last run found."""
+        return landmarks.read(self.output(0), self.output(3), self.output(4))
+
+
+class Networks:
+    """Detector and landmark networks of a bundle, one for each of so many people, who are looked at side by side.
+    threads: of the detector, and of all landmark networks together."""
+
+    def __init__(self, bundle: bytes, threads: int, people: int = 1) -> None:
         with zipfile.ZipFile(io.BytesIO(bundle)) as archive:
             detector, landmarker = archive.read(DETECTOR), archive.read(LANDMARKER)
         self.detector = Network(detector, Crop(detections.EDGE, cv2.BORDER_CONSTANT), -1.0, 1.0, threads)
-        self.landmarker = Network(landmarker, Crop(landmarks.EDGE, cv2.BORDER_REPLICATE), 0.0, 1.0, threads)
+        self.landmarkers = [
+            LandmarkNetwork(landmarker, Crop(landmarks.EDGE, cv2.BORDER_REPLICATE), 0.0, 1.0, max(threads // people, 1))
+            for _ in range(people)
+        ]
         self._centres = detections.anchors()
 
     def detect(self) -> Float32:
         """The bodies in the detector's crop: see `detections.bodies`."""
         self.detector.run()
         return detections.bodies(self.detector.output(0), self.detector.output(1)[:, 0], self._centres)
-
-    def presence(self) -> float:
-        """Run the landmark network on its crop: how sure it is that there is a body, 0..1."""
-        self.landmarker.run()
-        return float(self.landmarker.output(1)[0])
-
-    def reading(self) -> landmarks.Reading:
-        """What the last run of the landmark network found."""
-        output = self.landmarker.output
-        return landmarks.read(output(0), output(3), output(4))

@@ -11,35 +11,42 @@ import pytest
 
 from livemove.capture.blazepose.landmarks import Reading
 from livemove.capture.blazepose.regions import MARGIN, Region
-from livemove.capture.blazepose.tracker import FORGOTTEN_S, HOLD_S, Tracker
+from livemove.capture.blazepose.tracker import FORGOTTEN_S, HOLD_S, LOOK_S, Tracker
 
 IMAGE = np.zeros((100, 100, 3), np.uint8)
 
 
 class Scene:
-    """Networks that see bodies where the test has put them: (x, y) -> reach from hips to rim, in pixels."""
+    """Networks that see bodies where the test has put them: (x, y) -> reach from hips to rim, in pixels; of two in the
+    same place the one that was named first."""
 
     def __init__(self, **bodies: tuple[float, float, float]) -> None:
         self.bodies = bodies
         self.detections = 0
-        self.shown = Region.whole(100, 100)
-        self.detector: Any = SimpleNamespace(crop=self)
-        self.landmarker: Any = SimpleNamespace(crop=self)
-
-    def take(self, image: np.ndarray, region: Region) -> None:
-        self.shown = region
+        self.detector: Any = SimpleNamespace(crop=SimpleNamespace(take=lambda image, region: None))
+        self.landmarkers = [Look(self), Look(self)]
 
     def detect(self) -> np.ndarray:
         self.detections += 1
         found = [[(0, 0), (1, 1), (x / 100, y / 100), (x / 100, (y - r) / 100)] for x, y, r in self.bodies.values()]
         return np.array(found, np.float32).reshape(-1, 4, 2)
 
+
+class Look:
+    """A landmark network that looks at a scene."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.shown = Region.whole(100, 100)
+        self.crop = self
+
+    def take(self, image: np.ndarray, region: Region) -> None:
+        self.shown = region
+
     def _here(self) -> tuple[float, float, float] | None:
         """The body in the middle of what is shown."""
-        near = [
-            each for each in self.bodies.values() if math.dist(each[:2], (self.shown.x, self.shown.y)) < each[2] / 2
-        ]
-        return near[0] if near else None
+        bodies, middle = self.scene.bodies.values(), (self.shown.x, self.shown.y)
+        return next((each for each in bodies if math.dist(each[:2], middle) < each[2] / 2), None)
 
     def presence(self) -> float:
         return 1.0 if self._here() else 0.1
@@ -96,10 +103,32 @@ def test_bodies_keep_their_places() -> None:
     assert hips(tracker, 0.1) == [(20, 50)]
     assert hips(tracker, 0.2) == [(20, 50)]  # the one who is left is not taken for the one who is missing
     scene.bodies["right"] = (78, 50, 20)
-    assert hips(tracker, 0.3) == [(78, 50), (20, 50)]
+    assert hips(tracker, 0.35) == [(78, 50), (20, 50)]
     before = scene.detections
     assert hips(tracker, 0.4) == [(78, 50), (20, 50)]
     assert scene.detections == before
+
+
+def test_while_somebody_is_followed_others_are_looked_for_now_and_then() -> None:
+    scene = Scene(only=(50, 60, 20))
+    tracker: Any = Tracker(scene, people=2)  # pyright: ignore[reportArgumentType]
+    for n in range(26):
+        assert hips(tracker, n / 25) == [(50, 60)]
+    assert scene.detections == pytest.approx(1.0 / LOOK_S, abs=1.5)
+
+
+def test_two_who_turn_out_to_be_one_are_one() -> None:
+    """Where one dancer covers the other, both networks answer with the one in front; the one whose region jumped is
+    gone, and is found again where it comes out."""
+    scene = Scene(front=(40, 50, 20), behind=(70, 50, 20))
+    tracker: Any = Tracker(scene, people=2)  # pyright: ignore[reportArgumentType]
+    assert sorted(hips(tracker, 0.0)) == [(40, 50), (70, 50)]
+    scene.bodies = {"front": (45, 50, 20), "behind": (64, 50, 20)}
+    assert sorted(hips(tracker, 0.04)) == [(45, 50), (64, 50)]
+    scene.bodies = {"front": (55, 50, 20), "behind": (58, 50, 20)}
+    assert hips(tracker, 0.08) == [(55, 50)]
+    scene.bodies = {"front": (62, 50, 20), "behind": (45, 50, 20)}
+    assert sorted(hips(tracker, 0.3)) == [(45, 50), (62, 50)]
 
 
 @pytest.mark.parametrize(("dancer", "x"), [("largest", 60), ("left", 20), ("right", 85)])

@@ -301,9 +301,9 @@ def _start(request: Request, corpus: Corpus, spec: ModelSpec, listener: Listener
     if not found:
         listener.line("no model here has such channels: it begins from nothing")
         return ""
-    others = ", ".join(f"{c.bundle.path.name} {c.bits:+.2f}" for c in found[1:4])
+    others = ", ".join(f"{c.name} {c.bits:+.2f}" for c in found[1:4])
     listener.line(
-        f"it begins with {found[0].bundle.path.name}, which expects it best as it is ({found[0].bits:+.2f} bits"
+        f"it begins with {found[0].name}, which expects it best as it is ({found[0].bits:+.2f} bits"
         + (f"; {others})" if others else ")")
     )
     return str(found[0].bundle.path)

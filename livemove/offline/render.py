@@ -279,9 +279,7 @@ class Player:
 
     def __init__(self, config: RenderConfig, voices: Sequence[Voice], taught: Sequence[Posture] = ()) -> None:
         self.voices = voices
-        self.dancers = [
-            Dancer(number, FeatureSpec(), () if number else taught) for number in range(config.dancers)
-        ]
+        self.dancers = [Dancer(number, FeatureSpec(), () if number else taught) for number in range(config.dancers)]
         self.hops = 0
         self.fired: dict[str, list[float]] = {t.name: [] for v in voices for t in v.mapping.triggers.triggers}
         self._hop_s = HOP / voices[0].spec.sample_rate

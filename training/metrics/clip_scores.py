@@ -18,7 +18,7 @@ from livemove.body.mapping import load_mapping
 from livemove.bundle import Bundle
 from livemove.contracts import Engine, Float32, Float64, PoseFrame
 from livemove.media import video_file
-from livemove.offline.render import Player, RenderConfig, Take, poses_of
+from livemove.offline.render import Player, RenderConfig, Take, Voice, poses_of
 from livemove.printable import printable
 from training.metrics import beats
 
@@ -72,8 +72,8 @@ def play(bundle: Bundle, engine: Engine, watched: Watched) -> Float32:
     """Audio of the clip through features, mapping and engine, as `livemove render` makes it, before the limiter."""
     engine.reset()
     mapping = load_mapping(bundle.mapping_path, bundle.spec, FEATURES)
-    player = Player(watched.config, bundle, engine, mapping)
-    return np.concatenate([audio for pose, until_s in watched.poses for audio in player.play(pose, until_s)])
+    player = Player(watched.config, [Voice(watched.config, bundle.spec, engine, mapping)])
+    return np.concatenate([audio[:, 0] for pose, until_s in watched.poses for audio in player.play(pose, until_s)])
 
 
 def scores(bundle: Bundle, engine: Engine, watched: Watched, stranger: Watched | None = None) -> dict[str, object]:

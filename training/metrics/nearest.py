@@ -27,6 +27,12 @@ class Candidate:
     style: int
     bits: float
 
+    @property
+    def name(self) -> str:
+        """The model's, and its style where it has several."""
+        styles = self.bundle.spec.styles
+        return self.bundle.path.name + (f" ({styles[self.style]})" if len(styles) > 1 else "")
+
 
 def ranked(corpus: Corpus, bundles: Sequence[Bundle], bands: int, names: Sequence[str]) -> list[Candidate]:
     """The models with as many bands whose channels the corpus has, the nearest first. names: channels of the model to

@@ -45,6 +45,7 @@ from livemove.contracts import (
     Weights,
     weight_shapes,
 )
+from livemove.printable import expanded
 
 INDEX = "model.json"
 WEIGHTS = "weights.safetensors"
@@ -156,7 +157,7 @@ def list_bundles() -> list[Path]:
 def find_bundle(path_or_name: str | Path) -> Path:
     """The bundle folder at this path, or of this name in `bundle_folders`; the BundleError lists what exists."""
     text = str(path_or_name)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir() and (path / INDEX).exists():
         return path
     named = {p.name: p for p in list_bundles()}
@@ -524,7 +525,7 @@ def save_bundle(
     weights are stored as float16: make golden with `as_stored(weights)`. Raises BundleError when the bundle would not
     load again, OutputError when the folder cannot be written.
     """
-    target = Path(path).expanduser().absolute()
+    target = expanded(path).absolute()
     golden_file = io.BytesIO()
     np.savez_compressed(
         golden_file,

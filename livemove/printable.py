@@ -35,3 +35,11 @@ def printable_content(content: Any) -> Any:
     if isinstance(content, (list, tuple)):
         return [printable_content(each) for each in cast("list[Any]", content)]
     return content
+
+
+def expanded(path: Path | str) -> Path:
+    """With ~ or ~NAME at its beginning as that person's folder; where there is no such person, as it stands."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

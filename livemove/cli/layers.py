@@ -21,6 +21,7 @@ from livemove.bundle import find_bundle, load_bundle
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.user_files import fitted_file
 from livemove.controls import CONTROLS, MAX_DANCERS, MAX_LAYERS, decibels
+from livemove.printable import expanded
 from livemove.synthesis.synthesis_config import Layer
 
 SYNTAX = "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE,dancer=2"
@@ -40,7 +41,7 @@ def read_layers(text: str, tell: Callable[[str], None]) -> tuple[Layer, ...]:
     The name of a folder that is there is one layer, whatever is in it. Raises BundleError where no model is there at
     all, ControlError for an option that is none, and for more than MAX_LAYERS.
     """
-    parts = [text] if Path(text).expanduser().is_dir() else text.split("+")
+    parts = [text] if expanded(text).is_dir() else text.split("+")
     if len(parts) > MAX_LAYERS:
         raise ControlError(f"-m {text}: {len(parts)} layers; {MAX_LAYERS} at most play at once")
     layers: list[Layer] = []
@@ -63,12 +64,12 @@ def read_layers(text: str, tell: Callable[[str], None]) -> tuple[Layer, ...]:
 
 def only_model(text: str) -> Path:
     """The folder of the one model that a text names. Raises BundleError, and ControlError for layers."""
-    if "+" in text and not Path(text).expanduser().is_dir():
+    if "+" in text and not expanded(text).is_dir():
         raise ControlError(
             f"{text}: these are layers; calibrate one, -m NAME: what is fitted is played by every layer of that model "
             "without a mapping of its own"
         )
-    return find_bundle(text if Path(text).expanduser().is_dir() else _options(text)[1])
+    return find_bundle(text if expanded(text).is_dir() else _options(text)[1])
 
 
 def mapped(layers: Sequence[Layer], mapping: Path | None, tell: Callable[[str], None]) -> tuple[Layer, ...]:
@@ -142,7 +143,7 @@ def _options(part: str) -> tuple[Layer, str]:
             elif name == "dancer":
                 layer = replace(layer, dancer=round(_number(value, (1, MAX_DANCERS))) - 1)
             elif name == "mapping":
-                layer = replace(layer, mapping=Path(value).expanduser())
+                layer = replace(layer, mapping=expanded(value))
             else:
                 raise ValueError("there is no such option")
         except ValueError as error:

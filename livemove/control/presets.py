@@ -24,7 +24,7 @@ from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
 from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES, SNAP_AS_MAPPED
-from livemove.printable import is_text, printable
+from livemove.printable import expanded, is_text, printable
 
 _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
 """Of a layer, in the text of a model."""
@@ -346,10 +346,10 @@ def _checked(path: Path, where: str, table: dict[str, Any], kind: type[Any], but
             _fail(path, f"{where}{key}: {numbers.shown(value)} is not {kinds[wanted]}")
         found[key] = value
     if found.get("mapping"):
-        found["mapping"] = str(path.parent / Path(found["mapping"]).expanduser())
+        found["mapping"] = str(path.parent / expanded(found["mapping"]))
     if "model" in found:
         found["model"] = _LAYERS_MAPPING.sub(
-            lambda option: option[1] + str(path.parent / Path(option[2]).expanduser()), found["model"]
+            lambda option: option[1] + str(path.parent / expanded(option[2])), found["model"]
         )
     return found
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from livemove import cli
 from livemove.body.notes import SCALES
+from livemove.bundle import find_bundle
 from livemove.cli.models import stacks_of_presets
 from livemove.contracts import BundleError, ControlError, Controls
 from livemove.control.control_config import ControlConfig
@@ -211,6 +212,15 @@ def test_a_set_list_stands_for_its_presets_and_the_list_says_what_is_wrong(folde
 def test_a_mapping_is_looked_for_beside_its_preset(folder: Path) -> None:
     (folder / "mine.toml").write_text('mapping = "maps/my.toml"')
     assert set_list(["mine"])[0].mapping == str(folder / "maps" / "my.toml")
+
+
+def test_a_tilde_that_names_nobody_is_part_of_the_name(folder: Path) -> None:
+    (folder / "mine.toml").write_text('mapping = "~nobody-here/my.toml"')
+    assert set_list(["mine"])[0].mapping == str(folder / "~nobody-here" / "my.toml")
+    (folder / "mine.toml").write_text('mapping = "~/my.toml"')
+    assert set_list(["mine"])[0].mapping == str(Path.home() / "my.toml")
+    with pytest.raises(BundleError, match="no model folder or name '~nobody-here/cello'"):
+        find_bundle("~nobody-here/cello")
 
 
 def test_presets_that_share_a_model_load_it_once(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_signal_ends_the_show_cleanly(small_bundle: Bundle, tmp_path: Path, nu
     take = tmp_path / "take.wav"
     process = start("perform", "--model", small_bundle.path, "--camera", "demo", "--output", take)
     deadline = time.monotonic() + 30
-    while (not take.exists() or take.stat().st_size < 50_000) and time.monotonic() < deadline:
+    while (not take.exists() or take.stat().st_size < 100_000) and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(number)
     out, error = process.communicate(timeout=60)

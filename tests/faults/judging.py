@@ -45,7 +45,8 @@ class Row:
     files                   makes what the options name in the performance's folder, and gives those options
     prepare                 is done once the server runs, before the performance starts
     code                    with which it must end; None: it is killed
-    cuts                    it ends the process that fades: the sound is cut off, and nobody can keep that from clicking
+    cuts                    it ends the process that fades, or stops the server: the sound is cut off, and nobody can
+                            keep that from clicking, nor the rest that is let out once it is mended
     server_suffers          the fault itself holds the sound server up: that is no excuse
     """
 
@@ -248,7 +249,7 @@ def _judged(row: Row, show: Performance, began_s: float) -> Result:
         until_s = min(until_s, heard.end_s())
     moment = Moment(show, heard, fault_s, mend_s, until_s, pose_s)
     recovery_s, wrong = row.judge(moment)
-    wrong += heard.troubles(since_s=fault_s, until_s=fault_s + CUT_S) if row.cuts else heard.troubles()
+    wrong += heard.troubles(since_s=fault_s, until_s=since_s + CUT_S) if row.cuts else heard.troubles()
     wrong += [f"left behind: {thing}" for thing in show.left()]
     if "Traceback" in show.said:
         wrong.append("a traceback")

@@ -45,15 +45,25 @@ class Heard:
 
     pieces: tuple[Piece, ...]
 
-    def _loud_s(self, since_s: float, until_s: float) -> npt.NDArray[np.float64]:
-        times = [piece.at_s[np.abs(piece.sound) > LOUD] for piece in self.pieces]
-        every = np.concatenate([*times, np.zeros(0)])
-        return every[(every >= since_s) & (every < until_s)]
+    def _loud(self, since_s: float, until_s: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """(times of the samples that can be heard, their numbers; of different pieces never one after the other)."""
+        times, numbers, first = [np.zeros(0)], [np.zeros(0, np.int64)], 0
+        for piece in self.pieces:
+            heard = np.flatnonzero(np.abs(piece.sound) > LOUD)
+            times.append(piece.at_s[heard])
+            numbers.append(first + heard)
+            first += len(piece.sound) + 1
+        every, which = np.concatenate(times), np.concatenate(numbers)
+        inside = (every >= since_s) & (every < until_s)
+        return every[inside], which[inside]
 
     def silences(self, since_s: float, until_s: float) -> npt.NDArray[np.float64]:
         """float64 [n, 2]: beginning and end (s) of each silence between the two times, those at the edges as well."""
-        marks = np.concatenate([[since_s], self._loud_s(since_s, until_s), [until_s]])
-        long = np.flatnonzero(np.diff(marks) > SHORTEST_S)
+        times, numbers = self._loud(since_s, until_s)
+        marks = np.concatenate([[since_s], times, [until_s]])
+        # Two samples in a row are no silence, however late the second was let out: a server's clock that catches up.
+        apart = np.concatenate([[True], np.diff(numbers) > 1, [True]])[-len(marks) + 1 :]
+        long = np.flatnonzero((np.diff(marks) > SHORTEST_S) & apart)
         return np.stack([marks[long], marks[long + 1]], axis=1)
 
     def longest_silence_s(self, since_s: float, until_s: float) -> float:
@@ -62,7 +72,7 @@ class Heard:
 
     def last_sound_s(self, since_s: float, until_s: float) -> float:
         """When the last sample that can be heard was let out; since_s if there was none."""
-        return float(self._loud_s(since_s, until_s).max(initial=since_s))
+        return float(self._loud(since_s, until_s)[0].max(initial=since_s))
 
     def end_s(self) -> float:
         return max((float(piece.at_s[-1]) for piece in self.pieces if len(piece.at_s)), default=0.0)
@@ -132,7 +142,9 @@ class JackEar:
             calls, sound = life.calls, life.sound
             frames = self._server.period
             count = min(len(calls), len(sound) // frames)
-            began_s = (calls["called_s"] - calls["late_s"])[:count]
+            # A server that was frozen goes on from where its clock says it should be; it is heard when it calls.
+            late_s = np.minimum(calls["late_s"], frames / self._server.rate)
+            began_s = (calls["called_s"] - late_s)[:count]
             at_s = (began_s[:, None] + np.arange(frames) / self._server.rate).ravel()
             late = held_up(calls, self._server.rate)
             pieces.append(Piece(sound[: count * frames], at_s, self._server.rate, late))

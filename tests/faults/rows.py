@@ -77,7 +77,7 @@ SOUND = (
         do.server_killed, sound_back(SERVER_S, after_mend=True), mend=do.server_back, watch_s=6.0, server_suffers=True),
     Row("JACK frozen", "SIGSTOP to jackd for 3 s", f"sound {SERVER_S} s after it goes on",
         do.server_signal(signal.SIGSTOP), sound_back(SERVER_S, after_mend=True),
-        mend=do.server_signal(signal.SIGCONT), mend_after_s=3.0, watch_s=6.0, server_suffers=True),
+        mend=do.server_signal(signal.SIGCONT), mend_after_s=3.0, watch_s=6.0, server_suffers=True, cuts=True),
     Row("PulseAudio killed", "SIGKILL to pulseaudio; another one 2 s later", f"sound {SERVER_S} s after it is back",
         do.server_killed, sound_back(SERVER_S, after_mend=True), mend=do.server_back, watch_s=6.0, server="pulse"),
     Row("PulseAudio frozen", "SIGSTOP to pulseaudio for 3 s", f"sound {SERVER_S} s after it goes on",

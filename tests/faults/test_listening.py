@@ -55,6 +55,17 @@ def test_silence_at_the_edges_and_between_two_lives_of_a_server_counts() -> None
     assert np.diff(found, axis=1).ravel() == pytest.approx([0.5, 1.5, 0.5], abs=0.003)
 
 
+def test_samples_one_after_the_other_are_no_silence_however_late_a_server_lets_them_out() -> None:
+    piece = heard(tone(1.0)).pieces[0]
+    half = len(piece.at_s) // 2
+    at_s = piece.at_s + np.where(np.arange(len(piece.at_s)) < half, 0.0, 0.02)
+    assert Heard((Piece(piece.sound, at_s, RATE, piece.held_up),)).longest_silence_s(START_S, START_S + 0.9) < 0.003
+    quiet = piece.sound.copy()
+    quiet[half : half + 480] = 0.0
+    lost = Heard((Piece(quiet, at_s, RATE, piece.held_up),)).longest_silence_s(START_S, START_S + 0.9)
+    assert lost == pytest.approx(0.03, abs=0.003)
+
+
 @pytest.mark.parametrize("place", [24000, 70001, 100003])
 @pytest.mark.parametrize("kind", ["cut off", "a sample lost", "a block twice", "a step"])
 def test_planted_clicks_are_heard(kind: str, place: int) -> None:

@@ -102,9 +102,9 @@ class Reading:
     tone: Tone = Tone.FINE
 
 
-def fitting(text: str, size: int, width: int) -> QFont:
+def fitting(text: str, size: int, width: int, bold: bool = False) -> QFont:
     """A font of that size, or as much smaller as the text needs to stand in that many pixels."""
-    face = style.font(size)
+    face = QFont(style.font(size, bold))  # that one is everybody's
     least = SMALLEST * face.pixelSize()
     while QFontMetrics(face).horizontalAdvance(text) > width and face.pixelSize() > least:
         face.setPixelSize(face.pixelSize() - 1)
@@ -268,16 +268,13 @@ class Meter(QWidget):
         painter.fillRect(bar, top, self.width() - bar, height, self._ground)
         painter.setFont(style.font(style.SMALL))
         painter.setPen(style.FAINT)
+        free = 0
         for level_db in (0, -6, -12, -24, -36, -48):
-            y = top + height - round(self._part(level_db) * height)
-            painter.drawText(
-                bar + 2 * style.GRID,
-                max(y - 2 * style.GRID, top - style.GRID),
-                10 * style.GRID,
-                4 * style.GRID,
-                LEFT,
-                f"{-level_db}",
-            )
+            y = max(top + height - round(self._part(level_db) * height) - 2 * style.GRID, top - style.GRID)
+            if y < free:  # in a low window there is no room for all
+                continue
+            free = y + 3 * style.GRID
+            painter.drawText(bar + 2 * style.GRID, y, 10 * style.GRID, 4 * style.GRID, LEFT, f"{-level_db}")
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(style.AMBER if self._lit else style.LINE)

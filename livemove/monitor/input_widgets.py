@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from livemove.contracts import Action, Request
 from livemove.controls import Control
 from livemove.monitor import style
-from livemove.monitor.display_widgets import LEFT, RIGHT, card, dot
+from livemove.monitor.display_widgets import LEFT, RIGHT, card, dot, fitting
 
 Ask = Callable[[Request], None]
 Offer = Callable[[QWidget, QRect, list[str], int, Callable[[int], None]], None]
@@ -91,10 +91,10 @@ class ControlTile(QWidget):
         painter.setFont(style.font(size, spacing=0.5))
         painter.setPen(style.SOFT)
         painter.drawText(inner, Qt.AlignmentFlag.AlignTop, name)
-        face = style.font(style.LARGE, bold=True)
+        room = inner.width() - (4 * style.GRID if mark else 0)
+        face = fitting(self.text, style.LARGE, room, bold=True)
         painter.setFont(face)
         painter.setPen(style.TEXT if self.isEnabled() else style.FAINT)
-        room = inner.width() - (4 * style.GRID if mark else 0)
         fitted = QFontMetrics(face).elidedText(self.text, Qt.TextElideMode.ElideRight, room)
         painter.drawText(inner, Qt.AlignmentFlag.AlignBottom, fitted)
         if mark:

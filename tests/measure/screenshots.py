@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -58,7 +57,7 @@ def main() -> None:
             take_pictures(asked.folder, segment, asked.model, camera)
             segment.close()
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # in the background of a script Ctrl-C is ignored
             process.wait(20)
 
 
@@ -123,7 +122,9 @@ def take_pictures(folder: Path, segment: Segment, model: str, camera: NetworkCam
     QTest.keyClick(window, Qt.Key.Key_Question)
     QTest.keyClick(window, Qt.Key.Key_S)
     shoot("stage", window)
+    window.audience.show()
     shoot("audience", window.audience)
+    window.audience.hide()
     QTest.keyClick(window, Qt.Key.Key_S)
     camera.mode = "drop"
     time.sleep(4.0)

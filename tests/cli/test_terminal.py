@@ -44,7 +44,7 @@ def check(folder: Path, least_s: float) -> None:
 def test_a_terminal_that_hangs_up_ends_the_show_like_ctrl_c(small_bundle: Bundle, tmp_path: Path) -> None:
     process = show(small_bundle, tmp_path, "60", stderr=subprocess.DEVNULL)
     take, deadline_s = tmp_path / "take.wav", time.monotonic() + 40
-    while (not take.exists() or take.stat().st_size < 50_000) and time.monotonic() < deadline_s:
+    while (not take.exists() or take.stat().st_size < 100_000) and time.monotonic() < deadline_s:
         time.sleep(0.05)
     process.send_signal(signal.SIGHUP)
     assert process.wait(30) == 0

@@ -67,7 +67,7 @@ def test_a_performance_that_was_killed_leaves_nothing(
         cwd=ROOT, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     take, deadline_s = tmp_path / "take.wav", time.monotonic() + 60
-    while (not take.exists() or take.stat().st_size < 50_000) and time.monotonic() < deadline_s:
+    while (not take.exists() or take.stat().st_size < 100_000) and time.monotonic() < deadline_s:
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
     mapped = Path(f"/proc/{process.pid}/maps").read_text()  # tests beside this one have segments of their own

@@ -2,7 +2,7 @@
 
 In: options. Out: a JSON line for every run: what the report says of it, resident memory (of the children; the
 supervisor is this process, and counts in what all grew by from the 20th second on), and what JACK recorded: its peak,
-its silent blocks, and how well its pitch, if it has one, follows the film's right hand (support/following.py). Engines
+its silent blocks, and how well its pitch, if it has one, follows the video's right hand (support/following.py). Engines
 and models take turns, so that a machine's good and bad minutes fall on all of them; `stolen` is the share of all cores
 that a shared host took away meanwhile.
 """

@@ -1,4 +1,4 @@
-"""Pictures of the window over a real performance: `python -m tests.measure.screenshots DIR --camera dancer.avi`.
+"""Screenshots of the window over a real performance: `python -m tests.measure.screenshots DIR --camera dancer.avi`.
 
 In: options. Out: DIR/VIEW-WIDTHxHEIGHT.png for each view and size, and DIR/VIEW.png with all sizes side by side, for
 the docs. The performance has a JACK of its own and a camera on loopback that shows the video; for the view "fault" that
@@ -28,7 +28,7 @@ from tests.support.servers import Jack
 
 SIZES = ((800, 480), (1280, 720), (2560, 1440))
 HEIGHT, GAP = 480, 12
-"""Of each picture in a row of sizes, and between them, in pixels."""
+"""Of each screenshot in a row of sizes, and between them, in pixels."""
 REDRAW_S = 1 / 26
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--camera", type=Path, required=True, metavar="VIDEO")
     parser.add_argument("--model", default="cello+bodydrum")
     parser.add_argument("--pose-model", type=Path)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of playing before the first picture")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of playing before the first screenshot")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, Jack() as jack, NetworkCamera(draw=images_of(asked.camera)) as camera:
@@ -54,7 +54,7 @@ def main() -> None:
         try:
             segment = attached(process, said)
             time.sleep(asked.seconds)
-            take_pictures(asked.folder, segment, asked.model, camera)
+            take_screenshots(asked.folder, segment, asked.model, camera)
             segment.close()
         finally:
             process.terminate()  # in the background of a script Ctrl-C is ignored
@@ -86,7 +86,7 @@ def attached(process: subprocess.Popen[bytes], said: Path) -> Segment:
     return segment
 
 
-def take_pictures(folder: Path, segment: Segment, model: str, camera: NetworkCamera) -> None:
+def take_screenshots(folder: Path, segment: Segment, model: str, camera: NetworkCamera) -> None:
     """Every view in every size."""
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     from PySide6.QtCore import Qt
@@ -133,20 +133,20 @@ def take_pictures(folder: Path, segment: Segment, model: str, camera: NetworkCam
 
 
 def side_by_side(folder: Path, view: str) -> None:
-    """All sizes of a view in one picture, each HEIGHT high."""
+    """All sizes of a view in one image, each HEIGHT high."""
     from PySide6.QtCore import Qt
     from PySide6.QtGui import QColor, QImage, QPainter
 
-    pictures = [QImage(str(folder / f"{view}-{width}x{height}.png")) for width, height in SIZES]
+    images = [QImage(str(folder / f"{view}-{width}x{height}.png")) for width, height in SIZES]
     smooth = Qt.TransformationMode.SmoothTransformation
-    pictures = [picture.scaledToHeight(HEIGHT, smooth) for picture in pictures]
-    row = QImage(sum(p.width() for p in pictures) + GAP * (len(pictures) - 1), HEIGHT, QImage.Format.Format_RGB32)
+    images = [image.scaledToHeight(HEIGHT, smooth) for image in images]
+    row = QImage(sum(p.width() for p in images) + GAP * (len(images) - 1), HEIGHT, QImage.Format.Format_RGB32)
     row.fill(QColor("white"))
     painter = QPainter(row)
     left = 0
-    for picture in pictures:
-        painter.drawImage(left, 0, picture)
-        left += picture.width() + GAP
+    for image in images:
+        painter.drawImage(left, 0, image)
+        left += image.width() + GAP
     painter.end()
     row.save(str(folder / f"{view}.png"))
 

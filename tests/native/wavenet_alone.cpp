@@ -29,7 +29,7 @@ static void read_records() {
         need(std::fread(&name[0], 1, length, stdin) == length && std::fread(&count, sizeof count, 1, stdin) == 1);
         std::vector<double>& values = records[name];
         values.resize(count);
-        need(std::fread(values.data(), sizeof(double), count, stdin) == count);
+        need(!count || std::fread(values.data(), sizeof(double), count, stdin) == count);
     }
 }
 
@@ -40,7 +40,7 @@ static void write_record(const std::string& name, const std::vector<T>& values) 
     std::fwrite(&length, sizeof length, 1, stdout);
     std::fwrite(name.data(), 1, length, stdout);
     std::fwrite(&count, sizeof count, 1, stdout);
-    std::fwrite(wide.data(), sizeof(double), count, stdout);
+    if (count) std::fwrite(wide.data(), sizeof(double), count, stdout);
 }
 
 static Floats floats(const std::string& name) {

@@ -27,6 +27,7 @@ from training.metrics.playing import sound
 from training.model.wavenet import WaveNet, nats
 
 STRETCH_S = 6.0
+"""Of the corpus the network plays stretches so long, or as long as its longest clip."""
 STRETCHES = 48
 """So many are kept, the newest: played by the network at most STRETCHES * EVERY / PLAYED steps ago."""
 EVERY, PLAYED = 50, 6
@@ -45,10 +46,9 @@ class OwnPast:
         if self.spec.phase:
             raise RecipeError("--own_past: only for models without a phase")
         self.resident, self.onsets, self.share, self.seed = resident, onsets, share, seed
-        self.hops = round(STRETCH_S * self.spec.sample_rate / HOP)
+        longest = max(last - first for first, last, _ in resident.spans)
+        self.hops = min(round(STRETCH_S * self.spec.sample_rate / HOP), longest)
         self.places = [span for span in resident.spans if span[1] - span[0] >= self.hops]
-        if not self.places:
-            raise RecipeError(f"--own_past: no clip of the dataset is {STRETCH_S:g} s long")
         steps = self.spec.steps_per_hop
         power = resident.bands.square().sum(1).unflatten(0, (-1, steps)).mean(1)
         self.silent = power < power.max() * SILENT**2

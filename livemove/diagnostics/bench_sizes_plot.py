@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from livemove.diagnostics.bench_plot import new_figure, save
 
@@ -25,7 +25,7 @@ LABELS = {
     "voices": "voices in one pass",
 }
 COLOURS = {"native": "tab:blue", "native-int8": "tab:orange"}
-STYLES = {"L1": "dotted", "L2": "dashed", "memory": "dashdot"}
+STYLES: dict[str, Literal["dotted", "dashed", "dashdot"]] = {"L1": "dotted", "L2": "dashed", "memory": "dashdot"}
 
 
 def draw(result: Mapping[str, object], path: Path) -> None:

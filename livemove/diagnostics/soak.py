@@ -120,7 +120,8 @@ def _hold(folder: str, name: str, minutes: float, block: int, layers: int) -> So
     realtime = 1.0 / sum(1.0 / choice.realtime for choice in choices)
     if layers > 1 and isinstance(first := engines[0], NativeEngine):  # as a stack plays them
         together = Unison(NativeVoices(bundle.spec, bundle.weights, layers, precision=first.precision))
-        engines, realtime = [together], proven(together, bundle)
+        engines = [together]
+        realtime = proven(together, bundle)
     take_sound_core()
     real_time = RealTime(realtime, time.perf_counter())
     gc.collect()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from livemove.body.landmarks import HIPS, SHOULDERS
+from livemove.body.landmarks import HIPS, MOVING, SHOULDERS
 from livemove.capture.poses import FoundBody, Image
 from livemove.contracts import MAX_DANCERS, Float64
 
@@ -33,6 +33,9 @@ FASTEST = 6.0
 """Lengths of the trunk per second that a speed may be."""
 FARTHEST, ODDEST = 16.0, 2.0
 """Most that the way to a body, and its size, count against a dancer, in squared standard deviations."""
+LIMBS, LOOSENS, UNLIKE = 0.2, 1.5, 9.0
+"""How far, on average and in lengths of the trunk, its joints may well be from where they were around the trunk: in the
+next frame, and more for every second; most that this counts."""
 STRANGER = 9.0
 """What counts against every body for a dancer who was never seen: more than for one who has been away for long."""
 COLOURS = 8.0
@@ -54,11 +57,13 @@ DOUBT_S, DOUBT = 0.25, 0.5
 
 @dataclass(frozen=True)
 class _Look:
-    """One body in one frame. place float64 [2]: middle of the trunk, in pixels; trunk: its length in pixels; colours
-    float64 [12], 0..1: what it wears (NaN: outside the image); track: as in `FoundBody`."""
+    """One body in one frame. place float64 [2]: middle of the trunk, in pixels; trunk: its length in pixels; pose float64
+    [13, 2]: its joints from there, in lengths of the trunk; colours float64 [12], 0..1: what it wears (NaN: outside the
+    image); track: as in `FoundBody`."""
 
     place: Float64
     trunk: float
+    pose: Float64
     colours: Float64
     track: int
 
@@ -71,6 +76,7 @@ class _Dancer:
     place: Float64 = field(default_factory=lambda: np.zeros(2))
     speed: Float64 = field(default_factory=lambda: np.zeros(2))
     trunk: float = 1.0
+    pose: Float64 = field(default_factory=lambda: np.zeros((len(MOVING), 2)))
     seen_s: float = -math.inf
     colours: Float64 = field(default_factory=lambda: np.full(12, np.nan))
     varied: float = PLAIN
@@ -90,8 +96,13 @@ class _Dancer:
         spread = 1.0 + SPREADS / NEAR * gone_s
         away = float(np.hypot(*(look.place - expected))) / (self.trunk * NEAR * spread)
         grown = math.log(look.trunk / self.trunk) / (0.25 + 0.5 * gone_s)
+        loose = 1.0 + LOOSENS / LIMBS * gone_s
+        unlike = float(np.hypot(*(look.pose - self.pose).T).mean()) / (LIMBS * loose)
         stays = STAYS if look.track == self.track >= 0 else 0.0
-        return min(away * away, FARTHEST) + 2.0 * math.log(spread) + min(grown * grown, ODDEST) - stays
+        return (
+            min(away * away, FARTHEST) + 2.0 * math.log(spread) + min(grown * grown, ODDEST)
+            + min(unlike * unlike, UNLIKE) + 2.0 * math.log(loose) - stays
+        )  # fmt: skip
 
     def see(self, look: _Look, now_s: float) -> None:
         """It is this body."""
@@ -104,7 +115,7 @@ class _Dancer:
             self.speed = np.zeros(2)
         new = math.isinf(self.seen_s)
         self.trunk = look.trunk if new else self.trunk + 0.2 * (look.trunk - self.trunk)
-        self.place, self.seen_s, self.track = look.place, now_s, look.track
+        self.place, self.pose, self.seen_s, self.track = look.place, look.pose, now_s, look.track
 
     def learn(self, look: _Look, passed_s: float) -> None:
         """What this dancer wears."""
@@ -203,7 +214,7 @@ class Identities:
     def _exchange(self) -> None:
         """Each is where the other was thought to be; what they wear stays theirs."""
         one, two = self._dancers
-        for name in ("place", "speed", "trunk", "seen_s", "track"):
+        for name in ("place", "speed", "trunk", "pose", "seen_s", "track"):
             mine, other = getattr(one, name), getattr(two, name)
             setattr(one, name, other)
             setattr(two, name, mine)
@@ -225,7 +236,8 @@ def look_at(body: FoundBody, image: Image) -> _Look:
         *(start + _ALONG[:, None] * (end - start) for start, end in zip((left_hip, right_hip), knees, strict=True)),
     ]  # fmt: skip
     colours = np.concatenate([_colour(patch, image) for patch in patches])
-    return _Look(0.5 * (shoulders + hips), trunk, colours, body.track)
+    place = 0.5 * (shoulders + hips)
+    return _Look(place, trunk, (marks[list(MOVING)] - place) / trunk, colours, body.track)
 
 
 _ACROSS, _UPPER, _LOWER = np.linspace(0.2, 0.8, 6), np.linspace(0.1, 0.5, 5), np.linspace(0.55, 0.95, 5)

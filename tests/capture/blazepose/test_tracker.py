@@ -23,7 +23,8 @@ class Scene:
     def __init__(self, **bodies: tuple[float, float, float]) -> None:
         self.bodies = bodies
         self.detections = 0
-        self.detector: Any = SimpleNamespace(crop=SimpleNamespace(take=lambda image, region: None))
+        crop = SimpleNamespace(take=lambda image, region: None, pixels=np.zeros((100, 100, 3), np.uint8))
+        self.detector: Any = SimpleNamespace(crop=crop)
         self.landmarkers = [Look(self), Look(self)]
 
     def detect(self) -> np.ndarray:
@@ -39,6 +40,7 @@ class Look:
         self.scene = scene
         self.shown = Region.whole(100, 100)
         self.crop = self
+        self.pixels = np.zeros((256, 256, 3), np.uint8)
 
     def take(self, image: np.ndarray, region: Region) -> None:
         self.shown = region

@@ -57,9 +57,9 @@ DOUBT_S, DOUBT = 0.25, 0.5
 
 @dataclass(frozen=True)
 class _Look:
-    """One body in one frame. place float64 [2]: middle of the trunk, in pixels; trunk: its length in pixels; pose float64
-    [13, 2]: its joints from there, in lengths of the trunk; colours float64 [12], 0..1: what it wears (NaN: outside the
-    image); track: as in `FoundBody`."""
+    """One body in one frame. place float64 [2]: middle of the trunk, in pixels; trunk: its length in pixels; pose
+    float64 [13, 2]: its joints from there, in lengths of the trunk; colours float64 [12], 0..1: what it wears (NaN:
+    outside the image); track: as in `FoundBody`."""
 
     place: Float64
     trunk: float

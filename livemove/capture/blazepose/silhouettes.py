@@ -52,11 +52,12 @@ def silhouette(marks: Float64, region: Region, edge: int) -> Image | None:
     cosine, sine = math.cos(region.turned), math.sin(region.turned)
     turned = (marks - (region.x, region.y)) @ np.array([[cosine, -sine], [sine, cosine]])
     points = (turned / region.edge + 0.5) * edge
-    if (points.max(axis=0) < 0).any() or (points.min(axis=0) > edge).any():
+    outside = (points.max(axis=0) < 0).any() or (points.min(axis=0) > edge).any()
+    if outside or not np.isfinite(points).all():
         return None
-    trunk = float(np.hypot(*(points[list(SHOULDERS)].mean(axis=0) - points[list(HIPS)].mean(axis=0))))
-    mask = np.zeros((edge, edge), np.uint8)
     whole = np.rint(np.clip(points, -edge, 2 * edge)).astype(np.int32)
+    trunk = float(np.hypot(*(whole[list(SHOULDERS)].mean(axis=0) - whole[list(HIPS)].mean(axis=0))))
+    mask = np.zeros((edge, edge), np.uint8)
     for a, b in BONES:
         cv2.line(mask, whole[a].tolist(), whole[b].tolist(), 255, max(round(LIMB * trunk), 1))
     cv2.fillConvexPoly(mask, cv2.convexHull(whole[[*SHOULDERS, *HIPS]]), 255)

@@ -30,10 +30,12 @@ to = [57.0, 81.0]
 
 [channels.loudness]
 source = "presence"
+from = [0.0, 1.0]
 to = [0.0, 0.9]
 
 [channels.brightness]
 source = "hand_distance"
+from = [0.1, 0.85]
 """
 
 Seen = Callable[[str, bool], tuple[list[Duet], list[PoseFrame]]]

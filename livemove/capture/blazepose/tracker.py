@@ -31,8 +31,9 @@ NEAR = 0.12
 one: two who dance together are."""
 
 SAME, SAME_FACE, SAME_BODY = 0.05, 0.03, 0.1
-"""Two followed bodies whose landmarks, or only those of whose faces, are no farther apart on average, in edges of their
-regions, are one: where one covers the other, a network may mix the two, but there is one face to be seen."""
+"""Two followed bodies whose landmarks are no farther apart on average than SAME, in edges of their regions, are one; so
+are two with one face, SAME_FACE, whose bodies are near, SAME_BODY: a network may mix two, but it was one face that it
+saw."""
 
 LOOK_S = 0.12
 """While somebody is followed, others are looked for no more often: it takes half the time of a pose."""
@@ -69,8 +70,8 @@ FACE = 11
 """So many landmarks, the first ones, are of the face."""
 
 BESIDE, COVERED_S, PACE_S = 0.4, 1.0, 0.25
-"""One who is lost no farther from another one, in edges of its region, is behind it: looked for where it went, by its
-pace of the last PACE_S, for so long; as the network is shown it without the one in front."""
+"""One who is lost no farther than BESIDE from another one, in edges of its region, is behind it: for COVERED_S it is
+looked for where it was going, by its pace of the last PACE_S, in images without the one in front."""
 
 STRAYED_S = 0.2
 """So long, as a time constant, it counts that a body moved unlike itself."""
@@ -81,8 +82,8 @@ class Body:
     """One body that is followed, or place for one.
 
     region      where it is looked for in the next frame; None: nowhere
-    there       whether it was seen in the last frame; looked for, but not seen: another one is in the way
-    behind      whether another one, beside it, covers what both could be at
+    there       whether it was seen in the last frame; with a region, but not there: another one is in the way
+    behind      whether another one is beside it and in front, and is painted over whole
     last        where it was last, at last_s
     pace        where last was going, pixels a second
     strayed     how far its landmarks were lately from where they were going, in edges of its region, summed up
@@ -214,8 +215,8 @@ class Tracker:
         return Cover([marks for marks in others if marks is not None], own)
 
     def _place(self, body: Body, capture_s: float) -> None:
-        """Where a body is looked for in the next frame, by whether there is another one beside it, perhaps before
-        it."""
+        """Whether another one is in front of that body, and where it is looked for in the next frame if that one hides
+        it. Of two beside each other the one that moves unlike itself is behind: it is the network that is misled."""
         where, gone_s = body.region if body.there else body.last, capture_s - body.last_s
         beside = [
             each for each in self.bodies
@@ -315,7 +316,8 @@ def _read(image: Image, region: Region, network: LandmarkNetwork, cover: Cover) 
         return None
     reading = network.reading()
     if painted is not None:
-        x, y = np.clip(reading.points[FACE:LANDMARKS, :2] * len(painted), 0, len(painted) - 1).astype(np.intp).T
+        places = np.nan_to_num(reading.points[FACE:LANDMARKS, :2]) * len(painted)
+        x, y = np.clip(places, 0, len(painted) - 1).astype(np.intp).T
         if (painted[y, x] > 0).mean() > GUESSED:
             return None
     return reading

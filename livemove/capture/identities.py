@@ -33,10 +33,10 @@ FASTEST = 6.0
 """Lengths of the trunk per second that a speed may be."""
 FARTHEST, ODDEST = 16.0, 2.0
 """Most that the way to a body, and its size, count against a dancer, in squared standard deviations."""
-LIMBS, LOOSENS, UNLIKE = 0.2, 1.5, 9.0
+LIMBS, LOOSENS, ANY_POSE, UNLIKE = 0.2, 1.5, 0.8, 9.0
 """How far, on average and in lengths of the trunk, its joints may well be from where they were around the trunk: in the
-next frame, and more for every second; most that this counts."""
-STRANGER = 9.0
+next frame, and more for every second, up to where a pose says nothing any more; most that this counts."""
+STRANGER = 12.0
 """What counts against every body for a dancer who was never seen: more than for one who has been away for long."""
 COLOURS = 8.0
 """Most that colours count, where dancers can be told by them."""
@@ -96,7 +96,7 @@ class _Dancer:
         spread = 1.0 + SPREADS / NEAR * gone_s
         away = float(np.hypot(*(look.place - expected))) / (self.trunk * NEAR * spread)
         grown = math.log(look.trunk / self.trunk) / (0.25 + 0.5 * gone_s)
-        loose = 1.0 + LOOSENS / LIMBS * gone_s
+        loose = min(LIMBS + LOOSENS * gone_s, ANY_POSE) / LIMBS
         unlike = float(np.hypot(*(look.pose - self.pose).T).mean()) / (LIMBS * loose)
         stays = STAYS if look.track == self.track >= 0 else 0.0
         return (

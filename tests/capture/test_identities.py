@@ -141,6 +141,15 @@ def test_colours_outside_the_image_are_unknown() -> None:
     assert told(Identities(), [dancer, Dancer(200)], 0.0) == [0, 1]
 
 
+@pytest.mark.parametrize("gone_s", [0.2, 0.5, 2.0, 8.0])
+def test_one_who_is_alone_and_comes_back_is_no_stranger(gone_s: float) -> None:
+    """In another pose, a step from there."""
+    identities = Identities()
+    for number in range(25):
+        assert told(identities, [Dancer(150, hands=20)], number / 25) == [0, None]
+    assert told(identities, [Dancer(170)], 0.96 + gone_s) == [0, None]
+
+
 def test_two_alike_in_one_place_are_told_by_how_they_hold_themselves() -> None:
     """By where they are, each would be the other one."""
     identities = Identities()

@@ -17,7 +17,7 @@ from livemove.contracts import HOP, PoseFrame
 from livemove.offline.render import Player, RenderConfig, Voice
 from livemove.synthesis.engines import make_engine
 from livemove.synthesis.synthesis_config import Layer
-from tests.support.duets import FPS, WAYS, Duet, Moment, duet, followed, judged, moments
+from tests.support.duets import FPS, WAYS, Duet, Moment, duet, each_alone, followed, judged, moments
 from training.metrics import pitched
 
 pytestmark = pytest.mark.real
@@ -85,13 +85,15 @@ def heard(frames: Sequence[PoseFrame], mapping: Path) -> tuple[np.ndarray, int]:
     return np.concatenate(made), bundle.spec.sample_rate
 
 
-def test_after_a_crossing_each_voice_still_follows_its_own_dancer(seen: Seen, tmp_path: Path) -> None:
-    """Heard in the sound: what each sings after they have crossed, dressed alike, is what it sings where the two do
-    the same side by side, and not what the other one does."""
+def test_after_a_crossing_each_voice_still_follows_its_own_dancer(
+    source: list[Moment], seen: Seen, tmp_path: Path
+) -> None:
+    """Heard in the sound: what each sings after they have crossed, dressed alike, is what it sings where each dances
+    alone, and not what the other one does."""
     (mapping := tmp_path / "duet.toml").write_text(MAPPING)
     duets, frames = seen("crossing", False)
     sung, rate = heard(frames, mapping)
-    alone, _ = heard(seen("apart", False)[1], mapping)
+    alone, _ = heard(each_alone(source), mapping)
     hops = len(sung) // HOP
     pitches, expected = (
         [pitched.track_pitch(np.ascontiguousarray(sound[:, side]), rate, 0, hops) for side in (0, 1)]

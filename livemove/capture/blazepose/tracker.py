@@ -143,12 +143,17 @@ class Tracker:
         alone = len(missing) == len(self.bodies)
         places = _places(image)
         self._turn = 0 if alone else self._turn
-        if missing and (self._turn < len(places) or not 0.0 <= capture_s - self._looked_s < LOOK_S):
+        looks = bool(missing) and (self._turn < len(places) or not 0.0 <= capture_s - self._looked_s < LOOK_S)
+        if looks:
             self._looked_s = capture_s
             self._assign(missing, self._detect(image, places[self._turn % len(places)], capture_s), capture_s)
             self._turn += 1
-        self._follow_all(image, capture_s)
+        # One who is covered, and whom the detector just did not find, waits: three networks would make this frame late.
+        shown = [body for body in self.bodies if body.there or body.step is None or not looks]
+        self._follow_all(image, capture_s, shown)
         for body in self.bodies:
+            if body.region is not None:
+                self._place(body, capture_s)
             if not body.there:
                 body.smoothing.lost()
         return [body for body in self.bodies if body.there]
@@ -186,9 +191,9 @@ class Tracker:
                 body.region = new
                 body.strayed, body.step = 0.8 * GARBLED, None  # of two who are one, the new one goes
 
-    def _follow_all(self, image: Image, capture_s: float) -> None:
-        """Read the landmarks of all who are followed, side by side; of two who turn out to be one, one is gone."""
-        followed = [(body, body.region) for body in self.bodies if body.region is not None]
+    def _follow_all(self, image: Image, capture_s: float, bodies: Sequence[Body]) -> None:
+        """Read the landmarks of those with a region, side by side; of two who turn out to be one, one is gone."""
+        followed = [(body, body.region) for body in bodies if body.region is not None]
         regions, networks = [region for _, region in followed], self._networks.landmarkers[: len(followed)]
         images = [image] * len(followed)
         covers = [self._cover(body, capture_s) for body, _ in followed]
@@ -204,8 +209,6 @@ class Tracker:
             body, old = max(there, key=lambda each: each[0].strayed)
             body.there, body.last, body.last_s, body.pace = False, old.last, old.last_s, old.pace
             body.image, body.step = old.image, old.step
-        for body, _ in followed:
-            self._place(body, capture_s)
 
     def _cover(self, body: Body, now_s: float) -> Cover:
         """What is not that body's of an image: the others', where these will be, but for what is its own, too, unless

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from livemove.body.features import FEATURES
 from livemove.body.mapping import load_mapping
@@ -102,8 +101,10 @@ def test_after_a_crossing_each_voice_still_follows_its_own_dancer(
     apart = np.array([abs(np.diff(each.marks[:, 23, 0])[0]) > 0.4 * each.image.shape[0] for each in duets])
     times_s = (np.arange(hops) + 0.5) * HOP / rate
     after = apart[np.minimum((times_s * FPS).astype(int), len(apart) - 1)] & (times_s > 2.0)
-    assert after.mean() > 0.25, "they are hardly apart again: the test would prove nothing"
+    told = after & (np.abs(expected[0] - expected[1]) > 2.0)
+    assert told.mean() > 0.25, "they hardly differ, or are hardly apart again: the test would prove nothing"
     for dancer in (0, 1):
-        own, other = (float(spearmanr(pitches[dancer][after], expected[who][after])[0]) for who in (dancer, 1 - dancer))
-        assert own >= 0.9, (dancer, own, other)
-        assert other <= own - 0.3, (dancer, own, other)
+        own, other = (np.abs(pitches[dancer] - expected[who])[told] for who in (dancer, 1 - dancer))
+        assert np.median(own) <= 0.5, dancer  # semitones
+        assert np.median(other) >= 3.0, dancer
+        assert (own < other).mean() >= 0.95, dancer

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from livemove.body.landmarks import HIPS, MOVING, SHOULDERS
+from livemove.capture.encounters import APART, Encounter
 from livemove.capture.poses import FoundBody, Image
 from livemove.contracts import MAX_DANCERS, Float64
 
@@ -45,8 +46,6 @@ STAYS = 1.0
 HYSTERESIS = 1.5
 """So much more must speak for whoever colours name than for whom movement names."""
 
-APART = 1.2
-"""Lengths of the trunk between two bodies from which on neither covers the other: their colours are their own."""
 LEARN_S, FEWEST = 3.0, 5
 """Time constant of what a dancer is known to wear, and after how many looks it is known."""
 PLAIN = 0.03
@@ -71,7 +70,8 @@ class _Look:
 @dataclass
 class _Dancer:
     """What is known of one: as in `_Look`, smoothed; speed in pixels per second; varied: how far colours usually are
-    from the learnt ones; looks: how many these were learnt from."""
+    from the learnt ones; looks: how many these were learnt from; leapt: how far its joints were, on average and in
+    lengths of the trunk, from where they were going, if it was seen in the frame before."""
 
     place: Float64 = field(default_factory=lambda: np.zeros(2))
     speed: Float64 = field(default_factory=lambda: np.zeros(2))
@@ -82,6 +82,7 @@ class _Dancer:
     varied: float = PLAIN
     looks: int = 0
     track: int = -1
+    leapt: float = 0.0
 
     def against(self, look: _Look, now_s: float) -> float:
         """How much speaks against that body being this dancer, by movement and size.
@@ -106,8 +107,10 @@ class _Dancer:
 
     def see(self, look: _Look, now_s: float) -> None:
         """It is this body."""
-        passed_s = now_s - self.seen_s
+        passed_s, self.leapt = now_s - self.seen_s, 0.0
         if 0.0 < passed_s < 0.2:
+            joints, before = look.place + look.trunk * look.pose, self.place + self.trunk * self.pose
+            self.leapt = float(np.hypot(*(joints - before - self.speed * passed_s).T).mean()) / look.trunk
             speed = (look.place - self.place) / passed_s
             speed *= min(FASTEST * look.trunk / max(float(np.hypot(*speed)), 1e-9), 1.0)
             self.speed = self.speed + (1.0 - math.exp(-passed_s / SPEED_S)) * (speed - self.speed)
@@ -139,6 +142,7 @@ class Identities:
         self._first = FIRST[first]
         self._dancers = [_Dancer() for _ in range(MAX_DANCERS)]
         self.exchanged = False
+        self._encounter = Encounter()
         self._doubt = 0.0
         self._last_s = -math.inf
 
@@ -162,7 +166,19 @@ class Identities:
             known.see(look, now_s)
             if apart and self._side(look) * (1 - 2 * dancer) >= 0.0:
                 known.learn(look, passed_s)
+        if self._left_as_each_other({dancer: looks[body] for dancer, body in chosen.items()}, now_s):
+            self._exchange()
+            self.exchanged = True
+            chosen = {1 - dancer: body for dancer, body in chosen.items()}
         return [bodies[chosen[dancer]] if dancer in chosen else None for dancer in range(MAX_DANCERS)]
+
+    def _left_as_each_other(self, seen: dict[int, _Look], now_s: float) -> bool:
+        """Whether the two were taken for each other in an encounter, where colours do not tell."""
+        places = {dancer: look.place for dancer, look in seen.items()}
+        trunk = max((look.trunk for look in seen.values()), default=1.0)
+        leapt = max((self._dancers[dancer].leapt for dancer in seen), default=0.0)
+        wrong = self._encounter.exchanged(places, [each.speed for each in self._dancers], trunk, leapt, now_s)
+        return wrong and self._sure() < DOUBT
 
     def _choose(self, looks: Sequence[_Look], now_s: float) -> dict[int, int]:
         """Dancer -> body, whatever least speaks against; what colours say must outweigh movement."""

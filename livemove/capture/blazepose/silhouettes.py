@@ -19,6 +19,8 @@ from livemove.contracts import Float64
 
 LIMB, HEAD, HAND = 0.36, 0.42, 0.18
 """Widths of limbs, radii of head, hands and feet, in lengths of the trunk."""
+OWN = 1.4
+"""So much wider a body's own silhouette is left free: landmarks that are a little off must not eat it away."""
 GREY = 127
 """What a body that is in the way is painted with: a network takes it for a thing."""
 
@@ -27,10 +29,12 @@ _ENDS = (19, 20, 31, 32)
 
 @dataclass(frozen=True)
 class Cover:
-    """What hides a body: bodies, each float64 [33, 2] in pixels of the image, but for what its own landmarks cover."""
+    """What hides a body: others, each float64 [33, 2] in pixels of the image, but for what its own landmarks cover;
+    there: whether that body was seen in the frame before."""
 
     others: Sequence[Float64] = ()
     own: Float64 | None = None
+    there: bool = False
 
     def paint(self, pixels: Image, region: Region) -> Image | None:
         """Over a crop of region, uint8 RGB [edge, edge, 3], in place; where: uint8 [edge, edge], 255, or None."""
@@ -39,16 +43,16 @@ class Cover:
             mask = silhouette(other, region, edge)
             if mask is None:
                 continue
-            if self.own is not None and (kept := silhouette(self.own, region, edge)) is not None:
+            if self.own is not None and (kept := silhouette(self.own, region, edge, OWN)) is not None:
                 mask &= ~kept
             pixels[mask > 0] = GREY
             painted = mask if painted is None else painted | mask
         return painted
 
 
-def silhouette(marks: Float64, region: Region, edge: int) -> Image | None:
+def silhouette(marks: Float64, region: Region, edge: int, wide: float = 1.0) -> Image | None:
     """uint8 [edge, edge], 255 where a body with those landmarks, [33, 2] in pixels of the image, is in a crop of that
-    region; None: nowhere."""
+    region; None: nowhere. wide: factor on the widths of its parts."""
     cosine, sine = math.cos(region.turned), math.sin(region.turned)
     turned = (marks - (region.x, region.y)) @ np.array([[cosine, -sine], [sine, cosine]])
     points = (turned / region.edge + 0.5) * edge
@@ -57,6 +61,7 @@ def silhouette(marks: Float64, region: Region, edge: int) -> Image | None:
         return None
     whole = np.rint(np.clip(points, -edge, 2 * edge)).astype(np.int32)
     trunk = float(np.hypot(*(whole[list(SHOULDERS)].mean(axis=0) - whole[list(HIPS)].mean(axis=0))))
+    trunk *= wide
     mask = np.zeros((edge, edge), np.uint8)
     for a, b in BONES:
         cv2.line(mask, whole[a].tolist(), whole[b].tolist(), 255, max(round(LIMB * trunk), 1))

@@ -25,6 +25,9 @@ from livemove.contracts import LANDMARKS, Float32
 
 PRESENT = 0.5
 """A body is there if the landmark network is surer than this (MediaPipe's default)."""
+STAYS = 0.2
+"""One of whom another one may cover a part stays there if the network is surer than this: without a head it is less
+sure."""
 
 NEAR = 0.12
 """A found body whose hips are no farther from those of a followed one, in edges of its region (about 2.5 m), is that
@@ -215,7 +218,7 @@ class Tracker:
         it is behind them."""
         others = [each.expected(now_s) for each in self.bodies if each is not body and each.region is not None]
         own = body.expected(now_s) if body.there and not body.behind else None
-        return Cover([marks for marks in others if marks is not None], own)
+        return Cover([marks for marks in others if marks is not None], own, body.there)
 
     def _place(self, body: Body, capture_s: float) -> None:
         """Whether another one is in front of that body, and where it is looked for in the next frame if that one hides
@@ -315,7 +318,7 @@ def _read(image: Image, region: Region, network: LandmarkNetwork, cover: Cover) 
     would be guessed."""
     network.crop.take(image, region)
     painted = cover.paint(network.crop.pixels, region)
-    if network.presence() <= PRESENT:
+    if network.presence() <= (PRESENT if painted is None or not cover.there else STAYS):
         return None
     reading = network.reading()
     if painted is not None:

@@ -60,12 +60,19 @@ def seen(source: list[Moment], pose_model: Path) -> Seen:
 
 
 @pytest.mark.parametrize(
-    ("way", "recoloured", "found"),
-    [("crossing", True, 0.9), ("crossing", False, 0.9), ("meeting", False, 0.8), ("leaving", True, 0.9)],
+    ("way", "recoloured", "places", "found"),
+    [
+        ("crossing", True, 0.99, 0.9),
+        ("crossing", False, 0.99, 0.9),
+        ("meeting", False, 0.98, 0.8),
+        ("leaving", True, 0.99, 0.9),
+    ],
 )
-def test_two_dancers_keep_their_places_in_a_video(way: str, recoloured: bool, found: float, seen: Seen) -> None:
+def test_two_dancers_keep_their_places_in_a_video(
+    way: str, recoloured: bool, places: float, found: float, seen: Seen
+) -> None:
     kept = judged(*seen(way, recoloured))
-    assert kept.kept >= 0.99, kept.wrong
+    assert kept.kept >= places, kept.wrong  # tests/README.md has what was measured
     assert kept.found >= found  # one who is half covered is not to be found
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from livemove.body.landmarks import HIPS, SHOULDERS
+from livemove.body.landmarks import HIPS, MOVING, SHOULDERS
+from livemove.capture.encounters import APART, Encounter
 from livemove.capture.poses import FoundBody, Image
 from livemove.contracts import MAX_DANCERS, Float64
 
@@ -33,7 +34,10 @@ FASTEST = 6.0
 """Lengths of the trunk per second that a speed may be."""
 FARTHEST, ODDEST = 16.0, 2.0
 """Most that the way to a body, and its size, count against a dancer, in squared standard deviations."""
-STRANGER = 9.0
+LIMBS, LOOSENS, ANY_POSE, UNLIKE = 0.2, 1.5, 0.8, 9.0
+"""How far, on average and in lengths of the trunk, its joints may well be from where they were around the trunk: in the
+next frame, and more for every second, up to where a pose says nothing any more; most that this counts."""
+STRANGER = 12.0
 """What counts against every body for a dancer who was never seen: more than for one who has been away for long."""
 COLOURS = 8.0
 """Most that colours count, where dancers can be told by them."""
@@ -42,8 +46,6 @@ STAYS = 1.0
 HYSTERESIS = 1.5
 """So much more must speak for whoever colours name than for whom movement names."""
 
-APART = 1.2
-"""Lengths of the trunk between two bodies from which on neither covers the other: their colours are their own."""
 LEARN_S, FEWEST = 3.0, 5
 """Time constant of what a dancer is known to wear, and after how many looks it is known."""
 PLAIN = 0.03
@@ -54,11 +56,13 @@ DOUBT_S, DOUBT = 0.25, 0.5
 
 @dataclass(frozen=True)
 class _Look:
-    """One body in one frame. place float64 [2]: middle of the trunk, in pixels; trunk: its length in pixels; colours
-    float64 [12], 0..1: what it wears (NaN: outside the image); track: as in `FoundBody`."""
+    """One body in one frame. place float64 [2]: middle of the trunk, in pixels; trunk: its length in pixels; pose
+    float64 [13, 2]: its joints from there, in lengths of the trunk; colours float64 [12], 0..1: what it wears (NaN:
+    outside the image); track: as in `FoundBody`."""
 
     place: Float64
     trunk: float
+    pose: Float64
     colours: Float64
     track: int
 
@@ -66,16 +70,19 @@ class _Look:
 @dataclass
 class _Dancer:
     """What is known of one: as in `_Look`, smoothed; speed in pixels per second; varied: how far colours usually are
-    from the learnt ones; looks: how many these were learnt from."""
+    from the learnt ones; looks: how many these were learnt from; leapt: how far its joints were, on average and in
+    lengths of the trunk, from where they were going, if it was seen in the frame before."""
 
     place: Float64 = field(default_factory=lambda: np.zeros(2))
     speed: Float64 = field(default_factory=lambda: np.zeros(2))
     trunk: float = 1.0
+    pose: Float64 = field(default_factory=lambda: np.zeros((len(MOVING), 2)))
     seen_s: float = -math.inf
     colours: Float64 = field(default_factory=lambda: np.full(12, np.nan))
     varied: float = PLAIN
     looks: int = 0
     track: int = -1
+    leapt: float = 0.0
 
     def against(self, look: _Look, now_s: float) -> float:
         """How much speaks against that body being this dancer, by movement and size.
@@ -90,13 +97,20 @@ class _Dancer:
         spread = 1.0 + SPREADS / NEAR * gone_s
         away = float(np.hypot(*(look.place - expected))) / (self.trunk * NEAR * spread)
         grown = math.log(look.trunk / self.trunk) / (0.25 + 0.5 * gone_s)
+        loose = min(LIMBS + LOOSENS * gone_s, ANY_POSE) / LIMBS
+        unlike = float(np.hypot(*(look.pose - self.pose).T).mean()) / (LIMBS * loose)
         stays = STAYS if look.track == self.track >= 0 else 0.0
-        return min(away * away, FARTHEST) + 2.0 * math.log(spread) + min(grown * grown, ODDEST) - stays
+        return (
+            min(away * away, FARTHEST) + 2.0 * math.log(spread) + min(grown * grown, ODDEST)
+            + min(unlike * unlike, UNLIKE) + 2.0 * math.log(loose) - stays
+        )  # fmt: skip
 
     def see(self, look: _Look, now_s: float) -> None:
         """It is this body."""
-        passed_s = now_s - self.seen_s
+        passed_s, self.leapt = now_s - self.seen_s, 0.0
         if 0.0 < passed_s < 0.2:
+            joints, before = look.place + look.trunk * look.pose, self.place + self.trunk * self.pose
+            self.leapt = float(np.hypot(*(joints - before - self.speed * passed_s).T).mean()) / look.trunk
             speed = (look.place - self.place) / passed_s
             speed *= min(FASTEST * look.trunk / max(float(np.hypot(*speed)), 1e-9), 1.0)
             self.speed = self.speed + (1.0 - math.exp(-passed_s / SPEED_S)) * (speed - self.speed)
@@ -104,7 +118,7 @@ class _Dancer:
             self.speed = np.zeros(2)
         new = math.isinf(self.seen_s)
         self.trunk = look.trunk if new else self.trunk + 0.2 * (look.trunk - self.trunk)
-        self.place, self.seen_s, self.track = look.place, now_s, look.track
+        self.place, self.pose, self.seen_s, self.track = look.place, look.pose, now_s, look.track
 
     def learn(self, look: _Look, passed_s: float) -> None:
         """What this dancer wears."""
@@ -128,6 +142,7 @@ class Identities:
         self._first = FIRST[first]
         self._dancers = [_Dancer() for _ in range(MAX_DANCERS)]
         self.exchanged = False
+        self._encounter = Encounter()
         self._doubt = 0.0
         self._last_s = -math.inf
 
@@ -151,7 +166,19 @@ class Identities:
             known.see(look, now_s)
             if apart and self._side(look) * (1 - 2 * dancer) >= 0.0:
                 known.learn(look, passed_s)
+        if self._left_as_each_other({dancer: looks[body] for dancer, body in chosen.items()}, now_s):
+            self._exchange()
+            self.exchanged = True
+            chosen = {1 - dancer: body for dancer, body in chosen.items()}
         return [bodies[chosen[dancer]] if dancer in chosen else None for dancer in range(MAX_DANCERS)]
+
+    def _left_as_each_other(self, seen: dict[int, _Look], now_s: float) -> bool:
+        """Whether the two were taken for each other in an encounter, where colours do not tell."""
+        places = {dancer: look.place for dancer, look in seen.items()}
+        trunk = max((look.trunk for look in seen.values()), default=1.0)
+        leapt = max((self._dancers[dancer].leapt for dancer in seen), default=0.0)
+        wrong = self._encounter.exchanged(places, [each.speed for each in self._dancers], trunk, leapt, now_s)
+        return wrong and self._sure() < DOUBT
 
     def _choose(self, looks: Sequence[_Look], now_s: float) -> dict[int, int]:
         """Dancer -> body, whatever least speaks against; what colours say must outweigh movement."""
@@ -203,7 +230,7 @@ class Identities:
     def _exchange(self) -> None:
         """Each is where the other was thought to be; what they wear stays theirs."""
         one, two = self._dancers
-        for name in ("place", "speed", "trunk", "seen_s", "track"):
+        for name in ("place", "speed", "trunk", "pose", "seen_s", "track"):
             mine, other = getattr(one, name), getattr(two, name)
             setattr(one, name, other)
             setattr(two, name, mine)
@@ -225,7 +252,8 @@ def look_at(body: FoundBody, image: Image) -> _Look:
         *(start + _ALONG[:, None] * (end - start) for start, end in zip((left_hip, right_hip), knees, strict=True)),
     ]  # fmt: skip
     colours = np.concatenate([_colour(patch, image) for patch in patches])
-    return _Look(0.5 * (shoulders + hips), trunk, colours, body.track)
+    place = 0.5 * (shoulders + hips)
+    return _Look(place, trunk, (marks[list(MOVING)] - place) / trunk, colours, body.track)
 
 
 _ACROSS, _UPPER, _LOWER = np.linspace(0.2, 0.8, 6), np.linspace(0.1, 0.5, 5), np.linspace(0.55, 0.95, 5)

@@ -29,10 +29,11 @@ SEEN = 0.4
 
 @dataclass(frozen=True)
 class Moment:
-    """One frame of the source: image uint8 RGB, marks float64 [33, 2] in pixels."""
+    """One frame of the source: image uint8 RGB, marks float64 [33, 2] in pixels, and the pose they are of."""
 
     image: np.ndarray
     marks: np.ndarray
+    pose: PoseFrame
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def moments(clip: Path, pose_model: Path | None, count: int) -> list[Moment]:
             frame = landmarker.find(image, time_s)
             if frame.people:
                 marks = frame.image[0, :, :2].astype(np.float64) * image.shape[1::-1]
-                found.append(Moment(np.ascontiguousarray(image), marks))
+                found.append(Moment(np.ascontiguousarray(image), marks, frame))
     return found
 
 
@@ -118,6 +119,21 @@ def duet(source: Sequence[Moment], way: Way, recoloured: bool = True, later: int
         seen = [_seen(marks, None if which == front else placed[front][1], (width, height))
                 for which, (_, _, marks) in enumerate(placed)]  # fmt: skip
         yield Duet(number / FPS, image.astype(np.uint8), whole, (seen[0], seen[1]))
+
+
+def each_alone(source: Sequence[Moment], later: int = 40) -> list[PoseFrame]:
+    """What the two of `duet` do, at the same times, as the landmarker sees each without the other: places in the image
+    are the source's."""
+    frames: list[PoseFrame] = []
+    for number in range(len(source) - later):
+        one, two = source[number].pose, source[number + later].pose
+        frame = PoseFrame(number / FPS, number, 2)
+        frame.image[0], frame.world[0], frame.visibility[0] = one.image[0], one.world[0], one.visibility[0]
+        frame.image[1] = (two.image[0] * (-1.0, 1.0, 1.0) + (1.0, 0.0, 0.0))[_MIRRORED]
+        frame.world[1] = (two.world[0] * (-1.0, 1.0, 1.0))[_MIRRORED]
+        frame.visibility[1] = two.visibility[0][_MIRRORED]
+        frames.append(frame)
+    return frames
 
 
 def _placed(image: np.ndarray, marks: np.ndarray, x: float, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

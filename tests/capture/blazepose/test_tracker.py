@@ -23,7 +23,8 @@ class Scene:
     def __init__(self, **bodies: tuple[float, float, float]) -> None:
         self.bodies = bodies
         self.detections = 0
-        self.detector: Any = SimpleNamespace(crop=SimpleNamespace(take=lambda image, region: None))
+        crop = SimpleNamespace(take=lambda image, region: None, pixels=np.zeros((100, 100, 3), np.uint8))
+        self.detector: Any = SimpleNamespace(crop=crop)
         self.landmarkers = [Look(self), Look(self)]
 
     def detect(self) -> np.ndarray:
@@ -39,6 +40,7 @@ class Look:
         self.scene = scene
         self.shown = Region.whole(100, 100)
         self.crop = self
+        self.pixels = np.zeros((256, 256, 3), np.uint8)
 
     def take(self, image: np.ndarray, region: Region) -> None:
         self.shown = region
@@ -164,3 +166,43 @@ def test_one_who_passes_in_front_is_not_followed() -> None:
     assert hips(tracker, 0.04) == []
     scene.bodies = {"passing": (80, 50, 22), "player": (51, 50, 10)}
     assert hips(tracker, 0.08) == [(51, 50)]
+
+
+def test_one_who_is_covered_is_looked_for_where_it_was_going() -> None:
+    """And is found again as it comes out on the other side, though the detector sees nobody."""
+    scene = Scene(front=(50, 50, 20), behind=(10, 50, 20))
+    tracker: Any = Tracker(scene, people=2)  # pyright: ignore[reportArgumentType]
+    found: list[list[tuple[int, int]]] = []
+    for n in range(28):
+        scene.bodies["behind"] = (10 + 3 * n, 50, 20)
+        found.append(hips(tracker, n / 25))
+        scene.detect = lambda: np.zeros((0, 4, 2), np.float32)
+    covered = [each for each in found if len(each) == 1]
+    assert covered == [[(50, 50)]] * len(covered)
+    assert 3 <= len(covered) <= 8
+    assert found[-1] == [(50, 50), (91, 50)]
+
+
+def test_one_who_is_covered_for_long_is_not_looked_for_there() -> None:
+    scene = Scene(front=(50, 50, 20), behind=(62, 50, 20))
+    tracker: Any = Tracker(scene, people=2)  # pyright: ignore[reportArgumentType]
+    hips(tracker, 0.0)
+    del scene.bodies["behind"]
+    for n in range(1, 12):
+        assert hips(tracker, n / 25) == [(50, 50)]
+    assert tracker.bodies[1].region is not None
+    for n in range(12, 30):
+        hips(tracker, n / 25)
+    assert tracker.bodies[1].region is None
+
+
+def test_who_was_there_from_the_start_is_looked_for_in_the_first_frames() -> None:
+    """In the whole of an image that is no square and in its halves, for a small body is found in less of an image."""
+    scene, image = Scene(large=(50, 100, 40)), np.zeros((200, 100, 3), np.uint8)
+    shown: list[Region] = []
+    scene.detector.crop.take = lambda image, region: shown.append(region)
+    scene.detect = lambda: np.array([[(0, 0), (1, 1), (0.5, 0.5), (0.5, 0.3)]], np.float32)
+    tracker: Any = Tracker(scene, people=2)  # pyright: ignore[reportArgumentType]
+    for n in range(6):
+        assert len(tracker.look(image, n / 60)) == 1
+    assert [(region.y, region.edge) for region in shown] == [(100, 200), (50, 100), (150, 100)]

@@ -54,6 +54,7 @@ EVERYTHING = Preset(
     delay_feedback=0.5,
     tempo=96.0,
     loop_level=0.5,
+    loop_quantize=2.0,
     devices=Devices(camera="1", mirror=True, device='U"SB', block=256, samplerate=44100, osc="9000", midi="nano"),
 )
 

@@ -251,8 +251,8 @@ _TABLE = (
         back_key=",", knob=(0.0, 1.0), preset="loop_level",
     ),
     Control(
-        "loop_quantize", Action.LOOP_QUANTIZE, Kind.VALUE, "loop on the beat", 0.0, LOOP_PARTS[-1], 0.0, "beats", step=1.0,
-        resolution=1.0, key="+", back_key="-", knob=(0.0, LOOP_PARTS[-1]), preset="loop_quantize",
+        "loop_quantize", Action.LOOP_QUANTIZE, Kind.VALUE, "loop on the beat", 0.0, LOOP_PARTS[-1], 0.0, "beats",
+        step=1.0, resolution=1.0, key="+", back_key="-", knob=(0.0, LOOP_PARTS[-1]), preset="loop_quantize",
     ),
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
     Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),

@@ -44,6 +44,7 @@ from training.loop.callbacks import Bar, Checkpoints, PlainBar, Waiting
 from training.loop.checkpoints import open_checkpoint, pretrained
 from training.loop.examples import Examples
 from training.loop.losses import onset_hops, onset_loss, path_loss
+from training.loop.own_past import OwnPast, own_past_loss
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.metrics.likelihood import ignoring
 from training.model.transfer import differences, transfer
@@ -77,6 +78,8 @@ class Training(pl.LightningModule):
         self.resident: Resident | None = None
         self.path_is_fitted = False
         self.onsets = onset_hops(spec) if args.onset_loss else {}
+        self.own_past: OwnPast | None = None
+        self.lead_in = round(args.lead_in * spec.step_rate)
 
     def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:
         return self.resident.batch(batch) if self.resident and "start" in batch else batch
@@ -122,11 +125,17 @@ class Training(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
         each, parameters, left = self.loss(batch, self.args.input_noise * (1 - progress))
-        loss = each.mean()
+        loss = each[:, self.lead_in :].mean()
         if self.onsets:
             struck = onset_loss(self.model, parameters, batch, self.onsets)
             self.log("onset_loss", struck, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
             loss = loss + self.args.onset_loss * struck
+        if self.own_past and progress >= self.args.own_past_from:
+            self.own_past.play(self.model, self.global_step)
+            size = max(round(self.own_past.share * len(each)), 1)
+            own = own_past_loss(self.model, self.own_past.batch(size, self.global_step), self.lead_in)
+            self.log("own_past_loss", own, prog_bar=True, batch_size=size)
+            loss = loss + self.own_past.share * own
         if self.model.spec.harmonic_path:
             self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
             if not self.path_is_fitted:
@@ -379,6 +388,8 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     source, facts = open_dataset(args)
     spec = model_spec(args, source.sample_rate, source.channels, source.styles)
     hops = max(round(args.seconds * spec.sample_rate / HOP), 1)
+    if args.lead_in >= args.seconds:
+        raise RecipeError(f"--lead_in {args.lead_in:g}: leaves nothing of clips of --seconds {args.seconds:g}")
     longest = min(source.longest_hops(held_out) for held_out in (False, True))
     if hops > longest:
         raise RecipeError(
@@ -399,6 +410,10 @@ def run(args: argparse.Namespace, watching: Sequence[pl.Callback] = ()) -> None:
     pl.seed_everything(args.seed, verbose=False)
     module = Training(spec, args, scale, facts)
     module.resident = resident
+    if args.own_past:
+        if resident is None:
+            raise RecipeError("--own_past: with --resident only")
+        module.own_past = OwnPast(resident, module.onsets, args.own_past, args.seed)
     anew = module.start_from(args.pretrained) if args.pretrained and not resume else None
     if spec.harmonic_path and args.path_fit and isinstance(source, Recorded):
         module.path_is_fitted = True

@@ -32,7 +32,7 @@ from livemove.synthesis.model_slots import ModelCrossfader, ModelSlot, Stack
 from livemove.synthesis.style_blend import StyleBlend
 from livemove.synthesis.synthesis_config import Layer
 from livemove.synthesis.synthesis_process import HopWriter
-from livemove.takes.folder import Sound, TakenModel, model_sha256, pcm24, stacked
+from livemove.takes.folder import Rows, Sound, TakenModel, model_sha256, pcm24, stacked
 from livemove.takes.reading import DISAGREE, Take, load_take, plain_file
 from livemove.takes.wav_recorder import check_writable
 
@@ -284,7 +284,7 @@ def _hops(take: Take, stacks: Sequence[Stack], segment: Segment, dry: bool) -> G
     writer: HopWriter | None = None
     effects = Effects(take.info.model_rate)
     expected: tuple[float, float] | None = None
-    for row in take.hops:
+    for row, heard in zip(take.hops, _reached_ring(take.hops), strict=True):
         here = (float(row["life_s"]), float(row["hop"]))
         controls = controls_of(row)
         if here in starts:
@@ -303,9 +303,18 @@ def _hops(take: Take, stacks: Sequence[Stack], segment: Segment, dry: bool) -> G
         out = crossfader.play(sources, controls)
         if (settings := _numbers(row, "effects")) is not None and len(settings) == len(SETTINGS):
             out = effects.process(out, settings, dry)
-        if row["samples"] or take.info.rate != take.info.model_rate:
-            writer.write(out, math.nan)
+        samples = writer.prepare(out)
+        if heard and row["samples"] and samples is not None:
+            writer.write(samples, math.nan)
         yield True
+
+
+def _reached_ring(hops: Rows) -> npt.NDArray[np.bool_]:
+    """bool [hops]: whether its sound went into the ring. Synthesis tells of a hop before that, and may be killed in
+    between: then the next one begins at the same sample."""
+    heard = np.ones(len(hops), np.bool_)
+    heard[:-1] = hops["first_sample"][1:] >= hops["first_sample"][:-1] + hops["samples"][:-1]
+    return heard
 
 
 def _put(stack: Stack, channels: Float32, blend: Float32 | None) -> None:

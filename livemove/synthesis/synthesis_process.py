@@ -74,7 +74,7 @@ class HopWriter:
         self._ring = ring
         self._ratio = device_rate / model_rate
         self._first = ring.written
-        self._hops = 0
+        self._hops = self._begins = 0
         self._resampler = None
         if device_rate != model_rate:
             # soxr gives its output in lumps. LQ's hold it back 5 ms on average, 10 at most (HQ: 11 and 19), and what it
@@ -86,17 +86,21 @@ class HopWriter:
         """Of the ring: where the next hop begins."""
         return self._first + round(self._hops * HOP * self._ratio)
 
-    def write(self, hop: Float32, capture_s: float) -> bool:
-        """hop float32 [HOP, 2]. False: the ring has no room, and the hop is dropped; those after it come so much
-        earlier."""
+    def prepare(self, hop: Float32) -> Float32 | None:
+        """The samples [n, 2] of a hop float32 [HOP, 2], for `write`. None: the ring has no room for them, and the hop
+        is dropped; those after it come so much earlier."""
         samples = hop if self._resampler is None else self._resampler.resample_chunk(hop)
-        first = self.sample
+        self._begins = self.sample
         self._hops += 1
         if len(samples) > self._ring.room:
             self._first -= len(samples)
-            return False
-        self._ring.mark(first, capture_s)
-        return self._ring.write(samples)
+            return None
+        return samples
+
+    def write(self, samples: Float32, capture_s: float) -> None:
+        """What `prepare` gave last; for it there is room."""
+        self._ring.mark(self._begins, capture_s)
+        self._ring.write(samples)
 
 
 class Reloader:
@@ -335,10 +339,20 @@ def _play(
         tempo = next((float(external[each]) for each in tempos if math.isfinite(external[each])), math.nan)
         beat = external[beats].tolist()
         settings = set_effects.step(controls, crossfader.current.slots[0].mapping.effects, tempo, beat)
-        writer.write(effects.process(mix, settings), seen_s)
+        samples = writer.prepare(effects.process(mix, settings))
+        sounding, leaving = crossfader.played
+        left, of_leaving = (nothing, None) if leaving is None else (leaving.channels, leaving.blend)
+        count = 0 if samples is None else len(samples)
+        made = (life_s, hops, began_s, frame.sequence, seen_s, first, count, stacks.index(sounding))
+        mixed = controls if controls.pans == (pans := sounding.pans(controls)) else replace(controls, pans=pans)
+        # Told before it can be heard: whenever this process is killed, all that was heard can be made again.
+        segment.made.add(
+            made, mixed, inputs, sounding.channels, left, blend=sounding.blend, leaving=of_leaving, effects=settings
+        )
+        if samples is not None:
+            writer.write(samples, seen_s)
         for fired in crossfader.fired:
             _carry_out(segment, fired, sounds_s)
-        sounding, leaving = crossfader.played
         for slot in sounding.slots:
             if notices := slot.mapping.notices:
                 if new := [line for line in notices if line not in said]:
@@ -349,13 +363,6 @@ def _play(
             for line in told:
                 process_state.remark(line)
             told.clear()
-        samples, left = segment.ring.written - first, nothing if leaving is None else leaving.channels
-        of_leaving = None if leaving is None else leaving.blend
-        made = (life_s, hops, began_s, frame.sequence, seen_s, first, samples, stacks.index(sounding))
-        mixed = controls if controls.pans == (pans := sounding.pans(controls)) else replace(controls, pans=pans)
-        segment.made.add(
-            made, mixed, inputs, sounding.channels, left, blend=sounding.blend, leaving=of_leaving, effects=settings
-        )
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)

@@ -20,7 +20,7 @@ from livemove.capture.capture_process import follow
 from livemove.contracts import Action, OutputError, PoseFrame, Request, TakeError
 from livemove.offline.replay import ReplayConfig, again, same_stacks
 from livemove.offline.take_video import FPS, write_take_video
-from livemove.takes.folder import samples24
+from livemove.takes.folder import pcm24, samples24
 from livemove.takes.reading import Take, load_take
 from tests.support.bundles import MAPPING, STYLES, random_bundle, small_spec, two_voices
 from tests.support.real_time import in_real_time, timed
@@ -44,7 +44,7 @@ def same_again(take: Path, output: Path) -> Take:
     """The take, which was made again to the bit, and was not silent."""
     report = made(take, output)
     assert report["why_not"] is None
-    assert report["identical"], report
+    assert report["identical"], f"differs after {report['differs_s']} s: {report}"
     read = load_take(take)
     sound, rate = soundfile.read(output, dtype="float32")
     assert rate == read.info.rate
@@ -100,6 +100,20 @@ def test_a_take_from_the_middle_of_all_that_can_happen_is_made_again_to_the_bit(
         assert set(take.hops["sounding"]) == {0.0, 1.0}
         assert len(set(take.hops["life_s"])) == 2
         assert take.blocks["fresh"].sum() >= 1
+        first_life = np.flatnonzero(np.diff(take.hops["life_s"]))
+        assert len(first_life) == 1
+    check_a_hop_that_was_told_and_not_written(take, int(first_life[0]))
+
+
+def check_a_hop_that_was_told_and_not_written(take: Take, last: int) -> None:
+    """Synthesis may be killed between the two; last: hop of the one that was killed. Nothing sounds otherwise."""
+    told, then = take.hops[last : last + 1].copy(), take.hops[last + 1]
+    if told["first_sample"][0] + told["samples"][0] == then["first_sample"]:  # else it was killed just there
+        told["hop"] += 1
+        told["first_sample"] = then["first_sample"]
+        take = dataclasses.replace(take, hops=np.insert(take.hops, last + 1, told))
+    blocks = again(take, same_stacks(take, ReplayConfig(take.path, Path("-"))))
+    assert np.array_equal(np.concatenate([pcm24(block) for block in blocks]), take.sound())
 
 
 @in_real_time

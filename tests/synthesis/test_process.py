@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from livemove.contracts import HOP, Controls
+from livemove.contracts import HOP, Controls, Float32
 from livemove.ipc.segment import BIN_MS, RING_CAPACITY, Segment, now_s
 from livemove.native._realtime import Output
 from livemove.synthesis import architectures, standby, synthesis_process
@@ -27,6 +27,14 @@ from tests.support.stereo import centred
 from tests.support.threads import on_a_thread
 
 
+def put(writer: HopWriter, hop: Float32, capture_s: float) -> bool:
+    """Whether it went into the ring."""
+    samples = writer.prepare(hop)
+    if samples is not None:
+        writer.write(samples, capture_s)
+    return samples is not None
+
+
 @pytest.mark.parametrize("rate", [44100.0, 48000.0, 96000.0])
 def test_hops_keep_their_pitch_and_place_at_any_device_rate(rate: float, segment: Segment) -> None:
     """A sine through the writer is the same sine at the device's rate, and every hop's mark is where the hop begins."""
@@ -35,7 +43,7 @@ def test_hops_keep_their_pitch_and_place_at_any_device_rate(rate: float, segment
     x = (0.5 * np.sin(2 * np.pi * 1000 / 48000 * np.arange(200 * HOP))).astype(np.float32)
     played = []
     for hop in x.reshape(-1, HOP):
-        writer.write(np.stack([hop, hop], axis=1), math.nan)
+        assert put(writer, np.stack([hop, hop], axis=1), math.nan)
         if segment.ring.fill >= 512:
             played.append(output.render(512)[:, 0])
     y = np.concatenate(played)
@@ -50,11 +58,11 @@ def test_a_hop_without_room_is_dropped_and_moves_no_mark_behind_it(segment: Segm
     """Nobody listens for longer than the ring holds; then every hop that is played has the latency of its own pose."""
     writer = HopWriter(segment.ring, 48000, 48000)
     hop = np.full((HOP, 2), 0.1, np.float32)
-    written = [writer.write(hop, now_s()) for _ in range(RING_CAPACITY // HOP + 40)]
+    written = [put(writer, hop, now_s()) for _ in range(RING_CAPACITY // HOP + 40)]
     assert written == [True] * (RING_CAPACITY // HOP) + [False] * 40, "dropped, and said so"
     output = Output(segment.bytes, 48000, 1, 0.0)  # starts with what comes from now on
     place = segment.ring.written
-    assert all(writer.write(hop, now_s() - 0.05 * (i + 1)) for i in range(8))
+    assert all(put(writer, hop, now_s() - 0.05 * (i + 1)) for i in range(8))
     output.render(8 * HOP)
     marks = segment.playback.latency_histogram
     assert marks.sum() == 8

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from training.data import percussion, procedural
 from training.data.corpus import Clip, Corpus, Writer, packed, write_clip
 from training.data.feed import Recorded, band_scale
 from training.loop import recipe
+from training.loop.losses import onset_loss
 
 SMALL = ["--steps", "2", "--batch_size", "2", "--seconds", "0.3", "--residual_channels", "16", "--skip_channels", "16",
          "--layer_size", "4", "--stack_size", "1", "--num_workers", "0", "--no-compile", "--threads", "1",
@@ -56,6 +58,32 @@ def test_every_experiment_begins_and_ends(
     data = [] if "instrument" in document else ["--dataset", str(corpus)]
     assert train.main(["--config", experiment, "--out", str(tmp_path), *data, *SMALL]) == 0
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 2
+
+
+def test_hits_are_learnt_from_the_networks_own_past_too(hits: Path, tmp_path: Path) -> None:
+    """From the step on that was asked for; and no step learns from a clip's lead-in."""
+    own = ["--own_past", "0.5", "--own_past_from", "0.5", "--lead_in", "0.1", "--resident", "--input_noise", "0"]
+
+    class Look(pl.Callback):
+        figures: ClassVar[list[dict[str, float]]] = []
+
+        def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: Any, index: int) -> None:
+            assert isinstance(module, train.Training)
+            with torch.no_grad():
+                each, parameters, _ = module.loss(batch, 0.0)
+                struck = onset_loss(module.model, parameters, batch, module.onsets)
+            self.expected = float(each[:, 300:].mean() + struck)
+
+        def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+            own = float(trainer.callback_metrics.get("own_past_loss", math.nan))
+            self.figures.append({"loss": float(outputs["loss"]), "expected": self.expected, "own": own})
+
+    flags = ["--config", "bodydrum", "--dataset", str(hits), "--out", str(tmp_path / "run"), *SMALL, *own]
+    train.run(recipe.read_arguments(flags, ""), [Look()])
+    first, second = Look.figures
+    assert math.isnan(first["own"])
+    assert first["loss"] == pytest.approx(first["expected"], abs=1e-4)
+    assert second["loss"] == pytest.approx(second["expected"] + 0.5 * second["own"], abs=1e-4)
 
 
 # --- by heart -----------------------------------------------------------------------------------------------

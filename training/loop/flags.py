@@ -295,6 +295,22 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         default=0.0,
         help="with channels of hits or accents: weight of the first 20 ms of what they strike, beside all there is",
     )
+    add(
+        "--lead_in",
+        type=AMOUNT,
+        default=0.0,
+        metavar="SECONDS",
+        help="at the beginning of every clip, heard but not learnt from: there the sound before is cut off, and a "
+        "network that learns from it begins to sound out of silence",
+    )
+    add(
+        "--own_past",
+        type=SHARE,
+        default=0.0,
+        help="without a phase, with --resident: so many more clips, as a share of the batch, whose past the network "
+        "played itself: it learns when to be silent, and how what is struck begins",
+    )
+    add("--own_past_from", type=SHARE, default=0.5, help="the share of the steps after which --own_past begins")
 
     shake = parser.add_argument_group("augmentation: what a stage does to the input")
     add = shake.add_argument

@@ -21,6 +21,8 @@ ONSETS = {percussion.UNIT: range(4), dance_score.UNIT: range(dance_score.DELAY_H
 """By the unit of a channel: hops after its rise in which what it strikes begins, 21 ms."""
 ONSET_FLOOR = -5.0
 """Log scale in network values, full scale 1: 44 dB below a band's loudest, what is heard of an attack."""
+FLOOR_OF_PAST = -6.0
+"""The same where the past is the network's own, which is seldom within a fine scale of what was recorded."""
 
 
 def path_loss(values: Tensor, harmonics: Tensor) -> Tensor:
@@ -46,12 +48,16 @@ def onset_loss(network: WaveNet, parameters: Tensor, batch: dict[str, Tensor], o
     The likelihood of everything is decided where sound is soft and scales are small: there a value counts a thousand
     times as much as in an attack, which is over before a network has learnt it, or who struck it.
     """
-    channels = batch["channels"]
+    share = inside_onsets(batch["channels"], onsets).repeat_interleave(network.spec.steps_per_hop, 1)[..., None]
+    each = nats(network.spec, parameters.float(), batch["bands"] / network.weight("bands.scale"), ONSET_FLOOR)
+    return (share * each).sum() / (share.sum() * each.shape[-1]).clamp(min=1.0)
+
+
+def inside_onsets(channels: Tensor, onsets: dict[int, range]) -> Tensor:
+    """0 or 1 [clips, hops]: whether something struck begins there; channels [clips, hops, C]."""
     inside = torch.zeros_like(channels[..., 0])
     for channel, hops in onsets.items():
         rises = (channels[..., channel].diff(dim=1, prepend=channels[:, :1, channel]) > 0.0).float()
         for hop in hops:
             inside = torch.maximum(inside, F.pad(rises, (hop, 0))[:, : rises.shape[1]])
-    share = inside.repeat_interleave(network.spec.steps_per_hop, 1)[..., None]
-    each = nats(network.spec, parameters.float(), batch["bands"] / network.weight("bands.scale"), ONSET_FLOOR)
-    return (share * each).sum() / (share.sum() * each.shape[-1]).clamp(min=1.0)
+    return inside

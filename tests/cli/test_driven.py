@@ -9,7 +9,7 @@ import pytest
 
 from livemove.controls import CONTROLS
 from tests.support.playing import check_looping, instrument, looping
-from tests.support.program import playing
+from tests.support.program import performing
 from tests.support.real_time import in_real_time, timed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a terminal of its own")
@@ -20,7 +20,7 @@ SAID = ("loop: records", "loop: overdubs", "loop: undo", "loop: silent", "loop: 
 
 @in_real_time
 def test_a_loop_and_a_tail_by_keys_typed_in_the_terminal(tmp_path: Path) -> None:
-    with playing(tmp_path, "-m", str(instrument(tmp_path / "sines"))) as program:
+    with performing(tmp_path, "-m", str(instrument(tmp_path / "sines"))) as program:
 
         def press(name: str, times: int = 1) -> None:
             program.type(CONTROLS[name].key * times)

@@ -21,7 +21,7 @@ from tests.support.bundles import PLAYED
 from tests.support.heard import Heard, level_db, note_of, partial_db, repeats
 from tests.support.osc import packet, send
 from tests.support.playing import FIRST, MARGIN, SECOND, check_looping, instrument, looping, note
-from tests.support.program import Steps, playing
+from tests.support.program import Steps, performing
 from tests.support.real_time import in_real_time, timed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a terminal of its own")
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a terminal of i
 
 @in_real_time
 def test_a_loop_and_a_tail_by_osc(tmp_path: Path) -> None:
-    with playing(tmp_path, "-m", str(instrument(tmp_path / "sines"))) as program:
+    with performing(tmp_path, "-m", str(instrument(tmp_path / "sines"))) as program:
 
         def press(name: str, times: int = 1) -> None:
             control = CONTROLS[name]
@@ -84,7 +84,7 @@ def test_a_loop_and_a_tail_by_midi_knobs_that_were_taught(tmp_path: Path, keyboa
             low, high = control.knob
             turn(keyboard, number, round(127 * (control.step * times - low) / (high - low)))
 
-    with playing(tmp_path, "-m", str(instrument(tmp_path / "sines")), "--midi", "knobs") as program:
+    with performing(tmp_path, "-m", str(instrument(tmp_path / "sines")), "--midi", "knobs") as program:
         program.go_through(learning(program.port, keyboard, names))
         program.go_through(looping(program.port, press))
     check_looping(program.takes)
@@ -97,7 +97,7 @@ TEMPO = 100.0
 @in_real_time
 def test_a_loop_on_the_beat_of_a_midi_clock_by_keys(tmp_path: Path, keyboard: Any) -> None:
     """Pressed off the beat, it begins and ends on it, and what was played comes again whole beats later."""
-    with playing(tmp_path, "-m", str(instrument(tmp_path / "sines")), "--midi", "knobs") as program:
+    with performing(tmp_path, "-m", str(instrument(tmp_path / "sines")), "--midi", "knobs") as program:
         clock = ClockOut(OwnClock(TEMPO), to_port(keyboard))
         program.go_through(
             [
@@ -149,7 +149,7 @@ def test_layers_scale_octave_preset_and_swapped_hands_by_osc_and_midi(tmp_path: 
     presets = [tmp_path / f"{name}.toml" for name in ("loud", "soft")]
     for preset, drone, values in zip(presets, ("", ",gain=-60"), ("", "gain = 0.25\noctave = -1\n"), strict=True):
         preset.write_text(f'model = "{model}+{model}:note={DRONE:g}{drone}+{model}:mapping=hands.toml"\n{values}')
-    with playing(tmp_path, *(f"-p{each}" for each in presets), "--midi", "knobs") as program:
+    with performing(tmp_path, *(f"-p{each}" for each in presets), "--midi", "knobs") as program:
         port = program.port
 
         def tell(name: str, *values: object) -> Any:

@@ -14,7 +14,7 @@ from livemove.controls import CONTROLS
 from livemove.monitor.pages import SLOW
 from livemove.monitor.window import MonitorWindow
 from tests.support.playing import check_looping, instrument, looping
-from tests.support.program import playing
+from tests.support.program import performing
 from tests.support.real_time import in_real_time
 from tests.support.windows import Key, config_of
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a terminal of i
 def test_a_loop_and_a_tail_by_keys_of_the_window(application: QApplication, tmp_path: Path) -> None:
     """The window stands beside the performance, on its shared memory, as it does on stage."""
     model, buttons = instrument(tmp_path / "sines"), list[bool]()
-    with playing(tmp_path, "-m", str(model)) as program:
+    with performing(tmp_path, "-m", str(model)) as program:
         window = MonitorWindow(program.segment(), config_of(load_bundle(model).spec, tmp_path))
         window.show()
         application.processEvents()

@@ -56,8 +56,10 @@ class Program:
         self._reading.start()
         deadline_s = time.monotonic() + START_S
         while not output.exists() or output.stat().st_size < 200_000:
-            if time.monotonic() > deadline_s or self.process.poll() is not None:
+            ended, late = self.process.poll() is not None, time.monotonic() > deadline_s
+            if ended or late:
                 self.kill()
+                assert late, f"it ended by itself: {self.said}"
                 raise TooLate(f"it does not play: {self.said}")
             time.sleep(0.05)
 
@@ -102,7 +104,7 @@ class Program:
 
 
 @contextlib.contextmanager
-def playing(folder: Path, *options: str) -> Iterator[Program]:
+def performing(folder: Path, *options: str) -> Iterator[Program]:
     """The program while it plays; it has ended well, and its take is whole, afterwards."""
     program = Program(folder, *options)
     try:

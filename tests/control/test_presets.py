@@ -166,6 +166,7 @@ def test_a_new_file_is_written_where_no_folder_was(tmp_path: Path) -> None:
         ("octave = true", "octave: True is not a whole number"),
         ("muted = 1", "muted: 1 is not true or false"),
         ("scale = 'bluse'", "unknown scale 'bluse'; did you mean blues?"),
+        ("loop_quantize = 3", "loop_quantize: 3 is none of 0, 1, 2 and 4 beats"),
         ("root = 'H'", "root: unknown note 'H'"),
         ("devices = 1", "devices: expected a table"),
         ("name = 'x'", "unknown entry 'name'"),

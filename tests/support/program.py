@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import psutil
@@ -104,7 +104,7 @@ class Program:
 
 
 @contextlib.contextmanager
-def performing(folder: Path, *options: str) -> Iterator[Program]:
+def performing(folder: Path, *options: str) -> Generator[Program]:
     """The program while it plays; it has ended well, and its take is whole, afterwards."""
     program = Program(folder, *options)
     try:

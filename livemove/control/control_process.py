@@ -274,9 +274,8 @@ def of_second_dancer(segment: Segment, model: int, config: ControlConfig) -> dic
         if dancer == 1 and own in FEATURES and math.isfinite(value):
             found[f"/livemove/dancer2/feature/{own}"] = value
     first, channels = config.second[model] if config.second else (0, ())
-    rows = segment.hops.last(1) if channels else ()
-    if len(rows) and int(rows["sounding"][0]) == model:
-        values = rows["channels"][0][first : first + len(channels)].tolist()
+    if channels and len(rows := segment.hops.last(1)) and int(rows["sounding"][0]) == model:
+        values: list[float] = rows["channels"][0][first : first + len(channels)].tolist()
         found.update({f"/livemove/dancer2/channel/{c.name}": v for c, v in zip(channels, values, strict=True)})
     return found
 

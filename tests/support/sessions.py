@@ -57,7 +57,8 @@ def asking(
     report = run_session(config, on_status)
     with timed():
         assert not left, "it ended before all was asked"
-        assert not any("holes" in line for line in notices), notices  # who gathers them was kept waiting for seconds
+        # Holes: the thread that gathers takes was kept waiting for seconds.
+        assert not any("holes" in line for line in notices), notices
     return report, notices
 
 

@@ -21,7 +21,7 @@ ONSETS = {percussion.UNIT: range(4), dance_score.UNIT: range(dance_score.DELAY_H
 """By the unit of a channel: hops after its rise in which what it strikes begins, 21 ms."""
 ONSET_FLOOR = -5.0
 """Log scale in network values, full scale 1: 44 dB below a band's loudest, what is heard of an attack."""
-FLOOR_OF_PAST = -6.0
+FLOOR_OF_PAST = -7.0
 """The same where the past is the network's own, which is seldom within a fine scale of what was recorded."""
 
 

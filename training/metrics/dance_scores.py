@@ -7,6 +7,7 @@ struck when is known from the rules that composed the music (training/data/dance
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ BOOTSTRAPS = 2000
 REST_S = 4.0
 BLOCK, SILENT = 2048, 1e-4
 """Of `silence`: played with nobody there; samples of a block, and the peak below which it is silent."""
+HEARD_DBFS = -40.0
+"""Of `silence`: 24 dB below what a corpus plays on average, a block is heard between what is meant."""
 PAST_S = (0.0, 0.03, 0.06, 0.09, 0.12, 0.15, 0.2, 0.25, 0.3)
 """Which past of the features the regression of `foretold` is given."""
 
@@ -132,7 +135,8 @@ def silence(
     spec: ModelSpec, engine: Engine, dances: Sequence[Dance], sounds: Sequence[Float32], temperature: float
 ) -> dict[str, float]:
     """rest_dbfs: with nobody there, after a second, in the loudest style. gaps_dbfs: RMS of the sounds played to the
-    dances where the corpus's own is silent, below SILENT in blocks of BLOCK samples; NaN where it never is."""
+    dances where the corpus's own is silent, below SILENT in blocks of BLOCK samples; gaps_usual_dbfs: the median of
+    those blocks; gaps_heard_share: of them louder than HEARD_DBFS. NaN where it never is."""
     rest = np.tile(np.float32([channel.rest for channel in spec.channels]), (round(REST_S * spec.sample_rate / HOP), 1))
     after = spec.sample_rate
     played = [sound(engine, rest, style, temperature, 0)[after:] for style in range(max(len(spec.styles), 1))]
@@ -141,10 +145,13 @@ def silence(
         blocks = min(len(dance.audio), len(made)) // BLOCK
         asked, heard = (audio[: blocks * BLOCK].reshape(blocks, BLOCK) for audio in (dance.audio, made))
         gaps.append(heard[np.abs(asked).max(1) < SILENT].reshape(-1))
-    between = np.concatenate(gaps)
+    between = np.concatenate(gaps).reshape(-1, BLOCK)
+    levels = [pitched.dbfs(float(np.sqrt(np.mean(np.square(block))))) for block in between]
     return {
         "rest_dbfs": max(pitched.dbfs(float(np.sqrt(np.mean(np.square(each))))) for each in played),
-        "gaps_dbfs": pitched.dbfs(float(np.sqrt(np.mean(np.square(between))))) if len(between) else float("nan"),
+        "gaps_dbfs": pitched.dbfs(float(np.sqrt(np.mean(np.square(between))))) if levels else math.nan,
+        "gaps_usual_dbfs": float(np.median(levels)) if levels else math.nan,
+        "gaps_heard_share": float(np.mean(np.array(levels) > HEARD_DBFS)) if levels else math.nan,
     }
 
 

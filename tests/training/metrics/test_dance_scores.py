@@ -86,5 +86,10 @@ def test_sound_where_there_should_be_none_is_measured(monkeypatch: pytest.Monkey
     found = dance_scores.silence(spec, cast(NativeEngine, None), quiet, own, 0.5)
     assert found["rest_dbfs"] == pytest.approx(-40, abs=0.1)
     assert found["gaps_dbfs"] == pytest.approx(-40, abs=0.1)
+    assert found["gaps_usual_dbfs"] == pytest.approx(-40, abs=0.1)
+    quieter = [0.1 * own[0], *(2 * sound for sound in own[1:])]
+    found = dance_scores.silence(spec, cast(NativeEngine, None), quiet, quieter, 0.5)
+    assert found["gaps_heard_share"] == pytest.approx(1 - 1 / len(quiet), abs=0.01)
+    assert found["gaps_usual_dbfs"] == pytest.approx(-34 if len(quiet) > 2 else -44, abs=0.1)
     never = [dataclasses.replace(dance, audio=np.ones_like(dance.audio)) for dance in dances]
     assert np.isnan(dance_scores.silence(spec, cast(NativeEngine, None), never, own, 0.5)["gaps_dbfs"])

@@ -34,6 +34,7 @@ POSE_FRAMES = 200
     metavar="NAME|DIR",
     help="Measure this model; without it, the two architectures with random weights.",
 )
+@click.option("--all", "everyone", is_flag=True, help="Every model that `livemove models` lists.")
 @click.option(
     "--engine",
     "-e",
@@ -75,23 +76,27 @@ POSE_FRAMES = 200
 @pose_model_options
 @json_option
 def bench(
-    names: tuple[str, ...], engines: tuple[str, ...], repeats: int, sizes: bool, voices: bool,
+    names: tuple[str, ...], everyone: bool, engines: tuple[str, ...], repeats: int, sizes: bool, voices: bool,
     baseline: str | None,
     plot: Path | None, minutes: float | None, clip: Path | None, pose: str, pose_model: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure the engines on one thread: median, minimum and maximum, each also as a ratio to the matrix product
     (sgemm) of the same core, which runs before and after every repeat. Where sgemm, other processes or the host tell of
-    a disturbance, the row says "noisy": what it shows is no figure of the engine.
+    a disturbance, the row says "noisy": what it shows is no figure of the engine. An engine that does not reproduce a
+    model's golden vector is named and not measured.
 
     \b
     livemove bench
     livemove bench --engine native --json
     livemove bench --model theremin
+    livemove bench --all
     livemove bench --engine native --voices
     livemove bench --sizes --baseline torch --plot bench.png
     livemove bench --soak 10
     livemove bench --clip dance.mp4 --pose lite
     """
+    if names and everyone:
+        raise click.UsageError("either --all, or models by name")
     if clip is not None:
         _time_poses(clip, pose, pose_model, as_json)
         return
@@ -101,7 +106,7 @@ def bench(
     from livemove.cli.models import models_to_measure
     from livemove.diagnostics import bench, bench_models, bench_plot, bench_sizes_plot
 
-    models = models_to_measure(names)
+    models = models_to_measure(names, everyone)
     streams = range(1, min(os.cpu_count() or 1, 4) + 1) if sizes else ()
     with stderr_console().status("measuring …"):
         measured = [*models, *bench_models.size_models()] if sizes else models

@@ -119,14 +119,14 @@ def stacks_of_presets(
     return loaded, tuple(controls)
 
 
-def models_to_measure(names: Sequence[str]) -> list[bench_models.Model]:
-    """The models of these names; without any, the two architectures with random weights.
+def models_to_measure(names: Sequence[str], everyone: bool = False) -> list[bench_models.Model]:
+    """The models of these names, or all that `livemove models` lists; else the two architectures with random weights.
 
     The architectures borrow the graph of an installed model of their size: for speed, any weights will do.
     """
-    if names:
-        bundles = [load_bundle(name) for name in names]
-        return [bench_models.Model(b.path.name, b.spec, b.weights, b.onnx_path) for b in bundles]
+    if names or everyone:
+        bundles = [load_bundle(found) for found in (names or list_bundles())]
+        return [bench_models.Model(b.path.name, b.spec, b.weights, b.onnx_path, bundle=b) for b in bundles]
     graphs: dict[str, Path] = {}
     for bundle in map(load_bundle, list_bundles()):
         for architecture, make in bench_models.ARCHITECTURES.items():

@@ -29,6 +29,7 @@ from livemove.diagnostics import cpu
 from livemove.diagnostics.bandwidth import Bandwidth
 from livemove.diagnostics.bench_models import Model, Row, multiply_adds, random_models, step_bytes
 from livemove.diagnostics.repeats import Reference, Repeats
+from livemove.synthesis.engines import proven
 from livemove.synthesis.synthesis_config import ENGINES
 
 SGEMM_SIZE = 1024
@@ -234,9 +235,11 @@ class Sgemm:
 
 
 def _contender(name: str, model: Model, seconds: float) -> Contender | Row:
-    """The engine with material for rounds of about `seconds`; or why it is absent."""
+    """The engine with material for rounds of about `seconds`; or why it is absent, or not true to the model."""
     try:
         engine, detail = _make(name, model)
+        if model.bundle is not None:
+            proven(engine, model.bundle)
     except EngineError as error:
         return {"engine": name, "setting": model.architecture, "why": str(error)}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from livemove.bundle import Bundle
 from livemove.contracts import ModelSpec, Weights
 from livemove.synthesis import architectures
 
@@ -21,7 +22,7 @@ class Model:
     """What to measure: an architecture with its weights and, for the onnx engine, its graph.
 
     dimension: the one (receptive field, layers, width, bands) in which it differs from the stage architecture; at: its
-    place there.
+    place there. bundle: whose golden vector an engine must reproduce to be measured.
     """
 
     architecture: str
@@ -30,6 +31,7 @@ class Model:
     onnx_path: Path | None
     dimension: str = ""
     at: float = 0.0
+    bundle: Bundle | None = None
 
 
 def multiply_adds(spec: ModelSpec) -> int:

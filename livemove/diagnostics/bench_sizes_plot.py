@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from livemove.diagnostics.bench_plot import new_figure, save
 
@@ -25,7 +25,7 @@ LABELS = {
     "voices": "voices in one pass",
 }
 COLOURS = {"native": "tab:blue", "native-int8": "tab:orange"}
-STYLES = {"L1": "dotted", "L2": "dashed", "memory": "dashdot"}
+STYLES: dict[str, Literal["dotted", "dashed", "dashdot"]] = {"L1": "dotted", "L2": "dashed", "memory": "dashdot"}
 
 
 def draw(result: Mapping[str, object], path: Path) -> None:
@@ -44,14 +44,11 @@ def draw(result: Mapping[str, object], path: Path) -> None:
             above = [
                 m * (row["samples_per_s"] / row["samples_per_s_min"] - 1) for m, row in zip(middle, rows, strict=True)
             ]
-            noisy = any(row["noisy"] for row in rows)
-            panel.errorbar(
-                places, middle, [below, above], color=colour, marker="o", capsize=3, mfc="white" if noisy else None,
-                label=f"{engine}{', noisy: no figures' if noisy else ''}",
-            )  # fmt: skip
+            filled = "white" if any(row["noisy"] for row in rows) else None
+            panel.errorbar(places, middle, [below, above], color=colour, marker="o", capsize=3, mfc=filled)
             for name, bounds in limits(result, rows).items():
-                style = STYLES.get(name, "solid")
-                panel.plot(places, bounds, color=colour, linestyle=style, linewidth=1, alpha=0.7)
+                line = {"color": colour, "alpha": 0.7} if name in STYLES else {"color": "black"}
+                panel.plot(places, bounds, linestyle=STYLES.get(name, "solid"), linewidth=1, **line)
             _mark_capacity(panel, result, places, rows, colour)
         panel.set_xscale("log", base=2)
         panel.set_yscale("log")
@@ -61,7 +58,6 @@ def draw(result: Mapping[str, object], path: Path) -> None:
         panel.set_xticks(at, [f"{place:.2g}" if place < 1 else f"{place:.3g}" for place in at])
         panel.minorticks_off()
         panel.grid(which="both", alpha=0.2)
-    panels[0].legend(fontsize="small")
     _explain(panels[len(LABELS)], result)
     figure.suptitle(f"{result['cpu']}, one core: R64 S128, 10 layers, 16 bands, one dimension at a time")
     save(figure, path)
@@ -105,24 +101,38 @@ def _mark_capacity(panel: Any, result: Mapping[str, object], places: list[float]
 
 
 def _explain(panel: Any, result: Mapping[str, object]) -> None:
+    """The legend, in a panel of its own, where it covers nothing."""
+    from matplotlib.lines import Line2D
+
     gbps = cast("Mapping[str, float]", result["read_gbps"])
     sizes = cast("Mapping[int, int]", result["caches"])
-    told = ", ".join(f"L{level} {size >> 10:,} KB" for level, size in sizes.items()) or "caches: not told"
+    rows = [*_rows(result, "results"), *_rows(result, "voices")]
+    handles: list[Any] = []
+    for engine, colour in COLOURS.items():
+        own = [row for row in rows if row["engine"] == engine]
+        noisy = sum(bool(row["noisy"]) for row in own)
+        if own:
+            told = f": {noisy} of {len(own)} noisy, no figures" if noisy else ""
+            handles.append(
+                Line2D([], [], color=colour, marker="o", mfc="white" if noisy else None, label=engine + told)
+            )
+    handles += [
+        Line2D([], [], color="gray", linestyle=style, label=f"all a step reads, from {level} at {gbps[level]:.3g} GB/s")
+        for level, style in STYLES.items()
+        if level in gbps
+    ]
+    of_sgemm = f"its products at sgemm's {result['sgemm_gflops']:.3g} GFLOP/s (float32)"
+    handles.append(Line2D([], [], color="black", label=of_sgemm))
     lines = [
-        "limits, in the colour of their engine:",
-        *(
-            f"  {STYLES[level]}: all a step reads from {level}, {gbps[level]:.3g} GB/s"
-            for level in STYLES
-            if level in gbps
-        ),
-        f"  solid: its products at sgemm's {result['sgemm_gflops']:.3g} GFLOP/s (float32)",
-        "“> L2”: weights and layer inputs together are more than that",
-        f"{told}",
-        f"bars: minimum to maximum of {result['repeats']} repeats",
-        "the engines may be faster than sgemm: int8 products, AVX-512",
+        "Broken lines have the colour of their engine.",
+        "int8 products and AVX-512 may be faster than sgemm.",
+        "“> L2”: weights and layer inputs are more than that.",
+        ", ".join(f"L{level} {size >> 10:,} KB" for level, size in sizes.items()) or "caches: not told",
+        f"Points: medians of {result['repeats']}; bars: minimum to maximum.",
     ]
     panel.axis("off")
-    panel.text(0.0, 1.0, "\n".join(lines), va="top", fontsize="medium", transform=panel.transAxes)
+    panel.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0), frameon=False)
+    panel.text(0.02, 0.6, "\n".join(lines), va="top", fontsize="medium", transform=panel.transAxes)
 
 
 def _rows(result: Mapping[str, object], name: str) -> Rows:

@@ -18,7 +18,7 @@ ENOUGH = 7
 MOST_SPREAD = 0.06
 MOST_WAITED = 0.05
 MOST_STOLEN = 0.02
-"""Bounds of a figure; see tests/README.md, *What counts as a figure*, for what they were measured on."""
+"""Bounds of a figure, which hold it to a tenth: see tests/README.md, *What counts as a figure*."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ from livemove.bundle import Bundle, load_bundle
 from livemove.contracts import HOP, Engine, EngineError, Float32
 from livemove.diagnostics.load import other_cores_busy
 from livemove.ipc.cpu_affinity import take_sound_core
-from livemove.synthesis.engines import choose_engine
+from livemove.synthesis.engines import choose_engine, proven
+from livemove.synthesis.native import NativeEngine, NativeVoices
+from livemove.synthesis.one_pass import Unison
 from livemove.synthesis.pace import Lead, RealTime
 
 BLOCK = 512
@@ -114,13 +116,18 @@ def _hold(folder: str, name: str, minutes: float, block: int, layers: int) -> So
     threading.Thread(target=_end_with_parent, name="parent watch", daemon=True).start()
     bundle = load_bundle(folder)
     choices = [choose_engine(name, bundle) for _ in range(layers)]
+    engines: list[Engine] = [choice.engine for choice in choices]
     realtime = 1.0 / sum(1.0 / choice.realtime for choice in choices)
+    if layers > 1 and isinstance(first := engines[0], NativeEngine):  # as a stack plays them
+        together = Unison(NativeVoices(bundle.spec, bundle.weights, layers, precision=first.precision))
+        engines = [together]
+        realtime = proven(together, bundle)
     take_sound_core()
     real_time = RealTime(realtime, time.perf_counter())
     gc.collect()
     gc.disable()
     hops = round(minutes * 60 * bundle.spec.sample_rate / HOP)
-    run = hold(Layers([choice.engine for choice in choices]), hops, block, realtime, after_hop=real_time.hop)
+    run = hold(Layers(engines), hops, block, realtime, after_hop=real_time.hop)
     return replace(run, engine=name)
 
 

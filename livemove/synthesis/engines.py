@@ -66,7 +66,7 @@ def choose_engine(name: str, bundle: Bundle, provider: str = "cpu") -> EngineCho
     if name not in _ENGINES:
         raise EngineError(f"no engine called {name}; choose one of {', '.join(engine_names())}")
     engine = _ENGINES[name](bundle, provider)
-    realtime = _proven(engine, bundle)
+    realtime = proven(engine, bundle)
     return EngineChoice(engine, f"{name}: chosen by name, {realtime:.1f}x real time", realtime)
 
 
@@ -87,7 +87,7 @@ def _fastest(bundle: Bundle, provider: str, enough: float, without: Collection[s
             continue  # most machines have none: no reason to speak of
         try:
             engine = make(bundle, provider)
-            realtime = _proven(engine, bundle)
+            realtime = proven(engine, bundle)
         except EngineError as error:
             refused.append(str(error))
             continue
@@ -106,8 +106,9 @@ def _no_gpu() -> bool:
     return bool(cuda.why_not())
 
 
-def _proven(engine: Engine, bundle: Bundle) -> float:
-    """Speed of the engine in multiples of real time; EngineError if it does not reproduce the golden vector."""
+def proven(engine: Engine, bundle: Bundle) -> float:
+    """Speed of the engine in multiples of real time; UntrueEngineError if it does not reproduce the golden vector. It
+    is in its initial state then."""
     golden, hops = bundle.golden, len(bundle.golden.channels)
     out = np.zeros(hops * HOP, np.float32)
     engine.reset()

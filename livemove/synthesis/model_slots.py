@@ -20,10 +20,11 @@ from livemove.body.mapped_triggers import Fired
 from livemove.body.mapping import Mapping, mapping_for
 from livemove.body.sources import is_bodily, other_side
 from livemove.bundle import Bundle
-from livemove.contracts import HOP, Controls, EngineState, Float32, initial_state
+from livemove.contracts import HOP, Controls, Engine, EngineState, Float32, initial_state
 from livemove.controls import SNAP_AS_MAPPED
 from livemove.synthesis.engines import EngineChoice
 from livemove.synthesis.mixing import Mixer
+from livemove.synthesis.one_pass import SharedVoice, in_one_pass
 from livemove.synthesis.style_blend import StyleBlend
 
 FADE_HOPS = 8
@@ -63,7 +64,8 @@ class ModelSlot:
     ) -> None:
         spec = bundle.spec
         self.spec = spec
-        self.engine = choice.engine
+        self.bundle = bundle
+        self.engine: Engine = choice.engine
         self.realtime = choice.realtime
         self._follower = follower
         self._good: EngineState | None = None  # as it was before hop _good_hop
@@ -75,6 +77,8 @@ class ModelSlot:
         self._want = want
         self._random = np.random.Generator(np.random.SFC64(seed))
         self._noise = np.zeros((spec.steps_per_hop, spec.noise_width), np.float32)
+        self.style: int | Float32 = 0  # of the next hop, and its temperature
+        self.temperature = spec.temperature
         self._hop_s = HOP / spec.sample_rate
         self._steering = (0, 0, 0)
         self._snap = SNAP_AS_MAPPED
@@ -138,40 +142,54 @@ class ModelSlot:
         self.mapping.reset()
         self.blend.jump()
 
+    def join(self, voice: SharedVoice, realtime: float) -> None:
+        """From now on it plays in a pass with others, from where it is. realtime: as if that were its own."""
+        voice.set_state(self.engine.state())
+        self.engine, self.realtime = voice, realtime
+        self.out, self.channels, self._noise = voice.out, voice.channels, voice.noise
+
     def play(self, inputs: Float32, controls: Controls, live: Float32 | None = None) -> None:
-        """Fill `out` and `channels` with the next hop; inputs float32 [F + places].
+        """Fill `out` and `channels` with the next hop, by an engine of its own: `follow`, then `sound`."""
+        self.follow(inputs, controls, live)
+        self.sound()
+
+    def follow(self, inputs: Float32, controls: Controls, live: Float32 | None = None) -> None:
+        """Fill `channels` and all else that the next hop is made from; inputs float32 [F + places].
 
         live: the same as they are now, where a freeze holds inputs or lets go of them.
         """
         self._steer(controls)
-        spec = self.spec
         inside = self._insides[self._swapped]
         now = None if live is None else live[inside]
         self.channels[0] = self.mapping.step(inputs[inside], self._hop_s, now, controls.freeze)
         self._random.random(out=self._noise, dtype=np.float32)
-        style = self.blend.step(controls, self.mapping.styles)
-        temperature = spec.temperature * controls.temperature
-        if self._follower is None:
-            self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
-            return
-        if self._hops % KEEP_HOPS == 0 or self.engine.name.startswith("native"):
+        self.style = self.blend.step(controls, self.mapping.styles)
+        self.temperature = self.spec.temperature * controls.temperature
+        if self._follower is not None and (self._hops % KEEP_HOPS == 0 or self.engine.name.startswith("native")):
             self._good, self._good_hop = self.engine.state(), self._hops
-        if trouble := self._attempt(style, temperature):
-            self._replace(trouble, style, temperature, self._follower)
+
+    def sound(self) -> None:
+        """Fill `out` with the hop that `follow` prepared."""
+        if self._follower is None:
+            self._generate()
+            return
+        if trouble := self._attempt():
+            self._replace(trouble, self._follower)
         self._hops += 1
         self._before[:] = self.out
 
-    def _attempt(self, style: int | Float32, temperature: float) -> str:
+    def _generate(self) -> None:
+        self.engine.generate(self.out, self.channels, self._noise, style=self.style, temperature=self.temperature)
+
+    def _attempt(self) -> str:
         """Fill `out`; what is wrong with it, else empty."""
         try:
-            self.engine.generate(self.out, self.channels, self._noise, style=style, temperature=temperature)
+            self._generate()
         except Exception as error:  # a driver's, a runtime's: whatever it is, the next engine knows nothing of it
             return " ".join(str(error).split())[:200] or type(error).__name__
         return "" if np.isfinite(self.out).all() else "its sound is not a number"
 
-    def _replace(
-        self, trouble: str, style: int | Float32, temperature: float, follower: Callable[[str, str], EngineChoice]
-    ) -> None:
+    def _replace(self, trouble: str, follower: Callable[[str, str], EngineChoice]) -> None:
         """The same hop from the next engine; raises EngineError once there is none.
 
         From the state before this hop nothing is heard of it. From an older one, or from silence where that holds NaN,
@@ -186,7 +204,7 @@ class ModelSlot:
                 self.engine.reset()
             else:
                 self.engine.set_state(good)
-            trouble = self._attempt(style, temperature)
+            trouble = self._attempt()
         if good is None or self._good_hop != self._hops:
             self.out *= _RISE
             self.out += _RISE[::-1] * self._before[::-1]
@@ -221,10 +239,15 @@ def finite(state: EngineState) -> bool:
 
 
 class Stack:
-    """The layers that play at once: a model slot each, and their mix. Most have one."""
+    """The layers that play at once: a model slot each, and their mix. Most have one.
+
+    Slots of the same model with the same native engine play in one pass. One whose voice fails there goes on with an
+    engine of its own; its place in the pass is then played for nobody.
+    """
 
     def __init__(self, *slots: ModelSlot) -> None:
         self.slots = slots
+        self._passes = in_one_pass(slots)
         self._mixer = Mixer(len(slots))
         self._outs = [slot.out for slot in slots]  # filled in place
         played = [(slot.mapping_path, slot.dancer) for slot in slots]
@@ -252,7 +275,11 @@ class Stack:
         """The next hop, float32 [HOP, 2], good until the next call. leaving: levels stay, for those in `controls` are
         already another stack's."""
         for slot in self.slots:
-            slot.play(inputs, controls, live)
+            slot.follow(inputs, controls, live)
+        for together in self._passes:
+            together.play()
+        for slot in self.slots:
+            slot.sound()
         if not leaving or not self._levels[0]:
             count = len(self.slots)
             pans = [slot.mapping.pan(pan) for slot, pan in zip(self.slots, controls.pans, strict=False)]

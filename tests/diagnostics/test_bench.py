@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livemove.cli.models import models_to_measure
 from livemove.contracts import HOP, EngineError, LivemoveError, OutputError, weight_shapes
 from livemove.diagnostics import bench, bench_models, bench_plot, bench_sizes_plot
 from livemove.diagnostics.bandwidth import Bandwidth
 from livemove.diagnostics.repeats import Reference
 from livemove.synthesis import architectures
 from livemove.synthesis.native import NativeEngine
+from tests.support.bundles import random_bundle, small_spec
+from tests.support.paths import THEREMIN
 
 
 @pytest.mark.parametrize("make", bench_models.ARCHITECTURES.values(), ids=bench_models.ARCHITECTURES.keys())
@@ -232,3 +235,22 @@ def test_without_matplotlib_the_picture_says_what_to_install(monkeypatch: pytest
 
 def test_the_roofline_of_weights_from_memory_is_half_a_flop_per_byte() -> None:
     assert bench_plot.roofline({"sgemm_gflops": 100.0, "memory_gbps": 8.0})["float32 weights from memory"] == 4.0
+
+
+def test_an_engine_that_is_untrue_to_a_model_is_not_measured_on_it(tmp_path: Path) -> None:
+    bundle = random_bundle(tmp_path / "model", small_spec())
+    backwards = dataclasses.replace(bundle.golden, audio=bundle.golden.audio[::-1].copy())
+    for golden, measured in ((bundle.golden, 1), (backwards, 0)):
+        found = dataclasses.replace(bundle, golden=golden)
+        model = bench_models.Model("small", bundle.spec, bundle.weights, None, bundle=found)
+        report = bench._measure(("native",), (model,), 1, 0.02, ())
+        assert len(report["results"]) == measured  # type: ignore[arg-type]
+    assert "does not reproduce the golden vector" in report["absent"][0]["why"]  # type: ignore[index]
+
+
+def test_all_models_are_those_that_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = [THEREMIN.parent / "cello", THEREMIN]
+    monkeypatch.setattr("livemove.cli.models.list_bundles", lambda: listed)
+    found = models_to_measure((), everyone=True)
+    assert [model.architecture for model in found] == ["cello", "theremin"]
+    assert all(model.bundle is not None and model.onnx_path is not None for model in found)

@@ -144,15 +144,13 @@ def test_two_slow_models_never_play_at_once() -> None:
     slots = [theremin(0, realtime=1.1), theremin(1, realtime=1.1)]
     played: list[int] = []
     for number, slot in enumerate(slots):
-        original = slot.play
+        original = slot.sound
 
-        def counted(
-            inputs: np.ndarray, controls: Controls, live: np.ndarray, number: int = number, original=original
-        ) -> None:
+        def counted(number: int = number, original=original) -> None:
             played.append(number)
-            original(inputs, controls, live)
+            original()
 
-        slot.play = counted
+        slot.sound = counted
     crossfader = switching(slots, Controls())
     heard = [settled(crossfader)]
     played.clear()

@@ -37,8 +37,9 @@ LM_INLINE void sum_pairs(const Integer* LM_RESTRICT w, const int16_t* LM_RESTRIC
 }
 
 #if LM_DIGITS
-// int8 and 10-bit products here take unsigned times signed bytes, four at a time. An input x lies as the two unsigned
-// digits of x + 32768 (of x itself behind a rectifier): the high bytes of all rows, then the low ones. int8
+// int8 and 10-bit products here take unsigned (LM_DIGITS 1) or signed (2) times signed bytes, four at a time. An input x
+// lies as the two digits of x + 32768 (of x itself behind a rectifier), signed ones less 128 each: the high bytes of all
+// rows, then the low ones. int8
 // weights lie as [tile][four rows][column][4]; 10-bit ones as their upper eight bits like that, then their lower two,
 // of four columns a quarter tile apart to a byte: those of the tile's last quarter signed in the uppermost bits, the
 // others unsigned. What the 32768 adds to a column is a constant times the input's scale: it stands in a bias where

@@ -13,7 +13,7 @@ struct Isa {
     int max_tile;    // most accumulators of a matrix-vector tile
     int gemm_tile;   // accumulators of a batched tile
     int int_tile;    // widest tile of the integer products
-    int digits;      // 1: integer products take bytes, four rows together; 0: int16, two rows together
+    int digits;      // 0: integer products take int16, two rows together; 1: unsigned bytes, four rows; 2: signed bytes
     int half_bytes;  // 2: weights in memory are fp16; 4: no conversion instruction here, fp16 values are held as float
     // One hop of network steps of all voices; fills plan.values and, when not null, the parameters.
     void (*hop)(Plan& plan, const HopArrays& arrays);
@@ -30,6 +30,12 @@ extern const Isa kPortable;
 extern const Isa kAvx2;
 extern const Isa kAvx512;
 extern const Isa kAvx512Vnni;
+#ifdef LIVEMOVE_AVX_VNNI_BUILT
+extern const Isa kAvxVnni;
+#endif
+#endif
+#ifdef LIVEMOVE_ARM
+extern const Isa kNeonDot;
 #endif
 
 }  // namespace livemove

@@ -1,5 +1,6 @@
-// AVX2 kernels (Haswell, Zen and later: AVX2, FMA, F16C). In: the vector operations below. Out: kAvx2.
-// Runs only after the CPU said it can (machine.cpp).
+// AVX2 kernels (Haswell, Zen and later: AVX2, FMA, F16C); built twice, the second time with AVX-VNNI (Alder Lake, Zen 5 and
+// later) for the int8 products. In: the vector operations below. Out: kAvx2 or kAvxVnni. Runs only after the CPU said it
+// can (machine.cpp).
 #include <immintrin.h>
 
 #include "compiler.hpp"
@@ -9,12 +10,18 @@
 #define LM_MAX_TILE 8
 #define LM_HALF_IS_STORAGE 1
 #define LM_GEMM_TILE 8
+#ifdef LIVEMOVE_AVX_VNNI
+#define LM_DIGITS 1
+#define LM_INT_TILE 4  // 10-bit products have three sums a vector, and there are sixteen registers
+#else
 #define LM_DIGITS 0
+#define LM_INT_TILE 8
+#endif
 
 namespace livemove {
 namespace {
 
-constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = 8;
+constexpr int LANES = 8, MAX_TILE = LM_MAX_TILE, GEMM_TILE = LM_GEMM_TILE, INT_TILE = LM_INT_TILE;
 using V = __m256;
 using VI = __m256i;
 using Half = uint16_t;
@@ -96,13 +103,59 @@ LM_INLINE VI vi_zero() { return _mm256_setzero_si256(); }
 LM_INLINE VI vi_pair(const int16_t* p) { return _mm256_set1_epi32(four_bytes(p)); }
 LM_INLINE VI vi_add(VI a, VI b) { return _mm256_add_epi32(a, b); }
 LM_INLINE V vi_float(VI x) { return _mm256_cvtepi32_ps(x); }
+LM_INLINE VI vi_load(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+
+#if LM_DIGITS
+constexpr float RECTIFIED = 65535.0f;
+
+LM_INLINE void store_digits(int16_t* row, int index, int rows, VI x) {
+    uint8_t* bytes = reinterpret_cast<uint8_t*>(row) + index;
+    const __m128i digits = _mm_setr_epi8(1, 5, 9, 13, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1);
+    const VI each = _mm256_shuffle_epi8(x, _mm256_broadcastsi128_si256(digits));
+    const __m128i all = _mm_unpacklo_epi32(_mm256_castsi256_si128(each), _mm256_extracti128_si256(each, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(bytes), all);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(bytes + rows), _mm_unpackhi_epi64(all, all));
+}
+LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
+    store_digits(row, index, rows, _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_set1_epi32(32768)));
+}
+LM_INLINE void v_store_rectified(int16_t* row, int index, int rows, V x) {
+    store_digits(row, index, rows, _mm256_cvtps_epi32(x));
+}
+LM_INLINE VI vi_broadcast(const uint8_t* p) { return _mm256_set1_epi32(four_bytes(p)); }
+LM_INLINE VI vi_sub(VI a, VI b) { return _mm256_sub_epi32(a, b); }
+template <int N>
+LM_INLINE VI vi_shift_left(VI x) {
+    return _mm256_slli_epi32(x, N);
+}
+LM_INLINE VI vi_shift_right(VI x, unsigned n) { return _mm256_srai_epi32(x, static_cast<int>(n)); }
+// Each byte without its lowest n bits.
+LM_INLINE VI vi_upper_bits(VI x, int n) { return _mm256_and_si256(x, _mm256_set1_epi8(static_cast<char>(0xff << n))); }
+LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(bytes), "xm"(weights));  // see isa_avx512.cpp
+    return sum;
+#else
+    return _mm256_dpbusd_avx_epi32(sum, bytes, weights);
+#endif
+}
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(pair), "xm"(vi_load(w)));
+    return sum;
+#else
+    return _mm256_dpwssd_avx_epi32(sum, pair, vi_load(w));
+#endif
+}
+#else
 LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
     const VI wide = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(w)));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, wide));
 }
 LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, _mm256_load_si256(reinterpret_cast<const __m256i*>(w))));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pair, vi_load(w)));
 }
+#endif
 
 }  // namespace
 }  // namespace livemove
@@ -110,5 +163,10 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
 #include "kernels.hpp"
 
 namespace livemove {
+#ifdef LIVEMOVE_AVX_VNNI
+extern const Isa kAvxVnni = {"avxvnni", LANES, MAX_TILE,  GEMM_TILE, INT_TILE, LM_DIGITS,
+                             2,         hop,   synthesis, evaluate,  read};
+#else
 extern const Isa kAvx2 = {"avx2", LANES, MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, 2, hop, synthesis, evaluate, read};
+#endif
 }  // namespace livemove

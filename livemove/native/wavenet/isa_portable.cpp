@@ -1,9 +1,12 @@
-// Kernels in standard C++ on vectors of four, which compilers turn into SSE2 or NEON. In: the operations below.
-// Out: kPortable. On AArch64 weights stay fp16 in memory (a conversion is one instruction); elsewhere they are floats.
+// Kernels in standard C++ on vectors of four, which compilers turn into SSE2 or NEON; built twice for AArch64, the second
+// time with its dot products for the int8 ones. In: the operations below. Out: kPortable; kNeonDot.
+// On AArch64 weights stay fp16 in memory (a conversion is one instruction); elsewhere they are floats.
 #include <math.h>
 #include <string.h>
 #if defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
 #include <arm_neon.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #endif
 
 #include "compiler.hpp"
@@ -12,7 +15,11 @@
 
 #define LM_MAX_TILE 8
 #define LM_GEMM_TILE 8
+#ifdef LIVEMOVE_DOTPROD
+#define LM_DIGITS 2
+#else
 #define LM_DIGITS 0
+#endif
 
 namespace livemove {
 namespace {
@@ -159,11 +166,18 @@ LM_INLINE VI vi_zero() {
     for (int i = 0; i < LANES; ++i) x[i] = 0;
     return x;
 }
+#if defined(__SSE2__)
+LM_INLINE VI vi_pair(const int16_t* p) {
+    const int32_t two = four_bytes(p);
+    return VI{two, two, two, two};
+}
+#else
 LM_INLINE VI vi_pair(const int16_t* p) {
     VI x;
     for (int i = 0; i < LANES; ++i) x[i] = p[i & 1];  // only the two numbers matter here
     return x;
 }
+#endif
 LM_INLINE V vi_float(VI x) {
     V y;
     for (int i = 0; i < LANES; ++i) y[i] = static_cast<float>(x[i]);
@@ -173,13 +187,80 @@ LM_INLINE VI vi_add(VI a, VI b) {
     for (int i = 0; i < LANES; ++i) a[i] += b[i];
     return a;
 }
+#if defined(__GNUC__) || defined(__clang__)
+// Four columns, two rows each.
+LM_INLINE VI dot(VI sum, VI pair, VI two_rows) {
+#if defined(__SSE2__)
+    return sum +
+           reinterpret_cast<VI>(_mm_madd_epi16(reinterpret_cast<__m128i>(pair), reinterpret_cast<__m128i>(two_rows)));
+#else
+    const VI even = (two_rows << 16) >> 16, odd = two_rows >> 16;
+    return sum + pair[0] * even + pair[1] * odd;
+#endif
+}
+LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) {
+    VI two_rows;
+    memcpy(&two_rows, w, sizeof two_rows);
+    return dot(sum, pair, two_rows);
+}
+LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) {
+    typedef int8_t Bytes __attribute__((vector_size(8)));
+    typedef int16_t Words __attribute__((vector_size(16)));
+    Bytes bytes;
+    memcpy(&bytes, w, sizeof bytes);
+    const Words words = __builtin_convertvector(bytes, Words);
+    VI two_rows;
+    memcpy(&two_rows, &words, sizeof two_rows);
+    return dot(sum, pair, two_rows);
+}
+#else
 template <class Integer>
-LM_INLINE VI dot(VI sum, VI pair, const Integer* w) {
+LM_INLINE VI vi_dot(VI sum, VI pair, const Integer* w) {
     for (int i = 0; i < LANES; ++i) sum[i] += pair[0] * w[2 * i] + pair[1] * w[2 * i + 1];
     return sum;
 }
-LM_INLINE VI vi_dot(VI sum, VI pair, const int8_t* w) { return dot(sum, pair, w); }
-LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) { return dot(sum, pair, w); }
+#endif
+
+#if LM_DIGITS
+constexpr float RECTIFIED = 65535.0f;
+
+// The two digits of x in 0..65535 less 128 each: signed bytes, which is what these dot products take. What that leaves out
+// of a sum is a constant of the column, which the packer adds.
+LM_INLINE void store_digits(int16_t* row, int index, int rows, int32x4_t x) {
+    int8_t* bytes = reinterpret_cast<int8_t*>(row) + index;
+    const uint16x4_t digits = veor_u16(vmovn_u32(vreinterpretq_u32_s32(x)), vdup_n_u16(0x8080));
+    const uint16x8_t both = vcombine_u16(vshr_n_u16(digits, 8), digits);
+    const uint32x2_t stored = vreinterpret_u32_u8(vmovn_u16(both));
+    const uint32_t high = vget_lane_u32(stored, 0), low = vget_lane_u32(stored, 1);
+    memcpy(bytes, &high, sizeof high);
+    memcpy(bytes + rows, &low, sizeof low);
+}
+LM_INLINE void v_store_fixed(int16_t* row, int index, int rows, V x) {
+    store_digits(row, index, rows, vaddq_s32(vcvtnq_s32_f32(x), vdupq_n_s32(32768)));
+}
+LM_INLINE void v_store_rectified(int16_t* row, int index, int rows, V x) {
+    store_digits(row, index, rows, vcvtnq_s32_f32(x));
+}
+LM_INLINE VI vi_load(const void* p) { return vld1q_s32(static_cast<const int32_t*>(p)); }
+LM_INLINE VI vi_broadcast(const uint8_t* p) {
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return vdupq_n_s32(four);
+}
+LM_INLINE VI vi_sub(VI a, VI b) { return a - b; }
+template <int N>
+LM_INLINE VI vi_shift_left(VI x) {
+    return x << N;
+}
+LM_INLINE VI vi_shift_right(VI x, unsigned n) { return x >> static_cast<int>(n); }
+// Each byte without its lowest n bits.
+LM_INLINE VI vi_upper_bits(VI x, int n) {
+    return x & vreinterpretq_s32_u8(vdupq_n_u8(static_cast<uint8_t>(0xff << n)));
+}
+LM_INLINE VI vi_dot(VI sum, VI bytes, VI weights) {
+    return vdotq_s32(sum, vreinterpretq_s8_s32(bytes), vreinterpretq_s8_s32(weights));
+}
+#endif
 
 }  // namespace
 }  // namespace livemove
@@ -187,7 +268,12 @@ LM_INLINE VI vi_dot(VI sum, VI pair, const int16_t* w) { return dot(sum, pair, w
 #include "kernels.hpp"
 
 namespace livemove {
+#ifdef LIVEMOVE_DOTPROD
+extern const Isa kNeonDot = {"neon-dot", LANES, MAX_TILE,  GEMM_TILE, INT_TILE, LM_DIGITS,
+                             2,          hop,   synthesis, evaluate,  read};
+#else
 extern const Isa kPortable = {
     "portable", LANES,     MAX_TILE, GEMM_TILE, INT_TILE, LM_DIGITS, static_cast<int>(sizeof(Half)),
     hop,        synthesis, evaluate, read};
+#endif
 }  // namespace livemove

@@ -1,5 +1,5 @@
 // Asks the CPU and the operating system which vector registers and instructions there are.
-// In: cpuid, xgetbv. Out: see machine.hpp.
+// In: cpuid, xgetbv; on Arm what the system tells. Out: see machine.hpp.
 #include "machine.hpp"
 
 #include <stdint.h>
@@ -13,6 +13,14 @@
 #include <cpuid.h>
 #endif
 #endif
+#ifdef LIVEMOVE_ARM
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+#endif
 
 namespace livemove {
 namespace {
@@ -22,15 +30,15 @@ struct Registers {
     uint32_t a, b, c, d;
 };
 
-Registers cpuid(uint32_t leaf) {
+Registers cpuid(uint32_t leaf, uint32_t part = 0) {
     Registers r{};
 #if defined(_MSC_VER)
     int v[4];
-    __cpuidex(v, static_cast<int>(leaf), 0);
+    __cpuidex(v, static_cast<int>(leaf), static_cast<int>(part));
     r = {static_cast<uint32_t>(v[0]), static_cast<uint32_t>(v[1]), static_cast<uint32_t>(v[2]),
          static_cast<uint32_t>(v[3])};
 #else
-    __cpuid_count(leaf, 0, r.a, r.b, r.c, r.d);
+    __cpuid_count(leaf, part, r.a, r.b, r.c, r.d);
 #endif
     return r;
 }
@@ -43,6 +51,20 @@ uint64_t saved_registers() {
     uint32_t low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (static_cast<uint64_t>(high) << 32) | low;
+#endif
+}
+#endif
+
+#ifdef LIVEMOVE_ARM
+bool has_dot_products() {
+#if defined(__APPLE__)
+    int has = 0;
+    size_t size = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has != 0;
+#elif defined(__linux__)
+    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+    return false;
 #endif
 }
 #endif
@@ -61,8 +83,14 @@ std::vector<const Isa*> available() {
                             has(seven.b, 30) && has(seven.b, 31);
         if (avx512 && has(seven.c, 11)) sets.push_back(&kAvx512Vnni);
         if (avx512) sets.push_back(&kAvx512);
+#ifdef LIVEMOVE_AVX_VNNI_BUILT
+        if (avx2 && seven.a >= 1 && has(cpuid(7, 1).a, 4)) sets.push_back(&kAvxVnni);
+#endif
         if (avx2) sets.push_back(&kAvx2);
     }
+#endif
+#ifdef LIVEMOVE_ARM
+    if (has_dot_products()) sets.push_back(&kNeonDot);
 #endif
     sets.push_back(&kPortable);
     return sets;

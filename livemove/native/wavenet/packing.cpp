@@ -87,10 +87,11 @@ const int8_t* Packer::laid_out(const std::vector<int>& whole, int rows, int colu
 // What digits add for inputs whose one is kFixedStep, taken off a bias.
 void Packer::take_off(float* bias, const std::vector<int>& whole, const float* unit, const Block& b) const {
     if (!isa_.digits) return;
+    const double middle = 32768.0 - 257.0 * digit_middle();
     for (int c = 0; c < b.columns; ++c) {
         int64_t sum = 0;
         for (int row = 0; row < b.rows; ++row) sum += whole[static_cast<size_t>(row) * b.columns + c];
-        bias[c] -= static_cast<float>(32768.0 * kFixedStep * unit[c] * static_cast<double>(sum));
+        bias[c] -= static_cast<float>(middle * kFixedStep * unit[c] * static_cast<double>(sum));
     }
 }
 
@@ -123,6 +124,8 @@ Fixed Packer::pack_int10(const Block& b, double middle, double lower_mean) {
     const auto low = [&](int row, int c) {
         return field[c] == 3 ? ((at(row, c) + 2) & 3) - 2 : at(row, c) & 3;
     };
+    middle -= 257.0 * digit_middle();
+    lower_mean -= digit_middle();
     float* offset = arena_.take<float>(b.columns);
     for (int c = 0; c < b.columns; ++c) {
         double added = 0.0;

@@ -60,6 +60,9 @@ private:
         }
     }
 
+    // What is taken off each digit of an input before it is stored: signed bytes hold no 255.
+    double digit_middle() const { return isa_.digits == 2 ? 128.0 : 0.0; }
+
     // 10-bit weights. lower_mean: of the lower digit of the inputs.
     Fixed pack_int10(const Block& b, double middle, double lower_mean);
 

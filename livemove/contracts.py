@@ -454,6 +454,7 @@ class Controls:
     delay_feedback  share of it that goes in again
     tempo         beats a minute where nobody else gives them (Link); below LOWEST_TEMPO: none
     loop_level    0..1, of the looper
+    loop_quantize  one of LOOP_PARTS: its main pedal waits for the next multiple of so many beats; 0: for nothing
     loops, loop_undos, loop_stops, loop_clears  count what the looper was told: see LOOP_PRESSES
     """
 
@@ -485,6 +486,7 @@ class Controls:
     delay_feedback: float = 0.4
     tempo: float = 0.0
     loop_level: float = 1.0
+    loop_quantize: float = 0.0
     loops: int = 0
     loop_undos: int = 0
     loop_stops: int = 0

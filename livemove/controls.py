@@ -65,6 +65,7 @@ class Action(enum.IntEnum):
     LOOP_STOP = 62
     LOOP_CLEAR = 63
     LOOP_LEVEL = 64
+    LOOP_QUANTIZE = 65
 
 
 class Kind(enum.Enum):
@@ -174,6 +175,9 @@ LAYER_PANS = tuple(Action[f"PAN_{i}"] for i in range(1, MAX_LAYERS + 1))
 LOWEST_TEMPO = 20.0
 """Beats a minute; below it there is no tempo."""
 
+LOOP_PARTS = (0.0, 1.0, 2.0, 4.0)
+"""Beats that the looper's main pedal may wait for: none, a beat, half a bar, a bar."""
+
 _TABLE = (
     Control(
         "gain", Action.GAIN, Kind.VALUE, "gain", -60.0, 20.0, 0.0, "dB", step=1.0, resolution=0.5, key="up",
@@ -246,6 +250,10 @@ _TABLE = (
         "loop_level", Action.LOOP_LEVEL, Kind.VALUE, "loop level", 0.0, 1.0, 1.0, step=0.05, resolution=0.01, key=".",
         back_key=",", knob=(0.0, 1.0), preset="loop_level",
     ),
+    Control(
+        "loop_quantize", Action.LOOP_QUANTIZE, Kind.VALUE, "loop on the beat", 0.0, LOOP_PARTS[-1], 0.0, "beats",
+        step=1.0, resolution=1.0, key="+", back_key="-", knob=(0.0, LOOP_PARTS[-1]), preset="loop_quantize",
+    ),
     Control("camera", Action.CAMERA, Kind.LIST, "view (camera)", key="v", by_name=True),
     Control("device", Action.DEVICE, Kind.LIST, "audio device", key="d", by_name=True),
     Control("reload", Action.RELOAD, Kind.TRIGGER, "read the mapping again", key="f5"),
@@ -276,7 +284,7 @@ EFFECT_VALUES = tuple(
     CONTROLS[name]
     for name in (
         *("reverb", "reverb_decay", "reverb_damping", "delay", "delay_time", "delay_beats", "delay_feedback"),
-        *("tempo", "loop_level"),
+        *("tempo", "loop_level", "loop_quantize"),
     )
 )
 """What is set of the effects: in Controls and in presets under `preset`, in the unit of a Request's amount."""

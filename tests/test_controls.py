@@ -73,7 +73,7 @@ def test_what_a_knob_plays_from_end_to_end() -> None:
         **{f"pan_{i}": (-1.0, 1.0) for i in range(1, 5)},
         "reverb": (0.0, 1.0), "reverb_decay": (0.2, 8.0), "reverb_damping": (0.0, 1.0), "delay": (0.0, 1.0),
         "delay_time": (50.0, 1000.0), "delay_beats": (0.0, 2.0), "delay_feedback": (0.0, 0.95), "tempo": (60.0, 187.0),
-        "loop_level": (0.0, 1.0),
+        "loop_level": (0.0, 1.0), "loop_quantize": (0.0, 4.0),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The beat that triggers may wait for: where it is, and how long until a part of it. Pure functions.
+"""The beat that triggers and the looper may wait for: where it is, and how long until a part of it. Pure functions.
 
 In: what Link or a MIDI clock say, as inputs of a mapping. Out: seconds. Knows no protocol and no process.
 """
@@ -26,17 +26,30 @@ def part_of_bar(beats: float) -> float | None:
     return BAR / count if abs(BAR / beats - count) < 0.01 else None
 
 
+def has_beat(values: Sequence[float]) -> bool:
+    """Whether somebody gives a beat: values of BEAT_INPUTS, NaN where nothing has come."""
+    return _beat(values) is not None
+
+
 def until_part(values: Sequence[float], beats: float) -> float:
     """Seconds until the next multiple of so many beats; 0: it is there, or nobody gives a beat.
 
     values: of BEAT_INPUTS; NaN: nothing has come. beats: as `part_of_bar` has it.
     """
-    tempo, phase, clock_tempo, clock_phase, running = values
-    if not (tempo > 0.0 and math.isfinite(phase)):
-        tempo, phase = clock_tempo, clock_phase
-        if not (running > 0.0 and tempo > 0.0 and math.isfinite(phase)):
-            return 0.0
+    if (beat := _beat(values)) is None:
+        return 0.0
+    tempo, phase = beat
     beat_s, past = 60.0 / tempo, phase * BAR % beats
     if past * beat_s <= min(LATE_S, 0.25 * beats * beat_s):
         return 0.0
     return (beats - past) * beat_s
+
+
+def _beat(values: Sequence[float]) -> tuple[float, float] | None:
+    """(beats a minute, 0..1 of the bar): Link's, or a MIDI clock's that runs."""
+    tempo, phase, clock_tempo, clock_phase, running = values
+    if tempo > 0.0 and math.isfinite(phase):
+        return tempo, phase
+    if running > 0.0 and clock_tempo > 0.0 and math.isfinite(clock_phase):
+        return clock_tempo, clock_phase
+    return None

@@ -6,6 +6,7 @@ model is missing is left out, with a line, while another one is there. Must not 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +25,7 @@ from livemove.controls import CONTROLS, MAX_DANCERS, MAX_LAYERS, decibels
 from livemove.printable import expanded
 from livemove.synthesis.synthesis_config import Layer
 
-SYNTAX = "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE,dancer=2"
+SYNTAX = "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,chord=0/4/7,note=A2,mapping=FILE,dancer=2"
 """All that may stand behind a layer's name; each may be left out."""
 
 ASIDE = 0.4
@@ -35,26 +36,29 @@ _LAYER = re.compile(r"(?P<model>.+?)(?::(?P<options>[a-z]+=.*))?", re.DOTALL)
 _NOTE = re.compile(r"(?P<name>[A-G][#b]?)(?P<octave>-?[0-9])")
 
 
-def read_layers(text: str, tell: Callable[[str], None]) -> tuple[Layer, ...]:
-    """The layers of a text, as -m and a preset's model have it; `tell` gets a line for each that is missing.
+def read_layers(text: str, tell: Callable[[str], None], mapping: Path | None = None) -> tuple[Layer, ...]:
+    """The layers of a text, as -m and a preset's model have it; `tell` gets a line for each that is missing. mapping:
+    of the first that is there, all notes of its chord, if it names none of its own.
 
     The name of a folder that is there is one layer, whatever is in it. Raises BundleError where no model is there at
     all, ControlError for an option that is none, and for more than MAX_LAYERS.
     """
-    parts = [text] if expanded(text).is_dir() else text.split("+")
-    if len(parts) > MAX_LAYERS:
-        raise ControlError(f"-m {text}: {len(parts)} layers; {MAX_LAYERS} at most play at once")
+    parts = [_options(part) for part in ([text] if expanded(text).is_dir() else text.split("+"))]
+    if (count := sum(len(voices) for voices, _ in parts)) > MAX_LAYERS:
+        raise ControlError(
+            f"-m {text}: {count} layers; {MAX_LAYERS} at most play at once, and each note of a chord is one"
+        )
     layers: list[Layer] = []
     missing: list[BundleError] = []
-    for part in parts:
-        layer, model = _options(part)
+    for voices, model in parts:
         try:
             folder = find_bundle(model)
             load_bundle(folder)
         except BundleError as error:
             missing.append(error)
             continue
-        layers.append(replace(layer, model=folder))
+        given = None if layers else mapping
+        layers += [replace(layer, model=folder, mapping=layer.mapping or given) for layer in voices]
     if not layers:
         raise missing[0]
     for error in missing:
@@ -72,21 +76,15 @@ def only_model(text: str) -> Path:
     return find_bundle(text if expanded(text).is_dir() else _options(text)[1])
 
 
-def mapped(layers: Sequence[Layer], mapping: Path | None, tell: Callable[[str], None]) -> tuple[Layer, ...]:
-    """Each with its mapping: its own; else, for the first one, that one; else what `calibrate` fitted, with a line that
-    says so; else the model's."""
-
-    def fitted(model: Path) -> Path | None:
+def mapped(layers: Sequence[Layer], tell: Callable[[str], None]) -> tuple[Layer, ...]:
+    """Each with its mapping: its own; else what `calibrate` fitted, with a line that says so; else the model's."""
+    found: dict[Path, Path | None] = {}
+    for model in dict.fromkeys(layer.model for layer in layers if layer.mapping is None):
         path = fitted_file(model.name)
-        if not path.is_file():
-            return None
-        tell(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}")
-        return path
-
-    return tuple(
-        replace(layer, mapping=layer.mapping or (mapping if layer is layers[0] else None) or fitted(layer.model))
-        for layer in layers
-    )
+        found[model] = path if path.is_file() else None
+        if path.is_file():
+            tell(f"{model.name}: as calibrated, {path}; without it: --mapping {model / 'mapping.toml'}")
+    return tuple(layer if layer.mapping else replace(layer, mapping=found[layer.model]) for layer in layers)
 
 
 def for_dancers(layers: Sequence[Layer], dancers: int) -> tuple[Layer, ...]:
@@ -121,12 +119,12 @@ def _is_shared(layer: Layer) -> bool:
     return any(own_name(name)[0] for name in mapping.external)
 
 
-def _options(part: str) -> tuple[Layer, str]:
-    """One layer, its model still to be found, and the model as it is called."""
+def _options(part: str) -> tuple[tuple[Layer, ...], str]:
+    """One layer, or the layers of its chord, their model still to be found; and the model as it is called."""
     found = _LAYER.fullmatch(part)
     if found is None:
         raise ControlError("-m: a layer without a name; write them as in cello+bodydrum")
-    layer, transpose = Layer(Path()), 0.0
+    layer, transpose, chord = Layer(Path()), 0.0, [_chord_note("0")]
     for option in filter(None, (found["options"] or "").split(",")):
         name, _, value = option.partition("=")
         try:
@@ -138,6 +136,8 @@ def _options(part: str) -> tuple[Layer, str]:
                 transpose += 12 * _number(value, _OCTAVES)
             elif name == "transpose":
                 transpose += _number(value, _SEMITONES)
+            elif name == "chord":
+                chord = [_chord_note(each) for each in value.split("/")]
             elif name == "note":
                 layer = replace(layer, note=_note(value))
             elif name == "dancer":
@@ -148,7 +148,24 @@ def _options(part: str) -> tuple[Layer, str]:
                 raise ValueError("there is no such option")
         except ValueError as error:
             raise ControlError(f"layer {found['model']}: {option}: {error}; a layer is {SYNTAX}") from None
-    return replace(layer, transpose=transpose), found["model"]
+    if layer.note is not None and len(chord) > 1:
+        raise ControlError(
+            f"layer {found['model']}: note and chord: the note of a drone goes into the chord, chord=0/7/A2"
+        )
+    # So many voices at once are about as loud as one: what differs in pitch adds in power.
+    gain_db = max(layer.gain_db - 10.0 * math.log10(len(chord)), CONTROLS["gain_1"].low)
+    layer = replace(layer, gain_db=gain_db)
+    voices = (
+        replace(layer, transpose=up + transpose) if stays is None else replace(layer, note=stays) for up, stays in chord
+    )
+    return tuple(voices), found["model"]
+
+
+def _chord_note(text: str) -> tuple[float, float | None]:
+    """(semitones up, None), or of a note with its name (0, where it stays)."""
+    if _NOTE.fullmatch(text):
+        return 0.0, _note(text)
+    return _number(text, _SEMITONES), None
 
 
 def _number(text: str, limits: tuple[float, float]) -> float:

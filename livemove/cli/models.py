@@ -104,10 +104,9 @@ def stacks_of_presets(
     controls: list[Controls] = []
     for preset in presets:
         try:
-            first, *others = read_layers(preset.model, tell)
-            own = first.mapping or (Path(preset.mapping) if preset.mapping else None)
-            layers = for_dancers((replace(first, mapping=own), *others), dancers)
-            style, weights = chosen_styles(preset.style or None, first.model)
+            read = read_layers(preset.model, tell, Path(preset.mapping) if preset.mapping else None)
+            layers = for_dancers(read, dancers)
+            style, weights = chosen_styles(preset.style or None, layers[0].model)
         except BundleError:
             raise
         except LivemoveError as error:

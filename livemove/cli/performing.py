@@ -182,7 +182,8 @@ def perform(
     livemove perform --no-monitor                        without the window: the same keys, typed in the terminal
     livemove perform -m theremin -m mine --osc 9000      two models to switch between, steered by OSC
     livemove perform -m cello+bodydrum:gain=-6           two voices at once, layers, the second one softer
-    livemove perform -m cello:pan=-0.5+cello:transpose=7,pan=0.5+cello:note=C2   a fifth over a drone (see --model)
+    livemove perform -m cello:pan=-0.5+cello:transpose=7,pan=0.5   a fifth, its notes on two sides (see --model)
+    livemove perform -m cello:chord=0/4/7/C2             a chord from one hand, over a drone
     livemove perform --midi nano --learn gain            then move the knob that is to be the gain, once for ever
     livemove perform --midi-out surge --mpe              your body plays a synthesizer: one note, bent and pressed
     livemove perform --link --mapping pulse.toml         a channel follows the beat: source = "link.beat"
@@ -251,7 +252,7 @@ def perform(
         if not given(context, "look_ahead"):
             look_ahead = first.look_ahead_ms
     else:
-        sets = [mapped(read_layers(each, tell), mapping, tell) for each in models]
+        sets = [mapped(read_layers(each, tell, mapping), tell) for each in models]
         stacks, controls = [for_dancers(layers, options["dancers"]) for layers in sets], ()
     options["dancers"] = dancers_of(stacks, options["dancers"])
     options["dancer"] = chosen_dancer(options["dancer"], options["dancers"])

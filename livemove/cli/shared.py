@@ -136,7 +136,8 @@ def model_option(several: bool, layers: bool = False) -> Callable[[Command], Com
         more += (
             f" Up to {MAX_LAYERS} play at once as layers, NAME+NAME, each as "
             "NAME:gain=-6,pan=-0.5,octave=-1,transpose=7,note=A2,mapping=FILE: gain in dB, pan from -1 (left) to 1, "
-            "transpose in semitones; with note it is a drone, whose pitch stays there."
+            "transpose in semitones; with note it is a drone, whose pitch stays there. NAME:chord=0/4/7/C2 is a chord "
+            "over a drone, each note a layer."
         )
     return click.option(
         "--model", "-m", "models" if several else "model", multiple=several, show_default=True, metavar="NAME|DIR",

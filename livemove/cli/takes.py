@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,14 +189,14 @@ def render(report: Path | None, model: str, style: str | None, duration: float |
     if is_take(options["clip"]):
         _take_video(options["clip"], options["output"], report)
         return
-    first, *others = read_layers(model, lambda line: click.echo(line, err=True))
-    layers = for_dancers((replace(first, mapping=first.mapping or options["mapping"]), *others), options["dancers"])
+    read = read_layers(model, lambda line: click.echo(line, err=True), options["mapping"])
+    layers = for_dancers(read, options["dancers"])
     options["dancers"] = dancers_of([layers], options["dancers"])
     for line in beyond_reach(layers):
         click.echo(line, err=True)
-    chosen, weights = chosen_styles(style, first.model)
+    chosen, weights = chosen_styles(style, layers[0].model)
     config = RenderConfig(
-        model=first.model, layers=layers, style=chosen, styles=weights, duration_s=duration,
+        model=layers[0].model, layers=layers, style=chosen, styles=weights, duration_s=duration,
         postures=postures_folder(), **options,
     )  # fmt: skip
     have_pose_model(CaptureConfig(camera=str(config.clip), pose=config.pose, pose_model=config.pose_model))

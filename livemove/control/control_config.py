@@ -24,6 +24,8 @@ class ControlConfig:
     learnt            file of what was learnt by moving knobs
     models, presets   names, in the order of their numbers
     channels, styles  each model's; of styles the names
+    second            for each model, what the second dancer plays first: where its channels begin among those of all
+                      layers, and they themselves; (0, ()) where the second dancer plays no layer
     """
 
     osc: tuple[str, int] | None = None
@@ -38,6 +40,7 @@ class ControlConfig:
     presets: tuple[str, ...] = ()
     channels: tuple[tuple[Channel, ...], ...] = ()
     styles: tuple[tuple[str, ...], ...] = ()
+    second: tuple[tuple[int, tuple[Channel, ...]], ...] = ()
 
     @property
     def wanted(self) -> bool:

@@ -15,8 +15,9 @@ import sys
 import time
 from collections import deque
 
+from livemove.body.dancers import own_name
 from livemove.body.features import FEATURES
-from livemove.contracts import Action, Channel, ControlError, Controls, Request, SentMessage
+from livemove.contracts import Action, ControlError, Controls, Request, SentMessage
 from livemove.control.clock_out import ClockOut, OwnClock
 from livemove.control.control_config import ControlConfig
 from livemove.control.link import Link
@@ -151,14 +152,15 @@ class Connections:
             told.append(self.midi_out.check())
         return received, [line for line in told if line]
 
-    def send(self, segment: Segment, channels: tuple[Channel, ...]) -> None:
-        """Every feature and every channel of the model that plays, as of the last hop."""
-        values = segment.synthesis.channels.tolist()
+    def send(self, segment: Segment, model: int, config: ControlConfig) -> None:
+        """Every feature and every channel of the model that plays, as of the last hop; the second dancer's by OSC."""
+        values, channels = segment.synthesis.channels.tolist(), config.channels[model]
         if self.osc_out:
             features = zip(FEATURES, segment.synthesis.features.tolist(), strict=False)
             found = {f"/livemove/feature/{name}": value for name, value in features}
             played = zip(channels, values, strict=False)
-            self.osc_out.send({**found, **{f"/livemove/channel/{c.name}": value for c, value in played}})
+            found.update({f"/livemove/channel/{c.name}": value for c, value in played})
+            self.osc_out.send({**found, **of_second_dancer(segment, model, config)})
         if self.midi_out:
             self.midi_out.send(channels, values)
 
@@ -255,12 +257,27 @@ def run(segment: Segment, config: ControlConfig) -> None:
         total.skipped += received.skipped
         if trigger.due():
             model = min(segment.controls.read().model, len(config.channels) - 1)
-            connections.send(segment, config.channels[model])
+            connections.send(segment, model, config)
         if received.messages or received.troubles:
             time.sleep(REST_S)
     if query:
         query.close()
     connections.close()
+
+
+def of_second_dancer(segment: Segment, model: int, config: ControlConfig) -> dict[str, float]:
+    """Addresses and values of the second dancer's features, where one is looked for, and of the channels that are
+    played with them, as of the last hop."""
+    external, found = segment.external_inputs, dict[str, float]()
+    for name, value in zip(external.wanted, external.values.tolist(), strict=False):
+        dancer, own = own_name(name)
+        if dancer == 1 and own in FEATURES and math.isfinite(value):
+            found[f"/livemove/dancer2/feature/{own}"] = value
+    first, channels = config.second[model] if config.second else (0, ())
+    if channels and len(rows := segment.hops.last(1)) and int(rows["sounding"][0]) == model:
+        values: list[float] = rows["channels"][0][first : first + len(channels)].tolist()
+        found.update({f"/livemove/dancer2/channel/{c.name}": v for c, v in zip(channels, values, strict=True)})
+    return found
 
 
 def _query(segment: Segment, config: ControlConfig, osc: OscIn | None) -> tuple[OscQuery | None, str]:

@@ -151,6 +151,8 @@ def written(control: Control, controls: Controls) -> str:
 def _written_effect(control: Control, value: float) -> str:
     if control.action is Action.TEMPO:
         return f"{value:.1f} bpm" if value >= LOWEST_TEMPO else "none"
+    if control.action is Action.LOOP_QUANTIZE:
+        return {0.0: "free", 1.0: "to the beat", 4.0: "to the bar"}.get(value, f"to {value:g} beats")
     if control.action is Action.DELAY_BEATS:
         return f"{value:g} beats" if value else "off"
     if control.unit:

@@ -23,7 +23,7 @@ from livemove.contracts import ControlError, Controls
 from livemove.control.styles import written_styles
 from livemove.control.user_files import presets_folder, write_whole
 from livemove.control.vocabulary import note_number
-from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, SAMPLE_RATES, SNAP_AS_MAPPED
+from livemove.controls import BLOCKS, CONTROLS, EFFECT_VALUES, GAIN_FACTORS, LOOP_PARTS, SAMPLE_RATES, SNAP_AS_MAPPED
 from livemove.printable import expanded, is_text, printable
 
 _LAYERS_MAPPING = re.compile(r"([:,]mapping=)([^,+]+)")
@@ -106,6 +106,7 @@ class Preset:
     delay_feedback: float = CONTROLS["delay_feedback"].usual
     tempo: float = CONTROLS["tempo"].usual
     loop_level: float = CONTROLS["loop_level"].usual
+    loop_quantize: float = CONTROLS["loop_quantize"].usual
     devices: Devices = field(default_factory=Devices)
 
     def controls(self, model: int, style: int, styles: tuple[float, ...] = ()) -> Controls:
@@ -296,6 +297,8 @@ def _preset(path: Path, document: dict[str, Any]) -> Preset:
     preset = Preset(name=path.stem, devices=devices, **values)
     if preset.scale and preset.scale not in SCALES:
         _fail(path, f"scale: unknown scale {preset.scale!r}{_near(preset.scale, list(SCALES))}")
+    if preset.loop_quantize not in LOOP_PARTS:
+        _fail(path, f"loop_quantize: {preset.loop_quantize:g} is none of 0, 1, 2 and 4 beats")
     if preset.root and note_number(preset.root) == 0:
         _fail(path, f"root: unknown note {preset.root!r}{_near(preset.root, NOTES)}")
     return preset

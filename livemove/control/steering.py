@@ -17,6 +17,7 @@ from livemove.controls import (
     EFFECT_VALUES,
     LAYER_GAINS,
     LAYER_PANS,
+    LOOP_PARTS,
     LOOP_PRESSES,
     LOWEST_TEMPO,
     STYLE_WEIGHTS,
@@ -87,6 +88,8 @@ def steer(
         value = near(getattr(controls, field))
         if action is Action.TEMPO and 0.0 < value < LOWEST_TEMPO:  # step by step: from none to the usual one, and back
             value = 0.0 if absolute or amount < 0.0 else USUAL_TEMPO
+        if action is Action.LOOP_QUANTIZE:
+            value = _loop_part(value, up=not absolute and amount > 0.0)
         return replace(controls, **{field: value})
     if action in LOOP_PRESSES:
         field = LOOP_PRESSES[action]
@@ -107,6 +110,12 @@ def steer(
 USUAL_TEMPO = 120.0
 
 _EFFECTS = {control.action: control.preset for control in EFFECT_VALUES}
+
+
+def _loop_part(wanted: float, up: bool) -> float:
+    """One of LOOP_PARTS: the first that is not below what is wanted, or the last that is not above it."""
+    return min(part for part in LOOP_PARTS if part >= wanted) if up else max(p for p in LOOP_PARTS if p <= wanted)
+
 
 _KEPT = ("mute", "panics", "reloads", "learn", "swap_hands", *LOOP_PRESSES.values())
 """What no preset changes."""

@@ -80,7 +80,7 @@ def written(control: Control, value: float) -> str:
     """A value of EFFECT_VALUES, short."""
     if control.name == "tempo":
         return f"{value:g}" if value >= LOWEST_TEMPO else "–"
-    if control.name == "delay_beats":
+    if control.unit == "beats":
         return f"{value:g}" if value else "–"
     if control.unit == "ms":
         return f"{value:.0f} ms"

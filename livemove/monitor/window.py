@@ -68,6 +68,7 @@ HELP = [
     ("A   Shift A", "tempo up, down, for delay and loop"),
     ("1   2   3   4", "loop: record, close, overdub; undo; silent; clear"),
     (",   .", "loop quieter, louder"),
+    ("+   -", "loop begins and ends on the beat, the bar; at once"),
     ("V   D", "next camera (view), next audio device"),
     ("F5", "read the mapping again"),
     ("R", "record a take, and stop recording"),

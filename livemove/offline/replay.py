@@ -18,6 +18,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from livemove.body.beat import BEAT_INPUTS
 from livemove.body.features import FEATURES
 from livemove.body.mapping import Mapping
 from livemove.bundle import Bundle, find_bundle, load_bundle
@@ -393,6 +394,7 @@ def _moved(take: Take, stack: Stack, segment: Segment, dry: bool) -> Generator[F
     crossfader: ModelCrossfader | None = None
     effects, set_effects = Effects(rate), EffectSettings(rate, controls_of(take.hops[0]))
     tempos = [place for place, name in enumerate(take.info.sources) if name in TEMPO_INPUTS]
+    beats = [take.info.sources.index(name) if name in take.info.sources else -1 for name in BEAT_INPUTS]
     for hop in range(hops):
         row: np.void = take.hops[max(int(np.searchsorted(times, hop * HOP / rate, side="right")) - 1, 0)]
         controls = dataclasses.replace(controls_of(row), model=0)
@@ -403,7 +405,7 @@ def _moved(take: Take, stack: Stack, segment: Segment, dry: bool) -> Generator[F
         segment.controls.write(controls)
         mix = crossfader.play(sources, controls)
         tempo = next((float(sources[each]) for each in tempos if math.isfinite(sources[each])), math.nan)
-        settings = set_effects.step(controls, stack.slots[0].mapping.effects, tempo)
+        settings = set_effects.step(controls, stack.slots[0].mapping.effects, tempo, sources[beats].tolist())
         segment.ring.write(effects.process(mix, settings, dry))
         if hop >= hops - fade:
             output.stop()

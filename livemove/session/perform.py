@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from livemove import numbers
 from livemove.body.features import FEATURES
 from livemove.body.mapping import mapping_for
 from livemove.bundle import Bundle, load_bundle
-from livemove.contracts import Action, Controls, LivemoveError, OutputError, Request, SupervisorStatus
+from livemove.contracts import Action, Channel, Controls, LivemoveError, OutputError, Request, SupervisorStatus
 from livemove.control.feedback import Loaded
 from livemove.control.keys import Typed
 from livemove.control.steering import steer
@@ -129,6 +129,16 @@ def process_start_s() -> float:
 _LOADED_S = now_s()
 
 
+def _second_dancers(stack: Sequence[Bundle], layers: Sequence[Layer]) -> tuple[int, tuple[Channel, ...]]:
+    """ControlConfig.second of a stack."""
+    at = 0
+    for bundle, layer in zip(stack, layers, strict=True):
+        if layer.dancer == 1:
+            return at, bundle.spec.channels
+        at += len(bundle.spec.channels)
+    return 0, ()
+
+
 def _take_settings(config: SessionConfig, stacks: list[list[Bundle]]) -> TakeSettings:
     def taken(bundle: Bundle, layer: Layer, number: int) -> TakenModel:
         return TakenModel(
@@ -212,7 +222,8 @@ class _Session:
             models = tuple(self.names)
             channels = tuple(each.spec.channels for each in bundles)
             styles = tuple(each.spec.styles for each in bundles)
-            configs["control"] = replace(config.control, models=models, channels=channels, styles=styles)
+            second = tuple(map(_second_dancers, stacks, config.synthesis.stacks))
+            configs["control"] = replace(config.control, models=models, channels=channels, styles=styles, second=second)
         kinds = {"synthesis": SparedChild} if config.spare else {}
         self.children = {role: kinds.get(role, Child)(role, segment, each, log) for role, each in configs.items()}
         switched_to = (each.camera for each in config.preset_devices if each.camera is not None)

@@ -13,13 +13,15 @@ native/effects.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from livemove.body.beat import BEAT_INPUTS, has_beat, until_part
 from livemove.body.effect_routes import PLAYED
 from livemove.contracts import HOP, Controls, Float32
-from livemove.controls import LOWEST_TEMPO
+from livemove.controls import LOOP_PARTS, LOWEST_TEMPO
 from livemove.ipc.loop_status import LoopState, LoopStatus
 from livemove.native._effects import DELAY_LONGEST, LOOPER_SECONDS, Delay, Looper, Reverb
 
@@ -45,25 +47,36 @@ STATES = ("effects.delay", "effects.reverb")
 """Names of the arrays of a state."""
 
 
+NO_BEAT = (math.nan,) * len(BEAT_INPUTS)
+"""Nobody gives one."""
+
+
 class EffectSettings:
     """From what is set to the settings of each hop. `controls` as they are at the start: only what changes later is
-    acted upon."""
+    acted upon. notices: lines for the person about a press that waits, as they come; who shows them takes them out."""
 
     def __init__(self, rate: int, controls: Controls) -> None:
         self._rate = rate
+        self._waits_s: float | None = None  # so long the looper's main pedal still waits for the beat
+        self.notices: list[str] = []
         self._counts = {name: getattr(controls, name) for name in _COUNTS}
         self._settings = np.zeros(len(SETTINGS), np.float32)
 
-    def step(self, controls: Controls, played: Float32 | None = None, link_tempo: float = math.nan) -> Float32:
+    def step(
+        self, controls: Controls, played: Float32 | None = None, link_tempo: float = math.nan,
+        beat: Sequence[float] = NO_BEAT,
+    ) -> Float32:  # fmt: skip
         """float32 [SETTINGS], good until the next call.
 
         played: float32 [PLAYED], what the mapping plays, which comes before what is set; NaN: it does not play that.
         link_tempo: beats a minute of who else plays, NaN where nobody does: it comes before the tempo that is set.
+        beat: values of body.beat.BEAT_INPUTS, as they are when this hop is heard.
         """
         beat_s = beat_seconds(controls.tempo, link_tempo)
         counts = {name: getattr(controls, name) for name in _COUNTS}
         pressed = sum(bit for name, bit in _COUNTS.items() if counts[name] != self._counts[name])
         self._counts = counts
+        pressed = self._on_beat(pressed, controls.loop_quantize, beat)
         self._settings[:] = (
             *(controls.reverb, controls.reverb_decay_s, controls.reverb_damping),
             *(controls.delay, delay_seconds(controls, beat_s), controls.delay_feedback),
@@ -74,6 +87,28 @@ class EffectSettings:
                 if name in SETTINGS and math.isfinite(value):
                     self._settings[SETTINGS.index(name)] = value
         return self._settings
+
+    def _on_beat(self, pressed: int, part: float, beat: Sequence[float]) -> int:
+        """What is pressed in this hop. The main pedal is kept for the hop nearest to the next multiple of `part` beats;
+        another press of it meanwhile is the same to the beat, and each other pedal calls it off, undo with nothing
+        else."""
+        if pressed & RECORD and part > 0.0 and self._waits_s is None:
+            self._waits_s = until_part(beat, part)
+            if not has_beat(beat):
+                self.notices.append("loop: nobody gives a beat (--link, or a MIDI clock in), so it does not wait")
+            elif self._waits_s > 0.0:
+                self.notices.append(f"loop: waits for the {'bar' if part == LOOP_PARTS[-1] else 'beat'}")
+        if self._waits_s is None:
+            return pressed
+        if pressed & ~RECORD:
+            self._waits_s = None
+            self.notices.append("loop: does not wait any more")
+            return pressed & ~(RECORD | UNDO)
+        if self._waits_s > 0.5 * HOP / self._rate:
+            self._waits_s -= HOP / self._rate
+            return 0
+        self._waits_s = None
+        return RECORD
 
 
 def beat_seconds(tempo: float, link_tempo: float = math.nan) -> float:

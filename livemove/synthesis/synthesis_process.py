@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import soxr
 
+from livemove.body.beat import BEAT_INPUTS
 from livemove.body.dancers import Dancer, not_looked_for
 from livemove.body.event_inputs import EventInputs
 from livemove.body.features import FEATURES, FeatureSpec, FeatureStream
@@ -255,6 +256,7 @@ def _play(
     live = inputs.copy()
     crossfader, set_effects = ModelCrossfader(stacks, controls), EffectSettings(model_rate, controls)
     tempos = [segment.external_inputs.want(name) for name in TEMPO_INPUTS]
+    beats = [segment.external_inputs.want(name) for name in BEAT_INPUTS]
     reloader = Reloader(slots, process_state, config.sends, config.postures, config.dancers)
     reloads = controls.reloads
     for slot in slots:
@@ -335,7 +337,8 @@ def _play(
         first = segment.ring.written
         mix = crossfader.play(inputs, controls, live if controls.freeze else None)
         tempo = next((float(external[each]) for each in tempos if math.isfinite(external[each])), math.nan)
-        settings = set_effects.step(controls, crossfader.current.slots[0].mapping.effects, tempo)
+        beat = external[beats].tolist()
+        settings = set_effects.step(controls, crossfader.current.slots[0].mapping.effects, tempo, beat)
         samples = writer.prepare(effects.process(mix, settings))
         sounding, leaving = crossfader.played
         left, of_leaving = (nothing, None) if leaving is None else (leaving.channels, leaving.blend)
@@ -356,9 +359,10 @@ def _play(
                     process_state.remark("; ".join(new) + " (said once)")
                     said.update(new)
                 notices.clear()
-        for line in effects.notices:
-            process_state.remark(line)
-        effects.notices.clear()
+        for told in (set_effects.notices, effects.notices):
+            for line in told:
+                process_state.remark(line)
+            told.clear()
         hops += 1
         ended_s = now_s()
         real_time.hop(ended_s)

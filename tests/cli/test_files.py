@@ -96,14 +96,15 @@ def test_a_calibrated_mapping_is_taken_from_then_on_and_a_line_says_so(
 ) -> None:
     monkeypatch.setattr(user_files, "config_folder", lambda: tmp_path)
     plain, told = (Layer(Path("models/theremin")),), list[str]()
-    assert mapped(plain, None, told.append) == plain
+    assert mapped(plain, told.append) == plain
     assert told == []
     fitted = tmp_path / "mappings" / "theremin.toml"
     fitted.parent.mkdir()
     fitted.write_text("")
     assert fitted == user_files.fitted_file("theremin")
-    assert mapped(plain, None, told.append) == (Layer(plain[0].model, fitted),)
+    assert mapped(plain, told.append) == (Layer(plain[0].model, fitted),)
     (line,) = told
     assert f"theremin: as calibrated, {fitted}" in line
     mine = Path("mine.toml")
-    assert mapped(plain, mine, told.append) == (Layer(plain[0].model, mine),), "what is typed comes first"
+    typed = (Layer(plain[0].model, mine),)
+    assert mapped(typed, told.append) == typed, "what is typed comes first"

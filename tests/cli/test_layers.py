@@ -112,9 +112,44 @@ def test_what_is_written_is_read_as_the_same(models: tuple[Path, Path], tmp_path
 
 
 def test_mappings_go_to_the_layers_that_they_are_for(models: tuple[Path, Path]) -> None:
-    layers = (Layer(models[0]), Layer(models[1], Path("own.toml")))
-    found = mapped(layers, Path("typed.toml"), nothing)
-    assert [layer.mapping for layer in found] == [Path("typed.toml"), Path("own.toml")]
+    text = f"{models[0]}+{models[1]}:mapping=own.toml+{models[0]}"
+    found = mapped(read_layers(text, nothing, Path("typed.toml")), nothing)
+    assert [layer.mapping for layer in found] == [Path("typed.toml"), Path("own.toml"), None]
+
+
+def test_a_chord_is_a_layer_for_each_note_together_as_loud_as_one(models: tuple[Path, Path]) -> None:
+    one, two = models
+    found = read_layers(f"{one}:chord=0/4/7,transpose=-2,gain=-6,pan=0.5+{two}", nothing, Path("typed.toml"))
+    assert [layer.transpose for layer in found] == [-2.0, 2.0, 5.0, 0.0]
+    assert [layer.pan for layer in found] == [0.5, 0.5, 0.5, 0.0]
+    assert [layer.mapping for layer in found] == [Path("typed.toml")] * 3 + [None]
+    assert sum(layer.gain**2 for layer in found[:3]) == pytest.approx(10 ** (-6 / 10))
+    assert found[3] == Layer(two)
+    assert read_layers(f"{one}:chord=0", nothing) == (Layer(one),)
+
+
+def test_a_note_with_its_name_in_a_chord_is_a_drone_that_nothing_transposes(models: tuple[Path, Path]) -> None:
+    found = read_layers(f"{models[0]}:octave=-1,chord=0/-5.5/C4,dancer=2", nothing)
+    assert [(layer.transpose, layer.note, layer.dancer) for layer in found] == [
+        (-12.0, None, 1), (-17.5, None, 1), (0.0, 60.0, 1)
+    ]  # fmt: skip
+    assert read_layers(written_layers(found, Controls(**levels(found)), str), nothing)[2].note == 60.0
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("chord=0/4/x", "chord=0/4/x: 'x' is not a number"), ("chord=", "'' is not a number"),
+        ("chord=0//7", "'' is not a number"), ("chord=0/60", "outside -48..48"),
+        ("chord=0/7,note=C3", "note and chord: the note of a drone goes into the chord"),
+        ("chord=0/3/7/10/14", "5 layers; 4 at most play at once, and each note of a chord is one"),
+    ],
+)  # fmt: skip
+def test_what_is_no_chord_is_one_line(options: str, why: str, models: tuple[Path, Path]) -> None:
+    with pytest.raises(ControlError) as refusal:
+        read_layers(f"{models[0]}:{options}", nothing)
+    assert why in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_what_a_layer_cannot_reach_is_one_line(models: tuple[Path, Path]) -> None:

@@ -54,6 +54,7 @@ EVERYTHING = Preset(
     delay_feedback=0.5,
     tempo=96.0,
     loop_level=0.5,
+    loop_quantize=2.0,
     devices=Devices(camera="1", mirror=True, device='U"SB', block=256, samplerate=44100, osc="9000", midi="nano"),
 )
 
@@ -165,6 +166,7 @@ def test_a_new_file_is_written_where_no_folder_was(tmp_path: Path) -> None:
         ("octave = true", "octave: True is not a whole number"),
         ("muted = 1", "muted: 1 is not true or false"),
         ("scale = 'bluse'", "unknown scale 'bluse'; did you mean blues?"),
+        ("loop_quantize = 3", "loop_quantize: 3 is none of 0, 1, 2 and 4 beats"),
         ("root = 'H'", "root: unknown note 'H'"),
         ("devices = 1", "devices: expected a table"),
         ("name = 'x'", "unknown entry 'name'"),

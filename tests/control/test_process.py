@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 import socket
 import threading
 import time
@@ -13,9 +15,9 @@ import pytest
 from pythonosc.osc_packet import OscPacket
 
 from livemove.body.features import FEATURES
-from livemove.contracts import Action, Request
+from livemove.contracts import Action, Controls, Request
 from livemove.control.control_config import ControlConfig
-from livemove.control.control_process import RequestSender
+from livemove.control.control_process import RequestSender, of_second_dancer
 from livemove.ipc.segment import Segment
 from livemove.synthesis import architectures
 from tests.support.control_process import control, wait_for
@@ -89,6 +91,40 @@ def test_features_and_channels_go_out_once_for_every_pose(segment: Segment, tmp_
             ear.settimeout(0.3)
             with pytest.raises(TimeoutError):
                 ear.recv(65535)
+
+
+def test_the_second_dancers_features_and_channels_go_out_too(segment: Segment, tmp_path: Path) -> None:
+    """The second of three layers is theirs; while another stack sounds its channels are not sent."""
+    pitch, loudness = architectures.PITCH, architectures.LOUDNESS
+    for name, value in (("dancer2.crouch", 0.25), ("dancer2.hit:clap", 0.5), ("dancer2.lean_side", math.nan)):
+        segment.external_inputs.set(segment.external_inputs.want(name), value)
+    channels = np.array([60.0, 0.5, 72.0, 0.75, 48.0], np.float32)
+    nothing = np.zeros(0, np.float32)
+    config = ControlConfig(channels=((pitch, loudness), (pitch,)), second=((2, (pitch, loudness)), (0, ())))
+    features = {"/livemove/dancer2/feature/crouch": 0.25}
+    assert of_second_dancer(segment, 0, config) == features, "no hop yet"
+    for sounding in (0, 1):
+        segment.made.add((0.0,) * 7 + (float(sounding),), Controls(), nothing, channels, nothing)
+        played = {"/livemove/dancer2/channel/pitch": 72.0, "/livemove/dancer2/channel/loudness": 0.75}
+        assert of_second_dancer(segment, 0, config) == features | (played if sounding == 0 else {})
+        assert of_second_dancer(segment, 1, config) == features
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(0.02)
+        found: dict[str, float] = {}
+
+        def heard() -> bool:
+            """The hops go on until synthesis is seen to have made some of this pose."""
+            segment.synthesis.hop(0.001, 256, channels[:2])
+            with contextlib.suppress(TimeoutError):
+                found.update({m.message.address: m.message.params[0] for m in OscPacket(ear.recv(65535)).messages})
+            return "/livemove/dancer2/feature/crouch" in found
+
+        with control(segment, dataclasses.replace(config, osc_out=ear.getsockname()), tmp_path / "log"):
+            segment.capture.frame_used(10.0, 1)
+            wait_for(heard)
+    assert found["/livemove/dancer2/feature/crouch"] == 0.25
+    assert found["/livemove/channel/pitch"] == 60.0
 
 
 def test_a_busy_supervisor_gets_the_last_value_and_every_step(segment: Segment) -> None:

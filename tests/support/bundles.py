@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from livemove.bundle import Bundle, Golden, as_stored, save_bundle
-from livemove.contracts import HOP, HarmonicPath, ModelSpec, Phase, Weights
+from livemove.contracts import HOP, Gate, HarmonicPath, ModelSpec, Phase, Weights
 from livemove.synthesis import architectures
 from livemove.synthesis.reference import ReferenceEngine
 
@@ -50,12 +50,31 @@ smoothing_s = 0.05
 """An axis between the two styles of `two_voices`, to be put after MAPPING."""
 
 
-def two_voices(path: Path, mapping: str = MAPPING) -> Bundle:
+PLAYED = """\
+[channels.pitch]
+source = "osc:/pitch"
+from = [57, 81]
+to = [57, 81]
+
+[channels.loudness]
+source = "osc:/loudness"
+from = [0, 1]
+to = [0, 1]
+
+[channels.brightness]
+source = "presence"
+from = [0, 1]
+to = [0.5, 0.5]
+"""
+"""A mapping by which OSC plays pitch and loudness, whatever the body does."""
+
+
+def two_voices(path: Path, mapping: str = MAPPING, gate: Gate | None = None) -> Bundle:
     """Two styles, one network that is silent but for its harmonic path: dark is the first harmonic alone, bright all of
-    eight alike."""
+    eight alike. gate: where it is wholly silent."""
     spec = dataclasses.replace(
         small_spec("voices"), styles=("dark", "bright"), phase=Phase("pitch", 2),
-        harmonic_path=HarmonicPath(8, 16, "loudness"),
+        harmonic_path=HarmonicPath(8, 16, "loudness"), gate=gate,
     )  # fmt: skip
     weights = {name: np.zeros_like(w) for name, w in architectures.random_weights(spec).items()}
     weights["bands.scale"][:] = 0.25

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -72,6 +73,80 @@ def test_a_delay_in_beats_needs_a_tempo_and_is_halved_until_it_fits() -> None:
     assert delay_seconds(controls, 0.5) == pytest.approx(0.375)
     assert delay_seconds(dataclasses.replace(controls, delay_beats=4.0), 1.0) == 2.0
     assert delay_seconds(dataclasses.replace(controls, delay_beats=3.0), 1.0) == 1.5
+
+
+# --- the looper's main pedal, kept for the beat -----------------------------------------------------------------
+
+NAN = math.nan
+TEMPO = 120.0
+
+
+def pedals(
+    part: float, todo: dict[float, str], seconds: float, beat: Callable[[float], tuple[float, ...]]
+) -> tuple[list[tuple[float, int]], list[str]]:
+    """([(seconds, bits that the looper is told then)], lines for the person), hop by hop; todo: when which pedal of
+    Controls is pressed."""
+    settings, controls = EffectSettings(RATE, Controls()), Controls(loop_quantize=part)
+    left, told = sorted(todo.items()), list[tuple[float, int]]()
+    for hop in range(round(seconds * RATE / HOP)):
+        at_s = hop * HOP / RATE
+        while left and left[0][0] <= at_s:
+            name = left.pop(0)[1]
+            controls = dataclasses.replace(controls, **{name: getattr(controls, name) + 1})
+        bits = int(of(settings.step(controls, None, TEMPO, beat(at_s)))["loop_pressed"])
+        told += [(at_s, bits)] * (bits > 0)
+    return told, settings.notices
+
+
+def link(at_s: float) -> tuple[float, ...]:
+    """Link's beat, from 0 on."""
+    return TEMPO, at_s * TEMPO / 60.0 / 4.0 % 1.0, NAN, NAN, NAN
+
+
+@pytest.mark.parametrize(("part", "beats"), [(0.0, [0.6, 2.9]), (1.0, [1.0, 3.0]), (2.0, [2.0, 4.0]), (4.0, [4.0])])
+def test_a_quantized_loop_is_pressed_in_the_hop_nearest_to_the_beat(part: float, beats: list[float]) -> None:
+    """Both presses of half a bar's time come before the first bar: they are one."""
+    told, notices = pedals(part, {0.3: "loops", 1.45: "loops"}, 2.6, link)
+    assert [bits for _, bits in told] == [RECORD] * len(beats)
+    assert [at_s for at_s, _ in told] == pytest.approx([beat * 60.0 / TEMPO for beat in beats], abs=HOP / RATE)
+    assert notices == [f"loop: waits for the {'bar' if part == 4.0 else 'beat'}"] * len(beats) * (part > 0.0)
+
+
+def test_a_press_that_comes_a_little_late_was_meant_for_the_beat() -> None:
+    told, notices = pedals(1.0, {0.52: "loops"}, 1.2, link)
+    assert [at_s for at_s, _ in told] == pytest.approx([0.52], abs=HOP / RATE)
+    assert notices == []
+
+
+def test_without_a_beat_nothing_waits_and_a_line_says_so() -> None:
+    told, notices = pedals(4.0, {0.3: "loops"}, 0.5, lambda _: (NAN, NAN, TEMPO, 0.2, 0.0))
+    assert [at_s for at_s, _ in told] == pytest.approx([0.3], abs=HOP / RATE)
+    assert len(notices) == 1
+    assert "nobody gives a beat" in notices[0]
+
+
+@pytest.mark.parametrize(("pedal", "bits"), [("loop_undos", 0), ("loop_stops", STOP), ("loop_clears", CLEAR)])
+def test_another_pedal_calls_off_what_waits(pedal: str, bits: int) -> None:
+    told, notices = pedals(4.0, {0.3: "loops", 0.6: pedal}, 2.5, link)
+    assert [each for _, each in told] == [bits] * (bits > 0)
+    assert notices[-1] == "loop: does not wait any more"
+
+
+def test_a_quantized_loop_is_whole_beats_long_from_a_beat_on() -> None:
+    """Through the looper: what is played goes round in time, whenever the pedal was pressed."""
+    effects, settings, controls = Effects(RATE), EffectSettings(RATE, Controls()), Controls(loop_quantize=1.0)
+    states: list[tuple[float, LoopState]] = []
+    for hop in range(round(2.5 * RATE / HOP)):
+        at_s = hop * HOP / RATE
+        controls = dataclasses.replace(controls, loops=(at_s >= 0.3) + (at_s >= 1.3))  # beats 0.6 and 2.6
+        effects.process(noise(HOP / RATE, RATE, hop), settings.step(controls, None, TEMPO, link(at_s)))
+        if not states or effects.loop.state is not states[-1][1]:
+            states.append((at_s, effects.loop.state))
+    assert [state for _, state in states[:2]] == [LoopState.EMPTY, LoopState.RECORDING]
+    assert states[1][0] == pytest.approx(0.5, abs=HOP / RATE)
+    assert states[-1][1] is LoopState.PLAYING
+    assert states[-1][0] == pytest.approx(1.5, abs=2 * HOP / RATE)
+    assert (effects.loop.seconds, effects.loop.beats) == (1.0, 2.0)
 
 
 # --- through all of them --------------------------------------------------------------------------------------

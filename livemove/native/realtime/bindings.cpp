@@ -18,7 +18,7 @@ void initialise(const Memory& memory) {
     auto* shared = reinterpret_cast<Shared*>(memory.data());
     std::memset(memory.data(), 0, sizeof(Shared));
     const ControlsPayload controls{1.0, 1.0, 0.08, -0.05, 0, {}, 0, {}, 0, {}, {1.0, 1.0, 1.0, 1.0}, {},
-                                   {0.0, 2.0, 0.5, 0.0, 400.0, 0.0, 0.4, 0.0, 1.0}};  // contracts.Controls()
+                                   {0.0, 2.0, 0.5, 0.0, 400.0, 0.0, 0.4, 0.0, 1.0, 0.0}};  // contracts.Controls()
     shared->controls.write(&controls);
     shared->magic.store(kMagic, std::memory_order_release);
 }

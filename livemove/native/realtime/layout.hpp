@@ -46,7 +46,7 @@ struct ControlsPayload {
     double styles[kMaxBlend];
     double gains[kMaxLayers];  // a factor for each layer
     double pans[kMaxLayers];   // -1 left .. 1 right
-    double effects[13];  // what is set of the effects and what the looper was told, in the order of ipc/mailboxes.py
+    double effects[14];  // what is set of the effects and what the looper was told, in the order of ipc/mailboxes.py
 };
 
 // The camera's picture for the monitor, downscaled so that its longer edge has at most kPictureEdge pixels.

@@ -36,13 +36,17 @@ def begin(
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     try:
-        log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        log = os.open(log_path, os.O_WRONLY | os.O_APPEND)
     except OSError:  # somebody has tidied up the temporary folder: the show goes on without a log
         log = os.open(os.devnull, os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    segment = Segment.attach(segment_name)
+    try:
+        segment = Segment.attach(segment_name)
+    except FileNotFoundError:  # the supervisor was killed, and its other children have tidied up
+        Path(log_path).unlink(missing_ok=True)
+        os._exit(1)
     process_state = segment.processes["spare" if called else role]
     process_state.starting(os.getpid())
     threading.Thread(target=_end_with_parent, args=(segment, log_path), name="parent watch", daemon=True).start()

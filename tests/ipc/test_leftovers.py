@@ -85,3 +85,16 @@ def test_a_performance_that_was_killed_leaves_nothing(
         leftovers.sweep(temporary, "livemove-running-*.log")
     assert not ours & set(os.listdir("/dev/shm"))
     assert list(temporary.iterdir()) == []
+
+
+@LINUX
+@pytest.mark.parametrize("there", [False, True])
+def test_a_child_that_begins_after_all_is_tidied_up_leaves_nothing(tmp_path: Path, there: bool) -> None:
+    """there: whether the log is, still."""
+    log = tmp_path / "livemove-running-x.log"
+    if there:
+        log.touch()
+    program = f"from livemove.ipc.child import begin; begin('capture', 'none', 'livemove-gone', None, {str(log)!r})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert list(tmp_path.iterdir()) == []

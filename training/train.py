@@ -44,6 +44,7 @@ from training.loop.callbacks import Bar, Checkpoints, PlainBar, Waiting
 from training.loop.checkpoints import open_checkpoint, pretrained
 from training.loop.examples import Examples
 from training.loop.losses import onset_hops, onset_loss, path_loss
+from training.loop.optimizers import make_optimizer, make_schedule
 from training.loop.own_past import OwnPast, own_past_loss
 from training.loop.recipe import RecipeError, model_spec, read_arguments, write_arguments
 from training.metrics.likelihood import ignoring
@@ -77,7 +78,9 @@ class Training(pl.LightningModule):
 
         self.resident: Resident | None = None
         self.path_is_fitted = False
-        self.onsets = onset_hops(spec) if args.onset_loss else {}
+        self.onsets = onset_hops(spec)
+        if args.onset_loss and not self.onsets:
+            raise RecipeError("--onset_loss: only for models with channels of hits or accents")
         self.own_past: OwnPast | None = None
         self.lead_in = round(args.lead_in * spec.step_rate)
 
@@ -126,16 +129,16 @@ class Training(pl.LightningModule):
         progress = self.global_step / self.trainer.max_steps
         each, parameters, left = self.loss(batch, self.args.input_noise * (1 - progress))
         loss = each[:, self.lead_in :].mean()
-        if self.onsets:
+        if self.args.onset_loss:
             struck = onset_loss(self.model, parameters, batch, self.onsets)
             self.log("onset_loss", struck, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
             loss = loss + self.args.onset_loss * struck
         if self.own_past and progress >= self.args.own_past_from:
-            self.own_past.play(self.model, self.global_step)
-            size = max(round(self.own_past.share * len(each)), 1)
-            own = own_past_loss(self.model, self.own_past.batch(size, self.global_step), self.lead_in)
+            number, size = int(batch["index"][0]) // self.args.batch_size, self.own_past.size(len(each))
+            self.own_past.play(self.model, number)
+            own = own_past_loss(self.model, self.own_past.batch(size, number), self.lead_in)
             self.log("own_past_loss", own, prog_bar=True, batch_size=size)
-            loss = loss + self.own_past.share * own
+            loss = loss + self.args.own_past * own
         if self.model.spec.harmonic_path:
             self.log("path_loss", left, batch_size=len(each), sync_dist=self.trainer.world_size > 1)
             if not self.path_is_fitted:
@@ -198,46 +201,6 @@ def learn_beside_path(module: Training, resident: Resident | None, resume: Path 
     with progress("sustained harmonics", len(resident.spans)) as say:
         gone = path_target.take_out(network, resident, lambda done, clips: say(done, "", clips))
     print(f"sustained harmonics: {gone:.1%} of the power was the recordings' own, and is left out", file=sys.stderr)
-
-
-def make_optimizer(args: argparse.Namespace, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {"lr": args.learning_rate}
-    if args.optimizer in ("Adam", "AdamW"):
-        options["betas"] = tuple(args.betas)
-    else:
-        options["momentum"] = args.momentum
-    if args.weight_decay is not None:
-        options["weight_decay"] = args.weight_decay
-    return getattr(torch.optim, args.optimizer)(parameters, **options)
-
-
-def make_schedule(args: argparse.Namespace, optimizer: torch.optim.Optimizer, steps: int) -> Any:
-    """The learning rate's schedule, a step at a time; None for a constant one."""
-    rates = torch.optim.lr_scheduler
-    if args.scheduler == "OneCycleLR":
-        return rates.OneCycleLR(
-            optimizer,
-            max_lr=args.learning_rate,
-            total_steps=steps + 1,
-            pct_start=args.pct_start,
-            div_factor=args.div_factor,
-            final_div_factor=args.final_div_factor,
-        )
-    if args.scheduler == "CyclicLR":
-        return rates.CyclicLR(
-            optimizer,
-            base_lr=args.base_lr,
-            max_lr=args.learning_rate,
-            step_size_up=args.step_size_up,
-            mode=args.cycle_mode,
-            gamma=args.gamma,
-            cycle_momentum=False,
-        )
-    if args.scheduler == "StepLR":
-        return rates.StepLR(optimizer, args.step_size, args.gamma)
-    if args.scheduler == "MultiStepLR":
-        return rates.MultiStepLR(optimizer, sorted(args.milestones), args.gamma)
-    return None
 
 
 def open_dataset(args: argparse.Namespace) -> tuple[SoundDataset, dict[str, Any]]:

@@ -79,6 +79,7 @@ def test_hits_are_learnt_from_the_networks_own_past_too(hits: Path, tmp_path: Pa
             self.figures.append({"loss": float(outputs["loss"]), "expected": self.expected, "own": own})
 
     flags = ["--config", "bodydrum", "--dataset", str(hits), "--out", str(tmp_path / "run"), *SMALL, *own]
+    flags += ["--onset_loss", "1"]
     train.run(recipe.read_arguments(flags, ""), [Look()])
     first, second = Look.figures
     assert math.isnan(first["own"])

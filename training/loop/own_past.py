@@ -29,17 +29,18 @@ from training.model.wavenet import WaveNet, nats
 STRETCH_S = 6.0
 """Of the corpus the network plays stretches so long, or as long as its longest clip."""
 STRETCHES = 48
-"""So many are kept, the newest: played by the network at most STRETCHES * EVERY / PLAYED steps ago."""
+"""So many are kept, the newest: played by the network at most STRETCHES * EVERY / PLAYED batches ago."""
 EVERY, PLAYED = 50, 6
-"""After so many steps so many more are played; all of them where there is none yet."""
+"""After so many batches so many more are played; all of them where there is none yet."""
 TEMPERATURES = (0.5, 1.0)
+"""They are played at some temperature between these."""
 SILENT = 10 ** (-50 / 20)
 """Of a hop's root mean square in the recording, beside the loudest hop's of the corpus: silent below."""
 
 
 class OwnPast:
-    """share: of a batch's clips. onsets: of `onset_hops`. Raises RecipeError for a model with a phase, which recorded
-    sound and played sound do not share."""
+    """share: of a batch's clips; onsets: of `onset_hops`. What is drawn depends on the batch's number alone. Raises
+    RecipeError for a model with a phase, which recorded sound and played sound do not share."""
 
     def __init__(self, resident: Resident, onsets: dict[int, range], share: float, seed: int) -> None:
         self.spec = dataclasses.replace(resident.spec, gate=None)  # the network's past is what it played before it
@@ -55,12 +56,16 @@ class OwnPast:
         self.played: list[tuple[int, int, Tensor]] = []
         """(first hop, style, bands [steps, bands]) of every stretch."""
 
-    def play(self, network: WaveNet, step: int) -> None:
-        """More stretches, if it is time for them."""
-        if self.played and step % EVERY:
+    def size(self, clips: int) -> int:
+        """How many clips come to a batch of so many."""
+        return max(round(self.share * clips), 1)
+
+    def play(self, network: WaveNet, number: int) -> None:
+        """More stretches, if it is time for them: before the batch of that number."""
+        if self.played and number % EVERY:
             return
         spec, resident = self.spec, self.resident
-        rng = np.random.default_rng((self.seed, step, 17))
+        rng = np.random.default_rng((self.seed, number, 17))
         engine = quickest_engine(spec, as_stored(network.weights()))
         for _ in range(PLAYED if self.played else STRETCHES):
             first, last, style = self.places[int(rng.integers(len(self.places)))]
@@ -71,9 +76,9 @@ class OwnPast:
             self.played.append((first, style, bands.to(resident.bands.device)))
         del self.played[:-STRETCHES]
 
-    def batch(self, size: int, step: int) -> dict[str, Tensor]:
+    def batch(self, size: int, number: int) -> dict[str, Tensor]:
         """That many clips of `Resident.batch`, with "past" [clips, steps, bands] and "counts", 0 or 1 [clips, hops]."""
-        rng = np.random.default_rng((self.seed, step, 23))
+        rng = np.random.default_rng((self.seed, number, 23))
         hops, steps, device = self.resident.hops, self.spec.steps_per_hop, self.resident.bands.device
         chosen = [self.played[int(rng.integers(len(self.played)))] for _ in range(size)]
         at = [int(rng.integers(self.hops - hops + 1)) for _ in range(size)]

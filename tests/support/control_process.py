@@ -26,7 +26,8 @@ def wait_for(found: Callable[[], Any], patience_s: float = 20.0) -> Any:
 
 @contextmanager
 def control(segment: Segment, config: ControlConfig, log: Path) -> Generator[Any]:
-    """The real process on a segment, without a session around it."""
+    """The real process on a segment, without a session around it. log: made here, as a session makes it."""
+    log.touch()
     process = multiprocessing.get_context("spawn").Process(
         target=begin, args=("control", "livemove.control.control_process", segment.name, config, str(log)), daemon=True
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 from click.testing import CliRunner
 
 from tests.support.motions import swinging, write_motion
@@ -15,6 +17,13 @@ from training.data import dance_kit
 from training.data.corpus import Corpus
 
 RATE = 48000
+
+
+@pytest.fixture(autouse=True)
+def numbers_as_in_a_fresh_process() -> Iterator[None]:
+    """A training flushes denormals to zero for its whole process, which is that of the next test, too."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
